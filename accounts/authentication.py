@@ -1,0 +1,91 @@
+"""Who is calling: the key in the request's headers. The same three headers on every path."""
+
+from collections.abc import Iterable
+from ipaddress import ip_address, ip_network
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.utils import timezone
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
+from rest_framework.request import Request
+
+from accounts import keys
+from accounts.models import ApiKey, Customer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class TwoKeys(ValueError):
+    """A request that names two different keys."""
+
+
+def key_text(*, authorization: str, x_api_key: str, x_goog_api_key: str) -> str:
+    """The one key that the headers name, or ""; raises `TwoKeys` for two different ones."""
+    scheme, _, token = authorization.partition(" ")
+    named = {text for text in (token.strip() if scheme.lower() == "bearer" else "", x_api_key, x_goog_api_key) if text}
+    if len(named) > 1:
+        raise TwoKeys
+    return named.pop() if named else ""
+
+
+def client_address(*, peer: str, forwarded_for: str) -> str:
+    """The client's address: the peer's, or with TRUSTED_PROXY_DEPTH n the n-th from the right of X-Forwarded-For."""
+    depth = settings.TRUSTED_PROXY_DEPTH
+    hops = [hop.strip() for hop in forwarded_for.split(",") if hop.strip()]
+    return hops[-depth] if 0 < depth <= len(hops) else peer
+
+
+def request_address(request: HttpRequest) -> str:
+    return client_address(
+        peer=request.META.get("REMOTE_ADDR", ""), forwarded_for=request.headers.get("X-Forwarded-For", "")
+    )
+
+
+def address_allowed(address: str, networks: "Sequence[str] | Iterable[str]") -> bool:
+    """Whether `address` lies in one of the CIDR `networks`; no networks means everywhere."""
+    networks = list(networks)
+    if not networks:
+        return True
+    try:
+        client = ip_address(address)
+    except ValueError:
+        return False
+    mapped = getattr(client, "ipv4_mapped", None)
+    return any((mapped or client) in ip_network(network, strict=False) for network in networks)
+
+
+class KeyCaller:
+    """The caller of the account API: a key and the customer it belongs to."""
+
+    is_authenticated = True
+
+    def __init__(self, key: ApiKey) -> None:
+        self.key = key
+        self.customer: Customer = key.customer
+        self.pk = f"key-{key.pk}"
+
+
+class ApiKeyAuthentication(BaseAuthentication):
+    """DRF: `request.user` becomes a `KeyCaller`. Reads the key's row each time, so revocation is immediate."""
+
+    def authenticate(self, request: Request) -> tuple[KeyCaller, ApiKey]:
+        try:
+            text = key_text(
+                authorization=request.headers.get("Authorization", ""),
+                x_api_key=request.headers.get("X-Api-Key", ""),
+                x_goog_api_key=request.headers.get("X-Goog-Api-Key", ""),
+            )
+        except TwoKeys:
+            raise AuthenticationFailed("The request names two different API keys.", code="invalid_api_key") from None
+        key = keys.find(text) if text else None
+        if key is None or not key.is_usable(now=timezone.now()):
+            raise AuthenticationFailed("The API key is missing, unknown, expired or disabled.", code="invalid_api_key")
+        if not address_allowed(request_address(request._request), key.allowed_ips):
+            raise PermissionDenied("This key may not be used from this address.", code="ip_not_allowed")
+        return KeyCaller(key), key
+
+    def authenticate_header(self, request: Request) -> str:
+        return "Bearer"

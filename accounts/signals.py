@@ -1,0 +1,9 @@
+"""What accounts tells the apps above it, sent inside the transaction that makes it true."""
+
+from django.dispatch import Signal
+
+customer_created = Signal()
+"""Sent with `customer` when a customer is opened; billing opens the wallet."""
+
+welcome_due = Signal()
+"""Sent with `customer` and `now` when a confirmed address has earned the welcome credit; billing grants it."""

@@ -1,0 +1,136 @@
+"""The only writer of holds, and of the wallets' `held` and `exposure` that follow from them.
+
+A hold is placed once and resolved once: `open -> captured | released`, by compare-and-set under the wallet's lock.
+The SQL of admission stands here too; `proxy/admission.py` sends it over its own connection.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from django.db import connection, transaction
+
+from billing.ledger import lock_wallets
+from billing.models import Hold
+from billing.money import ZERO
+
+
+class HoldError(Exception):
+    """A hold that cannot be placed or resolved as asked."""
+
+
+class InsufficientBalance(HoldError):
+    """The wallet has less available than the hold needs; both in USD."""
+
+    def __init__(self, *, available: Decimal, needed: Decimal) -> None:
+        super().__init__(f"available {available}, needed {needed}")
+        self.available = available
+        self.needed = needed
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """What becomes of a hold: `captured` USD are taken (None: nothing, it is released), and why."""
+
+    key: str
+    captured: Decimal | None
+    reason: str
+
+
+# Admission's statements. Wallets that another transaction has locked are skipped here and taken one by one elsewhere.
+LOCK_FREE_WALLETS = (
+    "SELECT customer_id, paid + bonus - held, exposure, topped_up FROM billing_wallet"
+    " WHERE customer_id = ANY(%s) ORDER BY customer_id FOR NO KEY UPDATE SKIP LOCKED"
+)
+LOCK_WALLETS = (
+    "SELECT customer_id, paid + bonus - held, exposure, topped_up FROM billing_wallet"
+    " WHERE customer_id = ANY(%s) ORDER BY customer_id FOR NO KEY UPDATE"
+)
+PLACE_HOLDS = (
+    "INSERT INTO billing_hold (key, customer_id, kind, state, amount, bound, captured, reason, created_at)"
+    " SELECT k, c, 'request', 'open', a, b, 0, '', t FROM"
+    " unnest(%s::text[], %s::bigint[], %s::numeric[], %s::numeric[], %s::timestamptz[]) AS h(k, c, a, b, t)"
+)
+PLACE_ONE_HOLD = (
+    "INSERT INTO billing_hold (key, customer_id, kind, state, amount, bound, captured, reason, created_at)"
+    " VALUES (%s, %s, 'request', 'open', %s, %s, 0, '', %s)"
+)
+ADD_HELD = (
+    "UPDATE billing_wallet w SET held = w.held + d.held, exposure = w.exposure + d.exposure"
+    " FROM unnest(%s::bigint[], %s::numeric[], %s::numeric[]) AS d(customer_id, held, exposure)"
+    " WHERE w.customer_id = d.customer_id"
+)
+ADD_HELD_TO_ONE = "UPDATE billing_wallet SET held = held + %s, exposure = exposure + %s WHERE customer_id = %s"
+
+
+def place(
+    *, customer_id: int, key: str, kind: Hold.Kind, amount: Decimal, now: datetime, may_overdraw: bool = False
+) -> Hold:
+    """Set `amount` USD aside; raises `InsufficientBalance` unless `may_overdraw` (a dispute)."""
+    with transaction.atomic():
+        wallet = lock_wallets([customer_id])[customer_id]
+        if not may_overdraw and wallet.available < amount:
+            raise InsufficientBalance(available=wallet.available, needed=amount)
+        hold = Hold.objects.create(
+            key=key, customer_id=customer_id, kind=kind, amount=amount, bound=amount, created_at=now
+        )
+        _add_held({customer_id: (amount, ZERO)})
+    return hold
+
+
+def resolve(resolutions: Sequence[Resolution], *, now: datetime) -> set[str]:
+    """Resolve open holds; return the keys that this call resolved. One that is not open is left alone.
+
+    A captured amount may be less or more than what was held, never more than the bound (a named constraint). The
+    caller posts the transfers in the same transaction.
+    """
+    if not resolutions:
+        return set()
+    keys = [r.key for r in resolutions]
+    with transaction.atomic(), connection.cursor() as cursor:
+        customers = Hold.objects.filter(key__in=keys).values_list("customer_id", flat=True).distinct()
+        lock_wallets(customers)
+        cursor.execute(
+            "UPDATE billing_hold h SET state = CASE WHEN r.captured IS NULL THEN 'released' ELSE 'captured' END,"
+            "  captured = h.captured + coalesce(r.captured, 0), reason = r.reason, resolved_at = %s"
+            " FROM unnest(%s::text[], %s::numeric[], %s::text[]) AS r(key, captured, reason)"
+            " WHERE h.key = r.key AND h.state = 'open'"
+            " RETURNING h.key, h.customer_id, h.amount - h.captured + coalesce(r.captured, 0), h.bound - h.amount",
+            [now, keys, [r.captured for r in resolutions], [r.reason for r in resolutions]],
+        )
+        freed: dict[int, tuple[Decimal, Decimal]] = defaultdict(lambda: (ZERO, ZERO))
+        resolved = set()
+        for key, customer_id, held, exposure in cursor.fetchall():
+            resolved.add(key)
+            freed[customer_id] = (freed[customer_id][0] - held, freed[customer_id][1] - exposure)
+        _add_held(freed)
+    return resolved
+
+
+def capture_share(*, key: str, share: Decimal, now: datetime) -> None:
+    """Take a part of an open hold (a refund is sent in parts); the last share captures the hold.
+
+    Raises `HoldError` if the hold is not open or has less left.
+    """
+    with transaction.atomic():
+        customer_id = Hold.objects.values_list("customer_id", flat=True).get(key=key)
+        lock_wallets([customer_id])
+        hold = Hold.objects.select_for_update(no_key=True).get(key=key)
+        left = hold.amount - hold.captured
+        if hold.state != Hold.State.OPEN or share > left:
+            raise HoldError(f"{key} is {hold.state} with {left} left, not {share}")
+        hold.captured += share
+        if share == left:
+            hold.state, hold.reason, hold.resolved_at = Hold.State.CAPTURED, "sent", now
+        hold.save(update_fields=["captured", "state", "reason", "resolved_at"])
+        _add_held({customer_id: (-share, ZERO)})
+
+
+def _add_held(changes: dict[int, tuple[Decimal, Decimal]]) -> None:
+    if not changes:
+        return
+    held, exposure = zip(*changes.values(), strict=True)
+    with connection.cursor() as cursor:
+        cursor.execute(ADD_HELD, [list(changes), list(held), list(exposure)])

@@ -1,0 +1,141 @@
+"""The only writer of transfers, and of the wallets' paid and bonus balances that follow from them."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from django.db import connection, transaction
+
+from accounts.models import Customer
+from billing.models import LedgerAccount, Transfer, Wallet
+from billing.money import ZERO
+
+
+class LedgerError(Exception):
+    """A posting the books refuse."""
+
+
+class TransferConflict(LedgerError):
+    """The key is taken by a transfer with other accounts, another amount or another kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """A transfer to be: `amount` in the accounts' one currency, `key` the business fact it stands for."""
+
+    key: str
+    kind: str
+    debit: LedgerAccount
+    credit: LedgerAccount
+    amount: Decimal
+    memo: str = ""
+
+
+def house_account(name: str) -> LedgerAccount:
+    """The house's account of that name, opened on first use; its currency is the last part of the name, else USD."""
+    currency = name.rpartition(":")[2]
+    return LedgerAccount.objects.get_or_create(
+        name=name, defaults={"currency": currency if currency in ("USD", "CNY") else "USD"}
+    )[0]
+
+
+def open_wallet(*, customer: Customer) -> Wallet:
+    """The customer's wallet with its paid and bonus accounts; a repeat returns the one there is."""
+    paid, bonus = (
+        LedgerAccount.objects.get_or_create(
+            name=f"customer:{customer.pk}:{kind}", defaults={"kind": kind, "customer": customer, "currency": "USD"}
+        )[0]
+        for kind in (LedgerAccount.Kind.PAID, LedgerAccount.Kind.BONUS)
+    )
+    return Wallet.objects.get_or_create(customer=customer, defaults={"paid_account": paid, "bonus_account": bonus})[0]
+
+
+def lock_wallets(customer_ids: Iterable[int]) -> dict[int, Wallet]:
+    """Lock wallets in id order (the lock order of ledger.md), until the transaction ends."""
+    rows = Wallet.objects.select_for_update(no_key=True).filter(customer_id__in=set(customer_ids))
+    return {wallet.customer_id: wallet for wallet in rows.order_by("customer_id")}
+
+
+def post(
+    postings: Sequence[Posting], *, now: datetime, group: str = "", actor_id: int | None = None
+) -> dict[str, Transfer]:
+    """Write transfers, all or none, and move the wallets they touch; return every key's transfer.
+
+    A repeat of a key returns the first transfer and moves nothing. Raises `TransferConflict` if that first one has
+    other accounts, another amount or another kind, and `LedgerError` for a posting that is none.
+    """
+    if not postings:
+        return {}
+    by_key = {posting.key: posting for posting in postings}
+    if len(by_key) != len(postings):
+        raise LedgerError("one key twice in one posting")
+    for posting in postings:
+        if posting.debit.currency != posting.credit.currency:
+            raise LedgerError(f"{posting.key} moves {posting.debit.currency} to {posting.credit.currency}")
+        if posting.amount <= 0:
+            raise LedgerError(f"{posting.key} moves {posting.amount}")
+    with transaction.atomic():
+        lock_wallets(_customers_of(postings))
+        written = _insert(postings, now=now, group=group, actor_id=actor_id)
+        _move_wallets([by_key[key] for key in written])
+        transfers = {transfer.key: transfer for transfer in Transfer.objects.filter(key__in=by_key)}
+        for key, posting in by_key.items():
+            _must_match(transfers[key], posting)
+    return transfers
+
+
+def _customers_of(postings: Iterable[Posting]) -> set[int]:
+    accounts = (account for posting in postings for account in (posting.debit, posting.credit))
+    return {account.customer_id for account in accounts if account.customer_id is not None}
+
+
+def _insert(postings: Sequence[Posting], *, now: datetime, group: str, actor_id: int | None) -> list[str]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO billing_transfer"
+            ' (key, kind, debit_id, credit_id, currency, amount, memo, "group", actor_id, created_at)'
+            " SELECT k, kind, debit, credit, currency, amount, memo, %s, %s, %s FROM unnest("
+            "  %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::text[], %s::numeric[], %s::text[]"
+            " ) AS p(k, kind, debit, credit, currency, amount, memo)"
+            " ON CONFLICT (key) DO NOTHING RETURNING key",
+            [
+                group,
+                actor_id,
+                now,
+                [p.key for p in postings],
+                [p.kind for p in postings],
+                [p.debit.pk for p in postings],
+                [p.credit.pk for p in postings],
+                [p.debit.currency for p in postings],
+                [p.amount for p in postings],
+                [p.memo for p in postings],
+            ],
+        )
+        return [key for (key,) in cursor.fetchall()]
+
+
+def _move_wallets(postings: Iterable[Posting]) -> None:
+    moves: dict[int, dict[str, Decimal]] = defaultdict(lambda: {"paid": ZERO, "bonus": ZERO})
+    for posting in postings:
+        for account, sign in ((posting.debit, -1), (posting.credit, 1)):
+            if account.customer_id is not None:
+                moves[account.customer_id][account.kind] += sign * posting.amount
+    if not moves:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE billing_wallet w SET paid = w.paid + d.paid, bonus = w.bonus + d.bonus"
+            " FROM unnest(%s::bigint[], %s::numeric[], %s::numeric[]) AS d(customer_id, paid, bonus)"
+            " WHERE w.customer_id = d.customer_id",
+            [list(moves), [m["paid"] for m in moves.values()], [m["bonus"] for m in moves.values()]],
+        )
+        if cursor.rowcount != len(moves):
+            raise LedgerError("a customer's account has no wallet")
+
+
+def _must_match(transfer: Transfer, posting: Posting) -> None:
+    first = (transfer.debit_id, transfer.credit_id, transfer.amount, transfer.kind)
+    if first != (posting.debit.pk, posting.credit.pk, posting.amount, posting.kind):
+        raise TransferConflict(f"{posting.key} is taken by another transfer")

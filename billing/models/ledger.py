@@ -1,0 +1,193 @@
+"""The books: accounts, transfers between them, the wallet that caches a customer's balances, and holds."""
+
+from decimal import Decimal
+
+import pgtrigger
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import Customer, User
+
+
+class LedgerAccount(models.Model):
+    """One side of a transfer, in one currency. Customers have `paid` and `bonus`; the rest belong to the house."""
+
+    class Kind(models.TextChoices):
+        PAID = "paid", _("Paid balance")
+        BONUS = "bonus", _("Bonus balance")
+        SYSTEM = "system", _("House account")
+
+    name = models.CharField(_("name"), max_length=80, unique=True)
+    kind = models.CharField(_("kind"), max_length=10, choices=Kind.choices, default=Kind.SYSTEM)
+    currency = models.CharField(_("currency"), max_length=3, default="USD")
+    customer = models.ForeignKey(
+        Customer, on_delete=models.PROTECT, null=True, blank=True, related_name="ledger_accounts"
+    )
+
+    class Meta:
+        verbose_name = _("ledger account")
+        verbose_name_plural = _("ledger accounts")
+        constraints = [
+            # The target of the transfers' composite foreign keys: an account's currency is the transfer's.
+            models.UniqueConstraint(fields=["id", "currency"], name="ledgeraccount_id_currency"),
+            models.UniqueConstraint(
+                fields=["customer", "kind"], condition=Q(customer__isnull=False), name="ledgeraccount_one_of_a_kind"
+            ),
+            models.CheckConstraint(
+                condition=Q(kind="system", customer__isnull=True)
+                | (~Q(kind="system") & Q(customer__isnull=False, currency="USD")),
+                name="ledgeraccount_customer_kinds_have_customer",
+            ),
+            models.CheckConstraint(condition=Q(currency__in=["USD", "CNY"]), name="ledgeraccount_currency_known"),
+        ]
+        triggers = [pgtrigger.Protect(name="ledgeraccount_protect", operation=pgtrigger.Update | pgtrigger.Delete)]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Transfer(models.Model):
+    """One row moves a positive amount from a debit account to a credit account. Never changed, never deleted."""
+
+    key = models.CharField(
+        _("key"), max_length=120, unique=True, db_collation="C", help_text=_("The business fact, such as topup:123.")
+    )
+    kind = models.CharField(_("kind"), max_length=30)
+    debit = models.ForeignKey(
+        LedgerAccount, on_delete=models.PROTECT, related_name="debits", db_constraint=False, db_index=False
+    )
+    credit = models.ForeignKey(
+        LedgerAccount, on_delete=models.PROTECT, related_name="credits", db_constraint=False, db_index=False
+    )
+    currency = models.CharField(_("currency"), max_length=3, default="USD")
+    amount = models.DecimalField(_("amount"), max_digits=20, decimal_places=8)
+    group = models.CharField(_("group"), max_length=120, blank=True, help_text=_("Transfers of one business act."))
+    memo = models.CharField(_("note"), max_length=300, blank=True)
+    actor = models.ForeignKey(
+        User, on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False, db_constraint=False
+    )
+    created_at = models.DateTimeField(_("created at"), default=timezone.now)
+
+    class Meta:
+        verbose_name = _("transfer")
+        verbose_name_plural = _("transfers")
+        indexes = [
+            models.Index(fields=["debit", "-id"], name="transfer_debit"),
+            models.Index(fields=["credit", "-id"], name="transfer_credit"),
+        ]
+        constraints = [
+            models.CheckConstraint(condition=Q(amount__gt=0), name="transfer_amount_positive"),
+            models.CheckConstraint(condition=~Q(debit=F("credit")), name="transfer_two_accounts"),
+        ]
+        triggers = [
+            pgtrigger.Protect(name="transfer_append_only", operation=pgtrigger.Update | pgtrigger.Delete),
+            pgtrigger.Trigger(
+                name="transfer_no_truncate",
+                level=pgtrigger.Statement,
+                when=pgtrigger.Before,
+                operation=pgtrigger.Truncate,
+                func="RAISE EXCEPTION 'transfers are append-only';",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.amount} {self.currency}"
+
+
+class Wallet(models.Model):
+    """A customer's balances in USD, cached in the transaction that writes the transfer or hold.
+
+    A narrow row, fillfactor 50, no index on a changing column: updates stay in their page. `paid` may fall below
+    zero by a dispute, or by usage within OVERRUN_LIMIT; `bonus` and `held` never do.
+    """
+
+    customer = models.OneToOneField(Customer, on_delete=models.PROTECT, primary_key=True, related_name="wallet")
+    paid_account = models.ForeignKey(
+        LedgerAccount, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
+    )
+    bonus_account = models.ForeignKey(
+        LedgerAccount, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
+    )
+    paid = models.DecimalField(_("paid"), max_digits=20, decimal_places=8, default=0)
+    bonus = models.DecimalField(_("bonus"), max_digits=20, decimal_places=8, default=0)
+    held = models.DecimalField(_("held"), max_digits=20, decimal_places=8, default=0)
+    exposure = models.DecimalField(
+        _("exposure"),
+        max_digits=20,
+        decimal_places=8,
+        default=0,
+        help_text=_("What open requests may cost beyond their holds: the sum of (bound - hold)."),
+    )
+    topped_up = models.BooleanField(_("has topped up"), default=False)
+
+    class Meta:
+        verbose_name = _("wallet")
+        verbose_name_plural = _("wallets")
+        constraints = [
+            models.CheckConstraint(condition=Q(bonus__gte=0), name="wallet_bonus_not_negative"),
+            models.CheckConstraint(condition=Q(held__gte=0), name="wallet_held_not_negative"),
+            models.CheckConstraint(condition=Q(exposure__gte=0), name="wallet_exposure_not_negative"),
+        ]
+
+    def __str__(self) -> str:
+        return f"wallet of customer {self.customer_id}"
+
+    @property
+    def balance(self) -> Decimal:
+        return self.paid + self.bonus
+
+    @property
+    def available(self) -> Decimal:
+        return self.paid + self.bonus - self.held
+
+
+class Hold(models.Model):
+    """Money set aside on a wallet for one business fact, resolved once."""
+
+    class Kind(models.TextChoices):
+        REQUEST = "request", _("Request")
+        REFUND = "refund", _("Refund")
+        DISPUTE = "dispute", _("Dispute")
+
+    class State(models.TextChoices):
+        OPEN = "open", _("open")
+        CAPTURED = "captured", _("captured")
+        RELEASED = "released", _("released")
+
+    key = models.CharField(
+        _("key"), max_length=60, primary_key=True, db_collation="C", help_text=_("Such as gen-... or refund:7.")
+    )
+    customer = models.ForeignKey(
+        Customer, on_delete=models.PROTECT, related_name="holds", db_constraint=False, db_index=False
+    )
+    kind = models.CharField(_("kind"), max_length=10, choices=Kind.choices)
+    state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.OPEN)
+    amount = models.DecimalField(_("amount"), max_digits=20, decimal_places=8)
+    bound = models.DecimalField(
+        _("bound"), max_digits=20, decimal_places=8, help_text=_("The most that may be captured.")
+    )
+    captured = models.DecimalField(_("captured"), max_digits=20, decimal_places=8, default=0)
+    reason = models.CharField(_("reason"), max_length=30, blank=True)
+    created_at = models.DateTimeField(_("created at"))
+    resolved_at = models.DateTimeField(_("resolved at"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("hold")
+        verbose_name_plural = _("holds")
+        indexes = [models.Index(fields=["customer"], condition=Q(state="open"), name="hold_open")]
+        constraints = [
+            models.CheckConstraint(condition=Q(amount__gt=0), name="hold_amount_positive"),
+            models.CheckConstraint(condition=Q(bound__gte=F("amount")), name="hold_within_bound"),
+            models.CheckConstraint(
+                condition=Q(captured__gte=0) & Q(captured__lte=F("bound")), name="hold_captured_within_bound"
+            ),
+            models.CheckConstraint(
+                condition=Q(state="open", resolved_at__isnull=True) | (~Q(state="open") & Q(resolved_at__isnull=False)),
+                name="hold_resolved_has_time",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.amount} {self.state}"

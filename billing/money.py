@@ -1,0 +1,72 @@
+"""Money is made and rounded here alone: USD at 8 places inside and 2 at the edge of cash, CNY at 2."""
+
+from decimal import (
+    ROUND_DOWN,
+    ROUND_HALF_EVEN,
+    ROUND_HALF_UP,
+    Decimal,
+    InvalidOperation,
+)
+
+ZERO = Decimal("0.00000000")
+MICRO = Decimal("0.00000001")
+CENT = Decimal("0.01")
+LARGEST = Decimal(999999999999)
+
+
+class InvalidAmount(ValueError):
+    """The text is not an amount of money."""
+
+
+def usd(value: Decimal | str | int) -> Decimal:
+    """An exact USD amount at 8 places; raises `InvalidAmount` if it has more places, or is no number."""
+    return _exact(value, MICRO)
+
+
+def cents(value: Decimal | str | int) -> Decimal:
+    """An exact amount at 2 places (USD cash or CNY); raises `InvalidAmount` if it has more places."""
+    return _exact(value, CENT)
+
+
+def charge(value: Decimal) -> Decimal:
+    """Round an exact sum to a charge: once, half-even, 8 places (the contract's rule)."""
+    return value.quantize(MICRO, rounding=ROUND_HALF_EVEN)
+
+
+def floor_cents(value: Decimal) -> Decimal:
+    """Round down to the cent or fen: what is paid out is never more than what is owed."""
+    return value.quantize(CENT, rounding=ROUND_DOWN)
+
+
+def convert_to_cny(amount: Decimal, *, rate: Decimal) -> Decimal:
+    """USD to CNY at `rate` yuan a dollar, to the fen, half-up."""
+    return (amount * rate).quantize(CENT, rounding=ROUND_HALF_UP)
+
+
+def minor(value: Decimal) -> int:
+    """Cents or fen of an amount with 2 places."""
+    return int(cents(value).scaleb(2))
+
+
+def from_minor(value: int) -> Decimal:
+    return Decimal(value).scaleb(-2).quantize(CENT)
+
+
+def wire(value: Decimal) -> str:
+    """The contract's form of an amount: a string with 8 places."""
+    return f"{value.quantize(MICRO):f}"
+
+
+def _exact(value: Decimal | str | int, step: Decimal) -> Decimal:
+    if isinstance(value, bool | float):
+        raise InvalidAmount(f"{value!r} is not exact")
+    try:
+        number = Decimal(value.strip() if isinstance(value, str) else value)
+        if not number.is_finite() or abs(number) > LARGEST:
+            raise InvalidAmount(f"{value!r} is not an amount")
+        rounded = number.quantize(step)
+    except InvalidOperation:
+        raise InvalidAmount(f"{value!r} is not an amount") from None
+    if rounded != number:
+        raise InvalidAmount(f"{value!r} has more than {-int(step.as_tuple().exponent)} decimal places")
+    return rounded

@@ -1,0 +1,98 @@
+"""The REST API's common ground: error shape and pagination."""
+
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.http import Http404
+from rest_framework import exceptions, status
+from rest_framework.pagination import CursorPagination
+from rest_framework.response import Response
+from rest_framework.views import exception_handler as drf_exception_handler
+
+TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    402: "insufficient_balance",
+    403: "permission_error",
+    404: "not_found_error",
+    409: "conflict_error",
+    413: "invalid_request_error",
+    429: "rate_limit_error",
+}
+CODES = {
+    400: "validation_error",
+    401: "invalid_api_key",
+    403: "key_not_allowed",
+    404: "not_found",
+    405: "method_not_allowed",
+    406: "not_acceptable",
+    413: "request_too_large",
+    415: "validation_error",
+    429: "rate_limit_exceeded",
+}
+
+
+class ApiError(exceptions.APIException):
+    """An error with the contract's `status` and `code`, and the field it is about where there is one."""
+
+    def __init__(self, message: str, *, status: int, code: str, param: str | None = None) -> None:
+        super().__init__(message, code)
+        self.status_code = status
+        self.param = param
+
+
+class NewestFirst(CursorPagination):
+    """Lists are `{"data": [...], "next", "previous"}`, newest first."""
+
+    ordering = "-id"
+    page_size_query_param = "limit"
+    max_page_size = 200
+
+    def get_paginated_response(self, data: Any) -> Response:
+        return Response({"data": data, "next": self.get_next_link(), "previous": self.get_previous_link()})
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        link = {"type": "string", "nullable": True, "format": "uri"}
+        return {
+            "type": "object",
+            "required": ["data", "next", "previous"],
+            "properties": {"data": schema, "next": link, "previous": link},
+        }
+
+
+def error_body(*, message: str, status: int, code: str, param: str | None = None) -> dict[str, Any]:
+    """`{"error": {"message", "type", "code"}}`, and `param` where a field is at fault."""
+    error: dict[str, Any] = {"message": message, "type": TYPES.get(status, "api_error"), "code": code}
+    if param is not None:
+        error["param"] = param
+    return {"error": error}
+
+
+def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
+    """DRF's answers in the contract's shape. What DRF does not expect travels on and becomes a 500."""
+    if isinstance(exc, Http404):
+        exc = exceptions.NotFound()
+    elif isinstance(exc, PermissionDenied):
+        exc = exceptions.PermissionDenied()
+    response = drf_exception_handler(exc, context)
+    if response is None or not isinstance(exc, exceptions.APIException):
+        return response
+    message, param = _first_fault(exc.detail)
+    code = CODES.get(response.status_code, "internal_error")
+    if isinstance(exc, ApiError) or exc.get_codes() in ("invalid_api_key", "ip_not_allowed"):
+        code = str(exc.get_codes())
+        param = getattr(exc, "param", None)
+    if response.status_code == status.HTTP_415_UNSUPPORTED_MEDIA_TYPE:
+        response.status_code = status.HTTP_400_BAD_REQUEST
+    response.data = error_body(message=message, status=response.status_code, code=code, param=param)
+    return response
+
+
+def _first_fault(detail: Any, path: str = "") -> tuple[str, str | None]:
+    if isinstance(detail, dict):
+        field, inner = next(iter(detail.items()))
+        name = path if field == "non_field_errors" else f"{path}.{field}".lstrip(".")
+        return _first_fault(inner, name)
+    if isinstance(detail, list):
+        return _first_fault(detail[0], path)
+    return (f"{path}: {detail}" if path else str(detail)), path or None

@@ -1,0 +1,11 @@
+"""Celery: the broker only wakes workers; what there is to do stands in PostgreSQL."""
+
+import os
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chuizi.settings")
+
+app = Celery("chuizi")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()

@@ -1,0 +1,318 @@
+"""Settings, from the environment (a `.env` file works). A wrong value stops the start with a sentence naming it."""
+
+import sys
+from decimal import Decimal
+from pathlib import Path
+from urllib.parse import unquote
+
+# python-alipay-sdk reconfigures logging when it is imported, so it goes first and Django's logging wins.
+import alipay  # type: ignore[import-untyped]  # noqa: F401
+import environ
+from csp.constants import NONCE, NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import gettext_lazy as _
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+environ.Env.read_env(BASE_DIR / ".env")
+
+
+def _decimal(name: str, default: str, *, least: str = "0") -> Decimal:
+    text = env.str(name, default)
+    try:
+        value = Decimal(text)
+    except ArithmeticError:
+        raise ImproperlyConfigured(f"{name} must be a decimal number such as {default}, not {text!r}.") from None
+    if not value.is_finite() or value < Decimal(least):
+        raise ImproperlyConfigured(f"{name} must be at least {least}, not {text!r}.")
+    return value
+
+
+def _count(name: str, default: int, *, least: int = 0) -> int:
+    text = env.str(name, str(default))
+    if not text.isascii() or not text.isdigit() or int(text) < least:
+        raise ImproperlyConfigured(f"{name} must be a whole number of at least {least}, not {text!r}.")
+    return int(text)
+
+
+# --- Core ---------------------------------------------------------------------------------------------------------
+DEBUG = env.bool("DEBUG", False)
+SECRET_KEY = env.str("SECRET_KEY", "")
+FIELD_ENCRYPTION_KEY = env.str("FIELD_ENCRYPTION_KEY", "")
+for _name in ("SECRET_KEY", "FIELD_ENCRYPTION_KEY"):
+    if not globals()[_name]:
+        raise ImproperlyConfigured(f"{_name} is not set. `make env` prints one for a local run.")
+SITE_URL = env.str("SITE_URL", "http://127.0.0.1:8000").rstrip("/")
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
+CSRF_TRUSTED_ORIGINS = [SITE_URL]
+TRUSTED_PROXY_DEPTH = _count("TRUSTED_PROXY_DEPTH", 0)
+METRICS_TOKEN = env.str("METRICS_TOKEN", "")
+STATE_DIR = Path(env.str("CHUIZI_STATE_DIR", str(BASE_DIR / ".local")))
+
+INSTALLED_APPS = [
+    "accounts",
+    "billing",
+    "payments",
+    "proxy",
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "csp",
+    "pgtrigger",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+]
+MIDDLEWARE = [
+    "chuizi.middleware.RequestId",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+]
+ROOT_URLCONF = "chuizi.urls"
+ASGI_APPLICATION = "chuizi.asgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+APPEND_SLASH = False
+
+# --- Database -----------------------------------------------------------------------------------------------------
+# No transaction may outlive 5 s: an old snapshot makes every update of a hot wallet slower.
+DB_STATEMENT_TIMEOUT_MS = _count("DB_STATEMENT_TIMEOUT_MS", 5000)
+DATABASES = {"default": env.db_url("DATABASE_URL", default="postgres:///chuizi")}
+DATABASES["default"]["HOST"] = unquote(DATABASES["default"]["HOST"])  # a socket folder comes as %2Ftmp%2F...
+DATABASES["default"]["OPTIONS"] = {
+    **DATABASES["default"].get("OPTIONS", {}),
+    "options": (
+        f"-c statement_timeout={DB_STATEMENT_TIMEOUT_MS} -c idle_in_transaction_session_timeout=5000"
+        " -c lock_timeout=4000 -c timezone=UTC"
+    ),
+    "pool": {"min_size": 0, "max_size": _count("DB_POOL_SIZE", 16, least=1), "timeout": 5},
+}
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "django_cache"}}
+
+# --- Celery -------------------------------------------------------------------------------------------------------
+CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", "redis://127.0.0.1:6379/0")
+CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 600}
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TASK_DEFAULT_QUEUE = "celery"
+CELERY_TASK_ROUTES = {"proxy.tasks.settle": {"queue": "settlement"}, "payments.tasks.*": {"queue": "payments"}}
+CELERY_BEAT_SCHEDULE = {
+    "settle": {"task": "proxy.tasks.settle", "schedule": 1.0, "options": {"expires": 5}},
+    "sweep": {"task": "proxy.tasks.sweep", "schedule": 10.0, "options": {"expires": 10}},
+    "poll-topups": {"task": "payments.tasks.poll_topups", "schedule": 3.0, "options": {"expires": 3}},
+    "process-notifications": {
+        "task": "payments.tasks.process_notifications",
+        "schedule": 5.0,
+        "options": {"expires": 5},
+    },
+}
+
+# --- Money --------------------------------------------------------------------------------------------------------
+SIGNUP_CREDIT = _decimal("SIGNUP_CREDIT", "0.50")
+SIGNUP_CREDITS_PER_NETWORK_PER_DAY = _count("SIGNUP_CREDITS_PER_NETWORK_PER_DAY", 5)
+PRICE_MARGIN = _decimal("PRICE_MARGIN", "1.05", least="1")
+OVERRUN_LIMIT = _decimal("OVERRUN_LIMIT", "1.00")
+TOPUP_MIN = _decimal("TOPUP_MIN", "1.00", least="1.00")
+TOPUP_MAX = _decimal("TOPUP_MAX", "10000.00", least="1.00")
+USD_CNY_RATE = _decimal("USD_CNY_RATE", "0")
+
+# --- Gateway ------------------------------------------------------------------------------------------------------
+MAX_BODY_BYTES = _count("MAX_BODY_BYTES", 20_000_000, least=1)
+BODY_BUDGET_BYTES = _count("BODY_BUDGET_BYTES", 512_000_000, least=MAX_BODY_BYTES)
+DRAIN_SECONDS = _count("DRAIN_SECONDS", 600)
+ALLOW_PRIVATE_UPSTREAMS = env.bool("ALLOW_PRIVATE_UPSTREAMS", False)
+DEFAULT_KEY_RPM = _count("DEFAULT_KEY_RPM", 60)
+DEFAULT_CUSTOMER_RPM = _count("DEFAULT_CUSTOMER_RPM", 120)
+DEFAULT_MODEL_RPM = _count("DEFAULT_MODEL_RPM", 60)
+DISCONNECT_DRAIN_SECONDS = _count("DISCONNECT_DRAIN_SECONDS", 60)
+
+# --- Accounts -----------------------------------------------------------------------------------------------------
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = [
+    "django.contrib.auth.backends.ModelBackend",
+    "allauth.account.auth_backends.AuthenticationBackend",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "/console/"
+ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+ACCOUNT_CONFIRM_EMAIL_ON_GET = False
+ACCOUNT_LOGIN_ON_EMAIL_CONFIRMATION = True
+ACCOUNT_LOGOUT_REDIRECT_URL = "/"
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+ACCOUNT_DEFAULT_HTTP_PROTOCOL = SITE_URL.partition(":")[0]
+ACCOUNT_SESSION_REMEMBER = True
+MFA_TOTP_ISSUER = "Chuizi"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SITE_URL.startswith("https://")
+SESSION_COOKIE_AGE = 60 * 60 * 24 * 30
+
+# --- Mail ---------------------------------------------------------------------------------------------------------
+vars().update(env.email_url("EMAIL_URL", default="consolemail://"))
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "Chuizi <billing@localhost>")
+SUPPORT_EMAIL = env.str("SUPPORT_EMAIL", "support@localhost")
+
+# --- Languages and time -------------------------------------------------------------------------------------------
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", _("English")), ("zh-hans", _("Simplified Chinese"))]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+USE_TZ = True
+TIME_ZONE = "UTC"
+
+# --- Pages --------------------------------------------------------------------------------------------------------
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.template.context_processors.i18n",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "csp.context_processors.nonce",
+                "accounts.context.site",
+            ],
+        },
+    }
+]
+STATIC_URL = "/static/"
+STATIC_ROOT = STATE_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+WHITENOISE_USE_FINDERS = DEBUG
+WHITENOISE_AUTOREFRESH = DEBUG
+if not DEBUG:
+    STORAGES = {
+        "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+        "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+    }
+CONTENT_SECURITY_POLICY = {
+    # Admin (Alpine) and the API page (Swagger UI) bring their own scripts and get a policy of their own in middleware.
+    "EXCLUDE_URL_PREFIXES": ("/admin/", "/api/docs/"),
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "script-src": [SELF, NONCE],
+        "style-src": [SELF, NONCE],
+        "img-src": [SELF, "data:"],
+        "object-src": [NONE],
+        "base-uri": [NONE],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+    },
+}
+SECURE_REFERRER_POLICY = "same-origin"
+if SITE_URL.startswith("https://"):
+    SECURE_HSTS_SECONDS = 60 * 60 * 24 * 365
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXY_DEPTH else None
+
+# --- REST API -----------------------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.ApiKeyAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "chuizi.api.exception_handler",
+    "DEFAULT_PAGINATION_CLASS": "chuizi.api.NewestFirst",
+    "PAGE_SIZE": 50,
+    "UNAUTHENTICATED_USER": None,
+    "COERCE_DECIMAL_TO_STRING": True,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Chuizi",
+    "DESCRIPTION": "Account API of the prepaid gateway. Authenticate with an API key: `Authorization: Bearer ck-...`.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PUBLIC": True,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+}
+
+# --- Payment providers --------------------------------------------------------------------------------------------
+# Read and validated by payments.providers.registry; a provider whose variables are all absent is off.
+PAYMENT_VARIABLES = {
+    name: env.str(name, "")
+    for name in [
+        "STRIPE_SECRET_KEY",
+        "STRIPE_WEBHOOK_SECRET",
+        "STRIPE_API_BASE",
+        "ALIPAY_APP_ID",
+        "ALIPAY_SELLER_ID",
+        "ALIPAY_APP_PRIVATE_KEY",
+        "ALIPAY_PUBLIC_KEY",
+        "ALIPAY_GATEWAY",
+        "WECHATPAY_MCHID",
+        "WECHATPAY_APPID",
+        "WECHATPAY_PRIVATE_KEY",
+        "WECHATPAY_CERT_SERIAL",
+        "WECHATPAY_APIV3_KEY",
+        "WECHATPAY_PUBLIC_KEY",
+        "WECHATPAY_PUBLIC_KEY_ID",
+        "WECHATPAY_API_BASE",
+    ]
+}
+
+# --- Admin --------------------------------------------------------------------------------------------------------
+UNFOLD = {
+    "SITE_TITLE": "Chuizi",
+    "SITE_HEADER": "Chuizi",
+    "SITE_SYMBOL": "account_balance_wallet",
+    "SHOW_VIEW_ON_SITE": False,
+    "COLORS": {
+        "primary": {
+            "50": "#eef8f4",
+            "100": "#d6eee4",
+            "200": "#aeddca",
+            "300": "#7cc5a8",
+            "400": "#47a683",
+            "500": "#1f8a66",
+            "600": "#0c6b4e",
+            "700": "#0a5840",
+            "800": "#094634",
+            "900": "#083a2c",
+            "950": "#041f18",
+        }
+    },
+}
+
+# --- Logging ------------------------------------------------------------------------------------------------------
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", "INFO")},
+    # The SDKs log whole requests and answers at DEBUG and INFO; those hold order and account data.
+    "loggers": {name: {"level": "WARNING"} for name in ("stripe", "alipay", "wechatpayv3", "urllib3", "celery.beat")},
+}
+TESTING = "pytest" in sys.modules
