@@ -1,9 +1,48 @@
 """The one ASGI application: an exact table of gateway paths goes to the raw gateway, the rest is Django."""
 
 import os
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chuizi.settings")
 
 from django.core.asgi import get_asgi_application
 
-application = get_asgi_application()
+django = get_asgi_application()
+
+# After Django: these import models.
+from proxy import probes  # noqa: E402
+from proxy.gateway import Gateway  # noqa: E402
+
+gateway = Gateway()
+GATEWAY_PATHS = frozenset({"/v1/chat/completions"})
+
+
+async def application(
+    scope: Any, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]
+) -> None:
+    if scope["type"] == "lifespan":
+        await lifespan(receive, send)
+    elif scope["type"] == "http" and scope["path"] in GATEWAY_PATHS and scope["method"] == "POST":
+        await gateway(scope, receive, send)
+    elif scope["type"] == "http" and scope["path"] in probes.PATHS:
+        await probes.answer(scope, receive, send, draining=gateway.draining)
+    else:
+        await django(scope, receive, send)
+
+
+async def lifespan(receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]) -> None:
+    """Start the gateway before the first request and stop it after the last."""
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            try:
+                await gateway.start()
+            except Exception as error:
+                await send({"type": "lifespan.startup.failed", "message": f"The gateway cannot start: {error}"})
+                return
+            await send({"type": "lifespan.startup.complete"})
+        else:
+            await gateway.stop()
+            await send({"type": "lifespan.shutdown.complete"})
+            return

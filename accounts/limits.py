@@ -1,0 +1,243 @@
+"""Limits of keys and customers: what a key may do (its policy), what it has done (its meters), and the decision.
+
+The decision is pure. Meters change only under the customer's wallet lock, so any number of processes agree; they
+count requests in five-second slots, the partial one in full, so a limit is never exceeded. SQL is sent by
+`proxy/admission.py` over its own connection.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import Any
+
+SLOT_SECONDS = 5
+SLOTS = 13
+"""A minute and the partial slot."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPolicy:
+    """What a key may do, as of `version` of the key and `customer_version` of its customer. Caps in USD."""
+
+    key_id: int
+    customer_id: int
+    version: int
+    customer_version: int
+    is_active: bool
+    is_suspended: bool
+    expires_at: datetime | None
+    allowed_models: frozenset[str]
+    networks: tuple[IPv4Network | IPv6Network, ...]
+    rpm: int
+    customer_rpm: int
+    daily_limit: Decimal | None
+    total_limit: Decimal | None
+
+    def allows_address(self, address: str) -> bool:
+        if not self.networks:
+            return True
+        try:
+            client = ip_address(address)
+        except ValueError:
+            return False
+        mapped = getattr(client, "ipv4_mapped", None)
+        return any((mapped or client) in network for network in self.networks)
+
+
+READ_POLICIES = (
+    "SELECT k.sha256, k.id, k.customer_id, m.version, c.version, k.is_active, c.suspended, k.expires_at,"
+    " k.allowed_models, k.allowed_ips, k.rpm_limit, u.rpm_limit, k.daily_limit, k.total_limit"
+    " FROM accounts_apikey k JOIN accounts_keymeter m ON m.key_id = k.id"
+    " JOIN accounts_customermeter c ON c.customer_id = k.customer_id"
+    " JOIN accounts_customer u ON u.id = k.customer_id WHERE k.sha256 = ANY(%s)"
+)
+
+
+def policy_from_row(row: Sequence[Any], *, default_rpm: int, default_customer_rpm: int) -> tuple[str, KeyPolicy]:
+    """A row of READ_POLICIES as (sha256, policy)."""
+    return row[0], KeyPolicy(
+        key_id=row[1],
+        customer_id=row[2],
+        version=row[3],
+        customer_version=row[4],
+        is_active=row[5],
+        is_suspended=row[6],
+        expires_at=row[7],
+        allowed_models=frozenset(row[8]),
+        networks=tuple(ip_network(text, strict=False) for text in row[9]),
+        rpm=default_rpm if row[10] is None else row[10],
+        customer_rpm=default_customer_rpm if row[11] is None else row[11],
+        daily_limit=row[12],
+        total_limit=row[13],
+    )
+
+
+class Rate:
+    """Requests of the last minute in five-second slots."""
+
+    __slots__ = ("changed", "slot", "slots")
+
+    def __init__(self, slot: int = 0, slots: Sequence[int] = (0,) * SLOTS) -> None:
+        self.slot = slot
+        self.slots = list(slots)
+        self.changed = False
+
+    def at(self, slot: int) -> int:
+        """Requests in the window that ends with `slot`."""
+        self._advance(slot)
+        return sum(self.slots)
+
+    def count(self, slot: int) -> None:
+        self._advance(slot)
+        self.slots[slot % SLOTS] += 1
+        self.changed = True
+
+    def seconds_until_free(self, slot: int, *, limit: int) -> int:
+        """Seconds, at most, until the window holds fewer than `limit` requests again."""
+        left = self.at(slot)
+        for age in range(SLOTS - 1, -1, -1):
+            left -= self.slots[(slot - age) % SLOTS]
+            if left < limit:
+                return (SLOTS - age) * SLOT_SECONDS
+        return SLOTS * SLOT_SECONDS
+
+    def _advance(self, slot: int) -> None:
+        # A clock a little behind another process's counts in that process's newer slot.
+        for step in range(self.slot + 1, min(slot, self.slot + SLOTS) + 1):
+            self.slots[step % SLOTS] = 0
+        if slot - self.slot > SLOTS:
+            self.slots = [0] * SLOTS
+        self.slot = max(self.slot, slot)
+
+
+class KeyCounter:
+    """A key's meter in the hands of one batch: read under the wallet lock, counted in Python, written once."""
+
+    __slots__ = ("active", "customer_id", "day", "day_spent", "key_id", "rate", "total_spent", "version")
+
+    def __init__(self, row: Sequence[Any]) -> None:
+        self.key_id: int = row[0]
+        self.customer_id: int = row[1]
+        self.version: int = row[2]
+        self.active: bool = row[3]
+        self.rate = Rate(row[4], row[5])
+        self.day: date = row[6]
+        self.day_spent: Decimal = row[7]
+        self.total_spent: Decimal = row[8]
+
+    def spent_on(self, day: date) -> Decimal:
+        return self.day_spent if self.day >= day else Decimal(0)
+
+    def count(self, *, slot: int, day: date, held: Decimal) -> None:
+        self.rate.count(slot)
+        self.day_spent = self.spent_on(day) + held
+        self.day = max(self.day, day)
+        self.total_spent += held
+
+
+class CustomerCounter:
+    """A customer's meter in the hands of one batch."""
+
+    __slots__ = ("by_model", "customer_id", "rate", "suspended", "version")
+
+    def __init__(self, row: Sequence[Any]) -> None:
+        self.customer_id: int = row[0]
+        self.version: int = row[1]
+        self.suspended: bool = row[2]
+        self.rate = Rate(row[3], row[4])
+        self.by_model: dict[str, Rate] = {name: Rate(slot, slots) for name, (slot, slots) in row[5].items()}
+
+    def model(self, slug: str) -> Rate:
+        return self.by_model.setdefault(slug, Rate())
+
+    @property
+    def changed(self) -> bool:
+        return self.rate.changed or any(rate.changed for rate in self.by_model.values())
+
+    def models_at(self, slot: int) -> dict[str, list[Any]]:
+        """The models asked for within the window that ends with `slot`, as stored."""
+        return {name: [rate.slot, rate.slots] for name, rate in self.by_model.items() if rate.at(slot)}
+
+
+@dataclass(frozen=True, slots=True)
+class LimitReached:
+    """Why a request is refused: the contract's code, a sentence, and for a rate its limit and when to come back."""
+
+    code: str
+    message: str
+    rate_limit: int | None = None
+    retry_after: int | None = None
+
+
+def slot_of(now: datetime) -> int:
+    return int(now.timestamp()) // SLOT_SECONDS
+
+
+def check(
+    *,
+    policy: KeyPolicy,
+    key: KeyCounter,
+    customer: CustomerCounter,
+    model: str,
+    model_rpm: int,
+    hold: Decimal,
+    now: datetime,
+) -> LimitReached | None:
+    """The first limit that a request holding `hold` USD would break, or None."""
+    slot, today = slot_of(now), now.astimezone(UTC).date()
+    for limit, rate, whose in (
+        (policy.rpm, key.rate, "This key"),
+        (policy.customer_rpm, customer.rate, "This account"),
+        (model_rpm, customer.by_model.get(model), "This account, for this model,"),
+    ):
+        if limit and rate is not None and rate.at(slot) >= limit:
+            wait = rate.seconds_until_free(slot, limit=limit)
+            return LimitReached(
+                "rate_limit_exceeded",
+                f"{whose} may make {limit} requests per minute. Try again in {wait} seconds.",
+                rate_limit=limit,
+                retry_after=wait,
+            )
+    if policy.daily_limit is not None and key.spent_on(today) + hold > policy.daily_limit:
+        return LimitReached(
+            "daily_limit_exceeded",
+            f"This key may spend ${policy.daily_limit:f} a day and has spent or held ${key.spent_on(today):f};"
+            f" this request needs ${hold:f}.",
+        )
+    if policy.total_limit is not None and key.total_spent + hold > policy.total_limit:
+        return LimitReached(
+            "key_limit_exceeded",
+            f"This key may spend ${policy.total_limit:f} in all and has spent or held ${key.total_spent:f};"
+            f" this request needs ${hold:f}.",
+        )
+    return None
+
+
+READ_KEY_METERS = (
+    "SELECT key_id, customer_id, version, active, slot, slots, day, day_spent, total_spent FROM accounts_keymeter"
+    " WHERE key_id = ANY(%s)"
+)
+READ_CUSTOMER_METERS = (
+    "SELECT customer_id, version, suspended, slot, slots, by_model FROM accounts_customermeter"
+    " WHERE customer_id = ANY(%s)"
+)
+WRITE_KEY_METERS = (
+    "UPDATE accounts_keymeter m SET slot = d.slot, slots = d.slots::int[], day = d.day, day_spent = d.day_spent,"
+    " total_spent = d.total_spent, last_used_at = %s"
+    " FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::date[], %s::numeric[], %s::numeric[])"
+    " AS d(key_id, slot, slots, day, day_spent, total_spent) WHERE m.key_id = d.key_id"
+)
+WRITE_CUSTOMER_METERS = (
+    "UPDATE accounts_customermeter m SET slot = d.slot, slots = d.slots::int[], by_model = d.by_model::jsonb"
+    " FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::text[]) AS d(customer_id, slot, slots, by_model)"
+    " WHERE m.customer_id = d.customer_id"
+)
+
+CORRECT_KEY_METERS = (
+    "UPDATE accounts_keymeter m SET total_spent = m.total_spent + d.change,"
+    " day_spent = m.day_spent + CASE WHEN m.day = d.day THEN d.change ELSE 0 END"
+    " FROM unnest(%s::bigint[], %s::date[], %s::numeric[]) AS d(key_id, day, change) WHERE m.key_id = d.key_id"
+)
+"""Settlement's correction of held to spent, on the day it was counted on."""

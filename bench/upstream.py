@@ -1,0 +1,64 @@
+"""An OpenAI-like upstream for benchmarks: raw ASGI, fixed answers, as little work of its own as can be.
+
+Run: uvicorn bench.upstream:application --port 9101 --no-access-log
+"""
+
+import orjson
+
+WORDS = 40
+ANSWER = orjson.dumps(
+    {
+        "id": "chatcmpl-bench",
+        "object": "chat.completion",
+        "created": 1,
+        "model": "bench",
+        "choices": [
+            {"index": 0, "message": {"role": "assistant", "content": "word " * WORDS}, "finish_reason": "stop"}
+        ],
+        "usage": {"prompt_tokens": 20, "completion_tokens": WORDS, "total_tokens": 20 + WORDS},
+    }
+)
+
+
+def _chunk(delta: dict, finish: str | None = None) -> bytes:  # type: ignore[type-arg]
+    chunk = {
+        "id": "chatcmpl-bench",
+        "object": "chat.completion.chunk",
+        "created": 1,
+        "model": "bench",
+        "choices": [{"index": 0, "delta": delta, "finish_reason": finish}],
+        "usage": None,
+    }
+    return b"data: " + orjson.dumps(chunk) + b"\n\n"
+
+
+USAGE = (
+    b'data: {"id":"chatcmpl-bench","object":"chat.completion.chunk","created":1,"model":"bench","choices":[],'
+    b'"usage":{"prompt_tokens":20,"completion_tokens":40,"total_tokens":60}}\n\n'
+)
+# 42 chunks: one with the role, 40 with words, one with the finish reason; then usage and [DONE].
+CHUNKS = [_chunk({"role": "assistant", "content": ""})]
+CHUNKS += [_chunk({"content": "word "}) for _ in range(WORDS)]
+CHUNKS += [_chunk({}, "stop")]
+TAIL = USAGE + b"data: [DONE]\n\n"
+JSON_HEAD = [(b"content-type", b"application/json"), (b"content-length", str(len(ANSWER)).encode())]
+SSE_HEAD = [(b"content-type", b"text/event-stream")]
+
+
+async def application(scope, receive, send) -> None:  # type: ignore[no-untyped-def]
+    if scope["type"] != "http":
+        return
+    body = b""
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if not message.get("more_body"):
+            break
+    if b'"stream":true' in body:
+        await send({"type": "http.response.start", "status": 200, "headers": SSE_HEAD})
+        for chunk in CHUNKS:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body", "body": TAIL, "more_body": False})
+    else:
+        await send({"type": "http.response.start", "status": 200, "headers": JSON_HEAD})
+        await send({"type": "http.response.body", "body": ANSWER, "more_body": False})

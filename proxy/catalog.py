@@ -1,0 +1,104 @@
+"""The catalog as a gateway process sees it: a frozen snapshot, exchanged whole when the catalog changes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from django.db import connection
+from django.db.models import OuterRef, Prefetch, Subquery
+
+from proxy.models import Model, Price, Route
+from proxy.pricing import PriceVersion
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """A model on an upstream. Timeouts in seconds: to the first byte and between bytes, and in all."""
+
+    upstream_id: int
+    upstream: str
+    protocol: str
+    base_url: str
+    api_key: str
+    upstream_model: str
+    timeout: float
+    total_timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A model on offer, at its newest price, with where it goes, first choice first."""
+
+    id: int
+    slug: str
+    price: PriceVersion
+    destinations: Sequence[Destination]
+    max_output_tokens: int | None
+    context_window: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """Models by id and by unambiguous bare name, as of `version`."""
+
+    version: int
+    models: Mapping[str, Entry]
+
+    def find(self, name: str) -> Entry | None:
+        return self.models.get(name)
+
+
+def read_version() -> int:
+    """The catalog's version, moved by triggers on its tables."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT number FROM proxy_catalog_version")
+        return int(cursor.fetchone()[0])
+
+
+def newest_prices() -> "Subquery":
+    """For a queryset of models: the id of each one's newest price."""
+    return Subquery(Price.objects.filter(model=OuterRef("pk")).order_by("-version").values("pk")[:1])
+
+
+def load() -> Catalog:
+    """Read the whole catalog. The version is read first: a change meanwhile is seen by the next look."""
+    version = read_version()
+    routes = Route.objects.filter(upstream__is_active=True).select_related("upstream")
+    routes = routes.order_by("upstream__priority", "upstream__id")
+    models = list(
+        Model.objects.filter(is_active=True)
+        .annotate(price_id=newest_prices())
+        .prefetch_related(Prefetch("routes", queryset=routes))
+    )
+    prices = Price.objects.in_bulk([model.price_id for model in models if model.price_id])  # type: ignore[attr-defined]
+    found: dict[str, Entry] = {}
+    bare: dict[str, list[Entry]] = {}
+    for model in models:
+        price = prices.get(model.price_id)  # type: ignore[attr-defined]
+        if price is None:
+            continue
+        entry = Entry(
+            id=model.pk,
+            slug=model.slug,
+            price=PriceVersion.from_row(price),
+            destinations=tuple(_destination(route) for route in model.routes.all()),
+            max_output_tokens=model.max_output_tokens,
+            context_window=model.context_window,
+        )
+        found[model.slug] = entry
+        bare.setdefault(model.slug.partition("/")[2], []).append(entry)
+    aliases = {name: entries[0] for name, entries in bare.items() if len(entries) == 1}
+    return Catalog(version=version, models={**aliases, **found})
+
+
+def _destination(route: Route) -> Destination:
+    upstream = route.upstream
+    return Destination(
+        upstream_id=upstream.pk,
+        upstream=upstream.name,
+        protocol=upstream.protocol,
+        base_url=upstream.base_url.rstrip("/"),
+        api_key=upstream.api_key,
+        upstream_model=route.upstream_model,
+        timeout=float(upstream.timeout_seconds),
+        total_timeout=float(upstream.total_timeout_seconds),
+    )

@@ -1,0 +1,284 @@
+"""The gateway: a request's story from its key to its hold, and the life of the process that tells it.
+
+Raw ASGI, because a Django view costs twenty times as much (see docs); what Django would have supplied is in `http`.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from time import monotonic
+from typing import ParamSpec, TypeVar
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.db import close_old_connections
+
+from accounts.authentication import TwoKeys, client_address, key_text
+from accounts.limits import KeyPolicy
+from proxy import catalog, lease, metrics, settlement
+from proxy.admission import Admission, Admitted, Ask, PolicyChanged
+from proxy.batching import Batcher
+from proxy.catalog import Catalog, Entry
+from proxy.errors import Refusal, invalid_key, unavailable
+from proxy.estimate import likely_input, likely_output, most_input
+from proxy.http import MOST_HEADER_BYTES, BodyBudget, ClientGone, Exchange, Receive, Scope, Send
+from proxy.keyring import Keyring
+from proxy.metering import Metering
+from proxy.pricing import PER_TOKEN, ceiling, worst_rates
+from proxy.protocols import openai
+from proxy.protocols.base import BadRequest, Call
+from proxy.relay import Relay
+from proxy.upstream import Client
+
+log = logging.getLogger(__name__)
+Params = ParamSpec("Params")
+Returned = TypeVar("Returned")
+
+DEFAULT_OUTPUT_TOKENS = 4_096
+"""Where neither the caller nor the catalog names a limit."""
+STALE_METERING_SECONDS = 2.0
+CATALOG_SECONDS = 1.0
+CATALOG_LOOK_SECONDS = 0.05
+
+
+def _in_thread(function: Callable[Params, Returned]) -> Callable[Params, Awaitable[Returned]]:
+    """Run sync code that uses the database in a thread, giving its connection back afterwards."""
+
+    def call(*args: Params.args, **kwargs: Params.kwargs) -> Returned:
+        close_old_connections()
+        try:
+            return function(*args, **kwargs)
+        finally:
+            close_old_connections()
+
+    return sync_to_async(call, thread_sensitive=False)
+
+
+class Gateway:
+    """One process's gateway. `start` before the first request, `stop` after the last."""
+
+    def __init__(self) -> None:
+        self.draining = False
+        self._in_flight: set[asyncio.Task[None]] = set()
+        self._budget = BodyBudget(settings.BODY_BUDGET_BYTES)
+        self._catalog = Catalog(version=0, models={})
+        self._catalog_looked = 0.0
+        self._renewed = monotonic()
+
+    async def start(self) -> None:
+        self._lease_id = await _in_thread(lease.take)(now=datetime.now(UTC))
+        self._renewed = monotonic()
+        self._catalog = await _in_thread(catalog.load)()
+        self._keyring = Keyring(
+            default_rpm=settings.DEFAULT_KEY_RPM, default_customer_rpm=settings.DEFAULT_CUSTOMER_RPM
+        )
+        self._metering = Metering()
+        self._releases: Batcher[tuple[str, str], None] = Batcher(self._release_batch, most=100)
+        self._admission = Admission(
+            lease_id=self._lease_id, overrun=settings.OVERRUN_LIMIT, release=self._release_abandoned
+        )
+        self._client = Client(allow_private=settings.ALLOW_PRIVATE_UPSTREAMS)
+        self._upkeep = asyncio.create_task(self._keep_up())
+
+    async def stop(self) -> None:
+        """Wait for requests, cut what is left after DRAIN_SECONDS, then let the batchers finish."""
+        self.draining = True
+        if self._in_flight:
+            _, late = await asyncio.wait(self._in_flight, timeout=settings.DRAIN_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        await self._admission.close()
+        await self._metering.close()
+        await self._releases.close()
+        await self._keyring.close()
+        await self._client.close()
+        self._upkeep.cancel()
+        await asyncio.gather(self._upkeep, return_exceptions=True)
+        await _in_thread(lease.give_back)(self._lease_id)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one gateway request; whatever goes wrong has an answer in the protocol's shape."""
+        exchange = Exchange(scope, receive, send)
+        task = asyncio.current_task()
+        if task is not None:
+            self._in_flight.add(task)
+        metrics.IN_FLIGHT.inc()
+        try:
+            await self._serve(exchange)
+        finally:
+            metrics.IN_FLIGHT.dec()
+            self._budget.give_back(exchange.taken)
+            if task is not None:
+                self._in_flight.discard(task)
+
+    async def _serve(self, exchange: Exchange) -> None:
+        model = ""
+        try:
+            started = monotonic()
+            self._refuse_unready(exchange)
+            sha256, policy = await self._authenticate(exchange)
+            raw = await exchange.body(limit=settings.MAX_BODY_BYTES, budget=self._budget)
+            call = openai.read_request(raw)
+            entry = await self._find_model(call)
+            model = entry.slug
+            admitted = await self._admit(exchange, sha256, policy, call, entry)
+            relay = Relay(
+                exchange=exchange,
+                call=call,
+                entry=entry,
+                admitted=admitted,
+                started=started,
+                client=self._client,
+                metering=self._metering,
+                release=self._release,
+                drain_seconds=settings.DISCONNECT_DRAIN_SECONDS,
+            )
+            try:
+                await relay.run()
+            except Refusal as refusal:
+                await self._refuse(exchange, refusal, relay.headers)
+        except BadRequest as bad:
+            await self._refuse(exchange, Refusal(400, "validation_error", str(bad), param=bad.param))
+        except Refusal as refusal:
+            await self._refuse(exchange, refusal)
+        except ClientGone:
+            pass
+        except Exception:
+            log.exception("request %s failed", exchange.request_id)
+            await self._refuse(exchange, Refusal(500, "internal_error", "Something went wrong on our side."))
+        finally:
+            metrics.REQUESTS.labels(model=model, status=str(exchange.status or 499)).inc()
+
+    @staticmethod
+    async def _refuse(exchange: Exchange, refusal: Refusal, headers: list[tuple[bytes, bytes]] | None = None) -> None:
+        if exchange.started:
+            return
+        more = [(name.lower().encode(), value.encode()) for name, value in refusal.headers.items()]
+        try:
+            await exchange.answer(refusal.status, openai.error(refusal), [*more, *(headers or [])])
+        except ClientGone:
+            return
+
+    def _refuse_unready(self, exchange: Exchange) -> None:
+        if exchange.header_bytes > MOST_HEADER_BYTES:
+            raise Refusal(431, "request_too_large", "The request's headers are too long.")
+        if self.draining:
+            raise unavailable("This gateway is being restarted.")
+        if self._metering.oldest_age > STALE_METERING_SECONDS:
+            raise unavailable("The gateway's database is slow; requests are not taken for a moment.", retry_after=2)
+
+    async def _authenticate(self, exchange: Exchange) -> tuple[str, KeyPolicy]:
+        try:
+            text = key_text(
+                authorization=exchange.header(b"authorization"),
+                x_api_key=exchange.header(b"x-api-key"),
+                x_goog_api_key=exchange.header(b"x-goog-api-key"),
+            )
+        except TwoKeys:
+            raise Refusal(401, "invalid_api_key", "The request names two different API keys.") from None
+        sha256, policy = await self._keyring.find(text, address=self._address(exchange))
+        self._check_policy(exchange, policy)
+        return sha256, policy
+
+    def _check_policy(self, exchange: Exchange, policy: KeyPolicy) -> None:
+        """What can be refused without the locked rows. Active and suspended stand there too, and rule."""
+        if policy.expires_at is not None and policy.expires_at <= datetime.now(UTC):
+            raise invalid_key()
+        if not policy.allows_address(self._address(exchange)):
+            raise Refusal(403, "ip_not_allowed", "This key may not be used from this address.")
+
+    @staticmethod
+    def _address(exchange: Exchange) -> str:
+        return client_address(peer=exchange.peer, forwarded_for=exchange.header(b"x-forwarded-for"))
+
+    async def _find_model(self, call: Call) -> Entry:
+        entry = self._catalog.find(call.model)
+        if entry is None and monotonic() - self._catalog_looked > CATALOG_LOOK_SECONDS:
+            await self._look_at_catalog()
+            entry = self._catalog.find(call.model)
+        if entry is None:
+            raise Refusal(404, "model_not_found", f"There is no model {call.model[:100]!r} here.", param="model")
+        if entry.price.billing != PER_TOKEN:
+            raise Refusal(400, "validation_error", f"{entry.slug} is not a chat model.", param="model")
+        limit = entry.max_output_tokens
+        if limit is not None and call.output_limit is not None and call.output_limit > limit:
+            raise BadRequest(f"{entry.slug} writes at most {limit} tokens.", param="max_tokens")
+        return entry
+
+    async def _admit(self, exchange: Exchange, sha256: str, policy: KeyPolicy, call: Call, entry: Entry) -> Admitted:
+        """The committed hold; a key that changed since it was read is read again."""
+        while True:
+            if policy.allowed_models and not policy.allowed_models & {entry.slug, entry.slug.partition("/")[2]}:
+                raise Refusal(403, "model_not_allowed", f"This key may not use {entry.slug}.", param="model")
+            try:
+                return await self._admission.admit(self._ask(policy, call, entry))
+            except PolicyChanged:
+                fresh = await self._keyring.reload(sha256)
+                if fresh is None:
+                    raise invalid_key() from None
+                policy = fresh
+                self._check_policy(exchange, policy)
+
+    @staticmethod
+    def _ask(policy: KeyPolicy, call: Call, entry: Entry) -> Ask:
+        most = most_input(call.material, context=entry.context_window)
+        input_rate, output_rate = worst_rates(entry.price, most)
+        output_rate *= call.choices
+        limit = call.output_limit or entry.max_output_tokens or DEFAULT_OUTPUT_TOKENS
+        likely = likely_input(call.material, context=entry.context_window)
+        return Ask(
+            policy=policy,
+            model_id=entry.id,
+            model=entry.slug,
+            model_rpm=settings.DEFAULT_MODEL_RPM,
+            price_id=entry.price.id,
+            protocol=openai.name,
+            streamed=call.stream,
+            input_most=input_rate * most,
+            output_rate=output_rate,
+            output_limit=limit,
+            may_shrink=call.output_limit is None,
+            estimate=ceiling(input_rate * likely + output_rate * likely_output(limit)),
+        )
+
+    # --- Giving holds back -----------------------------------------------------------------------------------------
+
+    def _release(self, generation_id: str, reason: str) -> None:
+        self._releases.put((generation_id, reason))
+
+    def _release_abandoned(self, generation_id: str) -> None:
+        self._release(generation_id, "client_disconnected")
+
+    async def _release_batch(self, items: Sequence[tuple[str, str]]) -> list[None]:
+        by_reason: dict[str, list[str]] = {}
+        for generation_id, reason in items:
+            by_reason.setdefault(reason, []).append(generation_id)
+        for reason, ids in by_reason.items():
+            await _in_thread(settlement.release)(ids, reason=reason, now=datetime.now(UTC))
+        return [None] * len(items)
+
+    # --- Upkeep ----------------------------------------------------------------------------------------------------
+
+    async def _keep_up(self) -> None:
+        """Renew the lease and look at the catalog; a process that cannot renew gives its requests up."""
+        while True:
+            await asyncio.sleep(CATALOG_SECONDS)
+            metrics.UNWRITTEN_AGE.set(self._metering.oldest_age)
+            try:
+                await self._look_at_catalog()
+                if monotonic() - self._renewed >= lease.RENEW_SECONDS:
+                    await _in_thread(lease.renew)(self._lease_id, now=datetime.now(UTC))
+                    self._renewed = monotonic()
+            except Exception as error:
+                log.warning("upkeep cannot reach the database: %s", type(error).__name__)
+                if monotonic() - self._renewed > lease.LOST_AFTER_SECONDS:
+                    log.error("the lease is lost; %s requests are given up", len(self._in_flight))
+                    for task in list(self._in_flight):
+                        task.cancel()
+
+    async def _look_at_catalog(self) -> None:
+        self._catalog_looked = monotonic()
+        if await _in_thread(catalog.read_version)() != self._catalog.version:
+            self._catalog = await _in_thread(catalog.load)()

@@ -1,0 +1,121 @@
+"""Raw ASGI: what Django would have supplied. Read a request within limits, send an answer, notice who has gone."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any
+
+from chuizi.middleware import new_request_id
+from proxy.errors import Refusal
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+MOST_HEADER_BYTES = 32_000
+STALLED_BODY_SECONDS = 30.0
+STALLED_READER_SECONDS = 30.0
+
+
+class ClientGone(Exception):
+    """Nobody is there to read the answer."""
+
+
+class BodyBudget:
+    """Bytes of request bodies in memory, over all requests of the process."""
+
+    def __init__(self, limit: int) -> None:
+        self._left = limit
+
+    def take(self, size: int) -> None:
+        if size > self._left:
+            raise Refusal(503, "provider_unavailable", "The gateway is busy. Try again.", headers={"Retry-After": "1"})
+        self._left -= size
+
+    def give_back(self, size: int) -> None:
+        self._left += size
+
+
+class Exchange:
+    """One request and its answer."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scope = scope
+        self.request_id = new_request_id()
+        self.headers: dict[bytes, bytes] = {}
+        self.header_bytes = 0
+        for name, value in scope["headers"]:
+            self.header_bytes += len(name) + len(value)
+            self.headers.setdefault(name, value)
+        self.started = False
+        self.status = 0
+        self.taken = 0
+        self._receive = receive
+        self._send = send
+
+    def header(self, name: bytes) -> str:
+        return self.headers.get(name, b"").decode("latin-1")
+
+    @property
+    def peer(self) -> str:
+        client = self.scope.get("client")
+        return client[0] if client else ""
+
+    async def body(self, *, limit: int, budget: BodyBudget) -> bytes:
+        """The whole body; raises `Refusal` 413, 408 or 503, or `ClientGone`. The caller gives `taken` back."""
+        announced = self.header(b"content-length")
+        if announced.isdigit() and int(announced) > limit:
+            raise self._too_large(limit)
+        pieces: list[bytes] = []
+        while True:
+            try:
+                async with asyncio.timeout(STALLED_BODY_SECONDS):
+                    message = await self._receive()
+            except TimeoutError:
+                raise Refusal(408, "validation_error", "The body did not arrive in time.") from None
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            piece = message.get("body", b"")
+            if piece:
+                budget.take(len(piece))
+                self.taken += len(piece)
+                if self.taken > limit:
+                    raise self._too_large(limit)
+                pieces.append(piece)
+            if not message.get("more_body"):
+                return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    async def gone(self) -> None:
+        """Return when the client has disconnected."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+    async def start(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        self.started, self.status = True, status
+        head = [*headers, (b"x-request-id", self.request_id.encode())]
+        await self._send({"type": "http.response.start", "status": status, "headers": head})
+
+    async def write(self, data: bytes) -> None:
+        """Send a piece of a stream; raises `ClientGone` when nothing of it is read for 30 s."""
+        await self._unless_stalled({"type": "http.response.body", "body": data, "more_body": True})
+
+    async def end(self, data: bytes = b"") -> None:
+        await self._unless_stalled({"type": "http.response.body", "body": data, "more_body": False})
+
+    async def answer(self, status: int, body: bytes, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
+        await self.start(
+            status,
+            [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *headers],
+        )
+        await self.end(body)
+
+    async def _unless_stalled(self, message: Message) -> None:
+        try:
+            async with asyncio.timeout(STALLED_READER_SECONDS):
+                await self._send(message)
+        except (TimeoutError, OSError):
+            raise ClientGone from None
+
+    @staticmethod
+    def _too_large(limit: int) -> Refusal:
+        return Refusal(413, "request_too_large", f"The body may have at most {limit} bytes.")

@@ -1,0 +1,21 @@
+"""Generation ids: `gen-` and a UUIDv7 in base62, padded to 24 characters, so that new rows go to the index's end."""
+
+import os
+import time
+
+ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+LENGTH = 24
+
+
+def new_generation_id() -> str:
+    """RFC 9562 version 7: 48 bits of milliseconds, 12 bits of the millisecond's fraction, 62 random bits."""
+    nanoseconds = time.time_ns()
+    milliseconds, rest = divmod(nanoseconds, 1_000_000)
+    fraction = rest * 4096 // 1_000_000
+    random = int.from_bytes(os.urandom(8)) & (1 << 62) - 1
+    number = milliseconds << 80 | 7 << 76 | fraction << 64 | 2 << 62 | random
+    digits = []
+    while number:
+        number, digit = divmod(number, 62)
+        digits.append(ALPHABET[digit])
+    return "gen-" + "".join(reversed(digits)).rjust(LENGTH, "0")

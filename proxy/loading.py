@@ -1,0 +1,177 @@
+"""Write a catalog from plain data. A changed price becomes a new version; the old one stays for what it was held at."""
+
+import os
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.db import transaction
+
+from proxy.models import Model, Price, Protocol, Route, Upstream
+from proxy.pricing import PER_REQUEST, PER_SECOND, PER_TOKEN, TOKEN_RATES
+from proxy.upstream import is_literal, is_public
+
+RATES = {PER_TOKEN: frozenset(TOKEN_RATES), PER_REQUEST: frozenset({"request", "character"}), PER_SECOND: {"second"}}
+UPSTREAM_FIELDS = {"name", "protocol", "base_url", "api_key", "api_key_env", "priority", "timeout_seconds"}
+UPSTREAM_FIELDS |= {"total_timeout_seconds"}
+MODEL_FIELDS = {"id", "name", "description", "upstreams", "upstream_model", "max_output_tokens", "context_window"}
+MODEL_FIELDS |= {"price"}
+PRICE_FIELDS = {"billing", "margin", "tiers"}
+
+
+class InvalidCatalog(ValueError):
+    """Something in the data that cannot be meant; the message says where."""
+
+
+@transaction.atomic
+def load_catalog(data: Any) -> str:
+    """Load `{"upstreams": [...], "models": [...]}` (the contract's form), all or nothing; return a summary.
+
+    Upstreams and models that the data does not name are left alone. Raises `InvalidCatalog`.
+    """
+    if not isinstance(data, Mapping) or not set(data) <= {"upstreams", "models"}:
+        raise InvalidCatalog("a catalog has the parts `upstreams` and `models`")
+    upstreams = {item["name"]: item for item in map(_upstream, _items(data, "upstreams"))}
+    for fields in upstreams.values():
+        Upstream.objects.update_or_create(name=fields["name"], defaults=fields)
+    known = {upstream.name: upstream for upstream in Upstream.objects.all()}
+    new_prices = sum(_load_model(item, known) for item in _items(data, "models"))
+    return f"{len(upstreams)} upstreams, {len(_items(data, 'models'))} models, {new_prices} new prices"
+
+
+def _items(data: Mapping[str, Any], part: str) -> list[Any]:
+    items = data.get(part) or []
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise InvalidCatalog(f"`{part}` must be a list of mappings")
+    return items
+
+
+def _upstream(item: dict[str, Any]) -> dict[str, Any]:
+    name = item.get("name")
+    where = f"upstream {name!r}"
+    _only(item, UPSTREAM_FIELDS, where)
+    if not isinstance(name, str) or not name:
+        raise InvalidCatalog("an upstream needs a `name`")
+    if item.get("protocol") not in Protocol.values:
+        raise InvalidCatalog(f"{where}: `protocol` must be one of {', '.join(Protocol.values)}")
+    key = item.get("api_key", "")
+    if "api_key_env" in item:
+        key = os.environ.get(item["api_key_env"], "")
+        if not key:
+            raise InvalidCatalog(f"{where}: the environment has no {item['api_key_env']}")
+    timeout, total = item.get("timeout_seconds", 120), item.get("total_timeout_seconds", 3600)
+    if not all(isinstance(n, int) and not isinstance(n, bool) for n in (timeout, total, item.get("priority", 1))):
+        raise InvalidCatalog(f"{where}: priority and timeouts are whole numbers")
+    if not 1 <= timeout <= max(timeout, total) <= 7200:
+        raise InvalidCatalog(f"{where}: timeouts lie between 1 and 7200 seconds")
+    return {
+        "name": name,
+        "protocol": item["protocol"],
+        "base_url": checked_base_url(item.get("base_url"), where),
+        "api_key": str(key),
+        "priority": item.get("priority", 1),
+        "timeout_seconds": timeout,
+        "total_timeout_seconds": max(timeout, total),
+        "is_active": True,
+    }
+
+
+def checked_base_url(url: Any, where: str) -> str:
+    """The URL without its trailing slash; https and public unless ALLOW_PRIVATE_UPSTREAMS."""
+    parts = urlsplit(url) if isinstance(url, str) else urlsplit("")
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise InvalidCatalog(f"{where}: `base_url` must be an http(s) URL without a query")
+    if not settings.ALLOW_PRIVATE_UPSTREAMS:
+        if parts.scheme != "https":
+            raise InvalidCatalog(f"{where}: `base_url` must be https (or set ALLOW_PRIVATE_UPSTREAMS)")
+        if is_literal(parts.hostname) and not is_public(parts.hostname):
+            raise InvalidCatalog(f"{where}: `base_url` must be a public address (or set ALLOW_PRIVATE_UPSTREAMS)")
+    return str(url).rstrip("/")
+
+
+def _load_model(item: dict[str, Any], upstreams: Mapping[str, Upstream]) -> int:
+    slug = item.get("id")
+    where = f"model {slug!r}"
+    _only(item, MODEL_FIELDS, where)
+    if not isinstance(slug, str) or "/" not in slug.strip("/"):
+        raise InvalidCatalog(f"{where}: `id` must be provider/model")
+    fields: dict[str, Any] = {"is_active": True}
+    for name in ("max_output_tokens", "context_window"):
+        value = item.get(name)
+        if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+            raise InvalidCatalog(f"{where}: `{name}` must be a whole number")
+        fields[name] = value
+    for name in ("name", "description"):
+        if name in item:
+            fields[name] = str(item[name])
+    names = item.get("upstreams")
+    if not isinstance(names, list) or not names:
+        raise InvalidCatalog(f"{where}: `upstreams` must name at least one upstream")
+    if unknown := [name for name in names if name not in upstreams]:
+        raise InvalidCatalog(f"{where}: there is no upstream {unknown[0]!r}")
+    model, _ = Model.objects.update_or_create(slug=slug, defaults=fields)
+    upstream_model = str(item.get("upstream_model") or slug.partition("/")[2])
+    for name in names:
+        Route.objects.update_or_create(
+            model=model, upstream=upstreams[name], defaults={"upstream_model": upstream_model}
+        )
+    model.routes.exclude(upstream__name__in=names).delete()
+    return int(set_price(model, item.get("price"), where=where))
+
+
+def set_price(model: Model, price: Any, *, where: str, created_by: Any = None) -> bool:
+    """Give the model a new price version if `price` differs from its newest one; return whether it did."""
+    if not isinstance(price, dict):
+        raise InvalidCatalog(f"{where}: `price` is missing")
+    billing = price.get("billing", PER_TOKEN)
+    if billing not in RATES:
+        raise InvalidCatalog(f"{where}: `billing` must be one of {', '.join(RATES)}")
+    named = {name: value for name, value in price.items() if name not in PRICE_FIELDS}
+    rates = _rates(named, billing, where)
+    if not rates:
+        raise InvalidCatalog(f"{where}: the price names no rate")
+    tiers = []
+    for tier in price.get("tiers") or []:
+        if not isinstance(tier, dict) or not isinstance(tier.get("above"), int):
+            raise InvalidCatalog(f"{where}: a tier needs `above`, in input tokens")
+        inner = tier.get("rates") or {name: value for name, value in tier.items() if name != "above"}
+        tiers.append({"above": tier["above"], "rates": _rates(inner, billing, where)})
+    fields = {
+        "billing": billing,
+        "rates": rates,
+        "tiers": sorted(tiers, key=lambda tier: tier["above"]),
+        "margin": _decimal(price.get("margin", settings.PRICE_MARGIN), where, least=1),
+    }
+    newest = model.prices.order_by("-version").first()
+    if newest is not None and all(getattr(newest, name) == value for name, value in fields.items()):
+        return False
+    version = newest.version + 1 if newest is not None else 1
+    Price.objects.create(model=model, version=version, created_by=created_by, **fields)
+    return True
+
+
+def _rates(named: Any, billing: str, where: str) -> dict[str, str]:
+    if not isinstance(named, dict):
+        raise InvalidCatalog(f"{where}: rates are a mapping")
+    _only(named, RATES[billing], where)
+    return {name: f"{_decimal(value, where):f}" for name, value in named.items() if value is not None}
+
+
+def _decimal(value: Any, where: str, *, least: int = 0) -> Decimal:
+    if isinstance(value, bool):
+        raise InvalidCatalog(f"{where}: {value!r} is not a price")
+    try:
+        # YAML reads an unquoted 0.10 as a binary number; its shortest text is what was written.
+        number = Decimal(str(value))
+    except InvalidOperation:
+        raise InvalidCatalog(f"{where}: {value!r} is not a price") from None
+    if not number.is_finite() or not least <= number < 1_000_000:
+        raise InvalidCatalog(f"{where}: {value!r} is not a price")
+    return number
+
+
+def _only(item: Mapping[str, Any], allowed: Any, where: str) -> None:
+    if unknown := sorted(set(item) - set(allowed)):
+        raise InvalidCatalog(f"{where}: there is no field {unknown[0]!r}")

@@ -1,0 +1,79 @@
+"""`/healthz`, `/readyz` and `/metrics`, outside Django: they must answer when pages are slow."""
+
+import asyncio
+import hmac
+import ipaddress
+from typing import Any
+
+from django.conf import settings
+from kombu import Connection
+from prometheus_client import generate_latest
+
+from proxy import database
+from proxy.http import Exchange, Receive, Scope, Send
+
+PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
+PATIENCE_SECONDS = 3.0
+
+
+async def answer(scope: Scope, receive: Receive, send: Send, *, draining: bool) -> None:
+    exchange = Exchange(scope, receive, send)
+    if scope["path"] == "/healthz":
+        await _text(exchange, 200, "ok")
+    elif scope["path"] == "/metrics":
+        if _may_read_metrics(exchange):
+            await exchange.answer(200, generate_latest(), [(b"x-content-type-options", b"nosniff")])
+        else:
+            await _text(exchange, 403, "forbidden")
+    elif draining:
+        await _text(exchange, 503, "draining")
+    else:
+        missing = await _missing()
+        await _text(exchange, 503 if missing else 200, f"no answer from {', '.join(missing)}" if missing else "ok")
+
+
+def _may_read_metrics(exchange: Exchange) -> bool:
+    token = settings.METRICS_TOKEN
+    if token and hmac.compare_digest(exchange.header(b"authorization"), f"Bearer {token}"):
+        return True
+    # Behind a proxy every peer is the proxy, so loopback proves nothing there.
+    return settings.TRUSTED_PROXY_DEPTH == 0 and not exchange.header(b"x-forwarded-for") and _is_loopback(exchange.peer)
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+async def _missing() -> list[str]:
+    """Which of the services does not answer."""
+    checks = {"the database": _database(), "the broker": asyncio.to_thread(_broker)}
+    missing = []
+    for name, check in checks.items():
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await check
+        except Exception:
+            missing.append(name)
+    return missing
+
+
+async def _database() -> None:
+    connection = await database.connect()
+    try:
+        await connection.execute("SELECT 1")
+    finally:
+        await connection.close()
+
+
+def _broker() -> None:
+    with Connection(settings.CELERY_BROKER_URL, connect_timeout=2) as connection:
+        connection.ensure_connection(max_retries=0, timeout=2)
+
+
+async def _text(exchange: Exchange, status: int, text: str) -> None:
+    body: Any = text.encode()
+    await exchange.start(status, [(b"content-type", b"text/plain"), (b"content-length", str(len(body)).encode())])
+    await exchange.end(body)

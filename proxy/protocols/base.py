@@ -1,0 +1,68 @@
+"""What a protocol must tell the gateway: what a request asks, what an answer used, how an error looks."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Protocol
+
+from proxy.errors import Refusal
+from proxy.estimate import Material
+from proxy.pricing import Usage
+
+MOST_OUTPUT_TOKENS = 10_000_000
+"""A larger limit is no limit that any model has."""
+
+
+class BadRequest(ValueError):
+    """A request that cannot be right; the message is for the caller, `param` names the field."""
+
+    def __init__(self, message: str, *, param: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request as read: `body` is what goes upstream, with its model, limit and stream options still to be set."""
+
+    model: str
+    stream: bool
+    output_limit: int | None
+    choices: int
+    material: Material
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """What an answer says of itself; `usage` is None where it says nothing of its usage."""
+
+    usage: Usage | None
+    finish_reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What the gateway adds to an answer. `cost` in USD as charged."""
+
+    generation_id: str
+    latency_ms: int
+    cost: Decimal
+
+
+class Event(Protocol):
+    """One event of a stream, as the gateway relays it."""
+
+    data: bytes
+
+
+class GatewayProtocol(Protocol):
+    """A protocol's side of a request."""
+
+    name: str
+
+    def read_request(self, raw: bytes) -> Call: ...
+    def upstream_body(self, call: Call, *, upstream_model: str, output_limit: int | None) -> bytes: ...
+    def read_answer(self, answer: Mapping[str, Any]) -> Reported: ...
+    def decorate(self, answer: dict[str, Any], receipt: Receipt) -> bytes: ...
+    def error(self, refusal: Refusal) -> bytes: ...

@@ -1,0 +1,193 @@
+"""OpenAI's chat completions: https://platform.openai.com/docs/api-reference/chat ."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import orjson
+
+from proxy.errors import Refusal
+from proxy.estimate import Material, fair_tokens, likely_tokens, wide_bytes
+from proxy.pricing import Usage
+from proxy.protocols.base import MOST_OUTPUT_TOKENS, BadRequest, Call, Receipt, Reported
+
+MOST_CHOICES = 128
+ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
+# Reasoning models refuse `max_tokens`; everything else knows it, and old upstreams know nothing newer.
+NEEDS_COMPLETION_LIMIT = re.compile(r"^(o\d|gpt-5)")
+LIMITS = ("max_completion_tokens", "max_tokens")
+
+name = "openai"
+
+
+def read_request(raw: bytes) -> Call:
+    """Raise `BadRequest` unless the body is a chat completion that can be held, forwarded and priced."""
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise BadRequest(f"The body is not valid JSON: {error}") from None
+    if not isinstance(body, dict):
+        raise BadRequest("The body must be a JSON object.")
+    model = body.get("model")
+    if not isinstance(model, str) or not model:
+        raise BadRequest("`model` must be a model id such as openai/gpt-4.1-nano.", param="model")
+    stream = body.get("stream")
+    if stream is not None and not isinstance(stream, bool):
+        raise BadRequest("`stream` must be true or false.", param="stream")
+    choices = _whole(body, "n", least=1, most=MOST_CHOICES)
+    limits = [limit for name in LIMITS if (limit := _whole(body, name, least=1, most=MOST_OUTPUT_TOKENS)) is not None]
+    options = body.get("stream_options")
+    if options is not None and not isinstance(options, dict):
+        raise BadRequest("`stream_options` must be an object.", param="stream_options")
+    return Call(
+        model=model,
+        stream=bool(stream),
+        output_limit=max(limits, default=None),
+        choices=choices or 1,
+        material=_material(raw, body),
+        body=body,
+    )
+
+
+def _whole(body: Mapping[str, Any], field: str, *, least: int, most: int) -> int | None:
+    value = body.get(field)
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise BadRequest(f"`{field}` must be a whole number from {least} to {most}.", param=field)
+    return value
+
+
+def _material(raw: bytes, body: Mapping[str, Any]) -> Material:
+    images = files = data_bytes = 0
+    for part in _parts(body):
+        kind = part.get("type")
+        if kind == "image_url":
+            images += 1
+            data_bytes += _data_length(part.get("image_url"))
+        elif kind == "file":
+            files += 1
+            data_bytes += _data_length(part.get("file"))
+    text_bytes, wide = len(raw) - data_bytes, wide_bytes(raw)
+    return Material(
+        text_bytes=text_bytes,
+        text_likely=likely_tokens(text_bytes, wide=wide),
+        text_fair=fair_tokens(text_bytes, wide=wide),
+        images=images,
+        files=files,
+    )
+
+
+def _data_length(value: Any) -> int:
+    """Bytes of base64 in an image's URL or a file's data: they are counted by the piece, not by the byte."""
+    if isinstance(value, dict):
+        value = value.get("url") or value.get("file_data")
+    return len(value) if isinstance(value, str) and value.startswith("data:") and value.isascii() else 0
+
+
+def _parts(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    messages = body.get("messages")
+    if not isinstance(messages, list) or not messages:
+        raise BadRequest("`messages` must be a list of at least one message.", param="messages")
+    for index, message in enumerate(messages):
+        if not isinstance(message, dict):
+            raise BadRequest(f"`messages[{index}]` must be an object.", param=f"messages[{index}]")
+        if message.get("role") not in ROLES:
+            raise BadRequest(
+                f"`messages[{index}].role` must be one of {', '.join(sorted(ROLES))}.", param=f"messages[{index}].role"
+            )
+        content = message.get("content")
+        if isinstance(content, list):
+            for part in content:
+                if not isinstance(part, dict) or not isinstance(part.get("type"), str):
+                    raise BadRequest(
+                        f"`messages[{index}].content` must hold objects with a `type`.",
+                        param=f"messages[{index}].content",
+                    )
+                yield part
+        elif content is not None and not isinstance(content, str):
+            raise BadRequest(
+                f"`messages[{index}].content` must be a text or a list of parts.", param=f"messages[{index}].content"
+            )
+
+
+def upstream_body(call: Call, *, upstream_model: str, output_limit: int | None) -> bytes:
+    """The body as it came, with the upstream's name for the model, the limit that was held, and usage asked for."""
+    body = {**call.body, "model": upstream_model}
+    if output_limit is not None:
+        named = [field for field in LIMITS if body.get(field) is not None]
+        for field in named or [
+            "max_completion_tokens" if NEEDS_COMPLETION_LIMIT.match(upstream_model) else "max_tokens"
+        ]:
+            body[field] = output_limit
+    if call.stream:
+        body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
+    return orjson.dumps(body)
+
+
+def read_usage(usage: Any) -> Usage | None:
+    """An answer's `usage`, or None where it is absent or not in whole numbers."""
+    if not isinstance(usage, dict):
+        return None
+    prompt, completion = _tokens(usage, "prompt_tokens"), _tokens(usage, "completion_tokens")
+    if prompt is None or completion is None:
+        return None
+    prompt_details = usage.get("prompt_tokens_details")
+    completion_details = usage.get("completion_tokens_details")
+    return Usage(
+        input_tokens=prompt,
+        output_tokens=completion,
+        cached_tokens=_tokens(prompt_details, "cached_tokens") or 0,
+        cache_write_tokens=_tokens(prompt_details, "cache_write_tokens") or 0,
+        reasoning_tokens=_tokens(completion_details, "reasoning_tokens") or 0,
+    )
+
+
+def _tokens(counts: Any, field: str) -> int | None:
+    value = counts.get(field) if isinstance(counts, dict) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 62 else None
+
+
+def read_answer(answer: Mapping[str, Any]) -> Reported:
+    choices = answer.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
+    reason = first.get("finish_reason")
+    return Reported(usage=read_usage(answer.get("usage")), finish_reason=reason[:40] if isinstance(reason, str) else "")
+
+
+def texts(answer: Mapping[str, Any]) -> Iterator[str]:
+    """The texts of an answer's choices: what was produced, should its usage be missing."""
+    choices = answer.get("choices")
+    for choice in choices if isinstance(choices, list) else []:
+        message = choice.get("message") if isinstance(choice, dict) else None
+        for field in ("content", "reasoning_content", "refusal"):
+            text = message.get(field) if isinstance(message, dict) else None
+            if isinstance(text, str):
+                yield text
+
+
+def decorate(answer: dict[str, Any], receipt: Receipt) -> bytes:
+    """The answer with our id and what it cost."""
+    answer["id"] = receipt.generation_id
+    answer["x_chuizi"] = {
+        "generation_id": receipt.generation_id,
+        "latency_ms": receipt.latency_ms,
+        "cost": f"{receipt.cost:f}",
+    }
+    return orjson.dumps(answer)
+
+
+def usage_dict(usage: Usage) -> dict[str, Any]:
+    """Our count of a stream whose upstream gave none, in OpenAI's shape."""
+    return {
+        "prompt_tokens": usage.input_tokens,
+        "completion_tokens": usage.output_tokens,
+        "total_tokens": usage.input_tokens + usage.output_tokens,
+    }
+
+
+def error(refusal: Refusal) -> bytes:
+    body: dict[str, Any] = {"message": refusal.message, "type": refusal.type, "code": refusal.code}
+    if refusal.param is not None:
+        body["param"] = refusal.param
+    return orjson.dumps({"error": body})

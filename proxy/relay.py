@@ -1,0 +1,365 @@
+"""An admitted request on its way: sent to the first upstream that takes it, its answer relayed, its usage metered."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from time import monotonic
+from typing import Any
+
+import aiohttp
+import orjson
+
+from proxy import metrics
+from proxy.admission import Admitted
+from proxy.catalog import Destination, Entry
+from proxy.errors import Refusal, cleaned
+from proxy.estimate import fair_tokens
+from proxy.http import ClientGone, Exchange
+from proxy.metering import ANSWER_SECONDS, Metered, Metering, log_unwritten
+from proxy.models import Generation
+from proxy.pricing import Cost, Usage, cost_of
+from proxy.protocols import openai
+from proxy.protocols.base import Call, Receipt, Reported
+from proxy.sse import COMMENT, DONE, EventTooLong, Splitter
+from proxy.streams import ChatStream, UpstreamSaidError
+from proxy.upstream import Client, read_all
+
+log = logging.getLogger(__name__)
+
+OPERATORS_PROBLEM = frozenset({401, 402, 403, 404, 405, 407})
+TRY_ANOTHER = frozenset({408, 425, 429})
+CHAT = "/chat/completions"
+COMMENT_AFTER_SECONDS = 2.0
+LARGEST_COST = Decimal(999999999999)
+NOTHING = Usage()
+Reason = Generation.Reason
+Source = Generation.UsageSource
+LOST = (aiohttp.ClientError, OSError, EventTooLong)
+
+
+class Relay:
+    """One admitted request. `run` answers it and leaves a metered or a released generation, whatever happens."""
+
+    def __init__(
+        self,
+        *,
+        exchange: Exchange,
+        call: Call,
+        entry: Entry,
+        admitted: Admitted,
+        started: float,
+        client: Client,
+        metering: Metering,
+        release: Any,
+        drain_seconds: float,
+    ) -> None:
+        self._exchange = exchange
+        self._call = call
+        self._entry = entry
+        self._admitted = admitted
+        self._started = started
+        self._client = client
+        self._metering = metering
+        self._release = release
+        self._drain_seconds = drain_seconds
+        self._bound: asyncio.Timeout | None = None
+        self._gone = False
+        self._first_byte: float | None = None
+        self._resolved = False
+        self.headers = [(b"x-generation-id", admitted.generation_id.encode())]
+
+    async def run(self) -> None:
+        """Raises `Refusal` for an answer that has not begun, `ClientGone` where nobody is left to answer."""
+        watcher = asyncio.create_task(self._watch())
+        try:
+            async with asyncio.timeout(None) as self._bound:
+                response, destination = await self._open()
+                async with response:
+                    if self._call.stream and response.content_type == "text/event-stream":
+                        await self._relay_stream(response, destination)
+                    else:
+                        await self._relay_json(response, destination)
+        except TimeoutError:
+            # Only the drain bound ends here: the client is gone and the upstream took too long.
+            raise ClientGone from None
+        finally:
+            watcher.cancel()
+            self._resolve_if_open()
+
+    def _resolve_if_open(self) -> None:
+        """Nothing was used that we know of: give the hold back."""
+        if not self._resolved:
+            self._resolved = True
+            self._release(self._admitted.generation_id, Reason.CLIENT_DISCONNECTED if self._gone else self._why)
+
+    _why = Reason.UPSTREAM_ERROR
+
+    async def _watch(self) -> None:
+        """When the client leaves, give the upstream a bounded time to tell what it used."""
+        await self._exchange.gone()
+        self._gone = True
+        if self._bound is not None:
+            self._bound.reschedule(asyncio.get_running_loop().time() + self._drain_seconds)
+
+    # --- Finding an upstream ---------------------------------------------------------------------------------------
+
+    async def _open(self) -> tuple[aiohttp.ClientResponse, Destination]:
+        """The first upstream that answers with success; raises the last one's `Refusal`."""
+        refusal = Refusal(503, "provider_unavailable", "No upstream serves this model at the moment.")
+        for destination in self._entry.destinations:
+            body = openai.upstream_body(
+                self._call,
+                upstream_model=destination.upstream_model,
+                output_limit=self._admitted.decision.output_limit,
+            )
+            try:
+                response = await self._client.post(destination, CHAT, body)
+            except TimeoutError:
+                self._why = Reason.TIMEOUT
+                self._count_error(destination, "timeout")
+                refusal = Refusal(504, "provider_timeout", "The model's provider did not answer in time.")
+                continue
+            except (aiohttp.ClientError, OSError) as error:
+                log.warning("upstream %s: %s", destination.upstream, type(error).__name__)
+                self._count_error(destination, "connection")
+                refusal = Refusal(
+                    503,
+                    "provider_unavailable",
+                    "The model's provider cannot be reached.",
+                    headers={"Retry-After": "5"},
+                )
+                continue
+            if response.status < 300:
+                self._first_byte = monotonic()
+                return response, destination
+            async with response:
+                refusal, final = await self._refused(response, destination)
+            if final:
+                break
+        self._why = Reason.UPSTREAM_ERROR if refusal.status != 504 else Reason.TIMEOUT
+        raise refusal
+
+    async def _refused(self, response: aiohttp.ClientResponse, destination: Destination) -> tuple[Refusal, bool]:
+        """What an upstream's refusal means for the caller, and whether another upstream would say the same."""
+        status = response.status
+        self._count_error(destination, str(status))
+        try:
+            text = (await response.content.read(65_536)).decode("utf-8", "replace")
+        except (*LOST, TimeoutError):
+            text = ""
+        if status in OPERATORS_PROBLEM or 300 <= status < 400:
+            log.error("upstream %s answers %s: %s", destination.upstream, status, cleaned(text))
+            return Refusal(502, "provider_error", "The model's provider refused the gateway's request."), False
+        if status in TRY_ANOTHER:
+            wait = response.headers.get("Retry-After", "")
+            retry = wait if wait.isdigit() and len(wait) < 5 else "5"
+            return (
+                Refusal(503, "provider_unavailable", "The model's provider is busy.", headers={"Retry-After": retry}),
+                False,
+            )
+        if status >= 500:
+            return Refusal(502, "provider_error", f"The model's provider failed ({status})."), False
+        return _callers_fault(status, text), True
+
+    @staticmethod
+    def _count_error(destination: Destination, kind: str) -> None:
+        metrics.UPSTREAM_ERRORS.labels(upstream=destination.upstream, kind=kind).inc()
+
+    # --- JSON ------------------------------------------------------------------------------------------------------
+
+    async def _relay_json(self, response: aiohttp.ClientResponse, destination: Destination) -> None:
+        try:
+            answer = orjson.loads(await read_all(response))
+            if not isinstance(answer, dict):
+                raise orjson.JSONDecodeError("not an object", "", 0)
+        except TimeoutError:
+            if self._bound is not None and self._bound.expired():
+                raise
+            self._why = Reason.TIMEOUT
+            raise Refusal(504, "provider_timeout", "The model's provider did not answer in time.") from None
+        except LOST:
+            self._why = Reason.UPSTREAM_EOF
+            self._count_error(destination, "eof")
+            raise Refusal(502, "provider_error", "The model's provider broke its answer off.") from None
+        except orjson.JSONDecodeError:
+            self._count_error(destination, "garbage")
+            raise Refusal(502, "provider_error", "The model's provider sent an answer that is not JSON.") from None
+        if "error" in answer and not answer.get("choices"):
+            self._count_error(destination, "error")
+            raise Refusal(502, "provider_error", _error_text(answer["error"]))
+        reported = openai.read_answer(answer)
+        relayed = sum(len(text.encode()) for text in openai.texts(answer)) if reported.usage is None else 0
+        record = self._record(destination, reported, relayed_bytes=relayed, reason=Reason.COMPLETED)
+        try:
+            await self._meter(record)
+        except TimeoutError:
+            raise Refusal(
+                503,
+                "provider_unavailable",
+                f"The answer is there but its usage could not be written. See {record.generation_id}.",
+            ) from None
+        if self._gone:
+            raise ClientGone
+        if reported.usage is None:
+            answer["usage"] = openai.usage_dict(record.usage)
+        body = openai.decorate(answer, self._receipt(record))
+        await self._exchange.answer(200, body, self.headers)
+
+    # --- Streams ---------------------------------------------------------------------------------------------------
+
+    async def _relay_stream(self, response: aiohttp.ClientResponse, destination: Destination) -> None:
+        stream = ChatStream(self._admitted.generation_id)
+        reason, refusal = Reason.COMPLETED, None
+        try:
+            async for piece in self._pieces(response, stream):
+                if not self._gone:
+                    await self._send(piece)
+            if not stream.is_complete:
+                reason = Reason.UPSTREAM_EOF
+                refusal = Refusal(502, "provider_error", "The model's provider broke its answer off.")
+        except TimeoutError:
+            if self._bound is not None and self._bound.expired():
+                reason = Reason.CLIENT_DISCONNECTED
+            else:
+                reason = Reason.TIMEOUT
+                refusal = Refusal(504, "provider_timeout", "The model's provider stopped in the middle of its answer.")
+        except LOST:
+            reason = Reason.UPSTREAM_EOF
+            refusal = Refusal(502, "provider_error", "The model's provider broke its answer off.")
+        except UpstreamSaidError as said:
+            reason = Reason.UPSTREAM_ERROR
+            refusal = Refusal(502, "provider_error", _error_text(said.error))
+        except asyncio.CancelledError:
+            # The process is stopping: what was relayed is billed, and nobody waits.
+            self._meter_soon(self._stream_record(destination, stream, Reason.TIMEOUT))
+            raise
+        if refusal is not None:
+            self._count_error(destination, reason)
+        await self._finish_stream(stream, self._stream_record(destination, stream, reason), refusal)
+
+    async def _pieces(self, response: aiohttp.ClientResponse, stream: ChatStream) -> AsyncIterator[bytes]:
+        """What can be relayed at once, chunk by chunk; the stream keeps back what must wait for METER."""
+        splitter = Splitter()
+        async for chunk in response.content.iter_any():
+            piece = b"".join([relayed for event in splitter.feed(chunk) if (relayed := stream.take(event))])
+            if piece:
+                yield piece
+            if stream.done:
+                return
+        if splitter.rest.strip() and (last := stream.take(splitter.rest.rstrip() + b"\n\n")):
+            yield last
+
+    async def _send(self, piece: bytes) -> None:
+        try:
+            if not self._exchange.started:
+                await self._start_stream()
+            await self._exchange.write(piece)
+        except ClientGone:
+            self._gone = True
+            if self._bound is not None and self._bound.when() is None:
+                self._bound.reschedule(asyncio.get_running_loop().time() + self._drain_seconds)
+
+    async def _start_stream(self) -> None:
+        await self._exchange.start(
+            200,
+            [
+                (b"content-type", b"text/event-stream; charset=utf-8"),
+                (b"cache-control", b"no-cache"),
+                (b"x-accel-buffering", b"no"),
+                *self.headers,
+            ],
+        )
+
+    def _stream_record(self, destination: Destination, stream: ChatStream, reason: str) -> Metered:
+        return self._record(
+            destination,
+            Reported(usage=stream.usage, finish_reason=stream.finish_reason),
+            relayed_bytes=stream.content_bytes,
+            reason=reason,
+        )
+
+    async def _finish_stream(self, stream: ChatStream, record: Metered, refusal: Refusal | None) -> None:
+        nothing_used = record.usage_source == Source.NONE
+        if nothing_used and refusal is not None and not self._exchange.started:
+            self._why = Reason(record.reason)
+            raise refusal
+        future = self._put(record)
+        deadline = monotonic() + ANSWER_SECONDS
+        while not future.done():
+            await asyncio.wait([future], timeout=COMMENT_AFTER_SECONDS)
+            if not future.done():
+                if monotonic() > deadline:
+                    log_unwritten(record)
+                    raise ClientGone
+                if not self._gone:
+                    await self._send(COMMENT)
+        if self._gone:
+            raise ClientGone
+        if not self._exchange.started:
+            await self._start_stream()
+        if refusal is not None:
+            await self._exchange.end(b"data: " + openai.error(refusal) + b"\n\n")
+        else:
+            await self._exchange.end(stream.tail(self._receipt(record), record.usage) + DONE)
+
+    # --- What it used ----------------------------------------------------------------------------------------------
+
+    def _record(self, destination: Destination, reported: Reported, *, relayed_bytes: int, reason: str) -> Metered:
+        """The record METER writes: the upstream's usage, else what was relayed; never charged beyond the bound."""
+        source, usage = Source.UPSTREAM, reported.usage
+        if usage is None and relayed_bytes:
+            source = Source.ESTIMATED
+            usage = Usage(input_tokens=self._call.material.text_fair, output_tokens=fair_tokens(relayed_bytes, wide=0))
+        elif usage is None:
+            source, usage = Source.NONE, NOTHING
+        cost = cost_of(self._entry.price, usage)
+        bound = self._admitted.decision.bound
+        now = monotonic()
+        return Metered(
+            generation_id=self._admitted.generation_id,
+            upstream_id=destination.upstream_id,
+            usage_source=source,
+            reason=Reason.CLIENT_DISCONNECTED if self._gone and reason == Reason.COMPLETED else reason,
+            finish_reason=reported.finish_reason,
+            usage=usage,
+            native=reported.usage or NOTHING,
+            cost=Cost(upstream=min(cost.upstream, LARGEST_COST), charged=min(cost.charged, bound)),
+            latency_ms=self._milliseconds(self._first_byte or now),
+            generation_time_ms=self._milliseconds(now),
+            is_flagged=cost.charged > bound,
+        )
+
+    def _milliseconds(self, moment: float) -> int:
+        return round((moment - self._started) * 1000)
+
+    def _receipt(self, record: Metered) -> Receipt:
+        return Receipt(record.generation_id, record.latency_ms, record.cost.charged)
+
+    def _put(self, record: Metered) -> asyncio.Future[bool]:
+        self._resolved = True
+        return self._metering.put(record)
+
+    def _meter_soon(self, record: Metered) -> None:
+        if record.usage_source != Source.NONE:
+            self._put(record)
+
+    async def _meter(self, record: Metered) -> None:
+        self._resolved = True
+        await self._metering.write(record)
+
+
+def _callers_fault(status: int, text: str) -> Refusal:
+    """An upstream's 4xx about the request, in our shape."""
+    try:
+        error = orjson.loads(text)["error"]
+    except (orjson.JSONDecodeError, LookupError, TypeError):
+        error = text
+    param = error.get("param") if isinstance(error, dict) else None
+    code = "request_too_large" if status == 413 else "validation_error"
+    return Refusal(status, code, _error_text(error), param=param if isinstance(param, str) else None)
+
+
+def _error_text(error: Any) -> str:
+    message = error.get("message") if isinstance(error, dict) else error
+    return cleaned(message) if isinstance(message, str) and message.strip() else "The model's provider failed."
