@@ -1,0 +1,51 @@
+# Chuizi's commands. Python 3.11 or newer is all they need; PORT, CHUIZI_STATE_DIR and ARGS may be set.
+.DEFAULT_GOAL := help
+.PHONY: help run env services test check bench bench-peers lock
+PY := .venv/bin/python
+RUN_STAMP := .venv/.installed
+DEV_STAMP := .venv/.installed-dev
+# What the settings ask for before a type checker or a linter may import them.
+CHECK_ENV := SECRET_KEY=check FIELD_ENCRYPTION_KEY=check DEBUG=True
+COMPILE := pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(RUN_STAMP) ## Chuizi with everything it needs, until Ctrl-C; PORT=8000
+	@exec $(PY) -m chuizi.local --follow-parent run
+
+env: $(RUN_STAMP) ## the running services' environment: eval "$(make env)"
+	@exec $(PY) -m chuizi.local env
+
+services: $(RUN_STAMP) ## PostgreSQL and the broker alone, until Ctrl-C
+	@exec $(PY) -m chuizi.local --follow-parent services
+
+test: $(DEV_STAMP) ## the test suite; ARGS="-k wallet"
+	@bin/install-chromium
+	$(PY) -m pytest $(ARGS)
+
+check: $(DEV_STAMP) ## format, lint, types, migrations, architecture
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	$(CHECK_ENV) .venv/bin/mypy .
+	$(PY) -m chuizi.local with $(PY) manage.py makemigrations --check --dry-run
+	.venv/bin/lint-imports
+
+bench: $(DEV_STAMP) ## the money path's benchmarks
+	$(PY) -m chuizi.local with $(PY) -m bench $(ARGS)
+
+bench-peers: $(DEV_STAMP) ## the same load on other gateways
+	$(PY) -m chuizi.local with $(PY) -m bench.peers $(ARGS)
+
+lock: ## compile requirements*.txt anew; UPGRADE=--upgrade takes newer versions
+	uv $(COMPILE) $(UPGRADE) requirements.in --output-file requirements.txt
+	uv $(COMPILE) $(UPGRADE) -c requirements.txt requirements-dev.in --output-file requirements-dev.txt
+
+$(RUN_STAMP): requirements.txt bin/venv
+	@bin/venv requirements.txt
+	@touch $@
+
+# requirements-dev.txt holds everything that requirements.txt does.
+$(DEV_STAMP): requirements-dev.txt bin/venv
+	@bin/venv requirements-dev.txt
+	@touch $(RUN_STAMP) $@

@@ -1,0 +1,28 @@
+"""One process that brings the database up to date: migrations if any are due, the cache table, the demo data.
+
+What it says on standard output is for the person: the demo logins and key.
+"""
+
+import os
+import sys
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chuizi.settings")
+    os.environ["DB_STATEMENT_TIMEOUT_MS"] = "0"  # a migration may rightly take longer than a request's statement
+    import django
+
+    django.setup()
+    from django.core.management import call_command
+    from django.db import connection
+    from django.db.migrations.executor import MigrationExecutor
+
+    executor = MigrationExecutor(connection)
+    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        call_command("migrate", interactive=False, stdout=sys.stderr)
+    call_command("createcachetable", stdout=sys.stderr)
+    call_command("seed_demo")
+
+
+if __name__ == "__main__":
+    main()
