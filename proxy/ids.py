@@ -2,6 +2,7 @@
 
 import os
 import time
+from datetime import datetime
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 LENGTH = 24
@@ -14,8 +15,18 @@ def new_generation_id() -> str:
     fraction = rest * 4096 // 1_000_000
     random = int.from_bytes(os.urandom(8)) & (1 << 62) - 1
     number = milliseconds << 80 | 7 << 76 | fraction << 64 | 2 << 62 | random
+    return "gen-" + _base62(number)
+
+
+def first_id_of(moment: datetime) -> str:
+    """The smallest id that a generation made at `moment` or later can have."""
+    number = int(moment.timestamp() * 1000) << 80
+    return "gen-" + _base62(number)
+
+
+def _base62(number: int) -> str:
     digits = []
     while number:
         number, digit = divmod(number, 62)
         digits.append(ALPHABET[digit])
-    return "gen-" + "".join(reversed(digits)).rjust(LENGTH, "0")
+    return "".join(reversed(digits)).rjust(LENGTH, "0")

@@ -1,0 +1,9 @@
+from django.urls import path
+
+from proxy import api
+
+urlpatterns = [
+    path("v1/models", api.ModelsView.as_view(), name="api-models"),
+    path("v1/generation", api.GenerationView.as_view(), name="api-generation"),
+    path("v1/key/info", api.KeyInfoView.as_view(), name="api-key-info"),
+]

@@ -1,0 +1,13 @@
+"""Loaded first (`-p tests.boot`): start PostgreSQL and the broker before Django reads its settings."""
+
+import atexit
+import os
+
+from chuizi.local import services
+
+running = services.for_tests()
+os.environ.update(running.environment)
+# Limits have tests of their own; elsewhere they would only get in the way.
+os.environ.update({"DEFAULT_KEY_RPM": "0", "DEFAULT_CUSTOMER_RPM": "0", "DEFAULT_MODEL_RPM": "0", "DB_POOL_SIZE": "32"})
+os.environ.setdefault("EMAIL_URL", "memorymail://")
+atexit.register(running.stop)

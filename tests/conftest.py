@@ -1,0 +1,73 @@
+"""What every test may use. The database is a real PostgreSQL; only the wire to providers is the sandbox's."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from django.db.backends.postgresql.operations import DatabaseOperations
+
+from accounts import keys
+from accounts.models import Customer
+from billing.grants import grant_bonus
+from billing.models import Wallet
+
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _flush_past_the_append_only_triggers() -> Iterator[None]:
+    """Tests that commit are cleaned up by TRUNCATE, which the ledger's triggers rightly refuse."""
+    original = DatabaseOperations.sql_flush
+
+    def sql_flush_quietly(self, style, tables, **kwargs):  # type: ignore[no-untyped-def]
+        statements = original(self, style, tables, **kwargs)
+        if not statements:
+            return statements
+        return ["SET session_replication_role = replica", *statements, "SET session_replication_role = DEFAULT"]
+
+    DatabaseOperations.sql_flush = sql_flush_quietly  # type: ignore[method-assign]
+    yield
+    DatabaseOperations.sql_flush = original  # type: ignore[method-assign]
+
+
+@pytest.fixture
+def now() -> datetime:
+    return NOW
+
+
+@pytest.fixture
+def make_customer(db):  # type: ignore[no-untyped-def]
+    """A function: a customer with that much bonus, USD."""
+
+    def make(bonus: str = "0", name: str = "Ada") -> Customer:
+        from accounts.signals import customer_created
+
+        customer = Customer.objects.create(name=name)
+        customer_created.send(sender=Customer, customer=customer)
+        if Decimal(bonus):
+            grant_bonus(customer=customer, amount=Decimal(bonus), key=f"test:{customer.pk}", reason="test", now=NOW)
+        return customer
+
+    return make
+
+
+@pytest.fixture
+def customer(make_customer) -> Customer:  # type: ignore[no-untyped-def]
+    return make_customer("10")
+
+
+@pytest.fixture
+def wallet(customer: Customer) -> Wallet:
+    return Wallet.objects.get(customer=customer)
+
+
+@pytest.fixture
+def key(customer: Customer) -> keys.IssuedKey:
+    return keys.issue(customer=customer, name="test", now=NOW)
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    return Path(__file__).resolve().parent.parent
