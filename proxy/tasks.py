@@ -1,9 +1,25 @@
-"""Celery tasks of the gateway's books. The work list is in PostgreSQL; a lost task loses nothing."""
+"""Celery tasks of the gateway's books. The work list is in PostgreSQL; a lost task loses nothing.
+
+The settlement worker also looks by itself every two seconds, so that a dead beat or an emptied broker delays nobody.
+"""
+
+import logging
+import threading
+from time import sleep
+from typing import Any
 
 from celery import shared_task
+from celery.signals import worker_ready
+from django.db import close_old_connections
 from django.utils import timezone
 
 from proxy import settlement
+
+log = logging.getLogger(__name__)
+
+QUEUE = "settlement"
+LOOK_SECONDS = 2.0
+LOOKS_BETWEEN_SWEEPS = 5
 
 
 @shared_task
@@ -14,3 +30,23 @@ def settle() -> None:
 @shared_task
 def sweep() -> None:
     settlement.sweep(now=timezone.now())
+
+
+@worker_ready.connect
+def look_without_being_told(sender: Any, **_kwargs: Any) -> None:
+    if QUEUE in sender.app.amqp.queues.consume_from:
+        threading.Thread(target=_look_for_ever, name="settlement", daemon=True).start()
+
+
+def _look_for_ever() -> None:
+    looks = 0
+    while True:
+        sleep(LOOK_SECONDS)
+        close_old_connections()
+        try:
+            settle()
+            if looks % LOOKS_BETWEEN_SWEEPS == 0:
+                sweep()
+        except Exception:
+            log.exception("settlement failed; the next look is in %s s", LOOK_SECONDS)
+        looks += 1

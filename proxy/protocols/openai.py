@@ -16,6 +16,8 @@ ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function
 # Reasoning models refuse `max_tokens`; everything else knows it, and old upstreams know nothing newer.
 NEEDS_COMPLETION_LIMIT = re.compile(r"^(o\d|gpt-5)")
 LIMITS = ("max_completion_tokens", "max_tokens")
+# At these tiers providers bill what the catalog's price says, or less.
+PRICED_TIERS = frozenset({"auto", "default", "flex"})
 
 name = "openai"
 
@@ -39,6 +41,7 @@ def read_request(raw: bytes) -> Call:
     options = body.get("stream_options")
     if options is not None and not isinstance(options, dict):
         raise BadRequest("`stream_options` must be an object.", param="stream_options")
+    _refuse_unpriced(body)
     return Call(
         model=model,
         stream=bool(stream),
@@ -47,6 +50,18 @@ def read_request(raw: bytes) -> Call:
         material=_material(raw, body),
         body=body,
     )
+
+
+def _refuse_unpriced(body: Mapping[str, Any]) -> None:
+    """What a provider bills beyond the tokens of a model's price cannot be held or charged, so it is not forwarded."""
+    tier = body.get("service_tier")
+    if tier is not None and tier not in PRICED_TIERS:
+        raise BadRequest("`service_tier` may be auto, default or flex here.", param="service_tier")
+    if body.get("web_search_options") is not None:
+        raise BadRequest("`web_search_options` is not on offer here.", param="web_search_options")
+    modalities = body.get("modalities")
+    if modalities is not None and modalities != ["text"]:
+        raise BadRequest('`modalities` may only be ["text"] here.', param="modalities")
 
 
 def _whole(body: Mapping[str, Any], field: str, *, least: int, most: int) -> int | None:
