@@ -89,3 +89,11 @@ class ApiKeyAuthentication(BaseAuthentication):
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"
+
+
+def caller(request: Request) -> KeyCaller:
+    """Who an authenticated request of the account API comes from."""
+    found: object = request.user
+    if not isinstance(found, KeyCaller):
+        raise AuthenticationFailed("The API key is missing.", code="invalid_api_key")
+    return found

@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.models import ApiKey
+from accounts.authentication import caller
 from billing.models import Wallet
 from billing.money import ZERO, wire
 from chuizi.api import ApiError
@@ -24,7 +24,7 @@ class ModelsView(APIView):
 
     @extend_schema(operation_id="models_list", responses={200: dict})
     def get(self, request: Request) -> Response:
-        key: ApiKey = request.auth
+        key = caller(request).key
         allowed = set(key.allowed_models)
         entries = catalog.load().models
         slugs = sorted(
@@ -63,7 +63,7 @@ class GenerationView(APIView):
         generation_id = request.query_params.get("id", "")
         if not generation_id:
             raise ApiError("`id` is missing.", status=400, code="validation_error", param="id")
-        generation = records.find(customer=request.user.customer, generation_id=generation_id)
+        generation = records.find(customer=caller(request).customer, generation_id=generation_id)
         if generation is None:
             raise ApiError("There is no such generation.", status=404, code="generation_not_found")
         return Response({"data": generation_data(generation)})
@@ -116,8 +116,7 @@ class KeyInfoView(APIView):
 
     @extend_schema(operation_id="key_info_retrieve", responses={200: dict})
     def get(self, request: Request) -> Response:
-        key: ApiKey = request.auth
-        customer = request.user.customer
+        key, customer = caller(request).key, caller(request).customer
         wallet = Wallet.objects.get(customer=customer)
         midnight = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
         today = records.usage_since(customer=customer, moment=midnight, key=key)
