@@ -18,12 +18,24 @@ gateway = Gateway()
 GATEWAY_PATHS = frozenset({"/v1/chat/completions"})
 
 
+def undo_forwarding(scope: Any) -> None:
+    """Give back the peer's address where uvicorn put X-Forwarded-For in its place (a port of 0 tells).
+
+    uvicorn believes that header from loopback unless told otherwise; here TRUSTED_PROXY_DEPTH alone decides.
+    """
+    client = scope.get("client")
+    if client and client[1] == 0:
+        scope["client"] = ("127.0.0.1" if "FORWARDED_ALLOW_IPS" not in os.environ else "", 0)
+
+
 async def application(
     scope: Any, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]
 ) -> None:
     if scope["type"] == "lifespan":
         await lifespan(receive, send)
-    elif scope["type"] == "http" and scope["path"] in GATEWAY_PATHS and scope["method"] == "POST":
+        return
+    undo_forwarding(scope)
+    if scope["type"] == "http" and scope["path"] in GATEWAY_PATHS and scope["method"] == "POST":
         await gateway(scope, receive, send)
     elif scope["type"] == "http" and scope["path"] in probes.PATHS:
         await probes.answer(scope, receive, send, draining=gateway.draining)

@@ -67,6 +67,7 @@ class Gateway:
         self._renewed = monotonic()
 
     async def start(self) -> None:
+        self.draining = False
         self._lease_id = await _in_thread(lease.take)(now=datetime.now(UTC))
         self._renewed = monotonic()
         self._catalog = await _in_thread(catalog.load)()

@@ -219,11 +219,8 @@ class Relay:
                 reason = Reason.UPSTREAM_EOF
                 refusal = Refusal(502, "provider_error", "The model's provider broke its answer off.")
         except TimeoutError:
-            if self._bound is not None and self._bound.expired():
-                reason = Reason.CLIENT_DISCONNECTED
-            else:
-                reason = Reason.TIMEOUT
-                refusal = Refusal(504, "provider_timeout", "The model's provider stopped in the middle of its answer.")
+            reason = Reason.TIMEOUT
+            refusal = Refusal(504, "provider_timeout", "The model's provider stopped in the middle of its answer.")
         except LOST:
             reason = Reason.UPSTREAM_EOF
             refusal = Refusal(502, "provider_error", "The model's provider broke its answer off.")
@@ -231,8 +228,10 @@ class Relay:
             reason = Reason.UPSTREAM_ERROR
             refusal = Refusal(502, "provider_error", _error_text(said.error))
         except asyncio.CancelledError:
-            # The process is stopping: what was relayed is billed, and nobody waits.
-            self._meter_soon(self._stream_record(destination, stream, Reason.TIMEOUT))
+            # The drain bound is reached, or the process is stopping: what was relayed is billed, and nobody waits.
+            drained = self._bound is not None and self._bound.expired()
+            cut = Reason.CLIENT_DISCONNECTED if drained else Reason.TIMEOUT
+            self._meter_soon(self._stream_record(destination, stream, cut))
             raise
         if refusal is not None:
             self._count_error(destination, reason)

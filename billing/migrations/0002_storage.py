@@ -5,7 +5,7 @@ from django.db import migrations
 # The keys are collated "C", so Django's second index for LIKE only costs writes.
 DROP_PATTERN_INDEXES = """DO $$ DECLARE i text; BEGIN
 FOR i IN SELECT indexname FROM pg_indexes WHERE schemaname = current_schema()
-  AND tablename IN ({tables}) AND indexname LIKE '%\_like' LOOP
+  AND tablename IN ({tables}) AND indexname LIKE '%like' LOOP
   EXECUTE format('DROP INDEX %I', i);
 END LOOP; END $$;"""
 

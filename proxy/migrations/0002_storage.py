@@ -4,7 +4,7 @@ from django.db import migrations
 
 DROP_PATTERN_INDEX = """DO $$ DECLARE i text; BEGIN
 FOR i IN SELECT indexname FROM pg_indexes WHERE schemaname = current_schema()
-  AND tablename = 'proxy_generation' AND indexname LIKE '%\\_like' LOOP
+  AND tablename = 'proxy_generation' AND indexname LIKE '%like' LOOP
   EXECUTE format('DROP INDEX %I', i);
 END LOOP; END $$;"""
 

@@ -1,0 +1,241 @@
+"""Streams and disconnects, each line of what goes wrong in gateways like this one."""
+
+import socket
+import time
+from decimal import Decimal
+
+import orjson
+import pytest
+from aiohttp import web
+
+from billing.models import Hold, Wallet
+from proxy.loading import load_catalog
+from proxy.models import Generation
+from tests.proxy.conftest import catalog, only_generation, settle, wait_for
+from tests.upstream import STREAM, chunk, usage
+
+COST = Decimal("0.00042000")
+WORDS = [chunk({"role": "assistant", "content": ""}), chunk({"content": "one two three four "})]
+
+
+def events_of(response) -> list:
+    """The data of a stream's events."""
+    return [line[6:] for line in response.iter_lines() if line.startswith("data: ")]
+
+
+def leave_after(gateway, upstream, *, received: bytes) -> None:
+    """Ask for a stream and hang up once the upstream was called and `received` has come."""
+    body = orjson.dumps(
+        {"model": "openai/m", "stream": True, "max_tokens": 100, "messages": [{"role": "user", "content": "hello"}]}
+    )
+    host, port = gateway.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(
+            f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {gateway.key}\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n".encode()
+            + body
+        )
+        seen = b""
+        while received not in seen:
+            seen += connection.recv(65536)
+        while not upstream.calls:
+            time.sleep(0.01)
+
+
+def test_client_gone_mid_stream_the_true_usage_is_still_learned_and_charged(gateway, upstream):
+    upstream.events = [*STREAM[:2], 0.3, *STREAM[2:]]
+    leave_after(gateway, upstream, received=b"one ")
+    generation = wait_for("metered")
+    assert (generation.settlement_reason, generation.usage_source) == ("client_disconnected", "upstream")
+    assert generation.cost == COST
+
+
+def test_client_gone_before_the_first_byte_the_true_usage_is_still_learned(gateway, upstream):
+    upstream.events = [0.3, *STREAM]
+    leave_after(gateway, upstream, received=b"")
+    generation = wait_for("metered")
+    assert (generation.settlement_reason, generation.cost) == ("client_disconnected", COST)
+
+
+def test_after_a_disconnect_the_upstream_is_drained_for_a_bounded_time_and_then_what_was_relayed_is_billed(
+    gateway, upstream, settings
+):
+    settings.DISCONNECT_DRAIN_SECONDS = 0.2
+    upstream.events = [*WORDS, 1.8, chunk({"content": "never relayed " * 50}), *STREAM[-3:]]
+    leave_after(gateway, upstream, received=b"four ")
+    generation = wait_for("metered", seconds=2)
+    assert (generation.settlement_reason, generation.usage_source) == ("client_disconnected", "estimated")
+    assert generation.output_tokens == 5
+    assert 0 < generation.cost < generation.bound
+
+
+def test_an_upstream_that_ends_early_bills_what_was_relayed_and_says_so(gateway, upstream):
+    upstream.events = WORDS
+    with gateway.stream() as response:
+        events = events_of(response)
+    assert orjson.loads(events[-1])["error"]["code"] == "provider_error"
+    generation = only_generation()
+    assert (generation.settlement_reason, generation.usage_source) == ("upstream_eof", "estimated")
+
+
+def test_an_upstream_that_hangs_times_out_and_bills_what_was_relayed(gateway, upstream):
+    upstream.events = [*WORDS, 3.0]
+    with gateway.stream() as response:
+        events = events_of(response)
+    assert orjson.loads(events[-1])["error"]["code"] == "provider_timeout"
+    generation = only_generation()
+    assert (generation.settlement_reason, generation.usage_source) == ("timeout", "estimated")
+
+
+def test_an_upstream_that_ends_before_a_word_costs_nothing(gateway, upstream, customer):
+    upstream.events = []
+    with gateway.stream() as response:
+        assert response.status_code == 502
+    generation = wait_for("released")
+    assert (generation.settlement_reason, generation.cost) == ("upstream_eof", 0)
+    assert Wallet.objects.get(customer=customer).held == 0
+
+
+def test_error_text_is_not_billed_as_output(gateway, upstream):
+    upstream.events = [b'data: {"error": {"message": "overloaded", "type": "server_error"}}\n\n']
+    with gateway.stream() as response:
+        response.read()
+    assert (response.status_code, response.json()["error"]["message"]) == (502, "overloaded")
+    assert wait_for("released").cost == 0
+
+
+def test_an_error_object_in_the_middle_of_a_200_stream_ends_it_with_what_was_relayed(gateway, upstream):
+    upstream.events = [*WORDS, b'data: {"error": {"message": "quota of org-abcdef123 is used up"}}\n\n']
+    with gateway.stream() as response:
+        events = events_of(response)
+    assert orjson.loads(events[-1])["error"]["message"] == "quota of [removed] is used up"
+    generation = only_generation()
+    assert (generation.settlement_reason, generation.usage_source) == ("upstream_error", "estimated")
+
+
+def test_garbage_in_a_stream_is_not_relayed(gateway, upstream):
+    upstream.events = [STREAM[0], b"data: {not json}\n\n", b"hello\n\n", *STREAM[1:]]
+    with gateway.stream() as response:
+        body = b"".join(response.iter_raw())
+    assert b"not json" not in body
+    assert only_generation().cost == COST
+
+
+def test_streamed_usage_that_is_missing_altogether_is_estimated(gateway, upstream):
+    upstream.events = [*STREAM[:-2], STREAM[-1]]
+    with gateway.stream() as response:
+        events = events_of(response)
+    assert orjson.loads(events[-2])["usage"]["completion_tokens"] == only_generation().output_tokens == 4
+    assert only_generation().usage_source == "estimated"
+
+
+def test_usage_in_the_middle_is_kept_for_the_end(gateway, upstream):
+    upstream.events = [
+        STREAM[0],
+        chunk({"content": "one "}, usage=usage(completion=1)),
+        chunk({"content": "two "}, usage=usage(completion=5)),
+        chunk({}, finish="stop"),
+        STREAM[-1],
+    ]
+    with gateway.stream() as response:
+        events = [orjson.loads(event) for event in events_of(response) if event != "[DONE]"]
+    assert [event["choices"][0]["delta"].get("content") for event in events[:-1]] == ["", "one ", "two ", None]
+    assert all("usage" not in event or event["usage"] is None for event in events[:-1])
+    assert (events[-1]["choices"], events[-1]["usage"]["completion_tokens"]) == ([], 5)
+    assert only_generation().cost == COST
+
+
+def test_events_cut_anywhere_arrive_whole(gateway, upstream):
+    whole = b"".join(STREAM).replace(b"\n\n", b"\r\n\r\n")
+    upstream.events = [piece for i in range(0, len(whole), 7) for piece in (whole[i : i + 7],)]
+    with gateway.stream() as response:
+        events = events_of(response)
+    assert "".join(orjson.loads(e)["choices"][0]["delta"].get("content") or "" for e in events[:-3]) == "one two three "
+    assert events[-1] == "[DONE]"
+    assert only_generation().cost == COST
+
+
+def test_a_stream_reaches_the_client_chunk_by_chunk(gateway, upstream):
+    upstream.events = [STREAM[0], STREAM[1], 0.5, *STREAM[2:]]
+    with gateway.stream() as response:
+        start = time.monotonic()
+        pieces = response.iter_raw()
+        first = next(pieces)
+        assert time.monotonic() - start < 0.4
+        rest = b"".join(pieces)
+    assert b"[DONE]" in rest
+    assert b"[DONE]" not in first
+
+
+@pytest.mark.parametrize("status", [500, 502, 429, 401, 403, 402, 404])
+def test_a_failing_upstream_is_replaced_before_the_first_byte_under_the_same_hold(
+    gateway, upstream, second_upstream, status
+):
+    load_catalog(catalog(upstream, second=second_upstream))
+    time.sleep(1.2)  # the gateway looks at the catalog every second
+    upstream.status, upstream.json = status, {"error": {"message": "no"}}
+    for stream in (False, True):
+        if stream:
+            with gateway.stream() as response:
+                response.read()
+        else:
+            response = gateway.chat()
+        assert response.status_code == 200
+    assert (len(upstream.calls), len(second_upstream.calls)) == (2, 2)
+    assert Hold.objects.count() == Generation.objects.count() == 2
+
+
+def test_a_transport_error_gives_the_hold_back_at_once(gateway, upstream, customer):
+    upstream.stop()
+    response = gateway.chat()
+    upstream.__init__()
+    assert (response.status_code, response.json()["error"]["code"]) == (503, "provider_unavailable")
+    assert response.headers["x-generation-id"] == wait_for("released", seconds=2).pk
+    assert Wallet.objects.get(customer=customer).held == 0
+
+
+def test_an_upstreams_4xx_about_the_request_comes_back_in_our_shape(gateway, upstream):
+    upstream.status = 400
+    upstream.json = {
+        "error": {
+            "message": "This model's maximum context length is 8192 tokens. Ask https://api.example.com org-Ab12Cd34.",
+            "type": "invalid_request_error",
+            "param": "messages",
+            "code": "context_length_exceeded",
+        }
+    }
+    response = gateway.chat()
+    error = response.json()["error"]
+    assert (response.status_code, error["code"], error["param"]) == (400, "validation_error", "messages")
+    assert error["message"].startswith("This model's maximum context length is 8192 tokens.")
+    assert "example.com" not in error["message"]
+    assert "org-" not in error["message"]
+    assert wait_for("released").cost == 0
+
+
+@pytest.mark.parametrize("status", [401, 402, 403])
+def test_an_upstreams_refusal_of_our_key_is_our_problem(gateway, upstream, status):
+    upstream.status, upstream.json = status, {"error": {"message": "Incorrect API key provided: sk-first-upstream-key"}}
+    response = gateway.chat()
+    assert (response.status_code, response.json()["error"]["code"]) == (502, "provider_error")
+    assert "sk-first" not in response.text
+
+
+def test_an_answer_that_is_not_json_is_502_and_free(gateway, upstream):
+    async def garbage(request):
+        return web.Response(body=b"<html>", content_type="text/html")
+
+    upstream.handler = garbage
+    assert gateway.chat().status_code == 502
+    assert wait_for("released").cost == 0
+
+
+def test_every_outcome_leaves_the_books_clean(gateway, upstream, customer):
+    upstream.events = WORDS
+    with gateway.stream() as response:
+        response.read()
+    gateway.chat()
+    settle()
+    wallet = Wallet.objects.get(customer=customer)
+    assert (wallet.held, wallet.exposure) == (0, 0)
+    assert wallet.bonus == Decimal(10) - sum(g.cost for g in Generation.objects.all())
