@@ -1,0 +1,188 @@
+"""Concurrent requests on one wallet, over real HTTP and several gateway processes."""
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from decimal import Decimal
+
+import aiohttp
+import pytest
+from django.conf import settings
+from django.db import connection, transaction
+
+from accounts import keys
+from billing.ledger import lock_wallets
+from billing.models import Hold, Transfer, Wallet
+from proxy import admission
+from proxy.loading import load_catalog
+from proxy.models import Generation
+from tests.conftest import NOW
+from tests.proxy.conftest import catalog, settle
+
+BODY = {"model": "openai/m", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 100}
+
+
+async def ask_many(urls: list[str], key: str, count: int, *, at_once: int = 64) -> Counter[int]:
+    """That many requests in turn over the urls; how often each status came back."""
+    gate, statuses = asyncio.Semaphore(at_once), Counter()
+    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {key}"}) as session:
+
+        async def ask(number: int) -> None:
+            url = urls[number % len(urls)] + "/v1/chat/completions"
+            async with gate, session.post(url, json=BODY) as response:
+                await response.read()
+                statuses[response.status] += 1
+
+        await asyncio.gather(*(ask(number) for number in range(count)))
+    return statuses
+
+
+@pytest.fixture
+def two_processes(customer, upstream) -> Iterator[list[str]]:
+    """Two gateway processes on the test database."""
+    load_catalog(catalog(upstream))
+    config = settings.DATABASES["default"]
+    given = f"{config['USER']}:{config['PASSWORD']}@" if config.get("PASSWORD") else f"{config['USER']}@"
+    url = f"postgres://{given}{config['HOST'].replace('/', '%2F')}/{config['NAME']}"
+    ports = [free_port(), free_port()]
+    command = [sys.executable, "-m", "uvicorn", "chuizi.asgi:application", "--log-level", "warning", "--port"]
+    environment = {**os.environ, "DATABASE_URL": url, "DRAIN_SECONDS": "1"}
+    processes = [subprocess.Popen([*command, str(port)], env=environment) for port in ports]
+    try:
+        for port in ports:
+            wait_for_port(port)
+        yield [f"http://127.0.0.1:{port}" for port in ports]
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait(15)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_for_port(port: int) -> None:
+    deadline = time.monotonic() + 15
+    while time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise AssertionError(f"nothing listens on {port}")
+
+
+def test_concurrent_requests_do_not_pass_one_balance_check_and_drive_the_wallet_negative(
+    two_processes, make_customer, upstream
+):
+    poor = make_customer("0.05", name="Poor")
+    issued = keys.issue(customer=poor, name="k", now=NOW)
+    statuses = asyncio.run(ask_many(two_processes, issued.text, 300))
+    assert set(statuses) <= {200, 402}
+    assert statuses[402] > 0
+    assert statuses[200] == len(upstream.calls) == Generation.objects.count() > 0
+    wallet = Wallet.objects.get(customer=poor)
+    assert 0 <= wallet.available < Decimal("0.006")
+    settle()
+    wallet.refresh_from_db()
+    assert wallet.held == 0
+    assert wallet.bonus == Decimal("0.05") - sum(g.cost for g in Generation.objects.all())
+    assert Transfer.objects.filter(kind="usage_bonus").count() == statuses[200]
+
+
+def test_limits_live_in_the_database_so_replicas_do_not_allow_n_times_the_cap(two_processes, make_customer):
+    issued = keys.issue(customer=make_customer("50", name="Rich"), name="k", now=NOW, rpm_limit=25)
+    statuses = asyncio.run(ask_many(two_processes, issued.text, 120))
+    assert statuses == {200: 25, 429: 95}
+
+
+def test_a_locked_wallet_delays_no_other(gateway, make_customer):
+    """While somebody else's transaction holds one wallet, the next customer is served at once."""
+    slow = make_customer("5", name="Slow")
+    slow_key = keys.issue(customer=slow, name="k", now=NOW)
+
+    async def ask_both() -> tuple[float, Counter[int]]:
+        waiting = asyncio.create_task(ask_many([gateway.url], slow_key.text, 5))
+        await asyncio.sleep(0.2)
+        start = time.monotonic()
+        assert await ask_many([gateway.url], gateway.key, 20) == {200: 20}
+        took = time.monotonic() - start
+        assert not waiting.done()
+        await asyncio.to_thread(unlock.set)
+        return took, await waiting
+
+    unlock, locked = threading.Event(), threading.Event()
+
+    def hold_the_lock() -> None:
+        with transaction.atomic():
+            lock_wallets([slow.pk])
+            locked.set()
+            unlock.wait(4)
+        connection.close()
+
+    holder = threading.Thread(target=hold_the_lock)
+    holder.start()
+    locked.wait(5)
+    took, statuses = asyncio.run(ask_both())
+    holder.join()
+    assert took < 1
+    assert statuses == {200: 5}
+
+
+def test_a_wallet_locked_for_too_long_is_503_and_holds_nothing(gateway, customer, monkeypatch):
+
+    monkeypatch.setattr(admission, "PATIENCE_SECONDS", 0.6)
+    locked, done = threading.Event(), threading.Event()
+
+    def hold_the_lock() -> None:
+        with transaction.atomic():
+            lock_wallets([customer.pk])
+            locked.set()
+            done.wait(4)
+        connection.close()
+
+    holder = threading.Thread(target=hold_the_lock)
+    holder.start()
+    locked.wait(5)
+    response = gateway.chat()
+    done.set()
+    holder.join()
+    assert (response.status_code, response.json()["error"]["code"]) == (503, "provider_unavailable")
+    assert response.headers["retry-after"]
+    assert gateway.chat().status_code == 200
+    time.sleep(0.3)
+    assert Hold.objects.filter(state="open").count() == 1
+
+
+def test_a_waiter_that_leaves_after_the_commit_gets_its_hold_released(gateway, customer, upstream):
+    upstream.events = [0.2]
+
+    async def hang_up_at_once() -> None:
+        async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {gateway.key}"}) as session:
+            calls = [
+                asyncio.create_task(session.post(gateway.url + "/v1/chat/completions", json={**BODY, "stream": True}))
+                for _ in range(30)
+            ]
+            await asyncio.sleep(0.02)
+            for call in calls:
+                call.cancel()
+            await asyncio.gather(*calls, return_exceptions=True)
+
+    asyncio.run(hang_up_at_once())
+    time.sleep(0.5)  # requests that had arrived are still being admitted
+    deadline = time.monotonic() + 5
+    while Generation.objects.filter(state="held").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    settle()
+    wallet = Wallet.objects.get(customer=customer)
+    assert (wallet.held, wallet.exposure) == (0, 0)
