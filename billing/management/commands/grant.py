@@ -1,0 +1,39 @@
+"""`grant --email E --amount A --reason R`: give bonus; with `--key` once."""
+
+import secrets
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
+
+from accounts.models import Membership
+from billing.grants import grant_bonus
+from billing.ledger import TransferConflict
+from billing.money import InvalidAmount, usd
+
+
+class Command(BaseCommand):
+    help = "Grant bonus to a customer, found by a member's email."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--email", required=True)
+        parser.add_argument("--amount", required=True, help="USD")
+        parser.add_argument("--reason", required=True)
+        parser.add_argument("--key", help="the same key grants once")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        member = Membership.objects.filter(user__email=options["email"].strip().lower()).order_by("id").first()
+        if member is None:
+            raise CommandError(f"There is no customer with the member {options['email']}.")
+        try:
+            amount = usd(options["amount"])
+        except InvalidAmount as error:
+            raise CommandError(f"--amount: {error}.") from None
+        if amount <= 0:
+            raise CommandError("--amount must be more than 0.")
+        key = f"grant:{member.customer_id}:{(options['key'] or secrets.token_hex(8))[:80]}"
+        try:
+            grant_bonus(customer=member.customer, amount=amount, key=key, reason=options["reason"], now=timezone.now())
+        except TransferConflict:
+            raise CommandError(f"--key {options['key']} granted another amount before; nothing was changed.") from None
+        self.stdout.write(f"{options['email']} has ${amount} of bonus from {key}.")
