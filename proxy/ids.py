@@ -8,10 +8,9 @@ ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 LENGTH = 24
 
 
-def new_generation_id() -> str:
+def new_generation_id(nanoseconds: int | None = None) -> str:
     """RFC 9562 version 7: 48 bits of milliseconds, 12 bits of the millisecond's fraction, 62 random bits."""
-    nanoseconds = time.time_ns()
-    milliseconds, rest = divmod(nanoseconds, 1_000_000)
+    milliseconds, rest = divmod(time.time_ns() if nanoseconds is None else nanoseconds, 1_000_000)
     fraction = rest * 4096 // 1_000_000
     random = int.from_bytes(os.urandom(8)) & (1 << 62) - 1
     number = milliseconds << 80 | 7 << 76 | fraction << 64 | 2 << 62 | random

@@ -1,4 +1,4 @@
-"""One process that brings the database up to date: migrations if any are due, the cache table, the demo data.
+"""One process that brings the database up to date: migrations if any are due, the demo data.
 
 What it says on standard output is for the person: the demo logins and key.
 """
@@ -16,12 +16,14 @@ def main() -> None:
     from django.core.management import call_command
     from django.db import connection
     from django.db.migrations.executor import MigrationExecutor
+    from django.utils import timezone
 
     executor = MigrationExecutor(connection)
     if executor.migration_plan(executor.loader.graph.leaf_nodes()):
         call_command("migrate", interactive=False, stdout=sys.stderr)
-    call_command("createcachetable", stdout=sys.stderr)
-    call_command("seed_demo")
+    from chuizi.local import demo
+
+    print(demo.seed(now=timezone.now()))
 
 
 if __name__ == "__main__":

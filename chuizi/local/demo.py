@@ -1,0 +1,159 @@
+"""What a newcomer finds on the first `make run`: a catalog, a customer with a key and a month behind it, and staff."""
+
+import os
+import random
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from allauth.account.models import EmailAddress
+from django.db import transaction
+
+from accounts import keys, signup
+from accounts.models import ApiKey, Customer, User
+from billing import holds
+from billing.grants import grant_bonus
+from billing.models import Hold, Wallet
+from billing.money import usd
+from chuizi.local.state import state_dir, write_private
+from proxy import settlement
+from proxy.ids import new_generation_id
+from proxy.importing import WELL_KNOWN, catalog_data
+from proxy.loading import load_catalog
+from proxy.models import Generation, Model, Upstream
+from proxy.pricing import PriceVersion, Usage, cost_of
+
+CUSTOMER_EMAIL = "demo@chuizi.example"
+STAFF_EMAIL = "staff@chuizi.example"
+UPSTREAM = "sandbox"
+PAST_MODELS = ("openai/gpt-4.1-mini", "anthropic/claude-sonnet-4-6", "deepseek/deepseek-chat", "openai/gpt-4.1-nano")
+DAYS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """What is printed at each start; kept in the state folder, readable by its owner alone."""
+
+    customer_password: str
+    staff_password: str
+    key: str
+
+
+def seed(*, now: datetime) -> str:
+    """Make what is missing, and return what to print."""
+    folder = state_dir(os.environ)
+    load_demo_catalog(now=now)
+    made = _secrets(folder)
+    with transaction.atomic():
+        customer = _customer(made, now=now)
+        _staff(made)
+        key = _key(customer, made, now=now)
+    if not Generation.objects.filter(customer=customer).exists():
+        make_history(customer=customer, key=key, now=now)
+    return (
+        f"demo login   {CUSTOMER_EMAIL}  {made.customer_password}\n"
+        f"staff login  {STAFF_EMAIL}  {made.staff_password}  (at /admin/)\n"
+        f"demo API key {made.key}"
+    )
+
+
+def load_demo_catalog(*, now: datetime) -> None:
+    """Well-known models at the sandbox's upstream, unless there is a catalog already."""
+    url = os.environ.get("SANDBOX_URL", "http://127.0.0.1:8001") + "/upstream/v1"
+    if not Model.objects.exists():
+        upstream = {"name": UPSTREAM, "protocol": "openai", "base_url": url, "api_key": "sk-upstream-sandbox"}
+        load_catalog({"upstreams": [upstream], "models": catalog_data(WELL_KNOWN, upstream=UPSTREAM, at=now)})
+    # The sandbox's port may be another than last time.
+    Upstream.objects.filter(name=UPSTREAM).exclude(base_url=url).update(base_url=url)
+
+
+def _secrets(folder: Path) -> Secrets:
+    made = []
+    for name in ("demo-password", "staff-password", "demo-api-key"):
+        file = folder / name
+        if not file.exists():
+            text = secrets.token_urlsafe(9)
+            if name == "demo-api-key":
+                text = "ck-" + "".join(secrets.choice(keys.ALPHABET) for _ in range(32))
+            write_private(file, text)
+        made.append(file.read_text(encoding="ascii").strip())
+    return Secrets(*made)
+
+
+def _customer(made: Secrets, *, now: datetime) -> Customer:
+    user = User.objects.filter(email=CUSTOMER_EMAIL).first()
+    if user is None:
+        user = User.objects.create_user(CUSTOMER_EMAIL, made.customer_password, name="Demo")
+        EmailAddress.objects.create(user=user, email=CUSTOMER_EMAIL, verified=True, primary=True)
+    return signup.confirm(user=user, address="", now=now - timedelta(days=DAYS + 1))
+
+
+def _staff(made: Secrets) -> None:
+    if not User.objects.filter(email=STAFF_EMAIL).exists():
+        user = User.objects.create_superuser(STAFF_EMAIL, made.staff_password, name="Staff")
+        EmailAddress.objects.create(user=user, email=STAFF_EMAIL, verified=True, primary=True)
+
+
+def _key(customer: Customer, made: Secrets, *, now: datetime) -> ApiKey:
+    found = keys.find(made.key)
+    if found is not None:
+        return found
+    issued = keys.issue(customer=customer, name="Demo", now=now - timedelta(days=DAYS), rpm_limit=600)
+    ApiKey.objects.filter(pk=issued.key.pk).update(prefix=made.key[:7], sha256=keys.digest(made.key))
+    return ApiKey.objects.get(pk=issued.key.pk)
+
+
+def make_history(*, customer: Customer, key: ApiKey, now: datetime) -> None:
+    """A month of requests, posted through the same functions as real ones, paid from a bonus."""
+    chance = random.Random(7)  # noqa: S311 - a demo, the same each time
+    start = now - timedelta(days=DAYS)
+    grant_bonus(customer=customer, amount=usd("25"), key="demo:history", reason="Demo credit", now=start)
+    models = {model.slug: model for model in Model.objects.filter(slug__in=PAST_MODELS).prefetch_related("prices")}
+    moments = sorted(
+        start + timedelta(days=day, seconds=chance.randrange(8 * 3600, 20 * 3600))
+        for day in range(DAYS)
+        for _ in range(chance.choice((0, 2, 3, 5, 6, 8)))
+    )
+    for moment in moments:
+        if moment < now - timedelta(minutes=1) and Wallet.objects.get(customer=customer).available > 1:
+            _past_request(models[chance.choice(PAST_MODELS)], customer, key, moment, chance)
+    settlement.settle_all(now=now)
+
+
+def _past_request(model: Model, customer: Customer, key: ApiKey, moment: datetime, chance: random.Random) -> None:
+    price = PriceVersion.from_row(model.prices.order_by("-version")[0])
+    usage = Usage(input_tokens=chance.randrange(200, 9000), output_tokens=chance.randrange(50, 1500))
+    cost = cost_of(price, usage)
+    bound = cost_of(price, Usage(input_tokens=usage.input_tokens * 3, output_tokens=4096)).charged
+    latency = chance.randrange(250, 1800)
+    generation_id = new_generation_id(int(moment.timestamp() * 1e9))
+    with transaction.atomic():
+        holds.place(customer_id=customer.pk, key=generation_id, kind=Hold.Kind.REQUEST, amount=bound, now=moment)
+        Generation.objects.create(
+            pk=generation_id,
+            customer=customer,
+            key=key,
+            model=model,
+            price_id=price.id,
+            upstream=Upstream.objects.get(name=UPSTREAM),
+            protocol="openai",
+            streamed=chance.random() < 0.5,
+            state=Generation.State.METERED,
+            bound=bound,
+            held=bound,
+            created_at=moment,
+            metered_at=moment + timedelta(milliseconds=latency + usage.output_tokens * 12),
+            usage_source=Generation.UsageSource.UPSTREAM,
+            settlement_reason=Generation.Reason.COMPLETED,
+            finish_reason="stop",
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            native_input_tokens=usage.input_tokens,
+            native_output_tokens=usage.output_tokens,
+            upstream_cost=cost.upstream,
+            cost=cost.charged,
+            latency_ms=latency,
+            generation_time_ms=latency + usage.output_tokens * 12,
+        )
+    settlement.settle(now=moment.astimezone(UTC) + timedelta(seconds=30))
