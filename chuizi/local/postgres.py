@@ -61,7 +61,7 @@ class Postgres:
         home = self._home(link, user)
         programs = postgres_programs(user)
         data = home / "data"
-        processes.stop_all(processes.working_in(data, program="postgres"), first=signal.SIGINT, patience=20)
+        _stop_leftovers(data)
         self._socket_folder(user)
         if not data.exists():
             self._create(data, programs=programs, user=user)
@@ -180,6 +180,17 @@ def _check_version(data: Path) -> None:
             f"{data} was made by PostgreSQL {found}, and this Chuizi brings {POSTGRES_MAJOR}."
             " Move the folder away to start anew, or give DATABASE_URL a server of your own."
         )
+
+
+def _stop_leftovers(data: Path) -> None:
+    """Stop a server that an earlier run left running, or what its death left of it."""
+    try:
+        number = (data / "postmaster.pid").read_text(encoding="utf-8").partition("\n")[0]
+    except FileNotFoundError:
+        number = ""
+    left = processes.working_in(data, program="postgres")
+    processes.stop_all([one for one in left if str(one.pid) == number], first=signal.SIGINT, patience=20)
+    processes.stop_all(processes.working_in(data, program="postgres"), first=signal.SIGQUIT, patience=1)
 
 
 def _forget_dead_server(data: Path) -> None:

@@ -46,13 +46,15 @@ def marked(mark: str) -> list[psutil.Process]:
 def stop_all(processes: Iterable[psutil.Process], *, first: int = signal.SIGTERM, patience: float = 5) -> int:
     """Send `first`, wait up to `patience` seconds, then kill; return how many there were."""
     processes = list(processes)
-    for process in processes:
-        _signal(process, first)
-    _, alive = psutil.wait_procs(processes, timeout=patience)
-    alive = [process for process in alive if is_alive(process)]
-    for process in alive:
-        _signal(process, signal.SIGKILL)
-    psutil.wait_procs(alive, timeout=3)
+    for number, seconds in ((first, patience), (signal.SIGKILL, 3)):
+        for process in processes:
+            _signal(process, number)
+        # Not psutil's own waiting: it takes a process that nobody has reaped yet for a live one.
+        deadline = time.monotonic() + seconds
+        while any(map(is_alive, processes)) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        if not any(map(is_alive, processes)):
+            break
     return len(processes)
 
 

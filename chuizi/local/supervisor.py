@@ -3,6 +3,7 @@
 import queue
 import shlex
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -15,6 +16,7 @@ from typing import Any
 
 from honcho.manager import Manager
 from honcho.printer import Message, Printer
+from honcho.process import Process
 
 from chuizi.local import processes
 from chuizi.local.state import BASE_DIR
@@ -54,6 +56,24 @@ class Lines(Printer):  # type: ignore[misc]
             super().write(message)
 
 
+class Child(Process):  # type: ignore[misc]
+    """A program whose end is seen when it ends, though a process it leaves behind may still hold its output open."""
+
+    def run(self, events: Any = None, ignore_signals: bool = False) -> None:
+        self._events = events
+        self._child = self._child_ctor(self.cmd, env=self.env, cwd=self.cwd, stdin=subprocess.DEVNULL)
+        self._send_message({"pid": self._child.pid}, type="start")
+        relay = threading.Thread(target=self._relay, daemon=True)
+        relay.start()
+        self._child.wait()
+        relay.join(0.5)
+        self._send_message({"returncode": self._child.returncode}, type="stop")
+
+    def _relay(self) -> None:
+        for line in iter(self._child.stdout.readline, b""):
+            self._send_message(line)
+
+
 class Supervisor(Manager):  # type: ignore[misc]
     """honcho's manager with threads in place of its helper processes, which a kill -9 would leave behind.
 
@@ -63,6 +83,7 @@ class Supervisor(Manager):  # type: ignore[misc]
     def __init__(self, *, mark: str, environment: Mapping[str, str], watch: Callable[["Supervisor"], None]) -> None:
         super().__init__(Lines(sys.stdout))
         self.events: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._process_ctor = Child
         self.mark = mark
         self.environment = {**environment, processes.MARK: mark, "PYTHONUNBUFFERED": "1"}
         self.watch = watch
