@@ -35,7 +35,7 @@ async def application(
         await lifespan(receive, send)
         return
     undo_forwarding(scope)
-    if scope["type"] == "http" and scope["path"] in GATEWAY_PATHS and scope["method"] == "POST":
+    if scope["type"] == "http" and scope["path"] in GATEWAY_PATHS:
         await gateway(scope, receive, send)
     elif scope["type"] == "http" and scope["path"] in probes.PATHS:
         await probes.answer(scope, receive, send, draining=gateway.draining)

@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from time import monotonic
 from typing import ParamSpec, TypeVar
 
+import django.db
+import psycopg
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import close_old_connections
@@ -18,7 +20,7 @@ from accounts.authentication import TwoKeys, client_address, key_text
 from accounts.limits import KeyPolicy
 from proxy import catalog, lease, metrics, settlement
 from proxy.admission import Admission, Admitted, Ask, PolicyChanged
-from proxy.batching import Batcher
+from proxy.batching import Batcher, QueueFull
 from proxy.catalog import Catalog, Entry
 from proxy.errors import Refusal, invalid_key, unavailable
 from proxy.estimate import likely_input, likely_output, most_input
@@ -38,6 +40,8 @@ Returned = TypeVar("Returned")
 DEFAULT_OUTPUT_TOKENS = 4_096
 """Where neither the caller nor the catalog names a limit."""
 STALE_METERING_SECONDS = 2.0
+RETRY_SECONDS = 0.5
+AWAY = (psycopg.OperationalError, django.db.OperationalError, django.db.InterfaceError, OSError)
 CATALOG_SECONDS = 1.0
 CATALOG_LOOK_SECONDS = 0.05
 
@@ -146,6 +150,8 @@ class Gateway:
             await self._refuse(exchange, refusal)
         except ClientGone:
             pass
+        except (*AWAY, QueueFull):
+            await self._refuse(exchange, unavailable("The gateway's database does not answer. Nothing was charged."))
         except Exception:
             log.exception("request %s failed", exchange.request_id)
             await self._refuse(exchange, Refusal(500, "internal_error", "Something went wrong on our side."))
@@ -163,6 +169,8 @@ class Gateway:
             return
 
     def _refuse_unready(self, exchange: Exchange) -> None:
+        if exchange.scope["method"] != "POST":
+            raise Refusal(405, "method_not_allowed", "This path takes POST.", headers={"Allow": "POST"})
         if exchange.header_bytes > MOST_HEADER_BYTES:
             raise Refusal(431, "request_too_large", "The request's headers are too long.")
         if self.draining:
@@ -177,6 +185,8 @@ class Gateway:
                 x_api_key=exchange.header(b"x-api-key"),
                 x_goog_api_key=exchange.header(b"x-goog-api-key"),
             )
+            if exchange.repeats(b"authorization", b"x-api-key", b"x-goog-api-key"):
+                raise TwoKeys
         except TwoKeys:
             raise Refusal(401, "invalid_api_key", "The request names two different API keys.") from None
         sha256, policy = await self._keyring.find(text, address=self._address(exchange))
@@ -257,8 +267,19 @@ class Gateway:
         for generation_id, reason in items:
             by_reason.setdefault(reason, []).append(generation_id)
         for reason, ids in by_reason.items():
-            await _in_thread(settlement.release)(ids, reason=reason, now=datetime.now(UTC))
+            while not await self._released(ids, reason):
+                await asyncio.sleep(RETRY_SECONDS)
         return [None] * len(items)
+
+    @staticmethod
+    async def _released(ids: list[str], reason: str) -> bool:
+        """False while the database is away: no sweeper looks after a live process's holds, so this must not give up."""
+        try:
+            await _in_thread(settlement.release)(ids, reason=reason, now=datetime.now(UTC))
+        except AWAY:
+            log.warning("%s holds wait for the database to be given back", len(ids))
+            return False
+        return True
 
     # --- Upkeep ----------------------------------------------------------------------------------------------------
 

@@ -53,6 +53,10 @@ class Exchange:
         self._receive = receive
         self._send = send
 
+    def repeats(self, *names: bytes) -> bool:
+        """Whether one of these headers stands twice with different values."""
+        return any(name in names and self.headers[name] != value for name, value in self.scope["headers"])
+
     def header(self, name: bytes) -> str:
         return self.headers.get(name, b"").decode("latin-1")
 

@@ -13,11 +13,17 @@ SWEPT_AFTER = timedelta(seconds=60)
 
 
 def take(*, now: datetime) -> int:
-    return Lease.objects.create(started_at=now, renewed_at=now, host=f"{socket.gethostname()}:{os.getpid()}"[:100]).pk
+    return Lease.objects.create(started_at=now, renewed_at=now, host=_host()).pk
 
 
 def renew(lease_id: int, *, now: datetime) -> None:
-    Lease.objects.filter(pk=lease_id).update(renewed_at=now)
+    """Renew, or take again what a sweeper took for dead."""
+    if not Lease.objects.filter(pk=lease_id).update(renewed_at=now):
+        Lease.objects.create(pk=lease_id, started_at=now, renewed_at=now, host=_host())
+
+
+def _host() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"[:100]
 
 
 def give_back(lease_id: int) -> None:

@@ -1,6 +1,7 @@
 """An admitted request on its way: sent to the first upstream that takes it, its answer relayed, its usage metered."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator
 from decimal import Decimal
@@ -30,6 +31,7 @@ log = logging.getLogger(__name__)
 OPERATORS_PROBLEM = frozenset({401, 402, 403, 404, 405, 407})
 TRY_ANOTHER = frozenset({408, 425, 429})
 CHAT = "/chat/completions"
+READ_OUT_SECONDS = 0.5
 COMMENT_AFTER_SECONDS = 2.0
 LARGEST_COST = Decimal(999999999999)
 NOTHING = Usage()
@@ -236,6 +238,8 @@ class Relay:
         if refusal is not None:
             self._count_error(destination, reason)
         await self._finish_stream(stream, self._stream_record(destination, stream, reason), refusal)
+        if stream.done:
+            await _read_out(response)
 
     async def _pieces(self, response: aiohttp.ClientResponse, stream: ChatStream) -> AsyncIterator[bytes]:
         """What can be relayed at once, chunk by chunk; the stream keeps back what must wait for METER."""
@@ -346,6 +350,14 @@ class Relay:
     async def _meter(self, record: Metered) -> None:
         self._resolved = True
         await self._metering.write(record)
+
+
+async def _read_out(response: aiohttp.ClientResponse) -> None:
+    """Take what follows [DONE], so that the connection can serve again."""
+    with contextlib.suppress(*LOST, TimeoutError):
+        async with asyncio.timeout(READ_OUT_SECONDS):
+            while await response.content.readany():
+                pass
 
 
 def _callers_fault(status: int, text: str) -> Refusal:
