@@ -1,10 +1,6 @@
 """Concurrent requests on one wallet, over real HTTP and several gateway processes."""
 
 import asyncio
-import os
-import socket
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -13,7 +9,6 @@ from decimal import Decimal
 
 import aiohttp
 import pytest
-from django.conf import settings
 from django.db import connection, transaction
 
 from accounts import keys
@@ -23,62 +18,18 @@ from proxy import admission
 from proxy.loading import load_catalog
 from proxy.models import Generation
 from tests.conftest import NOW
+from tests.gateways import BODY, GatewayProcess, ask_many
 from tests.proxy.conftest import catalog, settle
-
-BODY = {"model": "openai/m", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 100}
-
-
-async def ask_many(urls: list[str], key: str, count: int, *, at_once: int = 64) -> Counter[int]:
-    """That many requests in turn over the urls; how often each status came back."""
-    gate, statuses = asyncio.Semaphore(at_once), Counter()
-    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {key}"}) as session:
-
-        async def ask(number: int) -> None:
-            url = urls[number % len(urls)] + "/v1/chat/completions"
-            async with gate, session.post(url, json=BODY) as response:
-                await response.read()
-                statuses[response.status] += 1
-
-        await asyncio.gather(*(ask(number) for number in range(count)))
-    return statuses
 
 
 @pytest.fixture
 def two_processes(customer, upstream) -> Iterator[list[str]]:
     """Two gateway processes on the test database."""
     load_catalog(catalog(upstream))
-    config = settings.DATABASES["default"]
-    given = f"{config['USER']}:{config['PASSWORD']}@" if config.get("PASSWORD") else f"{config['USER']}@"
-    url = f"postgres://{given}{config['HOST'].replace('/', '%2F')}/{config['NAME']}"
-    ports = [free_port(), free_port()]
-    command = [sys.executable, "-m", "uvicorn", "chuizi.asgi:application", "--log-level", "warning", "--port"]
-    environment = {**os.environ, "DATABASE_URL": url, "DRAIN_SECONDS": "1"}
-    processes = [subprocess.Popen([*command, str(port)], env=environment) for port in ports]
-    try:
-        for port in ports:
-            wait_for_port(port)
-        yield [f"http://127.0.0.1:{port}" for port in ports]
-    finally:
-        for process in processes:
-            process.terminate()
-        for process in processes:
-            process.wait(15)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def wait_for_port(port: int) -> None:
-    deadline = time.monotonic() + 15
-    while time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    raise AssertionError(f"nothing listens on {port}")
+    processes = [GatewayProcess(), GatewayProcess()]
+    yield [process.wait().url for process in processes]
+    for process in processes:
+        process.stop()
 
 
 def test_concurrent_requests_do_not_pass_one_balance_check_and_drive_the_wallet_negative(

@@ -1,0 +1,228 @@
+"""kill -9 at every stage: afterwards every hold is resolved, nothing is charged twice, nothing committed is lost."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import aiohttp
+import psycopg
+import pytest
+import yaml
+from django.utils import timezone
+
+from accounts import keys
+from billing.models import Transfer, Wallet
+from chuizi.local.postgres import Postgres
+from proxy import settlement
+from proxy.loading import load_catalog
+from proxy.models import Generation, Lease
+from tests.conftest import NOW
+from tests.gateways import BODY, GatewayProcess, ask_many, url_of_the_test_database
+from tests.local.conftest import state_folder
+from tests.proxy.conftest import catalog
+from tests.upstream import STREAM, FakeUpstream
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+pytestmark = pytest.mark.faults
+
+
+@pytest.fixture
+def upstream() -> Iterator[FakeUpstream]:
+    server = FakeUpstream()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def issued(transactional_db, make_customer, upstream) -> keys.IssuedKey:
+    load_catalog(catalog(upstream))
+    return keys.issue(customer=make_customer("10"), name="k", now=NOW)
+
+
+def wait_until(condition, *, seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+async def leave_streams_open(url: str, key: str, count: int, until) -> None:
+    """Ask for streams that do not end, and stay until `until()`."""
+
+    async def ask(session: aiohttp.ClientSession) -> None:
+        try:
+            async with session.post(url + "/v1/chat/completions", json={**BODY, "stream": True}) as response:
+                await response.read()
+        except aiohttp.ClientError:
+            pass
+
+    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {key}"}) as session:
+        tasks = [asyncio.create_task(ask(session)) for _ in range(count)]
+        await asyncio.to_thread(until)
+        await asyncio.gather(*tasks)
+
+
+def test_a_gateway_killed_in_the_middle_leaves_orphans_that_are_released_once_and_cost_nothing(issued, upstream):
+    upstream.events = [*STREAM[:3], 8.0]
+    gateway = GatewayProcess().wait()
+
+    def kill_when_all_are_in_flight() -> None:
+        wait_until(lambda: Generation.objects.filter(state="held").count() == 20 and len(upstream.calls) == 20)
+        gateway.kill()
+
+    asyncio.run(leave_streams_open(gateway.url, issued.text, 20, kill_when_all_are_in_flight))
+    assert settlement.sweep(now=timezone.now()) == 0  # its lease is young yet
+    Lease.objects.update(renewed_at=timezone.now() - timedelta(seconds=61))
+    assert [settlement.sweep(now=timezone.now()) for _ in range(2)] == [20, 0]
+    assert Generation.objects.filter(settlement_reason="abandoned", is_flagged=True, cost=0).count() == 20
+    wallet = Wallet.objects.get()
+    assert (wallet.bonus, wallet.held, wallet.exposure) == (10, 0, 0)
+
+
+def test_a_crash_between_answer_and_settlement_does_not_lose_the_charge(issued, upstream):
+    gateway = GatewayProcess().wait()
+    statuses = asyncio.run(ask_many([gateway.url], issued.text, 50))
+    gateway.kill()
+    assert statuses == {200: 50}
+    Lease.objects.update(renewed_at=timezone.now() - timedelta(days=1))
+    settlement.sweep(now=timezone.now())
+    settlement.settle_all(now=timezone.now())
+    assert Transfer.objects.filter(kind="usage_bonus").count() == 50
+    wallet = Wallet.objects.get()
+    assert (wallet.bonus, wallet.held) == (Decimal(10) - 50 * Decimal("0.00042"), 0)
+
+
+def test_a_settler_killed_anywhere_charges_each_generation_once(issued, upstream):
+    """Settlers are killed one after another while they work; the last one finishes."""
+    gateway = GatewayProcess().wait()
+    asyncio.run(ask_many([gateway.url], issued.text, 400))
+    gateway.stop()
+    code = (
+        "import django; django.setup()\n"
+        "from datetime import UTC, datetime\n"
+        "from proxy.settlement import settle\n"
+        "print('at work', flush=True)\n"
+        "while settle(now=datetime.now(UTC), limit=7): pass\n"
+    )
+    environment = {
+        **os.environ,
+        "DATABASE_URL": url_of_the_test_database(),
+        "DJANGO_SETTINGS_MODULE": "chuizi.settings",
+    }
+    for pause in (0.02, 0.05, 0.11):
+        settler = subprocess.Popen([sys.executable, "-c", code], env=environment, cwd=ROOT, stdout=subprocess.PIPE)
+        settler.stdout.readline()
+        time.sleep(pause)
+        settler.kill()
+        settler.wait()
+        settler.stdout.close()
+    settlement.settle_all(now=timezone.now())
+    assert Generation.objects.filter(state="settled").count() == 400
+    assert Transfer.objects.filter(kind="usage_bonus").count() == 400
+    wallet = Wallet.objects.get()
+    assert (wallet.bonus, wallet.held) == (Decimal(10) - 400 * Decimal("0.00042"), 0)
+
+
+@pytest.fixture
+def own_database(upstream) -> Iterator[Postgres]:
+    """A durable PostgreSQL of the test's own, with a customer and a catalog."""
+    with state_folder() as folder:
+        server = Postgres(folder)
+        server.start()
+        file = folder / "catalog.yaml"
+        file.write_text(yaml.safe_dump(catalog(upstream)), encoding="utf-8")
+        file.chmod(0o644)
+        manage(server, "migrate", "--verbosity", "0")
+        manage(server, "load_catalog", str(file))
+        manage(server, "create_customer", "--email", "a@example.com")
+        manage(server, "grant", "--email", "a@example.com", "--amount", "100", "--reason", "test")
+        yield server
+        server.stop()
+
+
+def manage(server: Postgres, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "manage.py", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "DATABASE_URL": server.url},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.strip()
+
+
+async def load_through_a_crash(url: str, key: str, server: Postgres) -> tuple[Counter, set[str]]:
+    """Requests from 24 callers while PostgreSQL is killed twice; statuses, and the ids answered with 200."""
+    statuses: Counter = Counter()
+    answered: set[str] = set()
+    stop = asyncio.Event()
+
+    async def call_on(session: aiohttp.ClientSession) -> None:
+        while not stop.is_set():
+            try:
+                async with session.post(url + "/v1/chat/completions", json=BODY) as response:
+                    body = await response.json()
+                    statuses[response.status] += 1
+                    if response.status == 200:
+                        answered.add(body["id"])
+                    else:
+                        await asyncio.sleep(0.05)
+            except aiohttp.ClientError:
+                statuses["broken"] += 1
+                await asyncio.sleep(0.05)
+
+    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {key}"}) as session:
+        callers = [asyncio.create_task(call_on(session)) for _ in range(24)]
+        for _ in range(2):
+            await asyncio.sleep(1)
+            os.kill(server.child.pid, signal.SIGKILL)
+            server.child.wait()
+            await asyncio.sleep(0.3)
+            await asyncio.to_thread(server.start)
+        await asyncio.sleep(1.5)
+        stop.set()
+        await asyncio.gather(*callers)
+    return statuses, answered
+
+
+def test_postgresql_killed_under_load_even_in_the_middle_of_a_commit_loses_and_doubles_nothing(own_database, upstream):
+    key = manage(own_database, "issue_key", "--email", "a@example.com", "--name", "k").splitlines()[-1]
+    gateway = GatewayProcess(database_url=own_database.url).wait()
+    statuses, answered = asyncio.run(load_through_a_crash(gateway.url, key, own_database))
+    assert statuses[200] == len(answered) > 200
+    assert set(statuses) <= {200, 503}
+    time.sleep(1)  # what waited for the database is written
+    gateway.stop()
+    manage(own_database, "shell", "--no-imports", "-c", SETTLE)
+    with psycopg.connect(own_database.url) as connection:
+        settled = {row[0] for row in connection.execute("SELECT id FROM proxy_generation WHERE state = 'settled'")}
+        charged = dict(
+            connection.execute(
+                "SELECT split_part(key, ':', 1), count(*) FROM billing_transfer WHERE kind LIKE 'usage%' GROUP BY 1"
+            )
+        )
+        [(bonus, held, exposure)] = connection.execute("SELECT bonus, held, exposure FROM billing_wallet")
+        [(open_holds,)] = connection.execute("SELECT count(*) FROM billing_hold WHERE state = 'open'")
+        [(cost,)] = connection.execute("SELECT sum(cost) FROM proxy_generation")
+    assert answered <= settled
+    assert set(charged) == settled
+    assert set(charged.values()) == {1}
+    assert (held, exposure, open_holds) == (0, 0, 0)
+    assert bonus == Decimal("100.5") - cost
+
+
+SETTLE = (
+    "from datetime import UTC, datetime, timedelta\n"
+    "from proxy import settlement\n"
+    "settlement.sweep(now=datetime.now(UTC) + timedelta(seconds=90))\n"
+    "settlement.settle_all(now=datetime.now(UTC))\n"
+)
