@@ -3,7 +3,8 @@
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
-from django.http import Http404
+from django.http import Http404, HttpRequest, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions, status
 from rest_framework.pagination import CursorPagination
 from rest_framework.response import Response
@@ -96,3 +97,10 @@ def _first_fault(detail: Any, path: str = "") -> tuple[str, str | None]:
     if isinstance(detail, list):
         return _first_fault(detail[0], path)
     return (f"{path}: {detail}" if path else str(detail)), path or None
+
+
+@csrf_exempt
+def unknown_path(request: HttpRequest, rest: str) -> JsonResponse:
+    """A path below /v1/ that nothing serves."""
+    message = f"There is no {request.method} /v1/{rest[:100]} here."
+    return JsonResponse(error_body(message=message, status=404, code="not_found"), status=404)

@@ -313,6 +313,9 @@ LOGGING = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", "INFO")},
     # The SDKs log whole requests and answers at DEBUG and INFO; those hold order and account data.
-    "loggers": {name: {"level": "WARNING"} for name in ("stripe", "alipay", "wechatpayv3", "urllib3", "celery.beat")},
+    "loggers": {
+        **{name: {"level": "WARNING"} for name in ("stripe", "alipay", "wechatpayv3", "urllib3", "celery.beat")},
+        "django": {"handlers": [], "propagate": True},
+    },
 }
 TESTING = "pytest" in sys.modules
