@@ -131,7 +131,7 @@ class Metering:
         since = monotonic()
         self._since.append(since)
         future = self._batcher.put(record)
-        future.add_done_callback(lambda _: self._written(since))
+        future.add_done_callback(lambda done: self._written(done, record, since))
         return future
 
     async def write(self, record: Metered) -> None:
@@ -154,8 +154,10 @@ class Metering:
         if self._connection is not None:
             await self._connection.close()
 
-    def _written(self, since: float) -> None:
+    def _written(self, done: asyncio.Future[bool], record: Metered, since: float) -> None:
         self._since.remove(since)
+        if done.exception() is not None:
+            log_unwritten(record)  # the database refuses it: for people to look at
         metrics.METERING_SECONDS.observe(monotonic() - since)
 
     async def _flush(self, records: Sequence[Metered]) -> list[bool]:
