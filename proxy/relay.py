@@ -11,14 +11,14 @@ from typing import Any
 import aiohttp
 import orjson
 
-from proxy import metrics
 from proxy.admission import Admitted
 from proxy.catalog import Destination, Entry
-from proxy.errors import Refusal, cleaned
+from proxy.errors import Refusal
 from proxy.estimate import fair_tokens
 from proxy.http import ClientGone, Exchange
 from proxy.metering import ANSWER_SECONDS, Metered, Metering, log_unwritten
 from proxy.models import Generation
+from proxy.outbound import NoUpstream, count_error, error_text, open_upstream
 from proxy.pricing import Cost, Usage, cost_of
 from proxy.protocols import openai
 from proxy.protocols.base import Call, Receipt, Reported
@@ -28,9 +28,6 @@ from proxy.upstream import Client, read_all
 
 log = logging.getLogger(__name__)
 
-OPERATORS_PROBLEM = frozenset({401, 402, 403, 404, 405, 407})
-TRY_ANOTHER = frozenset({408, 425, 429})
-CHAT = "/chat/completions"
 READ_OUT_SECONDS = 0.5
 COMMENT_AFTER_SECONDS = 2.0
 LARGEST_COST = Decimal(999999999999)
@@ -97,76 +94,23 @@ class Relay:
 
     _why = Reason.UPSTREAM_ERROR
 
+    async def _open(self) -> tuple[aiohttp.ClientResponse, Destination]:
+        try:
+            found = await open_upstream(
+                self._client, self._entry, self._call, output_limit=self._admitted.decision.output_limit
+            )
+        except NoUpstream as none:
+            self._why = none.reason
+            raise none.refusal from None
+        self._first_byte = monotonic()
+        return found
+
     async def _watch(self) -> None:
         """When the client leaves, give the upstream a bounded time to tell what it used."""
         await self._exchange.gone()
         self._gone = True
         if self._bound is not None:
             self._bound.reschedule(asyncio.get_running_loop().time() + self._drain_seconds)
-
-    # --- Finding an upstream ---------------------------------------------------------------------------------------
-
-    async def _open(self) -> tuple[aiohttp.ClientResponse, Destination]:
-        """The first upstream that answers with success; raises the last one's `Refusal`."""
-        refusal = Refusal(503, "provider_unavailable", "No upstream serves this model at the moment.")
-        for destination in self._entry.destinations:
-            body = openai.upstream_body(
-                self._call,
-                upstream_model=destination.upstream_model,
-                output_limit=self._admitted.decision.output_limit,
-            )
-            try:
-                response = await self._client.post(destination, CHAT, body)
-            except TimeoutError:
-                self._why = Reason.TIMEOUT
-                self._count_error(destination, "timeout")
-                refusal = Refusal(504, "provider_timeout", "The model's provider did not answer in time.")
-                continue
-            except (aiohttp.ClientError, OSError) as error:
-                log.warning("upstream %s: %s", destination.upstream, type(error).__name__)
-                self._count_error(destination, "connection")
-                refusal = Refusal(
-                    503,
-                    "provider_unavailable",
-                    "The model's provider cannot be reached.",
-                    headers={"Retry-After": "5"},
-                )
-                continue
-            if response.status < 300:
-                self._first_byte = monotonic()
-                return response, destination
-            async with response:
-                refusal, final = await self._refused(response, destination)
-            if final:
-                break
-        self._why = Reason.UPSTREAM_ERROR if refusal.status != 504 else Reason.TIMEOUT
-        raise refusal
-
-    async def _refused(self, response: aiohttp.ClientResponse, destination: Destination) -> tuple[Refusal, bool]:
-        """What an upstream's refusal means for the caller, and whether another upstream would say the same."""
-        status = response.status
-        self._count_error(destination, str(status))
-        try:
-            text = (await response.content.read(65_536)).decode("utf-8", "replace")
-        except (*LOST, TimeoutError):
-            text = ""
-        if status in OPERATORS_PROBLEM or 300 <= status < 400:
-            log.error("upstream %s answers %s: %s", destination.upstream, status, cleaned(text))
-            return Refusal(502, "provider_error", "The model's provider refused the gateway's request."), False
-        if status in TRY_ANOTHER:
-            wait = response.headers.get("Retry-After", "")
-            retry = wait if wait.isdigit() and len(wait) < 5 else "5"
-            return (
-                Refusal(503, "provider_unavailable", "The model's provider is busy.", headers={"Retry-After": retry}),
-                False,
-            )
-        if status >= 500:
-            return Refusal(502, "provider_error", f"The model's provider failed ({status})."), False
-        return _callers_fault(status, text), True
-
-    @staticmethod
-    def _count_error(destination: Destination, kind: str) -> None:
-        metrics.UPSTREAM_ERRORS.labels(upstream=destination.upstream, kind=kind).inc()
 
     # --- JSON ------------------------------------------------------------------------------------------------------
 
@@ -182,14 +126,14 @@ class Relay:
             raise Refusal(504, "provider_timeout", "The model's provider did not answer in time.") from None
         except LOST:
             self._why = Reason.UPSTREAM_EOF
-            self._count_error(destination, "eof")
+            count_error(destination, "eof")
             raise Refusal(502, "provider_error", "The model's provider broke its answer off.") from None
         except orjson.JSONDecodeError:
-            self._count_error(destination, "garbage")
+            count_error(destination, "garbage")
             raise Refusal(502, "provider_error", "The model's provider sent an answer that is not JSON.") from None
         if "error" in answer and not answer.get("choices"):
-            self._count_error(destination, "error")
-            raise Refusal(502, "provider_error", _error_text(answer["error"]))
+            count_error(destination, "error")
+            raise Refusal(502, "provider_error", error_text(answer["error"]))
         reported = openai.read_answer(answer)
         relayed = sum(len(text.encode()) for text in openai.texts(answer)) if reported.usage is None else 0
         record = self._record(destination, reported, relayed_bytes=relayed, reason=Reason.COMPLETED)
@@ -228,7 +172,7 @@ class Relay:
             refusal = Refusal(502, "provider_error", "The model's provider broke its answer off.")
         except UpstreamSaidError as said:
             reason = Reason.UPSTREAM_ERROR
-            refusal = Refusal(502, "provider_error", _error_text(said.error))
+            refusal = Refusal(502, "provider_error", error_text(said.error))
         except asyncio.CancelledError:
             # The drain bound is reached, or the process is stopping: what was relayed is billed, and nobody waits.
             drained = self._bound is not None and self._bound.expired()
@@ -236,7 +180,7 @@ class Relay:
             self._meter_soon(self._stream_record(destination, stream, cut))
             raise
         if refusal is not None:
-            self._count_error(destination, reason)
+            count_error(destination, reason)
         await self._finish_stream(stream, self._stream_record(destination, stream, reason), refusal)
         if stream.done:
             await _read_out(response)
@@ -358,19 +302,3 @@ async def _read_out(response: aiohttp.ClientResponse) -> None:
         async with asyncio.timeout(READ_OUT_SECONDS):
             while await response.content.readany():
                 pass
-
-
-def _callers_fault(status: int, text: str) -> Refusal:
-    """An upstream's 4xx about the request, in our shape."""
-    try:
-        error = orjson.loads(text)["error"]
-    except (orjson.JSONDecodeError, LookupError, TypeError):
-        error = text
-    param = error.get("param") if isinstance(error, dict) else None
-    code = "request_too_large" if status == 413 else "validation_error"
-    return Refusal(status, code, _error_text(error), param=param if isinstance(param, str) else None)
-
-
-def _error_text(error: Any) -> str:
-    message = error.get("message") if isinstance(error, dict) else error
-    return cleaned(message) if isinstance(message, str) and message.strip() else "The model's provider failed."
