@@ -32,10 +32,10 @@ check: $(DEV_STAMP) ## format, lint, types, migrations, architecture
 	.venv/bin/lint-imports
 
 bench: $(DEV_STAMP) ## the money path's benchmarks
-	$(PY) -m chuizi.local with $(PY) -m bench $(ARGS)
+	$(PY) -m chuizi.local --durable with $(PY) -m bench $(ARGS)
 
 bench-peers: $(DEV_STAMP) ## the same load on other gateways
-	$(PY) -m chuizi.local with $(PY) -m bench.peers $(ARGS)
+	$(PY) -m chuizi.local --durable with $(PY) -m bench.peers $(ARGS)
 
 lock: ## compile requirements*.txt anew; UPGRADE=--upgrade takes newer versions
 	uv $(COMPILE) $(UPGRADE) requirements.in --output-file requirements.txt

@@ -18,6 +18,7 @@ from chuizi.local.supervisor import Supervisor, programs
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m chuizi.local", description="Chuizi on this machine alone.")
     parser.add_argument("--follow-parent", action="store_true", help="stop when the process that started this is gone")
+    parser.add_argument("--durable", action="store_true", help="for `with`: commits survive a crash, as in production")
     parser.add_argument("command", nargs="?", choices=["run", "services", "env", "with"], default="run")
     parser.add_argument("program", nargs=argparse.REMAINDER, help="for `with`: what to run on services made for tests")
     arguments = parser.parse_args()
@@ -31,7 +32,7 @@ def main() -> int:
     try:
         environment.load_dotenv()
         if arguments.command == "with":
-            return run_with(arguments.program)
+            return run_with(arguments.program, durable=arguments.durable)
         state = state_dir(os.environ)
         if arguments.command == "env":
             return print_environment(state)
@@ -91,9 +92,9 @@ def run_services(state: Path, *, is_abandoned: Callable[[], bool]) -> int:
             _ignore_signals()
 
 
-def run_with(program: list[str]) -> int:
+def run_with(program: list[str], *, durable: bool) -> int:
     """One program on empty services of its own, as tests have them; returns its exit code."""
-    with services.for_tests() as local:
+    with services.for_tests(durable=durable) as local:
         try:
             return subprocess.run(program, env=local.environment).returncode
         finally:

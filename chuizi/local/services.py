@@ -97,8 +97,8 @@ def start(state: Path, given: Mapping[str, str], *, claim: Claim, fast: bool = F
     return services
 
 
-def for_tests() -> Services:
-    """Fast services under `<state>/test`, or beside it if another test run is there, and the sandbox's variables.
+def for_tests(*, durable: bool = False) -> Services:
+    """Services under `<state>/test`, or beside it if another test run is there, and the sandbox's variables.
 
     Put `environment` into `os.environ` before the settings are read, and call `stop()` at the end. Workers of
     pytest-xdist inherit the variables, and so start nothing of their own.
@@ -115,7 +115,7 @@ def for_tests() -> Services:
     port = environment.port(given, "PORT", 8000)
     defaults = environment.sandbox_values(state=state, port=port, sandbox_port=port + 1)
     values = environment.completed(given, defaults=defaults)
-    return start(state, values | {TEST_RUN: str(state), "CHUIZI_STATE_DIR": str(state)}, claim=taken, fast=True)
+    return start(state, values | {TEST_RUN: str(state), "CHUIZI_STATE_DIR": str(state)}, claim=taken, fast=not durable)
 
 
 def _free_test_folder(main: Path) -> tuple[Path, Claim]:
