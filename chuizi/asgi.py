@@ -11,9 +11,11 @@ from django.core.asgi import get_asgi_application
 django = get_asgi_application()
 
 # After Django: these import models.
+from chuizi.server import limit_heads  # noqa: E402
 from proxy import probes  # noqa: E402
 from proxy.gateway import Gateway  # noqa: E402
 
+limit_heads()
 gateway = Gateway()
 GATEWAY_PATHS = frozenset({"/v1/chat/completions"})
 
