@@ -21,6 +21,7 @@ from honcho.process import Process
 from chuizi.local import processes
 from chuizi.local.state import BASE_DIR
 
+ROOT_ADVICE = "You're running the worker with superuser privileges"
 PLAIN = object()  # the "name" of lines printed as they are
 
 
@@ -33,7 +34,8 @@ class Program:
 def programs(*, state: Path, port: int, sandbox_port: int, site_url: str) -> list[Program]:
     """What `make run` runs; the order is the order of starting. Production has a Procfile instead."""
     python = [sys.executable, "-m"]
-    celery = [*python, "celery", "-A", "chuizi"]
+    # Celery's advice against root is for tasks that unpickle, which ours do not.
+    celery = [sys.executable, "-W", f"ignore:{ROOT_ADVICE}", "-m", "celery", "--quiet", "-A", "chuizi"]
     # Gossip and mingle are for clusters; without them a worker is up a second sooner.
     worker = [*celery, "worker", "--loglevel", "WARNING", "--pool", "threads", "--without-gossip", "--without-mingle"]
     web = ["uvicorn", "chuizi.asgi:application", "--host", "127.0.0.1", "--port", str(port), "--no-access-log"]

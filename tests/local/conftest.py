@@ -13,7 +13,7 @@ import pytest
 
 from chuizi.local import processes
 from chuizi.local.postgres import NAME, Postgres
-from chuizi.local.state import runtime_path
+from chuizi.local.state import digest
 from chuizi.local.valkey import Valkey
 
 
@@ -28,9 +28,11 @@ def state_folder() -> Iterator[Path]:
         left = processes.working_in(home / "data", program="postgres")
         left += processes.working_in(folder / "broker", program="valkey-server")
         processes.stop_all(left, first=signal.SIGKILL)
+        name = digest(folder)
         shutil.rmtree(home, ignore_errors=True)
         shutil.rmtree(folder, ignore_errors=True)
-        shutil.rmtree(runtime_path(folder), ignore_errors=True)
+        for sockets in Path("/tmp").glob(f"chuizi-*-{name}"):
+            shutil.rmtree(sockets)
 
 
 @pytest.fixture
