@@ -3,14 +3,18 @@
 import asyncio
 import hmac
 import ipaddress
+import logging
 from typing import Any
 
+import psycopg
 from django.conf import settings
 from kombu import Connection
 from prometheus_client import generate_latest
 
-from proxy import database
+from proxy import database, gauges
 from proxy.http import Exchange, Receive, Scope, Send
+
+log = logging.getLogger(__name__)
 
 PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 PATIENCE_SECONDS = 3.0
@@ -22,6 +26,7 @@ async def answer(scope: Scope, receive: Receive, send: Send, *, draining: bool) 
         await _text(exchange, 200, "ok")
     elif scope["path"] == "/metrics":
         if _may_read_metrics(exchange):
+            await _refresh_gauges()
             await exchange.answer(200, generate_latest(), [(b"x-content-type-options", b"nosniff")])
         else:
             await _text(exchange, 403, "forbidden")
@@ -45,6 +50,19 @@ def _is_loopback(address: str) -> bool:
         return ipaddress.ip_address(address).is_loopback
     except ValueError:
         return False
+
+
+async def _refresh_gauges() -> None:
+    """Without a database the process's own figures are still worth showing."""
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            connection = await database.connect()
+            try:
+                await gauges.refresh(connection)
+            finally:
+                await connection.close()
+    except (psycopg.Error, OSError, TimeoutError) as error:
+        log.warning("/metrics cannot read the database: %s", type(error).__name__)
 
 
 async def _missing() -> list[str]:

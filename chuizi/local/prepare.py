@@ -20,7 +20,8 @@ def main() -> None:
 
     executor = MigrationExecutor(connection)
     if executor.migration_plan(executor.loader.graph.leaf_nodes()):
-        call_command("migrate", interactive=False, stdout=sys.stderr)
+        print("Preparing the database", file=sys.stderr, flush=True)
+        call_command("migrate", interactive=False, verbosity=0)
     from chuizi.local import demo
 
     print(demo.seed(now=timezone.now()))
