@@ -1,11 +1,24 @@
-"""Pages about oneself: the language."""
+"""Pages about oneself: the language, and the keys."""
 
-from django.http import HttpRequest, HttpResponseBase
+from typing import cast
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
 from django.utils.translation import get_supported_language_variant
+from django.utils.translation import gettext as _
 from django.views import i18n
-from django.views.decorators.http import require_POST
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts.models import User
+from accounts import keys
+from accounts.customers import current_customer
+from accounts.forms import KeyForm
+from accounts.models import ApiKey, Customer, User
+
+MOST_SHOWN = 200
 
 
 @require_POST
@@ -19,3 +32,72 @@ def set_language(request: HttpRequest) -> HttpResponseBase:
             return response
         User.objects.filter(pk=request.user.pk).update(language=language)
     return response
+
+
+@never_cache
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def key_list(request: HttpRequest) -> HttpResponse:
+    """A customer's keys, and the form for another one. A new key's text stands in the answer to the POST alone."""
+    customer = current_customer(request)
+    form = KeyForm(request.POST or None)
+    issued = None
+    if request.method == "POST" and form.is_valid():
+        issued = _issue(request, customer, form)
+        form = KeyForm()
+    now = timezone.now()
+    found = ApiKey.objects.filter(customer=customer, deleted_at__isnull=True).select_related("meter").order_by("-id")
+    context = {
+        "nav": "keys",
+        "form": form,
+        "issued": issued,
+        "keys": found[:MOST_SHOWN],
+        "now": now,
+        "today": now.date(),
+    }
+    return render(request, "console/keys.html", context, status=400 if form.errors else 200)
+
+
+def _issue(request: HttpRequest, customer: Customer, form: KeyForm) -> keys.IssuedKey:
+    data = form.cleaned_data
+    return keys.issue(
+        customer=customer,
+        name=data["name"],
+        now=timezone.now(),
+        created_by=cast(User, request.user),
+        expires_at=data["expires_on"],
+        allowed_models=data["allowed_models"],
+        allowed_ips=data["allowed_ips"],
+        rpm_limit=data["rpm_limit"],
+        daily_limit=data["daily_limit"],
+        total_limit=data["total_limit"],
+    )
+
+
+def _own_key(request: HttpRequest, key_id: int) -> ApiKey:
+    return get_object_or_404(ApiKey, pk=key_id, customer=current_customer(request), deleted_at__isnull=True)
+
+
+@login_required
+@require_POST
+def key_switch(request: HttpRequest, key_id: int) -> HttpResponse:
+    """Disable a key, or enable it again, from the next request on."""
+    key = _own_key(request, key_id)
+    active = request.POST.get("active") == "1"
+    ApiKey.objects.filter(pk=key.pk, deleted_at__isnull=True).update(is_active=active)
+    text = _("%(name)s works again.") if active else _("%(name)s is disabled. It can be enabled again.")
+    messages.success(request, text % {"name": key.name})
+    return redirect("keys")
+
+
+@never_cache
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def key_delete(request: HttpRequest, key_id: int) -> HttpResponse:
+    """Ask once, then delete a key for good."""
+    key = _own_key(request, key_id)
+    if request.method != "POST":
+        return render(request, "console/key_delete.html", {"nav": "keys", "key": key})
+    keys.delete(key=key, now=timezone.now())
+    messages.success(request, _("%(name)s is deleted. Requests with it are refused from now on.") % {"name": key.name})
+    return redirect("keys")

@@ -1,0 +1,87 @@
+"""Forms about keys."""
+
+from datetime import UTC, datetime, time, timedelta
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from accounts.policies import MOST_ITEMS, InvalidPolicy, model_names, networks
+
+MOST_RPM = 2**31 - 1
+
+
+def _items(text: str) -> list[str]:
+    return [item.strip() for item in text.replace("\n", ",").split(",") if item.strip()]
+
+
+class KeyForm(forms.Form):
+    """A new key and what it may do; everything but the name may be left empty."""
+
+    name = forms.CharField(label=_("Name"), max_length=100, help_text=_("To tell your keys apart, such as “laptop”."))
+    total_limit = forms.DecimalField(
+        label=_("Spend at most, in all"),
+        min_value=0,
+        max_digits=20,
+        decimal_places=8,
+        required=False,
+        help_text=_("US dollars. Empty: no limit."),
+    )
+    daily_limit = forms.DecimalField(
+        label=_("Spend at most, a day"),
+        min_value=0,
+        max_digits=20,
+        decimal_places=8,
+        required=False,
+        help_text=_("US dollars, from midnight UTC. Empty: no limit."),
+    )
+    rpm_limit = forms.IntegerField(
+        label=_("Requests per minute"),
+        min_value=0,
+        max_value=MOST_RPM,
+        required=False,
+        help_text=_("Empty: the usual limit. 0: no limit of its own."),
+    )
+    expires_on = forms.DateField(
+        label=_("Last day"),
+        required=False,
+        widget=forms.DateInput(attrs={"type": "date"}),
+        help_text=_("The key stops working at the end of that day, UTC. Empty: never."),
+    )
+    allowed_models = forms.CharField(
+        label=_("Models"),
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text=_("One a line, such as openai/gpt-4.1-nano. Empty: all."),
+    )
+    allowed_ips = forms.CharField(
+        label=_("Addresses"),
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text=_("One a line, such as 203.0.113.7 or 203.0.113.0/24. Empty: from anywhere."),
+    )
+
+    def clean_allowed_models(self) -> list[str]:
+        return self._checked(model_names, "allowed_models")
+
+    def clean_allowed_ips(self) -> list[str]:
+        return self._checked(networks, "allowed_ips")
+
+    def clean_expires_on(self) -> datetime | None:
+        """The moment at which that day ends."""
+        day = self.cleaned_data["expires_on"]
+        if day is None:
+            return None
+        end = datetime.combine(day, time(), tzinfo=UTC) + timedelta(days=1)
+        if end <= timezone.now():
+            raise ValidationError(_("That day is over."))
+        return end
+
+    def _checked(self, check: Any, field: str) -> list[str]:
+        try:
+            items: list[str] = check(_items(self.cleaned_data[field]))
+        except InvalidPolicy as error:
+            raise ValidationError(error.message, params={"value": error.value, "most": MOST_ITEMS}) from None
+        return items

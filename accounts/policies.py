@@ -1,0 +1,48 @@
+"""What may stand in a key's policy: the one check for the page, the REST API and the command."""
+
+from collections.abc import Sequence
+from ipaddress import ip_network
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+MOST_ITEMS = 100
+LONGEST_MODEL = 200
+
+
+class InvalidPolicy(ValueError):
+    """A value that cannot be meant; `message` may name it as %(value)s, and the most items as %(most)s."""
+
+    def __init__(self, message: "str | Promise", *, value: str = "") -> None:
+        super().__init__(value)
+        self.message = message
+        self.value = value
+
+    def __str__(self) -> str:
+        return str(self.message) % {"value": self.value, "most": MOST_ITEMS}
+
+
+def networks(items: Sequence[str]) -> list[str]:
+    """Addresses and CIDR networks in their plain form, no doubles; raises `InvalidPolicy`."""
+    found = []
+    for item in items:
+        try:
+            found.append(str(ip_network(item.strip(), strict=False)))
+        except ValueError:
+            raise InvalidPolicy(_("%(value)s is no address and no network."), value=item) from None
+    return _few(found)
+
+
+def model_names(items: Sequence[str]) -> list[str]:
+    """Model ids (`provider/model`) or bare names, no doubles; raises `InvalidPolicy`."""
+    for item in items:
+        if not item or len(item) > LONGEST_MODEL or not item.isprintable() or any(letter.isspace() for letter in item):
+            raise InvalidPolicy(_("%(value)s is no model id."), value=item)
+    return _few(items)
+
+
+def _few(items: Sequence[str]) -> list[str]:
+    unique = list(dict.fromkeys(items))
+    if len(unique) > MOST_ITEMS:
+        raise InvalidPolicy(_("At most %(most)s may be named."))
+    return unique
