@@ -92,6 +92,7 @@ class Supervisor(Manager):  # type: ignore[misc]
         self.reason: str | None = None
         self.is_over = False
         self._is_asked_to_stop = False
+        self._is_killing = False
 
     def add(self, program: Program) -> None:
         command = "exec " + shlex.join(program.command)
@@ -125,6 +126,11 @@ class Supervisor(Manager):  # type: ignore[misc]
             how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
             self.reason = f"{ended[0]} {how}, so everything is stopped. Its last lines stand above."
         super().terminate()
+
+    def kill(self) -> None:
+        if not self._is_killing:  # honcho asks for it again with each event
+            self._is_killing = True
+            super().kill()
 
     def _start(self) -> None:
         # honcho prints inside its signal handlers, which fails when the signal came in the middle of a print.
