@@ -1,0 +1,89 @@
+"""Disputes: opened, the money taken, won or lost; an inquiry moves no money."""
+
+from typing import Any
+
+from sandbox.stripe import payments
+from sandbox.stripe.books import Books
+from sandbox.world import NotPossible
+
+FEE = 1500  # cents
+STEPS = ("open", "inquire", "withdraw", "reinstate", "win", "lose", "close")
+
+
+def of_charge(books: Books, charge: str) -> dict[str, Any] | None:
+    """The newest."""
+    return next((d for d in reversed(books.all("dispute")) if d["charge"] == charge), None)
+
+
+def step(
+    books: Books, charge: dict[str, Any], *, name: str, amount: int | None = None
+) -> tuple[dict[str, Any], list[str]]:
+    """The dispute after one of `STEPS`, and the names of its events. Raise `NotPossible`."""
+    if name in ("open", "inquire"):
+        return _open(books, charge, amount=amount, is_inquiry=name == "inquire"), ["charge.dispute.created"]
+    dispute = of_charge(books, charge["id"])
+    if dispute is None:
+        raise NotPossible("This payment has no dispute; open one first.")
+    taken = -sum(row["amount"] for row in dispute["balance_transactions"])
+    if name == "withdraw":
+        if taken > 0:
+            raise NotPossible("The money is withdrawn already.")
+        _move(books, dispute, amount=-dispute["amount"], fee=FEE, category="dispute")
+        return dispute, ["charge.dispute.funds_withdrawn"]
+    events = []
+    if name in ("win", "reinstate") and taken > 0:
+        _move(books, dispute, amount=taken, fee=0, category="dispute_reversal")
+        events.append("charge.dispute.funds_reinstated")
+    if name == "reinstate" and not events:
+        raise NotPossible("No money is withdrawn.")
+    if name != "reinstate":
+        is_inquiry = dispute["status"].startswith("warning")
+        dispute["status"] = "warning_closed" if is_inquiry else {"win": "won", "lose": "lost"}.get(name, "lost")
+        events.insert(0, "charge.dispute.closed")
+        if name == "win" or is_inquiry:
+            charge["disputed"] = False
+            books.save(charge)
+    books.save(dispute)
+    return dispute, events
+
+
+def warn(books: Books, charge: dict[str, Any]) -> dict[str, Any]:
+    return books.new(
+        "issfr",
+        "radar.early_fraud_warning",
+        actionable=not charge["refunded"] and not charge["disputed"],
+        charge=charge["id"],
+        fraud_type="made_with_stolen_card",
+        payment_intent=charge["payment_intent"],
+    )
+
+
+def _open(books: Books, charge: dict[str, Any], *, amount: int | None, is_inquiry: bool) -> dict[str, Any]:
+    if charge["status"] != "succeeded":
+        raise NotPossible("Only a paid charge can be disputed.")
+    charge["disputed"] = not is_inquiry
+    books.save(charge)
+    return books.new(
+        "du",
+        "dispute",
+        amount=charge["amount"] - charge["amount_refunded"] if amount is None else amount,
+        balance_transactions=[],
+        charge=charge["id"],
+        currency=charge["currency"],
+        evidence={},
+        evidence_details={"due_by": charge["created"] + 9 * payments.DAY, "has_evidence": False, "submission_count": 0},
+        is_charge_refundable=is_inquiry,
+        metadata={},
+        payment_intent=charge["payment_intent"],
+        reason="fraudulent",
+        status="warning_needs_response" if is_inquiry else "needs_response",
+    )
+
+
+def _move(books: Books, dispute: dict[str, Any], *, amount: int, fee: int, category: str) -> None:
+    text = f"Chargeback {'withdrawal' if amount < 0 else 'reversal'} for {dispute['charge']}"
+    row = payments.movement(
+        books, source=dispute["id"], kind="adjustment", amount=amount, fee=fee, category=category, text=text
+    )
+    dispute["balance_transactions"].append(dict(row))
+    books.save(dispute)

@@ -1,0 +1,97 @@
+"""Refunds of charges: done at once, or pending, failed or sent back later."""
+
+from typing import Any
+
+from sandbox import html
+from sandbox.stripe import payments
+from sandbox.stripe.books import Books
+from sandbox.stripe.wire import StripeError, whole
+from sandbox.world import World
+
+PARAMETERS = ("amount", "charge", "expand", "metadata", "payment_intent", "reason", "currency", "instructions_email")
+REASONS = ("duplicate", "fraudulent", "requested_by_customer")
+
+
+def charge_of(books: Books, params: dict[str, Any]) -> dict[str, Any]:
+    """The charge a refund is asked of; raise `StripeError`."""
+    for name in params:
+        if name not in PARAMETERS:
+            raise StripeError(f"Received unknown parameter: {name}", code="parameter_unknown", param=name)
+    if number := params.get("charge"):
+        return books.get(str(number), kind="charge", param="charge")
+    if not (number := params.get("payment_intent")):
+        raise StripeError("One of the following params should be provided: payment_intent or charge.")
+    intent = books.get(str(number), kind="payment_intent", param="payment_intent")
+    if intent["status"] != "succeeded":
+        message = f"This PaymentIntent ({number}) does not have a successful charge to refund."
+        raise StripeError(message, code="payment_intent_unexpected_state")
+    return books.get(intent["latest_charge"], kind="charge")
+
+
+def create(world: World, books: Books, charge: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
+    """Raise `StripeError`; `sandbox_due` and `sandbox_outcome` say what the clock does to it."""
+    left = charge["amount"] - charge["amount_refunded"]
+    amount = whole(params["amount"], param="amount") if "amount" in params else left
+    if left <= 0:
+        raise StripeError(f"Charge {charge['id']} has already been refunded.", code="charge_already_refunded")
+    if charge["disputed"]:
+        message = f"Charge {charge['id']} has been charged back; cannot issue a refund."
+        raise StripeError(message, code="charge_disputed")
+    if amount < 1:
+        raise StripeError("Invalid positive integer", code="parameter_invalid_integer", param="amount")
+    if amount > left:
+        said = f"{html.money(amount, 'USD')}) is greater than unrefunded amount on charge ({html.money(left, 'USD')})"
+        raise StripeError(f"Refund amount ({said}", param="amount")
+    if params.get("reason") and params["reason"] not in REASONS:
+        raise StripeError(
+            "Invalid reason: must be one of duplicate, fraudulent, or requested_by_customer", param="reason"
+        )
+    intent = charge["payment_intent"]
+    if world.faults.take("refund_no_funds", provider="stripe", orders=(intent, charge["id"])):
+        message = "You have insufficient available funds in your Stripe balance to issue this refund."
+        raise StripeError(message, code="balance_insufficient")
+    plan, seconds = world.refund_plan("stripe", (intent, charge["id"]))
+    if charge["sandbox_card"] == payments.REFUND_FAILS:
+        plan, seconds = "bounces", world.config.refund_seconds
+    if charge["sandbox_card"] == payments.REFUND_PENDS:
+        plan, seconds = "later", world.config.refund_seconds
+    waits = plan in ("pending", "fails", "later")
+    refund = books.new(
+        "re",
+        "refund",
+        amount=amount,
+        charge=charge["id"],
+        currency=charge["currency"],
+        destination_details={"card": {"reference_status": "pending", "type": "refund"}, "type": "card"},
+        metadata=dict(params.get("metadata", {})),
+        payment_intent=intent,
+        reason=params.get("reason"),
+        receipt_number=None,
+        status="pending" if waits else "succeeded",
+        sandbox_due=0 if plan in ("done", "pending") or seconds is None else world.now() + seconds,
+        sandbox_outcome="succeeded" if plan in ("done", "later", "pending") else "failed",
+    )
+    row = payments.movement(books, source=refund["id"], kind="refund", amount=-amount, text="REFUND FOR CHARGE")
+    refund["balance_transaction"] = row["id"]
+    books.save(refund)
+    _count(books, charge, amount)
+    return refund
+
+
+def settle(books: Books, refund: dict[str, Any], *, status: str) -> None:
+    """`succeeded` or `failed`; a failure gives the money back to the balance."""
+    if refund["status"] == status or refund["status"] == "failed":
+        return
+    refund |= {"status": status, "sandbox_due": 0}
+    if status == "failed":
+        text = "REFUND FAILURE"
+        row = payments.movement(books, source=refund["id"], kind="refund_failure", amount=refund["amount"], text=text)
+        refund |= {"failure_reason": "expired_or_canceled_card", "failure_balance_transaction": row["id"]}
+        _count(books, books.get(refund["charge"], kind="charge"), -refund["amount"])
+    books.save(refund)
+
+
+def _count(books: Books, charge: dict[str, Any], amount: int) -> None:
+    charge["amount_refunded"] += amount
+    charge["refunded"] = charge["amount_refunded"] >= charge["amount"]
+    books.save(charge)

@@ -1,0 +1,218 @@
+"""`POST /v1/chat/completions`: what is asked, checked and answered, as JSON or as a stream."""
+
+import time
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from sandbox import crypto
+from sandbox.upstream import faults, text
+from sandbox.upstream.stream import cut_or_hang, stream
+from sandbox.world import WORLD
+
+MODELS = ("sandbox-1", "gpt-4.1-nano", "gpt-4.1-mini", "gpt-4.1", "claude-sonnet-4-6", "deepseek-chat")
+KEPT = 200
+LONGEST = 100_000  # tokens of one answer
+
+
+@dataclass
+class Calls:
+    """What the model saw since it was last asked to forget."""
+
+    total: int = 0
+    by_model: Counter[str] = field(default_factory=Counter)
+    last: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=KEPT))
+
+    def note(self, body: dict[str, Any], headers: dict[str, str]) -> None:
+        self.total += 1
+        self.by_model[str(body.get("model"))] += 1
+        shown = {name: value for name, value in headers.items() if name.lower() != "authorization"}
+        self.last.append({"at": time.time(), "body": body, "headers": shown})
+
+
+CALLS = web.AppKey("calls", Calls)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """`choices` are texts as tokens; `calls` the tool call of each, if it makes one."""
+
+    id: str
+    created: int
+    model: str
+    choices: list[list[str]]
+    finish: str
+    usage: dict[str, Any]
+    fault: str
+    tool_call: dict[str, Any] | None = None
+
+
+class Refused(Exception):
+    """A request the model does not take; `param` names the field."""
+
+    def __init__(self, message: str, *, param: str = "") -> None:
+        super().__init__(message)
+        self.param = param
+
+
+def routes() -> list[web.RouteDef]:
+    return [
+        web.post("/upstream/v1/chat/completions", complete),
+        web.get("/upstream/v1/models", models),
+    ]
+
+
+async def models(request: web.Request) -> web.Response:
+    if refused := _check_key(request):
+        return refused
+    data = [{"id": name, "object": "model", "created": 1_700_000_000, "owned_by": "sandbox"} for name in MODELS]
+    return _json({"object": "list", "data": data})
+
+
+async def complete(request: web.Request) -> web.StreamResponse:
+    if refused := _check_key(request):
+        return refused
+    try:
+        body = orjson.loads(await request.read())
+        if not isinstance(body, dict):
+            raise Refused("The body must be a JSON object.")
+        request.app[CALLS].note(body, dict(request.headers))
+        fault = faults.name_of(body)
+        answer = think(body, fault=fault)
+    except orjson.JSONDecodeError:
+        return faults.error(400, "invalid_request_error", "", "We could not parse the JSON body of your request.")
+    except Refused as reason:
+        return faults.error(400, "invalid_request_error", "", str(reason))
+    if (failed := await faults.refusal(fault)) is not None:
+        return failed
+    if body.get("stream"):
+        options = body.get("stream_options")
+        wants_usage = isinstance(options, dict) and bool(options.get("include_usage"))
+        pace = _option(body, "pace_ms", request.app[WORLD].config.pace * 1000) / 1000
+        return await stream(request, answer, wants_usage=wants_usage, pace=pace)
+    if fault == "garbage":
+        return web.Response(text="<!doctype html>not json", content_type="application/json")
+    if fault in ("eof-mid-stream", "hang-mid-stream"):
+        return await _broken(request, answer, is_cut=fault == "eof-mid-stream")
+    return _json(_body(answer))
+
+
+def think(body: dict[str, Any], *, fault: str = "") -> Answer:
+    """Raise `Refused`.
+
+    The field `"sandbox": {"tokens": 200, "usage": {...}}` fixes the answer's length and what is claimed for it.
+    """
+    messages, model = body.get("messages"), body.get("model")
+    if not isinstance(model, str) or not model:
+        raise Refused("you must provide a model parameter", param="model")
+    if not isinstance(messages, list) or not messages:
+        raise Refused("Invalid 'messages': empty array. Expected an array with minimum length 1.", param="messages")
+    if not all(isinstance(message, dict) and isinstance(message.get("role"), str) for message in messages):
+        raise Refused("Invalid 'messages': each needs a role.", param="messages")
+    limit = _limit(body)
+    count = body.get("n") or 1
+    if not isinstance(count, int) or not 1 <= count <= 128:
+        raise Refused("Invalid 'n': integer from 1 to 128.", param="n")
+    length = int(_option(body, "tokens", 0))
+    said = text.of_length(min(length, LONGEST)) if length else text.reply(text.question(messages), model=model)
+    call = None if length else _tool_call(body)
+    pieces = text.tokens(orjson.dumps(call["function"]).decode() if call else said)
+    is_cut = limit is not None and len(pieces) > limit and call is None
+    if is_cut:
+        pieces = pieces[:limit]
+    prompt, completion = text.prompt_tokens(messages, body.get("tools")), len(pieces) * count
+    usage: dict[str, Any] = {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+        "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
+        "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0},
+    }
+    asked = body.get("sandbox")
+    if isinstance(asked, dict) and isinstance(asked.get("usage"), dict):
+        usage |= asked["usage"]
+    return Answer(
+        id=f"chatcmpl-{crypto.letters(29)}",
+        created=int(time.time()),
+        model=model,
+        choices=[pieces] * count,
+        finish="length" if is_cut else "tool_calls" if call else "stop",
+        usage=usage,
+        fault=fault,
+        tool_call=call,
+    )
+
+
+def _body(answer: Answer) -> dict[str, Any]:
+    choices = []
+    for index, pieces in enumerate(answer.choices):
+        message: dict[str, Any] = {"role": "assistant", "content": "".join(pieces), "refusal": None}
+        if answer.tool_call:
+            message |= {"content": None, "tool_calls": [answer.tool_call]}
+        choices.append({"index": index, "message": message, "logprobs": None, "finish_reason": answer.finish})
+    body: dict[str, Any] = {
+        "id": answer.id,
+        "object": "chat.completion",
+        "created": answer.created,
+        "model": answer.model,
+        "choices": choices,
+        "system_fingerprint": "fp_sandbox",
+    }
+    usage = faults.bent_usage(answer.fault, answer.usage)
+    return body if usage is None else {**body, "usage": usage}
+
+
+async def _broken(request: web.Request, answer: Answer, *, is_cut: bool) -> web.StreamResponse:
+    """Half of a JSON answer, then the end of the connection, or nothing more."""
+    whole = orjson.dumps(_body(answer))
+    response = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": str(len(whole))})
+    await response.prepare(request)
+    await response.write(whole[: len(whole) // 2])
+    await cut_or_hang(request, is_cut=is_cut)
+    return response
+
+
+def _limit(body: dict[str, Any]) -> int | None:
+    for name in ("max_completion_tokens", "max_tokens"):
+        limit = body.get(name)
+        if limit is None:
+            continue
+        if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
+            raise Refused(f"Invalid '{name}': integer below minimum value. Expected a value >= 1.", param=name)
+        return limit
+    return None
+
+
+def _tool_call(body: dict[str, Any]) -> dict[str, Any] | None:
+    """The first function, called with nothing, if the request demands a call."""
+    tools, choice = body.get("tools"), body.get("tool_choice")
+    if not isinstance(tools, list) or not tools or choice in (None, "auto", "none"):
+        return None
+    names = [tool["function"]["name"] for tool in tools if isinstance(tool, dict) and "function" in tool]
+    if isinstance(choice, dict):
+        names = [choice.get("function", {}).get("name")]
+    call = {"id": f"call_{crypto.letters(24)}", "type": "function"}
+    return {**call, "function": {"name": names[0], "arguments": "{}"}} if names and names[0] else None
+
+
+def _option(body: dict[str, Any], name: str, default: float) -> float:
+    asked = body.get("sandbox")
+    value = asked.get(name) if isinstance(asked, dict) else None
+    return float(value) if isinstance(value, int | float) and value >= 0 else default
+
+
+def _check_key(request: web.Request) -> web.Response | None:
+    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not key.strip():
+        message = "You didn't provide an API key. You need to provide your API key in an Authorization header."
+        return faults.error(401, "invalid_request_error", "", message)
+    if key.strip() == "sk-bad":
+        return faults.error(401, "invalid_request_error", "invalid_api_key", "Incorrect API key provided: sk-bad.")
+    return None
+
+
+def _json(content: Any) -> web.Response:
+    return web.Response(body=orjson.dumps(content), content_type="application/json")
