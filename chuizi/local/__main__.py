@@ -116,7 +116,7 @@ def print_environment(state: Path) -> int:
 def _values(state: Path, *, port: int, sandbox_port: int) -> dict[str, str]:
     """The whole environment, addresses of the services included; what `make env` repeats of it is recorded."""
     given = dict(os.environ) | {"CHUIZI_STATE_DIR": str(state)}
-    defaults = environment.sandbox_values(state=state, port=port, sandbox_port=sandbox_port)
+    defaults = environment.sandbox_values(state=state, port=port, sandbox_port=sandbox_port, given=given)
     values = environment.completed(given, defaults=defaults)
     values |= services.urls(*services.ours(state, values))
     environment.record(state, values, names={*defaults, "DATABASE_URL", "CELERY_BROKER_URL"})

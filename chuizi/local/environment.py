@@ -17,6 +17,12 @@ OWN_SECRET = {
     "ALIPAY_": "ALIPAY_APP_PRIVATE_KEY",
     "WECHATPAY_": "WECHATPAY_PRIVATE_KEY",
 }
+SHARED_SECRETS = {
+    "STRIPE_WEBHOOK_SECRET": "stripe_webhook_secret.txt",
+    "WECHATPAY_APIV3_KEY": "wechat_apiv3_key.txt",
+    "WECHATPAY_CERT_SERIAL": "wechat_merchant_cert_serial.txt",
+    "WECHATPAY_PUBLIC_KEY_ID": "wechat_public_key_id.txt",
+}
 # What a person may have set and `make env` must therefore repeat.
 OPTIONAL = (
     "DEFAULT_FROM_EMAIL",
@@ -47,9 +53,16 @@ def port(values: Mapping[str, str], name: str, default: int) -> int:
     return int(text)
 
 
-def sandbox_values(*, state: Path, port: int, sandbox_port: int) -> dict[str, str]:
-    """Everything a first try needs, in sandbox mode; secrets are made once and kept in the state folder."""
-    keys = sandbox_keys.ensure(state)
+def sandbox_values(
+    *, state: Path, port: int, sandbox_port: int, given: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Everything a first try needs, in sandbox mode; secrets are made once and kept in the state folder.
+
+    A shared secret that `given` names is told to the sandbox too, which would sign with another one otherwise.
+    """
+    own = own_providers(given or {})
+    shared = {file: (given or {}).get(name) for name, file in SHARED_SECRETS.items() if not name.startswith(own)}
+    keys = sandbox_keys.ensure(state, {file: secret for file, secret in shared.items() if secret})
     sandbox = f"http://127.0.0.1:{sandbox_port}"
 
     def text(name: str) -> str:
@@ -89,9 +102,14 @@ def sandbox_values(*, state: Path, port: int, sandbox_port: int) -> dict[str, st
     }
 
 
+def own_providers(values: Mapping[str, str]) -> tuple[str, ...]:
+    """The prefixes of the providers at which these values name an account of the person's own."""
+    return tuple(prefix for prefix, secret in OWN_SECRET.items() if secret in values)
+
+
 def completed(values: Mapping[str, str], *, defaults: Mapping[str, str]) -> dict[str, str]:
     """`values` with the defaults for what is missing in them; nothing that is there is changed."""
-    own = tuple(prefix for prefix, secret in OWN_SECRET.items() if secret in values)
+    own = own_providers(values)
     return {name: value for name, value in defaults.items() if not name.startswith(own)} | dict(values)
 
 

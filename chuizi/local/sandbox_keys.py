@@ -2,7 +2,7 @@
 
 import secrets
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
@@ -37,12 +37,17 @@ TEXTS: dict[str, Callable[[], str]] = {
 }
 
 
-def ensure(state: Path) -> Path:
-    """The folder `sandbox-keys` with every file in it, each private to us."""
+def ensure(state: Path, given: Mapping[str, str] | None = None) -> Path:
+    """The folder `sandbox-keys` with every file in it, each private to us.
+
+    `given` are contents by file name that a person has chosen, so that both sides use them.
+    """
     folder = make_folder(state / "sandbox-keys")
     for private, public in KEY_PAIRS:
         if not ((folder / private).exists() and (folder / public).exists()):
             _make_pair(folder / private, folder / public)
+    for name, content in (given or {}).items():
+        write_private(folder / name, content)
     for name, make in TEXTS.items():
         kept(folder / name, make)
     return folder

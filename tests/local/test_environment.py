@@ -40,10 +40,20 @@ def test_a_provider_with_a_secret_of_ones_own_gets_no_sandbox_value(defaults, se
     assert address in defaults
 
 
-def test_a_webhook_secret_alone_leaves_the_rest_of_the_sandbox(defaults):
-    values = environment.completed({"STRIPE_WEBHOOK_SECRET": "whsec_mine"}, defaults=defaults)
+def test_a_webhook_secret_alone_leaves_the_rest_of_the_sandbox_and_is_told_to_it(tmp_path, defaults):
+    given = {"STRIPE_WEBHOOK_SECRET": "whsec_mine"}
+    again = environment.sandbox_values(state=tmp_path, port=8123, sandbox_port=8124, given=given)
+    values = environment.completed(given, defaults=again)
+    assert (tmp_path / "sandbox-keys" / "stripe_webhook_secret.txt").read_text() == "whsec_mine"
     assert values["STRIPE_WEBHOOK_SECRET"] == "whsec_mine"
     assert values["STRIPE_SECRET_KEY"] == defaults["STRIPE_SECRET_KEY"]
+
+
+def test_the_secrets_of_a_real_account_are_not_written_for_the_sandbox(tmp_path, defaults):
+    given = {"STRIPE_SECRET_KEY": "sk_live_mine", "STRIPE_WEBHOOK_SECRET": "whsec_mine"}
+    environment.sandbox_values(state=tmp_path, port=8123, sandbox_port=8124, given=given)
+    written = "".join(path.read_text() for path in (tmp_path / "sandbox-keys").iterdir())
+    assert "mine" not in written
 
 
 def test_secrets_are_made_once_and_private(tmp_path, defaults):
