@@ -25,8 +25,8 @@ class Merchant(ThreadingHTTPServer):
     request_queue_size = 128
     daemon_threads = True
 
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), MerchantHandler)
+    def __init__(self, *, port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), MerchantHandler)
         self.heard: list[Notice] = []
         self.arrived = threading.Condition()
         self.answer: Callable[[Notice], tuple[int, bytes]] = lambda _: (200, b"success")

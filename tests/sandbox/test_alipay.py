@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -11,6 +12,7 @@ from datetime import datetime
 import pytest
 from alipay import AliPay
 from alipay.exceptions import AliPayException, AliPayValidationError
+from Cryptodome.PublicKey import RSA
 
 from tests.sandbox.conftest import SHANGHAI
 
@@ -104,9 +106,6 @@ def test_a_trade_that_nobody_pays_closes_at_its_time(sandbox, alipay):
     for _ in range(50):
         if sandbox.order("alipay", "t9")["state"] == "closed":
             break
-        opened(f"{sandbox.url}/healthz")
-        import time
-
         time.sleep(0.05)
     assert alipay.api_alipay_trade_query(out_trade_no="t9")["trade_status"] == "TRADE_CLOSED"
 
@@ -180,8 +179,6 @@ def test_an_address_of_a_bill_dies(sandbox, alipay):
 
 
 def test_a_request_signed_with_another_key_is_refused_in_alipays_shape(sandbox, alipay):
-    from Cryptodome.PublicKey import RSA
-
     alipay._app_private_key = RSA.generate(2048)
     answer = precreate(alipay, "x1")
     assert (answer["code"], answer["sub_code"]) == ("40002", "isv.invalid-signature")
