@@ -1,7 +1,74 @@
-"""How allauth signs people up here."""
+"""How allauth signs people up here: what a confirmed address brings, whose language a mail is in, and its links."""
+
+from typing import Any
+from urllib.parse import urlsplit
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.models import EmailAddress
+from django.conf import settings
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils import timezone, translation
+
+from accounts import signup
+from accounts.authentication import request_address
+from accounts.customers import memberships
+from accounts.models import User
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
-    pass
+    def save_user(self, request: HttpRequest, user: User, form: Any, commit: bool = True) -> User:
+        """Keep the language a person signed up in, for the mails."""
+        user.language = translation.get_language() or settings.LANGUAGE_CODE
+        saved: User = super().save_user(request, user, form, commit)
+        return saved
+
+    def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
+        """The address is confirmed and the customer opened together, or neither."""
+        with transaction.atomic():
+            confirmed: bool = super().confirm_email(request, email_address)
+            if confirmed:
+                signup.confirm(user=email_address.user, address=request_address(request), now=timezone.now())
+        return confirmed
+
+    def get_client_ip(self, request: HttpRequest) -> str:
+        """What allauth's own rate limits count by: the address that TRUSTED_PROXY_DEPTH decides."""
+        return request_address(request)
+
+    def get_login_redirect_url(self, request: HttpRequest) -> str:
+        """Staff without a customer of their own go to their desk."""
+        user: Any = request.user
+        if user.is_staff and not memberships(user).exists():
+            return reverse("admin:index")
+        return str(super().get_login_redirect_url(request))
+
+    def post_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponse:
+        """Show the pages in the language this person chose before, on whatever machine."""
+        response: HttpResponse = super().post_login(request, user, **kwargs)
+        response.set_cookie(
+            settings.LANGUAGE_COOKIE_NAME,
+            user.language,
+            max_age=settings.SESSION_COOKIE_AGE,
+            secure=settings.SESSION_COOKIE_SECURE,
+            samesite="Lax",
+        )
+        return response
+
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        """In the language of the person it goes to, where there is one."""
+        user = context.get("user") or User.objects.filter(email=email.lower()).first()
+        language = user.language if isinstance(user, User) else translation.get_language()
+        with translation.override(language or settings.LANGUAGE_CODE):
+            super().send_mail(template_prefix, email, {**context, "host": urlsplit(settings.SITE_URL).netloc})
+
+    def get_email_confirmation_url(self, request: HttpRequest, emailconfirmation: Any) -> str:
+        return _at_home(super().get_email_confirmation_url(request, emailconfirmation))
+
+    def get_reset_password_from_key_url(self, key: str) -> str:
+        return _at_home(super().get_reset_password_from_key_url(key))
+
+
+def _at_home(url: str) -> str:
+    """The same page at SITE_URL: what a mail links to does not depend on the request's Host."""
+    return str(settings.SITE_URL) + urlsplit(url).path

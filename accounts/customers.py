@@ -2,11 +2,15 @@
 
 from typing import Any
 
+from allauth.account.models import EmailAddress
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from accounts import signup
+from accounts.authentication import request_address
 from accounts.models import Customer, Membership, User
 
 
@@ -18,13 +22,17 @@ def memberships(user: User) -> QuerySet[Membership]:
 def current_membership(request: HttpRequest) -> Membership:
     """The membership that the logged-in user's pages are about; raises `PermissionDenied` if there is none.
 
-    A staff user need not have a customer; everybody else got one when the address was confirmed.
+    Somebody whose address was confirmed by the way (a password reset does that) gets a customer here; staff do not.
     """
     user: Any = request.user
-    membership = memberships(user).first() if isinstance(user, User) else None
-    if membership is None:
-        raise PermissionDenied(_("This login has no customer account of its own."))
-    return membership
+    if isinstance(user, User):
+        membership = memberships(user).first()
+        if membership is None and not user.is_staff and EmailAddress.objects.filter(user=user, verified=True).exists():
+            signup.confirm(user=user, address=request_address(request), now=timezone.now())
+            membership = memberships(user).first()
+        if membership is not None:
+            return membership
+    raise PermissionDenied(_("This login has no customer account of its own."))
 
 
 def current_customer(request: HttpRequest) -> Customer:

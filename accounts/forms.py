@@ -1,8 +1,9 @@
-"""Forms about keys."""
+"""Forms about signing up and about keys."""
 
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
+from allauth.account import forms as allauth_forms
 from django import forms
 from django.core.exceptions import ValidationError
 from django.utils import timezone
@@ -11,6 +12,14 @@ from django.utils.translation import gettext_lazy as _
 from accounts.policies import MOST_ITEMS, InvalidPolicy, model_names, networks
 
 MOST_RPM = 2**31 - 1
+
+
+class SignupForm(allauth_forms.SignupForm):  # type: ignore[misc]
+    """allauth's own, with the rules of a password in one sentence."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["password1"].help_text = _("At least 10 characters, and none that many people use.")
 
 
 def _items(text: str) -> list[str]:

@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 from ipaddress import ip_network
+from typing import TYPE_CHECKING
 
-from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise
 
 MOST_ITEMS = 100
 LONGEST_MODEL = 200
@@ -13,7 +16,7 @@ LONGEST_MODEL = 200
 class InvalidPolicy(ValueError):
     """A value that cannot be meant; `message` may name it as %(value)s, and the most items as %(most)s."""
 
-    def __init__(self, message: "str | Promise", *, value: str = "") -> None:
+    def __init__(self, message: "str | _StrPromise", *, value: str = "") -> None:
         super().__init__(value)
         self.message = message
         self.value = value

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from accounts.models import Customer, Membership, User, WelcomedAddress
 from accounts.signals import customer_created, welcome_due
@@ -27,7 +27,8 @@ def normalised(email: str) -> str:
 
 @cache
 def disposable_domains() -> frozenset[str]:
-    return frozenset(DISPOSABLE_FILE.read_text(encoding="ascii").split())
+    lines = DISPOSABLE_FILE.read_text(encoding="ascii").splitlines()
+    return frozenset(line for line in lines if line and not line.startswith("#"))
 
 
 def is_disposable(email: str) -> bool:
@@ -73,6 +74,9 @@ def _is_welcome(*, email: str, address: str, now: datetime) -> bool:
     network = network_of(address)
     network_hash = keyed_hash(network, purpose="network") if network else ""
     if network:
+        # One at a time from each network, or two at once would both see room for one.
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"welcome:{network_hash}"])
         lately = WelcomedAddress.objects.filter(network_hash=network_hash, granted_at__gt=now - timedelta(days=1))
         if lately.count() >= settings.SIGNUP_CREDITS_PER_NETWORK_PER_DAY:
             return False

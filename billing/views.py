@@ -37,7 +37,6 @@ def help_billing(request: HttpRequest) -> HttpResponse:
     context = {
         "nav": "help",
         "margin_percent": (settings.PRICE_MARGIN - 1) * 100,
-        "signup_credit": settings.SIGNUP_CREDIT,
         "topup_min": settings.TOPUP_MIN,
         "topup_max": settings.TOPUP_MAX,
         "overrun_limit": settings.OVERRUN_LIMIT,

@@ -135,6 +135,9 @@ PRICE_MARGIN = _decimal("PRICE_MARGIN", "1.05", least="1")
 OVERRUN_LIMIT = _decimal("OVERRUN_LIMIT", "1.00")
 TOPUP_MIN = _decimal("TOPUP_MIN", "1.00", least="1.00")
 TOPUP_MAX = _decimal("TOPUP_MAX", "10000.00", least="1.00")
+TOPUP_MOST_OPEN = _count("TOPUP_MOST_OPEN", 20, least=1)
+TOPUP_MOST_PER_HOUR = _count("TOPUP_MOST_PER_HOUR", 60, least=1)
+FX_RATE_MAX_AGE_DAYS = _count("FX_RATE_MAX_AGE_DAYS", 30)
 USD_CNY_RATE = _decimal("USD_CNY_RATE", "0")
 
 # --- Gateway ------------------------------------------------------------------------------------------------------
@@ -162,6 +165,7 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/console/"
 ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
+ACCOUNT_FORMS = {"signup": "accounts.forms.SignupForm"}
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None

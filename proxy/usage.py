@@ -62,6 +62,14 @@ class Spending:
     def total(self) -> Decimal:
         return sum((cost for _, cost in self.models), ZERO)
 
+    @property
+    def today(self) -> Decimal:
+        return self.days[-1].total
+
+    @property
+    def week(self) -> Decimal:
+        return sum((day.total for day in self.days[-7:]), ZERO)
+
 
 def page_of(
     *, customer: Customer, filters: Filters, before: str | None = None, after: str | None = None, limit: int = 50
@@ -114,10 +122,7 @@ def spending(*, customer: Customer, days: int, now: datetime, most_models: int =
     for _day, slug, cost in found:
         by_model[slug] += cost
     dearest = sorted(by_model, key=lambda slug: (-by_model[slug], slug))
-    if len(dearest) > most_models + 1:
-        named = dearest[:most_models]
-    else:
-        named = dearest
+    named = dearest[:most_models] if len(dearest) > most_models + 1 else dearest
     costs: dict[date, dict[str, Decimal]] = {first + timedelta(days=n): {} for n in range(days)}
     models: dict[str, Decimal] = defaultdict(lambda: ZERO)
     for day, slug, cost in found:

@@ -18,6 +18,7 @@ from accounts.customers import current_customer
 from accounts.models import ApiKey, Customer
 from billing import statements
 from billing.models import Wallet
+from billing.money import ZERO
 from proxy import catalog, charts, pricelist, receipts, usage
 from proxy.models import Generation, Model
 
@@ -48,7 +49,6 @@ def landing(request: HttpRequest) -> HttpResponse:
         "payment_methods": PAYMENT_METHODS,
         "model_count": len(offers),
         "sample_model": pricelist.sample_model(offers),
-        "signup_credit": settings.SIGNUP_CREDIT,
         "margin_percent": (settings.PRICE_MARGIN - 1) * 100,
         "topup_min": settings.TOPUP_MIN,
     }
@@ -99,10 +99,11 @@ def _bar(wallet: Wallet) -> dict[str, str]:
     total = max(wallet.balance, wallet.held)
     if total <= 0:
         return {}
-    bonus = max(wallet.bonus - wallet.held, 0)
-    paid = max(wallet.available - bonus, 0)
+    bonus = max(wallet.bonus - wallet.held, ZERO)
+    paid = max(wallet.available - bonus, ZERO)
     shares = {"paid": paid, "bonus": bonus, "held": wallet.held}
-    drawn, at = {}, 0.0
+    drawn: dict[str, str] = {}
+    at = 0.0
     for name, amount in shares.items():
         width = float(amount / total * 100)
         drawn |= {name: f"{width:.2f}", f"{name}_x": f"{at:.2f}"}

@@ -1,0 +1,175 @@
+"""REST: a customer's keys. A key's text stands in the answer that made it, and nowhere else."""
+
+from datetime import datetime
+from typing import Any
+
+from django.db.models import QuerySet
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.generics import GenericAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts import keys
+from accounts.authentication import KeyCaller, caller
+from accounts.models import ApiKey
+from accounts.policies import InvalidPolicy, model_names, networks
+from chuizi.api import ApiError
+
+MOST_RPM = 2**31 - 1
+
+
+class KeySerializer(serializers.ModelSerializer[ApiKey]):
+    """A key as its customer sees it. Amounts in USD; null means no limit of its own."""
+
+    key_prefix = serializers.CharField(source="prefix", read_only=True)
+    last_used_at = serializers.DateTimeField(source="meter.last_used_at", read_only=True, allow_null=True)
+    spent = serializers.DecimalField(
+        source="meter.total_spent",
+        max_digits=20,
+        decimal_places=8,
+        read_only=True,
+        help_text="Spent or held since the key was made.",
+    )
+    name = serializers.CharField(max_length=100)
+    is_active = serializers.BooleanField(required=False)
+    expires_at = serializers.DateTimeField(required=False, allow_null=True)
+    allowed_models = serializers.ListField(child=serializers.CharField(), required=False)
+    allowed_ips = serializers.ListField(child=serializers.CharField(), required=False)
+    rpm_limit = serializers.IntegerField(min_value=0, max_value=MOST_RPM, required=False, allow_null=True)
+    daily_limit = serializers.DecimalField(
+        max_digits=20, decimal_places=8, min_value=0, required=False, allow_null=True
+    )
+    total_limit = serializers.DecimalField(
+        max_digits=20, decimal_places=8, min_value=0, required=False, allow_null=True
+    )
+
+    class Meta:
+        model = ApiKey
+        fields: tuple[str, ...] = (
+            "id",
+            "key_prefix",
+            "name",
+            "is_active",
+            "expires_at",
+            "allowed_models",
+            "allowed_ips",
+            "rpm_limit",
+            "daily_limit",
+            "total_limit",
+            "spent",
+            "created_at",
+            "last_used_at",
+        )
+        read_only_fields = ("id", "created_at")
+
+    def to_internal_value(self, data: Any) -> Any:
+        # A limit with a slip in its name would silently not be one.
+        if isinstance(data, dict) and (unknown := sorted(set(data) - set(self.fields))):
+            raise serializers.ValidationError({unknown[0]: ["There is no such field."]})
+        return super().to_internal_value(data)
+
+    def validate_expires_at(self, value: datetime | None) -> datetime | None:
+        if value is not None and value <= timezone.now():
+            raise serializers.ValidationError("This lies in the past.")
+        return value
+
+    def validate_allowed_models(self, value: list[str]) -> list[str]:
+        return self._checked(model_names, value)
+
+    def validate_allowed_ips(self, value: list[str]) -> list[str]:
+        return self._checked(networks, value)
+
+    @staticmethod
+    def _checked(check: Any, value: list[str]) -> list[str]:
+        try:
+            items: list[str] = check(value)
+        except InvalidPolicy as error:
+            raise serializers.ValidationError(str(error)) from None
+        return items
+
+
+class NewKeySerializer(KeySerializer):
+    """The answer to a POST: the key, with its text this once."""
+
+    key = serializers.CharField(read_only=True, help_text="ck-..., shown this once.")
+
+    class Meta(KeySerializer.Meta):
+        fields = ("key", *KeySerializer.Meta.fields)
+
+
+def writing_caller(request: Request) -> KeyCaller:
+    """The caller, who must hold a key without limits; raises 403 `key_not_allowed`."""
+    found = caller(request)
+    if found.key.is_limited:
+        raise ApiError(
+            "A key with a cap, an expiry, or a limit of models or addresses may read, but may not do this.",
+            status=403,
+            code="key_not_allowed",
+        )
+    return found
+
+
+class KeysView(GenericAPIView[ApiKey]):
+    serializer_class = KeySerializer
+
+    def get_queryset(self) -> QuerySet[ApiKey]:
+        if getattr(self, "swagger_fake_view", False):
+            return ApiKey.objects.none()
+        return _keys_of(caller(self.request))
+
+    @extend_schema(operation_id="keys_list")
+    def get(self, request: Request) -> Response:
+        page = self.paginate_queryset(self.get_queryset())
+        return self.get_paginated_response(self.get_serializer(page, many=True).data)
+
+    @extend_schema(operation_id="keys_create", responses={201: NewKeySerializer})
+    def post(self, request: Request) -> Response:
+        who = writing_caller(request)
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        fields = {**serializer.validated_data}
+        active = fields.pop("is_active", True)
+        issued = keys.issue(customer=who.customer, now=timezone.now(), **fields)
+        if not active:
+            ApiKey.objects.filter(pk=issued.key.pk).update(is_active=False)
+        return Response({"data": {"key": issued.text, **_shown(issued.key.pk)}}, status=201)
+
+
+class KeyView(GenericAPIView[ApiKey]):
+    serializer_class = KeySerializer
+
+    @extend_schema(operation_id="keys_retrieve")
+    def get(self, request: Request, key_id: int) -> Response:
+        return Response({"data": _shown(_find(caller(request), key_id).pk)})
+
+    @extend_schema(operation_id="keys_update")
+    def patch(self, request: Request, key_id: int) -> Response:
+        key = _find(writing_caller(request), key_id)
+        serializer = self.get_serializer(key, data=request.data, partial=True)
+        serializer.is_valid(raise_exception=True)
+        if serializer.validated_data:
+            # Only what was named, so that two changes at once do not undo each other.
+            ApiKey.objects.filter(pk=key.pk, deleted_at__isnull=True).update(**serializer.validated_data)
+        return Response({"data": _shown(key.pk)})
+
+    @extend_schema(operation_id="keys_destroy", responses={204: None})
+    def delete(self, request: Request, key_id: int) -> Response:
+        keys.delete(key=_find(writing_caller(request), key_id), now=timezone.now())
+        return Response(status=204)
+
+
+def _keys_of(who: KeyCaller) -> QuerySet[ApiKey]:
+    return ApiKey.objects.filter(customer=who.customer, deleted_at__isnull=True).select_related("meter")
+
+
+def _find(who: KeyCaller, key_id: int) -> ApiKey:
+    key = _keys_of(who).filter(pk=key_id).first() if key_id < 2**63 else None
+    if key is None:
+        raise ApiError("There is no such key.", status=404, code="not_found")
+    return key
+
+
+def _shown(key_id: int) -> Any:
+    return KeySerializer(ApiKey.objects.select_related("meter").get(pk=key_id)).data
