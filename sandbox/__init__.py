@@ -1,4 +1,4 @@
 """Stand-ins that speak the real protocols of Stripe, Alipay, WeChat Pay and a language model. No real money moves.
 
-They know no app and no payment SDK; docs/sandbox.md tells how to use them.
+They know no app and no payment SDK; README.md beside this file tells how to use them.
 """

@@ -14,7 +14,7 @@ color:var(--ink);background:var(--paper)}
 --bad-bg:#331513}}
 *{box-sizing:border-box}body{margin:0}a{color:inherit}
 .banner{background:var(--held-bg);color:var(--held);text-align:center;padding:10px 16px;font-weight:600;font-size:14px;
-border-bottom:1px solid var(--line)}
+border-bottom:1px solid var(--line)}.banner span{white-space:nowrap}
 header{display:flex;gap:10px;align-items:center;padding:14px 20px;border-bottom:1px solid var(--line);
 background:var(--card)}header a{text-decoration:none;font-weight:600}
 header .where{margin-left:auto;color:var(--soft);font-size:14px}
@@ -32,22 +32,26 @@ color:var(--ink)}.tag.paid{background:var(--ok-bg);color:var(--ok)}.tag.open{bac
 .tag.failed{background:var(--bad-bg);color:var(--bad)}
 .note{padding:10px 12px;border-radius:8px;background:var(--bad-bg);color:var(--bad);font-size:14px;margin:0 0 14px}
 .note.good{background:var(--ok-bg);color:var(--ok)}
-form{margin:0}.buttons{display:grid;gap:10px;margin-top:16px}.buttons.two{grid-template-columns:1fr 1fr}
+form{margin:0}.buttons{display:grid;gap:10px;margin-top:16px}.buttons.two{grid-template-columns:auto auto}
 button,.btn{font:inherit;font-weight:600;min-height:44px;border:1px solid var(--line);background:var(--card);
 color:var(--ink);border-radius:8px;padding:9px 16px;cursor:pointer;text-decoration:none;text-align:center;
 display:block;width:100%}button.go,.btn.go{background:var(--brand);border-color:var(--brand);color:var(--brand-ink)}
-button.small{min-height:36px;padding:5px 12px;width:auto;font-size:14px}
+button.small{padding:5px 12px;width:auto;font-size:14px}.buttons.two button{font-size:15px;padding:9px 6px}
+.card>:first-child{margin-top:0}.card>:last-child{margin-bottom:0}.card>.order:first-child{border-top:0;padding-top:0}
+.card>.row:first-child{border-top:0}select{font:inherit;font-size:14px;min-height:44px;max-width:100%;border-radius:8px;
+border:1px solid var(--line);background:var(--paper);color:var(--ink);padding:5px 8px}
+.acts{display:flex;gap:8px;flex-wrap:wrap;align-items:center}
 button:focus-visible,a:focus-visible,input:focus-visible{outline:3px solid var(--held);outline-offset:2px}
 label{display:block;font-size:14px;font-weight:600;margin:12px 0 4px}
 input{font:inherit;width:100%;min-height:44px;border:1px solid var(--line);border-radius:8px;padding:8px 12px;
 background:var(--paper);color:var(--ink);font-variant-numeric:tabular-nums}
 .pair{display:grid;grid-template-columns:1fr 1fr;gap:12px}
 .order{display:flex;gap:12px;align-items:center;flex-wrap:wrap;padding:12px 0;border-top:1px solid var(--line)}
-.order>div:first-child{flex:1 1 220px;min-width:0;overflow-wrap:anywhere}.order .acts{display:flex;gap:8px}
+.order>div:first-child{flex:1 1 220px;min-width:0;overflow-wrap:anywhere}
 code{background:var(--paper);border:1px solid var(--line);border-radius:5px;padding:1px 5px;font-size:13px;
 overflow-wrap:anywhere}details{font-size:14px}summary{cursor:pointer;min-height:32px}ul{padding-left:20px;margin:8px 0}
 """
-BANNER = "Sandbox: no real money moves · 沙盒：不会动用真实资金"
+BANNER = "<span>Sandbox: no real money moves</span> · <span>沙盒：不会动用真实资金</span>"
 SIGNS = {"USD": "$", "CNY": "¥"}
 STATES = {"open": "open 待付款", "paid": "paid 已付款", "closed": "closed 已关闭", "failed": "failed 失败"}
 

@@ -14,17 +14,25 @@ from sandbox.store import Store
 from sandbox.stripe.api import Stripe
 from sandbox.upstream import chat
 from sandbox.wechat.api import Wechat
-from sandbox.world import WORLD, World
+from sandbox.world import WORLD, Handler, World
 
 BACKLOG = 1024
 TICK = 0.25  # seconds between looks at what is due
 MAX_BODY = 2**26
 
 
+@web.middleware
+async def refuse_other_sites(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """A page of another site must not press our buttons through the browser of whoever runs this."""
+    if request.method not in ("GET", "HEAD") and request.headers.get("Sec-Fetch-Site") == "cross-site":
+        raise web.HTTPForbidden(text="Not from another site.")
+    return await handler(request)
+
+
 def build_app(config: Config) -> web.Application:
     """Orders are kept in `<state>/sandbox.sqlite3`. The caller listens at `config.host` and `config.port`."""
     config.state.mkdir(parents=True, exist_ok=True)
-    app = web.Application(client_max_size=MAX_BODY)
+    app = web.Application(client_max_size=MAX_BODY, middlewares=[refuse_other_sites])
     world = World(config, Store(config.state / "sandbox.sqlite3"))
     providers = (Stripe(world), Alipay(world), Wechat(world))
     world.providers = {provider.code: provider for provider in providers}

@@ -108,7 +108,8 @@ class SandboxServer:
             request.add_header("Content-Type", "application/json")
         try:
             with urllib.request.urlopen(request, timeout=10) as answer:
-                return json.loads(answer.read())
+                content: dict[str, Any] = json.loads(answer.read())
+                return content
         except urllib.error.HTTPError as error:
             with error:
                 raise ControlError(error.code, json.loads(error.read())["error"]) from error
@@ -137,7 +138,8 @@ class SandboxServer:
         self.control("POST", "/reset")
 
     def notifications(self, *, order: str = "") -> list[dict[str, Any]]:
-        return self.control("GET", f"/notifications?order={order}")["notifications"]
+        found: list[dict[str, Any]] = self.control("GET", f"/notifications?order={order}")["notifications"]
+        return found
 
     def wait_until_delivered(self, *, order: str, event: str = "", seconds: float = 10) -> dict[str, Any]:
         """The first notification about this order that was accepted. Raise `TimeoutError`."""

@@ -112,7 +112,7 @@ def _form(order: Order, amount: str) -> str:
         '<input id="expiry" name="expiry" value="12 / 34"></div><div><label for="cvc">CVC 安全码</label>'
         '<input id="cvc" name="cvc" inputmode="numeric" value="123"></div></div>'
         f'<div class="buttons">{html.button("pay", f"Pay {amount} 付款", is_main=True)}</div>'
-        f'<div class="buttons two">{html.button("decline", "Decline card 拒付")}'
+        f'<div class="buttons two">{html.button("decline", "Decline card 拒绝")}'
         f"{html.button('close', 'Close 关闭')}</div>"
         f'</form>{back}<details style="margin-top:16px"><summary>Test cards 测试卡</summary><ul>{cards}</ul></details>'
     )

@@ -44,6 +44,38 @@ def test_the_home_page_lists_open_orders_with_buttons_that_work(sandbox, order):
     assert "¥142.00" not in page
 
 
+def test_the_home_page_refunds_disputes_and_arms_faults(sandbox, order, stripe_client, merchant):
+    assert "drop_notification" in opened(f"{sandbox.url}/faults", action="arm", fault="drop_notification")
+    [fault] = sandbox.control("GET", "/faults")["faults"]
+    assert (fault["name"], fault["times"]) == ("drop_notification", 1)
+    assert "Nothing is armed" in opened(f"{sandbox.url}/faults", action="clear")
+    sandbox.pay("alipay", "o1")
+    assert "Refund" in opened(sandbox.url)
+    opened(f"{sandbox.url}/orders/alipay/o1", action="refund")
+    assert [refund["amount"] for refund in sandbox.control("GET", "/refunds")["refunds"]] == [14200]
+    price = {"currency": "usd", "unit_amount": 2000, "product_data": {"name": "Credit"}}
+    stripe_client.v1.checkout.sessions.create(
+        {
+            "mode": "payment",
+            "line_items": [{"price_data": price, "quantity": 1}],
+            "client_reference_id": "s1",
+            "success_url": "http://127.0.0.1:1/",
+        }
+    )
+    sandbox.pay("stripe", "s1")
+    opened(f"{sandbox.url}/orders/stripe/s1", action="open")
+    merchant.wait_for(1, matching=lambda notice: b"charge.dispute.created" in notice[2])
+
+
+def test_a_page_of_another_site_presses_no_button(sandbox, order):
+    request = urllib.request.Request(order["qr_code"], data=b"action=pay", headers={"Sec-Fetch-Site": "cross-site"})
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(request, timeout=5)
+    caught.value.close()
+    assert caught.value.code == 403
+    assert sandbox.order("alipay", "o1")["state"] == "open"
+
+
 def test_a_failed_payment_may_be_tried_again_on_its_page(sandbox, order):
     page = opened(order["qr_code"], action="fail")
     assert "you may try again" in page
