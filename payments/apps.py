@@ -1,3 +1,5 @@
+import sys
+
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
 
@@ -5,3 +7,12 @@ from django.utils.translation import gettext_lazy as _
 class PaymentsConfig(AppConfig):
     name = "payments"
     verbose_name = _("Payments")
+
+    def ready(self) -> None:
+        from billing.audit import register
+        from payments.audit import check_topups
+        from payments.providers import registry
+
+        register(check_topups)
+        if "collectstatic" not in sys.argv:  # builds run without the providers' secrets
+            registry.providers()

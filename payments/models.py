@@ -1,0 +1,193 @@
+"""Money coming in: top-ups, the providers' notifications about them, and the exchange rates they were made at."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import Customer, User
+
+
+class Method(models.TextChoices):
+    STRIPE = "stripe", _("Card")
+    ALIPAY = "alipay", _("Alipay")
+    WECHAT = "wechat", _("WeChat Pay")
+
+
+class TopUpQuerySet(models.QuerySet["TopUp"]):
+    def open(self) -> TopUpQuerySet:
+        return self.filter(state=TopUp.State.OPEN)
+
+    def due(self, *, now: object) -> TopUpQuerySet:
+        """Open ones whose turn it is to be asked about."""
+        return self.open().filter(next_poll_at__lte=now).order_by("next_poll_at")
+
+
+class TopUp(models.Model):
+    """An order to pay money in. `amount` is the credit in USD, `charge_amount` what is paid, in `charge_currency`."""
+
+    class State(models.TextChoices):
+        OPEN = "open", _("open")
+        PAID = "paid", _("paid")
+        EXPIRED = "expired", _("expired")
+        FAILED = "failed", _("failed")
+
+    # A provider may report a payment after we gave it up; money that came is never dropped.
+    ALLOWED_FROM: ClassVar[dict[str, tuple[str, ...]]] = {
+        State.PAID: (State.OPEN, State.EXPIRED, State.FAILED),
+        State.EXPIRED: (State.OPEN,),
+        State.FAILED: (State.OPEN,),
+    }
+
+    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="topups")
+    created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    number = models.CharField(
+        _("order number"), max_length=32, unique=True, help_text=_("Ours, known to the provider and over the API.")
+    )
+    method = models.CharField(_("method"), max_length=10, choices=Method.choices)
+    state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.OPEN)
+    amount = models.DecimalField(_("amount, USD"), max_digits=12, decimal_places=2)
+    charge_amount = models.DecimalField(_("charged"), max_digits=12, decimal_places=2)
+    charge_currency = models.CharField(_("currency"), max_length=3)
+    fx_rate = models.DecimalField(
+        _("exchange rate"), max_digits=12, decimal_places=6, null=True, blank=True, help_text=_("CNY a USD, locked.")
+    )
+    fx_source = models.CharField(_("source of the rate"), max_length=60, blank=True)
+    fx_rate_at = models.DateTimeField(_("time of the rate"), null=True, blank=True)
+    request = models.JSONField(
+        _("request"), default=dict, help_text=_("What the provider is asked, kept so that a repeat is the same.")
+    )
+    reference = models.CharField(_("provider's reference"), max_length=120, blank=True)
+    transaction_id = models.CharField(_("provider's transaction"), max_length=120, blank=True)
+    checkout_url = models.URLField(_("checkout page"), max_length=2000, blank=True)
+    qr_code = models.CharField(_("QR code"), max_length=500, blank=True)
+    refunded = models.DecimalField(_("refunded, USD"), max_digits=12, decimal_places=2, default=0)
+    refunded_charge = models.DecimalField(_("refunded, as charged"), max_digits=12, decimal_places=2, default=0)
+    disputed = models.DecimalField(_("disputed, USD"), max_digits=12, decimal_places=2, default=0)
+    problem = models.CharField(_("problem"), max_length=200, blank=True, help_text=_("What staff should look at."))
+    expires_at = models.DateTimeField(_("expires at"))
+    created_at = models.DateTimeField(_("created at"), default=timezone.now)
+    changed_at = models.DateTimeField(_("changed at"), default=timezone.now)
+    paid_at = models.DateTimeField(_("paid at"), null=True, blank=True)
+    next_poll_at = models.DateTimeField(default=timezone.now)
+    polls = models.PositiveIntegerField(default=0)
+    watched_until = models.DateTimeField(null=True, blank=True)
+
+    objects = TopUpQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("top-up")
+        verbose_name_plural = _("top-ups")
+        indexes = [
+            models.Index(fields=["customer", "-id"], name="topup_customer"),
+            models.Index(fields=["next_poll_at"], condition=Q(state="open"), name="topup_to_poll"),
+        ]
+        constraints = [
+            models.CheckConstraint(condition=Q(amount__gt=0, charge_amount__gt=0), name="topup_amounts_positive"),
+            models.CheckConstraint(
+                condition=Q(charge_currency="USD", fx_rate__isnull=True, charge_amount=F("amount"))
+                | Q(charge_currency="CNY", fx_rate__gt=0),
+                name="topup_charge_follows_rate",
+            ),
+            models.UniqueConstraint(
+                fields=["method", "transaction_id"], condition=~Q(transaction_id=""), name="topup_transaction_once"
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="paid") | (~Q(transaction_id="") & Q(paid_at__isnull=False)),
+                name="topup_paid_has_transaction",
+            ),
+            models.CheckConstraint(
+                condition=Q(refunded__gte=0, refunded_charge__gte=0, disputed__gte=0)
+                & Q(refunded__lte=F("amount"), refunded_charge__lte=F("charge_amount")),
+                name="topup_refunds_within",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.number
+
+    @property
+    def shown_state(self) -> str:
+        """The state as customers see it: what became of the money comes before the order's own state."""
+        if self.disputed > 0:
+            return "disputed"
+        if self.refunded > 0:
+            return "refunded" if self.refunded >= self.amount else "partly_refunded"
+        return self.state
+
+    @property
+    def credit(self) -> Decimal:
+        """What the wallet gets, USD at 8 places."""
+        return self.amount.quantize(Decimal("0.00000001"))
+
+
+class Notification(models.Model):
+    """The inbox: a provider's verified notification as it came. Read-only; it can only be processed again."""
+
+    class Outcome(models.TextChoices):
+        CREDITED = "credited", _("credited")
+        REPEATED = "repeated", _("was credited before")
+        PENDING = "pending", _("not paid yet")
+        CLOSED = "closed", _("closed unpaid")
+        UNKNOWN_ORDER = "unknown_order", _("unknown order")
+        MISMATCH = "mismatch", _("does not match the order")
+        IGNORED = "ignored", _("nothing to do")
+
+    provider = models.CharField(_("provider"), max_length=10, choices=Method.choices)
+    key = models.CharField(_("provider's id"), max_length=200)
+    kind = models.CharField(_("kind"), max_length=100, blank=True)
+    order_number = models.CharField(_("order number"), max_length=64, blank=True, db_index=True)
+    headers = models.JSONField(_("headers"), default=dict)
+    body = models.TextField(_("body"))
+    received_at = models.DateTimeField(_("received at"), default=timezone.now)
+    repeats = models.PositiveIntegerField(_("repeats"), default=0)
+    processed_at = models.DateTimeField(_("processed at"), null=True, blank=True)
+    outcome = models.CharField(_("outcome"), max_length=20, choices=Outcome.choices, blank=True)
+    detail = models.CharField(_("detail"), max_length=200, blank=True)
+    attempts = models.PositiveIntegerField(default=0)
+    topup = models.ForeignKey(
+        TopUp, on_delete=models.PROTECT, null=True, blank=True, related_name="notifications", verbose_name=_("top-up")
+    )
+
+    class Meta:
+        verbose_name = _("notification")
+        verbose_name_plural = _("notifications")
+        indexes = [
+            models.Index(fields=["received_at"], condition=Q(processed_at__isnull=True), name="notification_to_process")
+        ]
+        constraints = [models.UniqueConstraint(fields=["provider", "key"], name="notification_once")]
+
+    def __str__(self) -> str:
+        return f"{self.provider} {self.kind} {self.key}"
+
+
+class ExchangeRate(models.Model):
+    """Yuan a dollar from a moment on. Dated rows; an order keeps the one it was made at."""
+
+    rate = models.DecimalField(_("CNY a USD"), max_digits=12, decimal_places=6)
+    source = models.CharField(_("source"), max_length=60)
+    set_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    created_at = models.DateTimeField(_("valid from"), default=timezone.now, db_index=True)
+
+    class Meta:
+        verbose_name = _("exchange rate")
+        verbose_name_plural = _("exchange rates")
+        get_latest_by = "created_at"
+        constraints = [
+            models.CheckConstraint(condition=Q(rate__gte=1) & Q(rate__lte=100), name="exchange_rate_plausible")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.rate} ({self.created_at:%Y-%m-%d})"
+
+
+CNY_VALIDITY = timedelta(minutes=15)
+"""How long a QR code and its rate hold."""
+CARD_VALIDITY = timedelta(minutes=31)
+"""Stripe takes no session shorter than 30 minutes."""

@@ -1,0 +1,142 @@
+"""Which providers are on, made from the settings; a half-configured one stops the start with a sentence."""
+
+import ipaddress
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+from payments.providers.alipay import AlipayProvider
+from payments.providers.base import Provider
+from payments.providers.stripe import StripeProvider
+from payments.providers.wechat import WechatProvider
+
+REQUIRED = {
+    "stripe": ("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET"),
+    "alipay": ("ALIPAY_APP_ID", "ALIPAY_SELLER_ID", "ALIPAY_APP_PRIVATE_KEY", "ALIPAY_PUBLIC_KEY"),
+    "wechat": (
+        "WECHATPAY_MCHID",
+        "WECHATPAY_APPID",
+        "WECHATPAY_PRIVATE_KEY",
+        "WECHATPAY_CERT_SERIAL",
+        "WECHATPAY_APIV3_KEY",
+        "WECHATPAY_PUBLIC_KEY",
+        "WECHATPAY_PUBLIC_KEY_ID",
+    ),
+}
+ADDRESS = {"stripe": "STRIPE_API_BASE", "alipay": "ALIPAY_GATEWAY", "wechat": "WECHATPAY_API_BASE"}
+
+
+def providers() -> dict[str, Provider]:
+    """The providers that are on, by code; raises `ImproperlyConfigured`."""
+    return _made(tuple(sorted(settings.PAYMENT_VARIABLES.items())), settings.DEBUG)
+
+
+def get(code: str) -> Provider:
+    """A provider that is on; raises `LookupError`."""
+    return providers()[code]
+
+
+@cache
+def _made(variables: tuple[tuple[str, str], ...], debug: bool) -> dict[str, Provider]:
+    values = dict(variables)
+    return {code: MAKERS[code](values) for code in REQUIRED if _is_on(code, values, debug=debug)}
+
+
+def _is_on(code: str, values: Mapping[str, str], *, debug: bool) -> bool:
+    missing = [name for name in REQUIRED[code] if not values[name]]
+    if len(missing) == len(REQUIRED[code]):
+        return False
+    if missing:
+        raise ImproperlyConfigured(f"{missing[0]} is not set, but other variables of {code} are. Set all or none.")
+    if _is_local(values[ADDRESS[code]]):
+        if not debug:
+            raise ImproperlyConfigured(f"{ADDRESS[code]} is a sandbox on this machine, which needs DEBUG=True.")
+        if code == "stripe" and not values["STRIPE_SECRET_KEY"].startswith("sk_test_"):
+            raise ImproperlyConfigured("STRIPE_SECRET_KEY is a live key, but STRIPE_API_BASE is a sandbox.")
+    return True
+
+
+def _is_local(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return not ipaddress.ip_address(host).is_global
+    except ValueError:
+        return host == "localhost" or host.endswith((".localhost", ".local", ".internal"))
+
+
+def _stripe(values: Mapping[str, str]) -> Provider:
+    if not values["STRIPE_WEBHOOK_SECRET"].startswith("whsec_"):
+        raise ImproperlyConfigured("STRIPE_WEBHOOK_SECRET must start with whsec_.")
+    if not values["STRIPE_SECRET_KEY"].startswith(("sk_", "rk_")):
+        raise ImproperlyConfigured("STRIPE_SECRET_KEY must start with sk_ or rk_.")
+    return StripeProvider(
+        secret_key=values["STRIPE_SECRET_KEY"],
+        webhook_secret=values["STRIPE_WEBHOOK_SECRET"],
+        api_base=values["STRIPE_API_BASE"].rstrip("/"),
+    )
+
+
+def _alipay(values: Mapping[str, str]) -> Provider:
+    return AlipayProvider(
+        app_id=values["ALIPAY_APP_ID"],
+        seller_id=values["ALIPAY_SELLER_ID"],
+        app_private_key=_private_key(values, "ALIPAY_APP_PRIVATE_KEY"),
+        public_key=_public_key(values, "ALIPAY_PUBLIC_KEY"),
+        gateway=values["ALIPAY_GATEWAY"],
+    )
+
+
+def _wechat(values: Mapping[str, str]) -> Provider:
+    if len(values["WECHATPAY_APIV3_KEY"].encode()) != 32:
+        raise ImproperlyConfigured("WECHATPAY_APIV3_KEY must be 32 bytes long.")
+    if not values["WECHATPAY_PUBLIC_KEY_ID"].startswith("PUB_KEY_ID_"):
+        raise ImproperlyConfigured("WECHATPAY_PUBLIC_KEY_ID must start with PUB_KEY_ID_.")
+    return WechatProvider(
+        mchid=values["WECHATPAY_MCHID"],
+        appid=values["WECHATPAY_APPID"],
+        private_key=_private_key(values, "WECHATPAY_PRIVATE_KEY", pkcs8=True),
+        cert_serial=values["WECHATPAY_CERT_SERIAL"],
+        apiv3_key=values["WECHATPAY_APIV3_KEY"],
+        public_key=_public_key(values, "WECHATPAY_PUBLIC_KEY"),
+        public_key_id=values["WECHATPAY_PUBLIC_KEY_ID"],
+        api_base=values["WECHATPAY_API_BASE"],
+    )
+
+
+MAKERS: dict[str, Callable[[Mapping[str, str]], Provider]] = {"stripe": _stripe, "alipay": _alipay, "wechat": _wechat}
+
+
+def _pem(values: Mapping[str, str], name: str) -> str:
+    """The PEM itself, from the variable or from the file it names, with plain line ends."""
+    text = values[name]
+    if "-----BEGIN" not in text:
+        try:
+            text = Path(text).read_text(encoding="ascii")
+        except (OSError, ValueError):
+            raise ImproperlyConfigured(f"{name} is neither a PEM (-----BEGIN ...) nor a file with one.") from None
+    return text.strip().replace("\r\n", "\n") + "\n"
+
+
+def _private_key(values: Mapping[str, str], name: str, *, pkcs8: bool = False) -> str:
+    pem = _pem(values, name)
+    if pkcs8 and "BEGIN PRIVATE KEY" not in pem:
+        raise ImproperlyConfigured(f"{name} must be in PKCS#8 (-----BEGIN PRIVATE KEY-----).")
+    try:
+        load_pem_private_key(pem.encode(), password=None)
+    except (ValueError, TypeError):
+        raise ImproperlyConfigured(f"{name} is not a private key in PEM form.") from None
+    return pem
+
+
+def _public_key(values: Mapping[str, str], name: str) -> str:
+    pem = _pem(values, name)
+    try:
+        load_pem_public_key(pem.encode())
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} is not a public key in PEM form.") from None
+    return pem

@@ -1,0 +1,336 @@
+"""Top-ups: open an order, settle it once, give it up when its time is over.
+
+Success page, poller and notification all call `settle_topup`. The provider is never called inside a transaction.
+"""
+
+import logging
+import secrets
+import string
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
+
+from accounts.models import Customer, User
+from billing.ledger import Posting, house_account, lock_wallets, post
+from billing.models import Wallet
+from billing.money import InvalidAmount, cents, convert_to_cny
+from payments import fx
+from payments.models import CARD_VALIDITY, CNY_VALIDITY, Method, TopUp
+from payments.providers import registry
+from payments.providers.base import CheckoutOrder, Outcome, PaymentFact, Provider, ProviderError, ProviderRefused
+
+log = logging.getLogger(__name__)
+
+ALPHABET = string.ascii_letters + string.digits
+WATCHED = timedelta(seconds=15)
+"""How long after a page last asked an order counts as watched."""
+POLL_WATCHED, POLL_YOUNG, POLL_OLD = timedelta(seconds=3), timedelta(seconds=20), timedelta(minutes=2)
+YOUNG = timedelta(minutes=10)
+GRACE = timedelta(seconds=30)
+"""After its time an order is closed at the provider only so much later: a payer may be typing the password."""
+
+
+class TopUpError(Exception):
+    """A top-up that cannot be opened as asked; `field` is at fault, the text is for the customer."""
+
+    def __init__(self, message: str, *, field: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.field = field
+        self.status = status
+
+
+class TopUpNotMovable(Exception):
+    """The order is in a state that does not lead there."""
+
+
+class Result(str):
+    """What `settle_topup` found: one of Notification.Outcome's values."""
+
+
+CREDITED, REPEATED, PENDING, CLOSED, MISMATCH = map(Result, ("credited", "repeated", "pending", "closed", "mismatch"))
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What is paid for a credit: `charge` in `currency`, at `rate` yuan a dollar where it is CNY."""
+
+    charge: Decimal
+    currency: str
+    rate: Decimal | None = None
+    source: str = ""
+    at: datetime | None = None
+
+
+def methods() -> list[str]:
+    """The methods that are on, in the order in which they are offered."""
+    return [method for method in Method.values if method in registry.providers()]
+
+
+def quote(*, amount: Decimal, method: str, now: datetime) -> Quote:
+    """Raises `TopUpError` when the method cannot be offered now."""
+    if registry.get(method).currency == "USD":
+        return Quote(charge=amount, currency="USD")
+    try:
+        rate = fx.current_rate(now=now)
+    except fx.NoRate as error:
+        log.error("no CNY top-ups: %s", error)
+        raise TopUpError(
+            _("Alipay and WeChat Pay are paused until the exchange rate is renewed. Please pay by card."),
+            field="method",
+        ) from None
+    charge = convert_to_cny(amount, rate=rate.rate)
+    return Quote(charge=charge, currency="CNY", rate=rate.rate, source=rate.source, at=rate.created_at)
+
+
+def checked_amount(value: object) -> Decimal:
+    """An amount that may be topped up, USD; raises `TopUpError` naming the field."""
+    try:
+        if not isinstance(value, str | int | Decimal):
+            raise InvalidAmount
+        amount = cents(value)
+    except InvalidAmount:
+        raise TopUpError(_("Enter an amount in USD with at most two decimals."), field="amount") from None
+    if amount < settings.TOPUP_MIN:
+        raise TopUpError(_("A top-up is at least $%(least)s.") % {"least": settings.TOPUP_MIN}, field="amount")
+    if amount > settings.TOPUP_MAX:
+        raise TopUpError(_("A top-up is at most $%(most)s.") % {"most": settings.TOPUP_MAX}, field="amount")
+    return amount
+
+
+def open_topup(
+    *,
+    customer: Customer,
+    amount: object,
+    method: str,
+    now: datetime,
+    user: User | None = None,
+    locale: str = "en",
+    in_transaction: Callable[[str], None] | None = None,
+) -> TopUp:
+    """Make the order, then ask the provider for a checkout; raises `TopUpError`.
+
+    `in_transaction` is called with the order's number in the transaction that creates it. When the provider gives no
+    clear answer the order stays open without a checkout, and the poller asks again.
+    """
+    checked = checked_amount(amount)
+    if method not in methods():
+        offered = ", ".join(methods()) or _("none")
+        raise TopUpError(_("Choose one of these methods: %(methods)s.") % {"methods": offered}, field="method")
+    with transaction.atomic():
+        topup = _create(customer=customer, amount=checked, method=method, now=now, user=user, locale=locale)
+        if in_transaction is not None:
+            in_transaction(topup.number)
+    start_checkout(topup=topup, now=now)
+    return topup
+
+
+def _create(
+    *, customer: Customer, amount: Decimal, method: str, now: datetime, user: User | None, locale: str
+) -> TopUp:
+    lock_wallets([customer.pk])  # counts one customer's openings one after another
+    mine = TopUp.objects.filter(customer=customer)
+    if (
+        mine.open().filter(expires_at__gt=now).count() >= settings.TOPUP_MOST_OPEN
+        or mine.filter(created_at__gt=now - timedelta(hours=1)).count() >= settings.TOPUP_MOST_PER_HOUR
+    ):
+        raise TopUpError(
+            _("There are many unpaid top-ups already. Pay one of them or wait a while."), field="amount", status=429
+        )
+    quoted = quote(amount=amount, method=method, now=now)
+    validity = CARD_VALIDITY if quoted.currency == "USD" else CNY_VALIDITY
+    email = user.email if user is not None else ""
+    return TopUp.objects.create(
+        customer=customer,
+        created_by=user,
+        number="topup_" + "".join(secrets.choice(ALPHABET) for _ in range(20)),
+        method=method,
+        amount=amount,
+        charge_amount=quoted.charge,
+        charge_currency=quoted.currency,
+        fx_rate=quoted.rate,
+        fx_source=quoted.source,
+        fx_rate_at=quoted.at,
+        request={"subject": f"Chuizi ${amount}", "email": email, "locale": locale, "site": settings.SITE_URL},
+        expires_at=(now + validity).replace(microsecond=0),
+        created_at=now,
+        changed_at=now,
+        next_poll_at=now + POLL_WATCHED,
+    )
+
+
+def start_checkout(*, topup: TopUp, now: datetime) -> None:
+    """Ask the provider where to pay; a clear no fails the order, no clear answer leaves it as it is."""
+    provider = registry.get(topup.method)
+    try:
+        checkout = provider.start_checkout(order_of(topup))
+    except ProviderRefused as error:
+        log.error("top-up %s was refused: %s", topup.number, error)
+        move(topup, to=TopUp.State.FAILED, now=now)
+        refused = _("The payment provider refused this order. Nothing was charged.")
+        raise TopUpError(refused, field="method", status=502) from None
+    except ProviderError as error:
+        log.warning("top-up %s has no checkout yet: %s", topup.number, error)
+        return
+    TopUp.objects.filter(pk=topup.pk).update(
+        reference=checkout.reference, checkout_url=checkout.checkout_url, qr_code=checkout.qr_code
+    )
+    topup.reference, topup.checkout_url = checkout.reference, checkout.checkout_url
+    topup.qr_code = checkout.qr_code
+
+
+def order_of(topup: TopUp) -> CheckoutOrder:
+    """The order as the provider is asked for it, the same each time."""
+    asked, path = topup.request, NOTIFY_PATHS[topup.method]
+    return CheckoutOrder(
+        number=topup.number,
+        amount=topup.charge_amount,
+        currency=topup.charge_currency,
+        subject=asked["subject"],
+        created_at=topup.created_at,
+        expires_at=topup.expires_at,
+        notify_url=f"{asked['site']}{path}",
+        return_url=f"{asked['site']}/console/topup/{topup.number}",
+        email=asked["email"],
+        locale=asked["locale"],
+    )
+
+
+NOTIFY_PATHS = {
+    "stripe": "/payments/stripe/webhook",
+    "alipay": "/payments/alipay/notify",
+    "wechat": "/payments/wechat/notify",
+}
+
+
+def settle_topup(*, topup_id: int, now: datetime) -> Result:
+    """Ask the provider what became of the payment and, if it was made, credit the wallet, once."""
+    topup = TopUp.objects.get(pk=topup_id)
+    if topup.state == TopUp.State.PAID:
+        return REPEATED
+    fact = registry.get(topup.method).fetch_payment(number=topup.number, reference=topup.reference)
+    if fact.outcome is Outcome.OK:
+        return credit(topup_id=topup_id, fact=fact, now=now)
+    if fact.outcome is Outcome.REJECTED and topup.state == TopUp.State.OPEN:
+        ended = TopUp.State.EXPIRED if topup.expires_at <= now else TopUp.State.FAILED
+        TopUp.objects.open().filter(pk=topup_id).update(state=ended, changed_at=now)
+        return CLOSED
+    return CLOSED if fact.outcome is Outcome.REJECTED else PENDING
+
+
+def credit(*, topup_id: int, fact: PaymentFact, now: datetime) -> Result:
+    """Compare what was paid with what was ordered, and post it, in one transaction with the order's state."""
+    with transaction.atomic():
+        topup = TopUp.objects.select_for_update(no_key=True).get(pk=topup_id)
+        if topup.state == TopUp.State.PAID:
+            return REPEATED
+        if problem := mismatch(topup, fact):
+            log.error("top-up %s: %s", topup.number, problem)
+            TopUp.objects.filter(pk=topup_id).update(problem=problem, next_poll_at=now + POLL_OLD)
+            return MISMATCH
+        try:
+            with transaction.atomic():
+                move(topup, to=TopUp.State.PAID, now=now, transaction_id=fact.transaction_id, paid_at=now, problem="")
+        except IntegrityError:
+            problem = f"transaction {fact.transaction_id} has paid another order"
+            TopUp.objects.filter(pk=topup_id).update(problem=problem[:200], next_poll_at=now + POLL_OLD)
+            return MISMATCH
+        _post(topup, now=now)
+    return CREDITED
+
+
+def mismatch(topup: TopUp, fact: PaymentFact) -> str:
+    """What does not fit between a payment and the order, or ""."""
+    if not fact.is_ours:
+        return "the payment names another merchant"
+    if fact.order_number != topup.number:
+        return f"the payment is for order {fact.order_number[:40]}"
+    if (fact.amount, fact.currency) != (topup.charge_amount, topup.charge_currency):
+        return f"paid {fact.amount} {fact.currency[:3]}, ordered {topup.charge_amount} {topup.charge_currency}"
+    return "" if fact.transaction_id else "the payment has no transaction id"
+
+
+def _post(topup: TopUp, *, now: datetime) -> None:
+    """`clearing -> paid`, for CNY by way of the two exchange accounts; keys state the fact."""
+    wallet = lock_wallets([topup.customer_id])[topup.customer_id]
+    clearing = house_account(f"clearing:{topup.method}:{topup.charge_currency}")
+    group = f"topup:{topup.pk}"
+    if topup.charge_currency == "USD":
+        postings = [Posting(group, "topup", clearing, wallet.paid_account, topup.credit)]
+    else:
+        cny, usd = house_account("fx:CNY"), house_account("fx:USD")
+        postings = [
+            Posting(f"{group}:CNY", "topup_charge", clearing, cny, topup.charge_amount),
+            Posting(f"{group}:USD", "topup", usd, wallet.paid_account, topup.credit),
+        ]
+    post(postings, now=now, group=group)
+    Wallet.objects.filter(pk=wallet.pk, topped_up=False).update(topped_up=True)
+
+
+def move(topup: TopUp, *, to: str, now: datetime, **fields: object) -> None:
+    """Change the state by compare-and-set; raises `TopUpNotMovable`."""
+    allowed = TopUp.objects.filter(pk=topup.pk, state__in=TopUp.ALLOWED_FROM[to])
+    if not allowed.update(state=to, changed_at=now, **fields):
+        raise TopUpNotMovable(f"{topup.number} cannot become {to}")
+    topup.state = to
+
+
+def watch(*, topup: TopUp, now: datetime) -> None:
+    """A page is looking: ask the provider often while it does."""
+    TopUp.objects.open().filter(pk=topup.pk).update(watched_until=now + WATCHED)
+    TopUp.objects.open().filter(pk=topup.pk, next_poll_at__gt=now + POLL_WATCHED).update(
+        next_poll_at=now + POLL_WATCHED
+    )
+
+
+def poll(*, topup_id: int, now: datetime) -> Result:
+    """Look after one open order: settle it, start its checkout if that failed, close it when its time is over."""
+    topup = TopUp.objects.get(pk=topup_id)
+    if topup.state != TopUp.State.OPEN:
+        return REPEATED
+    provider = registry.get(topup.method)
+    if not (topup.checkout_url or topup.qr_code) and topup.expires_at > now:
+        try:
+            start_checkout(topup=topup, now=now)
+        except TopUpError:
+            return CLOSED
+    result = settle_topup(topup_id=topup_id, now=now)
+    if result is PENDING and topup.expires_at + GRACE <= now:
+        return _give_up(topup, provider, now=now)
+    return result
+
+
+def _give_up(topup: TopUp, provider: Provider, *, now: datetime) -> Result:
+    """Close at the provider, then look once more: it may have been paid in between."""
+    try:
+        provider.close(number=topup.number, reference=topup.reference)
+    except ProviderError as error:
+        log.warning("top-up %s cannot be closed: %s", topup.number, error)
+        return PENDING
+    result = settle_topup(topup_id=topup.pk, now=now)
+    if result is PENDING:
+        TopUp.objects.open().filter(pk=topup.pk).update(state=TopUp.State.EXPIRED, changed_at=now)
+        return CLOSED
+    return result
+
+
+def claim_due(*, now: datetime, limit: int = 200) -> list[int]:
+    """Open orders whose turn it is, their next turn set, so that two pollers take different ones."""
+    with transaction.atomic():
+        due = list(TopUp.objects.due(now=now).select_for_update(skip_locked=True, no_key=True)[:limit])
+        for topup in due:
+            TopUp.objects.filter(pk=topup.pk).update(
+                next_poll_at=now + poll_interval(topup, now=now), polls=topup.polls + 1
+            )
+    return [topup.pk for topup in due]
+
+
+def poll_interval(topup: TopUp, *, now: datetime) -> timedelta:
+    """Every few seconds while a page watches, every 20 s for the first minutes, then slower."""
+    if topup.watched_until is not None and topup.watched_until > now:
+        return POLL_WATCHED
+    return POLL_YOUNG if now - topup.created_at < YOUNG or topup.expires_at <= now else POLL_OLD

@@ -1,0 +1,144 @@
+"""Pages to top up on, and the doors at which providers knock."""
+
+import logging
+from typing import cast
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from accounts.customers import current_customer
+from accounts.models import User
+from payments import fx, notifications, qr, tasks, topups
+from payments.forms import OTHER, PRESETS, TopUpForm
+from payments.models import TopUp
+from payments.providers.base import BadSignature
+
+log = logging.getLogger(__name__)
+
+
+@never_cache
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def topup_new(request: HttpRequest) -> HttpResponse:
+    """Choose an amount and a method; what will be paid stands there before the button is pressed."""
+    customer, now = current_customer(request), timezone.now()
+    form = TopUpForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            topup = topups.open_topup(
+                customer=customer,
+                amount=form.cleaned_data["credit"],
+                method=form.cleaned_data["method"],
+                now=now,
+                user=cast(User, request.user),
+                locale=get_language() or "en",
+            )
+        except topups.TopUpError as error:
+            form.add_error(error.field if error.field in form.fields else None, str(error))
+        else:
+            return redirect(topup.checkout_url or f"/console/topup/{topup.number}")
+    try:
+        rate = fx.current_rate(now=now).rate
+    except fx.NoRate:
+        rate = None
+    methods = topups.methods()
+    context = {
+        "nav": "topup",
+        "form": form,
+        "presets": PRESETS,
+        "chosen_preset": form["preset"].value() or "20",
+        "chosen_method": form["method"].value() or (methods[0] if methods else ""),
+        "other": OTHER,
+        "methods": methods,
+        "rate": rate,
+        "least": settings.TOPUP_MIN,
+        "most": settings.TOPUP_MAX,
+        "recent": TopUp.objects.filter(customer=customer).order_by("-id")[:5],
+    }
+    return render(request, "payments/topup_new.html", context, status=400 if form.errors else 200)
+
+
+@never_cache
+@login_required
+@require_GET
+def topup_show(request: HttpRequest, number: str) -> HttpResponse:
+    """One top-up: its code to scan, its state, what to do when something looks wrong."""
+    topup = get_object_or_404(TopUp, number=number, customer=current_customer(request))
+    if topup.state == TopUp.State.OPEN:
+        topups.watch(topup=topup, now=timezone.now())
+        _settle_soon(topup)
+    context = {
+        "nav": "topup",
+        "topup": topup,
+        "qr": qr.svg(topup.qr_code) if topup.qr_code and topup.state == TopUp.State.OPEN else "",
+        "seconds_left": max(0, int((topup.expires_at - timezone.now()).total_seconds())),
+    }
+    return render(request, "payments/topup_show.html", context)
+
+
+@never_cache
+@login_required
+@require_GET
+def topup_state(request: HttpRequest, number: str) -> JsonResponse:
+    """The live state, asked for every two seconds by the page."""
+    topup = get_object_or_404(TopUp, number=number, customer=current_customer(request))
+    topups.watch(topup=topup, now=timezone.now())
+    return JsonResponse({"state": topup.shown_state, "ready": bool(topup.qr_code or topup.checkout_url)})
+
+
+def _settle_soon(topup: TopUp) -> None:
+    """A payer who comes back from the provider's page should not wait for the next round of the poller."""
+    try:
+        tasks.poll_topup.delay(topup.pk)
+    except OSError:
+        log.warning("the broker does not answer; the poller will look after %s", topup.number)
+
+
+@csrf_exempt
+@require_POST
+def stripe_webhook(request: HttpRequest) -> HttpResponse:
+    return _receive(request, "stripe", accepted=HttpResponse("ok"), refused=HttpResponse("bad signature", status=400))
+
+
+@csrf_exempt
+@require_POST
+def alipay_notify(request: HttpRequest) -> HttpResponse:
+    accepted = HttpResponse("success", content_type="text/plain")
+    return _receive(request, "alipay", accepted=accepted, refused=HttpResponse("fail", status=400))
+
+
+@csrf_exempt
+@require_POST
+def wechat_notify(request: HttpRequest) -> HttpResponse:
+    refused = JsonResponse({"code": "FAIL", "message": "签名错误"}, status=401)
+    return _receive(request, "wechat", accepted=HttpResponse(status=204), refused=refused)
+
+
+def _receive(request: HttpRequest, provider: str, *, accepted: HttpResponse, refused: HttpResponse) -> HttpResponse:
+    """Verify, store, acknowledge. No provider is asked here; the work is a task's."""
+    length = request.headers.get("Content-Length", "")
+    if not length.isdigit() or int(length) > notifications.MOST_BYTES:
+        return HttpResponse(_("The body is too long."), status=413)
+    try:
+        stored = notifications.receive(
+            provider=provider, body=request.body, headers=dict(request.headers), now=timezone.now()
+        )
+    except LookupError:
+        return HttpResponse(status=404)
+    except BadSignature as error:
+        log.warning("a %s notification was refused: %s", provider, error)
+        return refused
+    if stored.processed_at is None:
+        try:
+            tasks.process_notification.delay(stored.pk)
+        except OSError:
+            log.warning("the broker does not answer; the sweep will process notification %s", stored.pk)
+    return accepted
