@@ -159,7 +159,7 @@ def reset(request: web.Request, world: World, _body: dict[str, Any]) -> Any:
     """Forget orders, refunds, faults and the log."""
     world.store.clear()
     world.faults.clear()
-    world.delivery.log.clear()
+    world.delivery.forget()
     world.offset, world.is_bill_ready_at_once = 0.0, False
     forget_upstream(request, world, {})
     return {"orders": 0}

@@ -95,6 +95,13 @@ class Delivery:
                 return notification
         return None
 
+    def forget(self) -> None:
+        """Send nothing more of what is under way, and empty the log."""
+        for task in self._tasks:
+            task.cancel()
+        self._held.clear()
+        self.log.clear()
+
     async def close(self) -> None:
         for task in self._tasks:
             task.cancel()
