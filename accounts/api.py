@@ -133,7 +133,7 @@ class KeysView(GenericAPIView[ApiKey]):
         active = fields.pop("is_active", True)
         issued = keys.issue(customer=who.customer, now=timezone.now(), **fields)
         if not active:
-            ApiKey.objects.filter(pk=issued.key.pk).update(is_active=False)
+            keys.switch(key=issued.key, active=False)
         return Response({"data": {"key": issued.text, **_shown(issued.key.pk)}}, status=201)
 
 

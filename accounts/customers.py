@@ -1,5 +1,6 @@
 """Which customer a page is about."""
 
+from datetime import datetime
 from typing import Any
 
 from allauth.account.models import EmailAddress
@@ -38,3 +39,12 @@ def current_membership(request: HttpRequest) -> Membership:
 def current_customer(request: HttpRequest) -> Customer:
     """The customer that the logged-in user's pages are about; raises `PermissionDenied` if there is none."""
     return current_membership(request).customer
+
+
+def suspend(*, customer: Customer, reason: str, now: datetime) -> None:
+    """Stop a customer from spending, from the next request on (a trigger tells the meters)."""
+    Customer.objects.filter(pk=customer.pk).update(suspended_at=now, suspended_reason=reason)
+
+
+def lift_suspension(*, customer: Customer) -> None:
+    Customer.objects.filter(pk=customer.pk).update(suspended_at=None, suspended_reason="")

@@ -74,3 +74,8 @@ def find(text: str) -> ApiKey | None:
 def delete(*, key: ApiKey, now: datetime) -> None:
     """Revoke for good, from the next request on. The row stays: past requests name it."""
     ApiKey.objects.filter(pk=key.pk, deleted_at__isnull=True).update(is_active=False, deleted_at=now)
+
+
+def switch(*, key: ApiKey, active: bool) -> None:
+    """Disable a key, or enable it again, from the next request on; a deleted one stays as it is."""
+    ApiKey.objects.filter(pk=key.pk, deleted_at__isnull=True).update(is_active=active)

@@ -84,7 +84,7 @@ def key_switch(request: HttpRequest, key_id: int) -> HttpResponse:
     """Disable a key, or enable it again, from the next request on."""
     key = _own_key(request, key_id)
     active = request.POST.get("active") == "1"
-    ApiKey.objects.filter(pk=key.pk, deleted_at__isnull=True).update(is_active=active)
+    keys.switch(key=key, active=active)
     text = _("%(name)s works again.") if active else _("%(name)s is disabled. It can be enabled again.")
     messages.success(request, text % {"name": key.name})
     return redirect("keys")

@@ -10,6 +10,7 @@ import alipay  # type: ignore[import-untyped]  # noqa: F401
 import environ
 from csp.constants import NONCE, NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
+from django.templatetags.static import static
 from django.utils.translation import gettext_lazy as _
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -192,6 +193,8 @@ LOCALE_PATHS = [BASE_DIR / "locale"]
 USE_TZ = True
 TIME_ZONE = "UTC"
 
+SANDBOX_URL = env.str("SANDBOX_URL", "")
+
 # --- Pages --------------------------------------------------------------------------------------------------------
 TEMPLATES = [
     {
@@ -230,7 +233,8 @@ CONTENT_SECURITY_POLICY = {
         "img-src": [SELF, "data:"],
         "object-src": [NONE],
         "base-uri": [NONE],
-        "form-action": [SELF],
+        # The top-up form leads to the card provider's page.
+        "form-action": [SELF, "https://checkout.stripe.com", *([SANDBOX_URL] if DEBUG and SANDBOX_URL else [])],
         "frame-ancestors": [NONE],
     },
 }
@@ -292,6 +296,10 @@ UNFOLD = {
     "SITE_HEADER": "Chuizi",
     "SITE_SYMBOL": "account_balance_wallet",
     "SHOW_VIEW_ON_SITE": False,
+    "SITE_URL": "/",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda _request: static("favicon.svg")}],
+    "SHOW_BACK_BUTTON": True,
+    "SIDEBAR": {"show_search": False, "navigation": "chuizi.adminsite.navigation"},
     "COLORS": {
         "primary": {
             "50": "#eef8f4",

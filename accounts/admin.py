@@ -1,0 +1,268 @@
+"""The staff desk: people, customers and keys."""
+
+from typing import Any
+
+from allauth.account.admin import EmailAddressAdmin
+from allauth.account.decorators import secure_admin_login
+from allauth.account.models import EmailAddress
+from allauth.mfa.admin import AuthenticatorAdmin
+from allauth.mfa.models import Authenticator
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.models import Group
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from unfold.admin import ModelAdmin, TabularInline
+from unfold.decorators import action, display
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm
+from unfold.widgets import UnfoldAdminEmailInputWidget, UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
+
+from accounts import customers, keys
+from accounts.models import ApiKey, Customer, Membership, User, WelcomedAddress
+from chuizi.adminsite import CappedPaginator, ReadOnlyAdmin, form_page, record
+
+# One way to log in for everybody, with its limits of attempts and its second factor.
+admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
+for model in (EmailAddress, Authenticator, Group):
+    admin.site.unregister(model)
+
+
+class NewUserForm(forms.ModelForm):  # type: ignore[type-arg]
+    password = forms.CharField(label=gettext_lazy("Password"), widget=UnfoldAdminPasswordWidget, strip=False)
+
+    class Meta:
+        model = User
+        fields = ("email", "name")
+        widgets = {"email": UnfoldAdminEmailInputWidget, "name": UnfoldAdminTextInputWidget}
+
+    def clean_email(self) -> str:
+        return str(self.cleaned_data["email"]).strip().lower()
+
+    def save(self, commit: bool = True) -> User:
+        user: User = super().save(commit=False)
+        user.set_password(self.cleaned_data["password"])
+        if commit:
+            user.save()
+        return user
+
+
+class MembershipInline(TabularInline):  # type: ignore[misc]
+    model = Membership
+    extra = 0
+    autocomplete_fields = ("user", "customer")
+    fields = ("user", "customer", "role")
+
+
+@admin.register(User)
+class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
+    form = UserChangeForm
+    add_form = NewUserForm
+    change_password_form = AdminPasswordChangeForm
+    list_display = ("email", "name", "is_active", "is_staff", "date_joined")
+    list_filter = ("is_staff", "is_active")
+    search_fields = ("email", "name")
+    ordering = ("-id",)
+    readonly_fields = ("last_login", "date_joined")
+    inlines = (MembershipInline,)
+    fieldsets = (
+        (None, {"fields": ("email", "password", "name", "language")}),
+        (gettext_lazy("Rights"), {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
+        (gettext_lazy("Times"), {"fields": ("last_login", "date_joined")}),
+    )
+    add_fieldsets = ((None, {"fields": ("email", "name", "password")}),)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False  # a login that acted stays in the books; make it inactive
+
+
+@admin.register(Group)
+class GroupAdmin(ModelAdmin):  # type: ignore[misc]
+    search_fields = ("name",)
+    filter_horizontal = ("permissions",)
+
+
+@admin.register(EmailAddress)
+class ConfirmedAddressAdmin(EmailAddressAdmin, ModelAdmin):  # type: ignore[misc]
+    autocomplete_fields = ("user",)
+    raw_id_fields = ()
+
+
+@admin.register(Authenticator)
+class SecondFactorAdmin(ReadOnlyAdmin, AuthenticatorAdmin):  # type: ignore[misc]
+    """A lost second factor is deleted here; its secret is never shown."""
+
+    list_display = ("user", "type", "created_at", "last_used_at")
+    fields = ("user", "type", "created_at", "last_used_at")
+    search_fields = ("user__email",)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.has_perm("mfa.delete_authenticator"))
+
+
+class SuspensionForm(forms.Form):
+    reason = forms.CharField(
+        label=gettext_lazy("Reason"),
+        max_length=200,
+        widget=UnfoldAdminTextInputWidget,
+        help_text=gettext_lazy("The customer reads it on the wallet page."),
+    )
+
+
+@admin.register(Customer)
+class CustomerAdmin(ModelAdmin):  # type: ignore[misc]
+    list_display = ("name", "id", "group", "state", "available", "held", "created_at")
+    list_filter = ("group",)
+    list_select_related = ("wallet",)
+    search_fields = ("name", "members__email")
+    search_help_text = gettext_lazy("Name or a member's email address.")
+    ordering = ("-id",)
+    paginator = CappedPaginator
+    show_full_result_count = False
+    actions = None
+    actions_detail = ("suspend", "lift_suspension")
+    inlines = (MembershipInline,)
+    fieldsets = (
+        (None, {"fields": ("name", "group", "rpm_limit")}),
+        (gettext_lazy("Wallet, USD"), {"fields": ("available", "paid", "bonus", "held")}),
+        (gettext_lazy("State"), {"fields": ("suspended_at", "suspended_reason", "created_at")}),
+    )
+    readonly_fields = (
+        "available",
+        "paid",
+        "bonus",
+        "held",
+        "suspended_at",
+        "suspended_reason",
+        "created_at",
+    )
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False  # a customer begins with a confirmed address, or with create_customer
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    @display(description=gettext_lazy("State"), label={"suspended": "danger", "active": "success"})
+    def state(self, customer: Customer) -> tuple[str, str]:
+        return ("suspended", _("suspended")) if customer.is_suspended else ("active", _("active"))
+
+    # The wallet is billing's; it is read through its relation, so that accounts need not know billing.
+    @display(description=gettext_lazy("Available"))
+    def available(self, customer: Any) -> str:
+        return _dollars(customer.wallet.available)
+
+    @display(description=gettext_lazy("Paid"))
+    def paid(self, customer: Any) -> str:
+        return _dollars(customer.wallet.paid)
+
+    @display(description=gettext_lazy("Bonus"))
+    def bonus(self, customer: Any) -> str:
+        return _dollars(customer.wallet.bonus)
+
+    @display(description=gettext_lazy("Held"))
+    def held(self, customer: Any) -> str:
+        return _dollars(customer.wallet.held)
+
+    @action(description=gettext_lazy("Suspend"), icon="block", permissions=["change"])
+    def suspend(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        customer = get_object_or_404(Customer, pk=object_id)
+        form = SuspensionForm(request.POST or None)
+        if request.method == "POST" and form.is_valid():
+            customers.suspend(customer=customer, reason=form.cleaned_data["reason"], now=timezone.now())
+            record(request, customer, f"Suspended: {form.cleaned_data['reason']}")
+            messages.success(request, _("%(name)s is suspended.") % {"name": customer.name})
+            return redirect("admin:accounts_customer_change", customer.pk)
+        text = _("From the next request on, every key of this customer is refused. The balance stays.")
+        return form_page(
+            request, model_admin=self, obj=customer, form=form, title=_("Suspend"), button=_("Suspend"), text=text
+        )
+
+    @action(description=gettext_lazy("Lift suspension"), icon="check_circle", permissions=["change"])
+    def lift_suspension(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        customer = get_object_or_404(Customer, pk=object_id)
+        form = forms.Form(request.POST if request.method == "POST" else None)
+        if request.method == "POST" and form.is_valid():
+            customers.lift_suspension(customer=customer)
+            record(request, customer, "Suspension lifted")
+            messages.success(request, _("%(name)s may spend again.") % {"name": customer.name})
+            return redirect("admin:accounts_customer_change", customer.pk)
+        return form_page(
+            request,
+            model_admin=self,
+            obj=customer,
+            form=form,
+            title=_("Lift suspension"),
+            button=_("Lift suspension"),
+            text=_("The customer's keys work again from the next request on."),
+        )
+
+
+def _dollars(amount: Any) -> str:
+    return f"${amount:,.4f}"
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(ModelAdmin):  # type: ignore[misc]
+    list_display = ("prefix", "name", "customer", "is_active", "expires_at", "created_at")
+    list_filter = ("is_active",)
+    list_select_related = ("customer",)
+    search_fields = ("prefix", "=customer__members__email")
+    search_help_text = gettext_lazy("The first letters (ck-a1B2) or a member's email address.")
+    ordering = ("-id",)
+    paginator = CappedPaginator
+    show_full_result_count = False
+    actions = ("disable", "enable")
+    fields = (
+        "customer",
+        "name",
+        "prefix",
+        "is_active",
+        "deleted_at",
+        "expires_at",
+        "allowed_models",
+        "allowed_ips",
+        "rpm_limit",
+        "daily_limit",
+        "total_limit",
+        "created_by",
+        "created_at",
+    )
+    readonly_fields = fields
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    @admin.action(description=gettext_lazy("Disable"), permissions=["change"])
+    def disable(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
+        for key in queryset:
+            keys.switch(key=key, active=False)
+            record(request, key, "Disabled")
+
+    @admin.action(description=gettext_lazy("Enable"), permissions=["change"])
+    def enable(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
+        for key in queryset:
+            keys.switch(key=key, active=True)
+            record(request, key, "Enabled")
+
+
+@admin.register(Membership)
+class MembershipAdmin(ModelAdmin):  # type: ignore[misc]
+    list_display = ("user", "customer", "role", "created_at")
+    list_select_related = ("user", "customer")
+    autocomplete_fields = ("user", "customer")
+    search_fields = ("=user__email", "customer__name")
+    readonly_fields = ("created_at",)
+
+
+@admin.register(WelcomedAddress)
+class WelcomedAddressAdmin(ReadOnlyAdmin):
+    list_display = ("__str__", "granted_at")
+    ordering = ("-granted_at",)

@@ -1,0 +1,146 @@
+"""What every staff page shares: read-only models, lists that do not count, acts with a form, the sidebar."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.core.paginator import Paginator
+from django.db.models import Model
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import NoReverseMatch, reverse
+from django.utils.functional import cached_property
+from django.utils.translation import gettext_lazy as _
+from unfold.admin import ModelAdmin
+
+MOST_COUNTED = 5_000
+
+
+class CappedPaginator(Paginator):  # type: ignore[type-arg]
+    """Counts no further than a few thousand rows: a count of all requests would outlive a statement's time."""
+
+    @cached_property
+    def count(self) -> int:
+        rows: Any = self.object_list
+        return int(rows.order_by()[:MOST_COUNTED].count())
+
+
+class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
+    """To look at; the domain's functions are the only writers."""
+
+    paginator = CappedPaginator
+    show_full_result_count = False
+    list_max_show_all = 0
+    actions = None
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+def form_page(
+    request: HttpRequest,
+    *,
+    model_admin: ModelAdmin,
+    obj: Model,
+    form: forms.Form,
+    title: str,
+    button: str,
+    text: str = "",
+) -> HttpResponse:
+    """A page of the staff desk with one form and one button, about one object."""
+    opts = obj._meta
+    context = {
+        **model_admin.admin_site.each_context(request),
+        "title": title,
+        "opts": opts,
+        "original": obj,
+        "object": obj,
+        "form": form,
+        "button": button,
+        "text": text,
+        "back": reverse(f"admin:{opts.app_label}_{opts.model_name}_change", args=[obj.pk]),
+        "media": model_admin.media + form.media,
+    }
+    return TemplateResponse(request, "admin/act.html", context)
+
+
+def record(request: HttpRequest, obj: Model, message: str) -> None:
+    """Write into the object's history who did what."""
+    actor: Any = request.user
+    LogEntry.objects.log_actions(
+        user_id=actor.pk, queryset=[obj], action_flag=CHANGE, change_message=message, single_object=True
+    )
+
+
+SIDEBAR = (
+    (
+        _("People"),
+        (
+            (_("Customers"), "group", "accounts_customer"),
+            (_("Users"), "person", "accounts_user"),
+            (_("API keys"), "key", "accounts_apikey"),
+            (_("Email addresses"), "mail", "account_emailaddress"),
+            (_("Welcomed addresses"), "redeem", "accounts_welcomedaddress"),
+        ),
+    ),
+    (
+        _("Payments"),
+        (
+            (_("Top-ups"), "add_card", "payments_topup"),
+            (_("Notifications"), "inbox", "payments_notification"),
+            (_("Discrepancies"), "rule", "payments_discrepancy"),
+            (_("Exchange rates"), "currency_exchange", "payments_exchangerate"),
+        ),
+    ),
+    (
+        _("Books"),
+        (
+            (_("Wallets"), "account_balance_wallet", "billing_wallet"),
+            (_("Transfers"), "swap_horiz", "billing_transfer"),
+            (_("Holds"), "lock_clock", "billing_hold"),
+            (_("Accounts"), "account_balance", "billing_ledgeraccount"),
+        ),
+    ),
+    (
+        _("Gateway"),
+        (
+            (_("Requests"), "receipt_long", "proxy_generation"),
+            (_("Models and prices"), "sell", "proxy_model"),
+            (_("Upstreams"), "cloud", "proxy_upstream"),
+            (_("Gateway leases"), "dns", "proxy_lease"),
+        ),
+    ),
+)
+
+
+def navigation(request: HttpRequest) -> list[dict[str, Any]]:
+    """The sidebar: what is registered, and what this person may see, by subject."""
+    visible = {
+        f"{model['model']._meta.label_lower}".replace(".", "_")
+        for app in admin.site.get_app_list(request)
+        for model in app["models"]
+    }
+    groups = []
+    for title, items in SIDEBAR:
+        links = [
+            {"title": name, "icon": icon, "link": link}
+            for name, icon, model in items
+            if model in visible and (link := _link(model)) is not None
+        ]
+        if links:
+            groups.append({"title": title, "separator": True, "items": links})
+    return groups
+
+
+def _link(model: str) -> str | None:
+    try:
+        return reverse(f"admin:{model}_changelist")
+    except NoReverseMatch:
+        return None

@@ -1,0 +1,187 @@
+"""The staff desk: what can be called, at what price, and what was called."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from unfold.admin import ModelAdmin, TabularInline
+from unfold.decorators import action, display
+from unfold.widgets import UnfoldAdminPasswordWidget
+
+from accounts.models import Membership
+from chuizi.adminsite import CappedPaginator, ReadOnlyAdmin, form_page, record
+from proxy.loading import InvalidCatalog, checked_base_url, set_price
+from proxy.models import Generation, Lease, Model, Price, Route, Upstream
+from proxy.priceform import PriceForm
+
+STATE_COLOURS = {
+    "held": "warning",
+    "metered": "info",
+    "settled": "success",
+    "released": "default",
+    "quarantined": "danger",
+}
+
+
+class UpstreamForm(forms.ModelForm):  # type: ignore[type-arg]
+    new_api_key = forms.CharField(
+        label=gettext_lazy("API key"),
+        required=False,
+        strip=True,
+        widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
+        help_text=gettext_lazy("Write-only. Empty: the key stays as it is."),
+    )
+
+    class Meta:
+        model = Upstream
+        fields = ("name", "protocol", "base_url", "priority", "timeout_seconds", "total_timeout_seconds", "is_active")
+
+    def clean_base_url(self) -> str:
+        try:
+            return checked_base_url(self.cleaned_data["base_url"], _("This upstream"))
+        except InvalidCatalog as error:
+            raise ValidationError(str(error)) from None
+
+    def save(self, commit: bool = True) -> Upstream:
+        upstream: Upstream = super().save(commit=False)
+        if self.cleaned_data["new_api_key"]:
+            upstream.api_key = self.cleaned_data["new_api_key"]
+        if commit:
+            upstream.save()
+        return upstream
+
+
+@admin.register(Upstream)
+class UpstreamAdmin(ModelAdmin):  # type: ignore[misc]
+    form = UpstreamForm
+    list_display = ("name", "protocol", "base_url", "priority", "is_active")
+    search_fields = ("name",)
+    actions = None
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        form: Any = super().get_form(request, obj, change, **kwargs)
+        has_key = bool(obj is not None and obj.api_key)
+        form.base_fields["new_api_key"].widget.attrs["placeholder"] = "••••••••" if has_key else ""
+        return form
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False  # requests name it; make it inactive
+
+
+class RouteInline(TabularInline):  # type: ignore[misc]
+    model = Route
+    extra = 0
+    autocomplete_fields = ("upstream",)
+
+
+class PriceInline(TabularInline):  # type: ignore[misc]
+    """Every price there ever was: requests are charged at the one they were held at."""
+
+    model = Price
+    extra = 0
+    fields = ("version", "billing", "rates", "tiers", "margin", "created_at", "created_by")
+    readonly_fields = fields
+    ordering = ("-version",)
+    can_delete = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Model)
+class ModelModelAdmin(ModelAdmin):  # type: ignore[misc]
+    list_display = ("slug", "name", "max_output_tokens", "context_window", "is_active")
+    list_filter = ("is_active",)
+    search_fields = ("slug", "name")
+    ordering = ("slug",)
+    readonly_fields = ("created_at",)
+    inlines = (RouteInline, PriceInline)
+    actions = None
+    actions_detail = ("new_price",)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False  # requests name it; make it inactive
+
+    @action(description=gettext_lazy("New price"), icon="sell", permissions=["change"])
+    def new_price(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        model = get_object_or_404(Model, pk=object_id)
+        newest = model.prices.order_by("-version").first()
+        form = PriceForm(request.POST) if request.method == "POST" else PriceForm(initial=PriceForm.initial_of(newest))
+        if request.method == "POST" and form.is_valid():
+            try:
+                changed = set_price(model, form.price(), where=model.slug, created_by=request.user)
+            except InvalidCatalog as error:
+                form.add_error(None, str(error))
+            else:
+                if changed:
+                    record(request, model, "New price")
+                    messages.success(request, _("The new price holds for requests from now on."))
+                else:
+                    messages.info(request, _("That is the price already; nothing was changed."))
+                return redirect("admin:proxy_model_change", model.pk)
+        text = _("USD before the margin. Requests on their way keep the price they were held at.")
+        return form_page(
+            request,
+            model_admin=self,
+            obj=model,
+            form=form,
+            title=_("New price of %(model)s") % {"model": model.slug},
+            button=_("Set price"),
+            text=text,
+        )
+
+
+class FlaggedFilter(admin.SimpleListFilter):
+    """A choice without a count behind it."""
+
+    title = gettext_lazy("for staff")
+    parameter_name = "flagged"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("1", gettext_lazy("to look at"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Generation]) -> QuerySet[Generation]:
+        return queryset.filter(is_flagged=True) if self.value() == "1" else queryset
+
+
+@admin.register(Generation)
+class GenerationAdmin(ReadOnlyAdmin):
+    list_display = ("id", "created_at", "customer", "model", "coloured_state", "held", "cost", "settlement_reason")
+    list_select_related = ("customer", "model")
+    list_filter = ("state", FlaggedFilter)
+    show_facets = admin.ShowFacets.NEVER
+    ordering = ("-id",)
+    search_fields = ("id",)  # makes the search box; get_search_results decides
+    search_help_text = gettext_lazy("An id in full (gen-...), or a member's email address.")
+    list_per_page = 50
+    paginator = CappedPaginator
+
+    @display(description=gettext_lazy("State"), label=STATE_COLOURS)
+    def coloured_state(self, generation: Generation) -> tuple[str, str]:
+        return generation.state, generation.get_state_display()
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Generation], search_term: str
+    ) -> tuple[QuerySet[Generation], bool]:
+        term = search_term.strip().replace("\0", "")
+        if not term:
+            return queryset, False
+        if "@" in term:
+            members = Membership.objects.filter(user__email=term.lower()).values_list("customer_id", flat=True)
+            return queryset.filter(customer_id__in=list(members)), False
+        return queryset.filter(pk=term), False
+
+
+@admin.register(Lease)
+class LeaseAdmin(ReadOnlyAdmin):
+    list_display = ("host", "started_at", "renewed_at")
+    ordering = ("-renewed_at",)
