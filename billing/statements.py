@@ -113,7 +113,8 @@ def _in_words(transfer: Transfer) -> tuple[str, str]:
     if subject.startswith("gen-"):
         return _("Request %(id)s") % {"id": subject}, f"/console/usage/{subject}"
     if subject == "topup":
-        return _("Top-up %(number)s") % {"number": number}, f"/console/topup/{number}"
+        # The note names the order, as the customer knows it.
+        return _("Top-up %(number)s") % {"number": transfer.memo}, f"/console/topup/{transfer.memo}"
     if subject == "welcome":
         return _("Welcome credit"), ""
     if subject == "refund":

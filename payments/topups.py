@@ -260,12 +260,12 @@ def _post(topup: TopUp, *, now: datetime) -> None:
     clearing = house_account(f"clearing:{topup.method}:{topup.charge_currency}")
     group = f"topup:{topup.pk}"
     if topup.charge_currency == "USD":
-        postings = [Posting(group, "topup", clearing, wallet.paid_account, topup.credit)]
+        postings = [Posting(group, "topup", clearing, wallet.paid_account, topup.credit, topup.number)]
     else:
         cny, usd = house_account("fx:CNY"), house_account("fx:USD")
         postings = [
-            Posting(f"{group}:CNY", "topup_charge", clearing, cny, topup.charge_amount),
-            Posting(f"{group}:USD", "topup", usd, wallet.paid_account, topup.credit),
+            Posting(f"{group}:CNY", "topup_charge", clearing, cny, topup.charge_amount, topup.number),
+            Posting(f"{group}:USD", "topup", usd, wallet.paid_account, topup.credit, topup.number),
         ]
     post(postings, now=now, group=group)
     Wallet.objects.filter(pk=wallet.pk, topped_up=False).update(topped_up=True)
