@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
@@ -13,6 +14,7 @@ from rest_framework.response import Response
 
 from accounts import keys
 from accounts.authentication import KeyCaller, caller
+from accounts.idempotency import Claim, run_once
 from accounts.models import ApiKey
 from accounts.policies import InvalidPolicy, model_names, networks
 from chuizi.api import ApiError
@@ -129,12 +131,25 @@ class KeysView(GenericAPIView[ApiKey]):
         who = writing_caller(request)
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        fields = {**serializer.validated_data}
-        active = fields.pop("is_active", True)
-        issued = keys.issue(customer=who.customer, now=timezone.now(), **fields)
-        if not active:
-            keys.switch(key=issued.key, active=False)
-        return Response({"data": {"key": issued.text, **_shown(issued.key.pk)}}, status=201)
+        now = timezone.now()
+
+        def issue(claim: Claim) -> Response:
+            fields = {**serializer.validated_data}
+            active = fields.pop("is_active", True)
+            # The answer is kept with the key it tells of, as nothing else could tell the key's text again.
+            with transaction.atomic():
+                issued = keys.issue(customer=who.customer, now=now, **fields)
+                claim.bind(str(issued.key.pk))
+                if not active:
+                    keys.switch(key=issued.key, active=False)
+                response = Response({"data": {"key": issued.text, **_shown(issued.key.pk)}}, status=201)
+                claim.store(response)
+            return response
+
+        def show(reference: str) -> Response:
+            return Response({"data": _shown(int(reference))}, status=201)
+
+        return run_once(request, customer=who.customer, now=now, act=issue, show=show)
 
 
 class KeyView(GenericAPIView[ApiKey]):
