@@ -1,11 +1,9 @@
-from django.templatetags.static import static
 from django.urls import path
-from django.views.generic import RedirectView
 
 from proxy import views
 
 urlpatterns = [
-    path("favicon.ico", RedirectView.as_view(url=static("favicon.svg"), permanent=True)),
+    path("favicon.ico", views.favicon),
     path("", views.landing, name="landing"),
     path("models", views.models, name="models"),
     path("console", views.console_without_slash),
