@@ -45,7 +45,7 @@ class TopUpSerializer(serializers.Serializer[TopUp]):
         return wire(topup.charge_amount)
 
     def get_fx_rate(self, topup: TopUp) -> str | None:
-        return None if topup.fx_rate is None else f"{topup.fx_rate:f}"
+        return None if topup.fx_rate is None else f"{topup.fx_rate.normalize():f}"
 
     def get_checkout_url(self, topup: TopUp) -> str | None:
         return topup.checkout_url or None

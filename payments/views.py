@@ -124,7 +124,7 @@ def wechat_notify(request: HttpRequest) -> HttpResponse:
 
 def _receive(request: HttpRequest, provider: str, *, accepted: HttpResponse, refused: HttpResponse) -> HttpResponse:
     """Verify, store, acknowledge. No provider is asked here; the work is a task's."""
-    length = request.headers.get("Content-Length", "")
+    length = request.headers.get("Content-Length") or "0"
     if not length.isdigit() or int(length) > notifications.MOST_BYTES:
         return HttpResponse(_("The body is too long."), status=413)
     try:

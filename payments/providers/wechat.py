@@ -26,7 +26,13 @@ SHANGHAI = ZoneInfo("Asia/Shanghai")
 TIMEOUT = (3, 10)
 """Seconds to connect and to read; the SDK has none of its own and would hang."""
 TOLERANCE_SECONDS = 300
-HEADERS = ("Wechatpay-Signature", "Wechatpay-Timestamp", "Wechatpay-Nonce", "Wechatpay-Serial")
+HEADERS = (
+    "Wechatpay-Signature",
+    "Wechatpay-Signature-Type",
+    "Wechatpay-Timestamp",
+    "Wechatpay-Nonce",
+    "Wechatpay-Serial",
+)
 OUTCOMES = {
     "SUCCESS": Outcome.OK,
     "REFUND": Outcome.OK,  # paid, and something of it given back

@@ -1,0 +1,74 @@
+"""The three providers' sandbox on the wire, and our own doors open to its notifications."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from accounts.models import Customer
+from billing.models import Wallet
+from payments import notifications, topups
+from payments.models import Notification, TopUp
+from tests.sandbox_server import SandboxServer
+
+METHODS = ("stripe", "alipay", "wechat")
+PAID = {"stripe": "checkout.session.completed", "alipay": "TRADE_SUCCESS", "wechat": "TRANSACTION.SUCCESS"}
+
+
+@pytest.fixture(scope="session")
+def sandbox_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxServer]:
+    folder: Path = tmp_path_factory.mktemp("sandbox")
+    server = SandboxServer(state=folder).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def sandbox(sandbox_server: SandboxServer, live_server: Any, settings: Any) -> Iterator[SandboxServer]:
+    """The sandbox, sending its notifications to this test's own server."""
+    sandbox_server.reset()
+    sandbox_server.site_url = live_server.url
+    settings.DEBUG = True
+    settings.SITE_URL = live_server.url
+    settings.PAYMENT_VARIABLES = {name: sandbox_server.environment.get(name, "") for name in settings.PAYMENT_VARIABLES}
+    yield sandbox_server
+    sandbox_server.reset()  # no notification of this test reaches the next
+
+
+@pytest.fixture
+def customer(transactional_db: None, make_customer: Any) -> Customer:
+    return make_customer()
+
+
+@pytest.fixture
+def wallet(customer: Customer) -> Wallet:
+    return Wallet.objects.get(customer=customer)
+
+
+def open_topup(customer: Customer, *, method: str, amount: str = "20.00") -> TopUp:
+    return topups.open_topup(customer=customer, amount=amount, method=method, now=timezone.now())
+
+
+def provider_number(topup: TopUp) -> str:
+    """What the sandbox knows the order by."""
+    return topup.reference or topup.number
+
+
+def process_inbox() -> list[Notification]:
+    """What the worker would do with what has come in."""
+    found = Notification.objects.filter(processed_at__isnull=True).order_by("pk")
+    return [notifications.process(notification_id=n.pk, now=timezone.now()) for n in found]
+
+
+def pay(sandbox: SandboxServer, topup: TopUp) -> None:
+    """Pay as the payer would, wait for the notification, and process it."""
+    pay_at(sandbox, topup)
+    process_inbox()
+
+
+def pay_at(sandbox: SandboxServer, topup: TopUp, *, seconds: float = 10) -> None:
+    """Pay as the payer would, and wait for the notification that says so."""
+    sandbox.pay(topup.method, provider_number(topup))
+    sandbox.wait_until_delivered(order=provider_number(topup), event=PAID[topup.method], seconds=seconds)

@@ -1,0 +1,165 @@
+"""`/v1/topups` as the contract has it."""
+
+import json
+import threading
+from decimal import Decimal
+
+import httpx2 as httpx
+import pytest
+
+from accounts import keys
+from accounts.models import IdempotentAnswer
+from chuizi.crypto import encrypt
+from payments.models import TopUp
+from tests.conftest import NOW
+from tests.payments.conftest import METHODS, pay
+
+
+@pytest.fixture
+def api(live_server, customer, sandbox):
+    key = keys.issue(customer=customer, name="k", now=NOW)
+    with httpx.Client(base_url=live_server.url, headers={"Authorization": f"Bearer {key.text}"}, timeout=30) as client:
+        yield client
+
+
+def ask(api, amount="20.00", method="alipay", **headers):
+    return api.post("/v1/topups", json={"amount": amount, "method": method}, headers=headers)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_top_up_is_opened_shown_and_listed(api, sandbox, method):
+    answer = ask(api, method=method)
+    data = answer.json()["data"]
+    assert answer.status_code == 201
+    assert set(data) == {
+        "id",
+        "amount",
+        "currency",
+        "method",
+        "charge_amount",
+        "charge_currency",
+        "fx_rate",
+        "state",
+        "checkout_url",
+        "qr_code",
+        "expires_at",
+        "created_at",
+    }
+    assert (data["amount"], data["currency"], data["state"]) == ("20.00000000", "USD", "open")
+    card = method == "stripe"
+    assert (data["charge_currency"], bool(data["checkout_url"]), bool(data["qr_code"])) == (
+        "USD" if card else "CNY",
+        card,
+        not card,
+    )
+    assert data["fx_rate"] == (None if card else "7.12")
+    pay(sandbox, TopUp.objects.get())
+    assert api.get(f"/v1/topups/{data['id']}").json()["data"]["state"] == "paid"
+    listed = api.get("/v1/topups").json()
+    assert [item["id"] for item in listed["data"]] == [data["id"]]
+    assert set(listed) == {"data", "next", "previous"}
+
+
+BAD = [
+    ({"amount": "0.99"}, "amount"),
+    ({"amount": "10000.01"}, "amount"),
+    ({"amount": "1.001"}, "amount"),
+    ({"amount": "NaN"}, "amount"),
+    ({"amount": "Infinity"}, "amount"),
+    ({"amount": "-5"}, "amount"),
+    ({"amount": "twenty"}, "amount"),
+    ({"amount": ""}, "amount"),
+    ({"amount": None}, "amount"),
+    ({"amount": 19.99}, "amount"),
+    ({"amount": True}, "amount"),
+    ({"amount": ["20"]}, "amount"),
+    ({"method": "paypal"}, "method"),
+    ({"method": None}, "method"),
+    ({"method": ["stripe"]}, "method"),
+]
+
+
+@pytest.mark.parametrize(("change", "field"), BAD)
+def test_a_bad_top_up_is_400_with_the_field_named_and_nothing_half_created(api, change, field):
+    answer = api.post("/v1/topups", json={"amount": "20.00", "method": "alipay", **change})
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"], error["param"]) == (400, "validation_error", field)
+    assert TopUp.objects.count() == 0
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b'"x"', b""])
+def test_a_body_that_is_no_object_is_400(api, body):
+    answer = api.post("/v1/topups", content=body, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "validation_error")
+
+
+def test_a_wrong_key_is_401_and_anothers_top_up_404(api, make_customer, live_server):
+    number = ask(api).json()["data"]["id"]
+    stranger = keys.issue(customer=make_customer(name="Eve"), name="k", now=NOW)
+    for headers, status in (
+        ({"Authorization": "Bearer ck-wrong"}, 401),
+        ({"Authorization": f"Bearer {stranger.text}"}, 404),
+    ):
+        assert api.get(f"/v1/topups/{number}", headers=headers).status_code == status
+
+
+def test_the_same_idempotency_key_and_body_return_the_first_answer(api):
+    header = {"Idempotency-Key": "order-1"}
+    first, second = (ask(api, **header) for _ in range(2))
+    assert (first.status_code, first.json()) == (second.status_code, second.json())
+    assert TopUp.objects.count() == 1
+    stored = IdempotentAnswer.objects.get()
+    assert first.json()["data"]["id"] not in stored.body
+
+
+def test_the_same_idempotency_key_with_another_body_is_409(api):
+    header = {"Idempotency-Key": "order-1"}
+    ask(api, **header)
+    answer = ask(api, amount="21.00", **header)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "idempotency_conflict")
+    assert TopUp.objects.count() == 1
+
+
+def test_a_concurrent_twin_waits_for_the_first_answer(api):
+    answers = []
+
+    def post():
+        answers.append(ask(api, **{"Idempotency-Key": "twins"}).json())
+
+    threads = [threading.Thread(target=post) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({json.dumps(answer, sort_keys=True) for answer in answers}) == 1
+    assert TopUp.objects.count() == 1
+
+
+def test_another_customers_same_key_is_another_key(api, make_customer):
+    header = {"Idempotency-Key": "order-1"}
+    ask(api, **header)
+    stranger = keys.issue(customer=make_customer(name="Eve"), name="k", now=NOW)
+    assert ask(api, **header, Authorization=f"Bearer {stranger.text}").status_code == 201
+    assert TopUp.objects.count() == 2
+
+
+def test_a_refused_request_is_stored_too_and_a_crash_between_is_told_from_the_row(api):
+    header = {"Idempotency-Key": "bad"}
+    assert ask(api, amount="0.10", **header).status_code == 400
+    assert ask(api, amount="0.10", **header).status_code == 400
+    first = ask(api, **{"Idempotency-Key": "crash"}).json()
+    IdempotentAnswer.objects.filter(status=201).update(
+        status=None, body=reference_only(first["data"]["id"]), created_at=NOW
+    )
+    assert ask(api, **{"Idempotency-Key": "crash"}).json()["data"]["id"] == first["data"]["id"]
+
+
+def reference_only(number: str) -> str:
+    return encrypt(json.dumps({"reference": number}))
+
+
+def test_many_unpaid_orders_are_429(api, settings):
+    settings.TOPUP_MOST_OPEN = 2
+    assert [ask(api).status_code for _ in range(3)] == [201, 201, 429]
+    assert TopUp.objects.count() == 2
+    assert Decimal(TopUp.objects.first().amount) == 20
