@@ -5,13 +5,14 @@ import random
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 from allauth.account.models import EmailAddress
 from django.db import transaction
 
 from accounts import keys, signup
-from accounts.models import ApiKey, Customer, User
+from accounts.models import ApiKey, Customer, KeyMeter, User
 from billing import holds
 from billing.grants import grant_bonus
 from billing.models import Hold, Wallet
@@ -127,6 +128,7 @@ def _past_request(model: Model, customer: Customer, key: ApiKey, moment: datetim
     cost = cost_of(price, usage)
     bound = cost_of(price, Usage(input_tokens=usage.input_tokens * 3, output_tokens=4096)).charged
     latency = chance.randrange(250, 1800)
+    metered_at = moment + timedelta(milliseconds=latency + usage.output_tokens * 12)
     generation_id = new_generation_id(int(moment.timestamp() * 1e9))
     with transaction.atomic():
         holds.place(customer_id=customer.pk, key=generation_id, kind=Hold.Kind.REQUEST, amount=bound, now=moment)
@@ -143,7 +145,7 @@ def _past_request(model: Model, customer: Customer, key: ApiKey, moment: datetim
             bound=bound,
             held=bound,
             created_at=moment,
-            metered_at=moment + timedelta(milliseconds=latency + usage.output_tokens * 12),
+            metered_at=metered_at,
             usage_source=Generation.UsageSource.UPSTREAM,
             settlement_reason=Generation.Reason.COMPLETED,
             finish_reason="stop",
@@ -156,4 +158,14 @@ def _past_request(model: Model, customer: Customer, key: ApiKey, moment: datetim
             latency_ms=latency,
             generation_time_ms=latency + usage.output_tokens * 12,
         )
-    settlement.settle(now=moment.astimezone(UTC) + timedelta(seconds=30))
+        _count(key, bound, moment)
+    settlement.settle(now=metered_at + timedelta(milliseconds=chance.randrange(200, 1500)))
+
+
+def _count(key: ApiKey, held: Decimal, moment: datetime) -> None:
+    """Count the hold on the key's meter, as admission does; settlement corrects it."""
+    meter = KeyMeter.objects.get(key=key)
+    day = moment.astimezone(UTC).date()
+    meter.day_spent = held + (meter.day_spent if meter.day == day else 0)
+    meter.day, meter.total_spent, meter.last_used_at = day, meter.total_spent + held, moment
+    meter.save(update_fields=["day", "day_spent", "total_spent", "last_used_at"])
