@@ -54,7 +54,8 @@ class Running:
             text=True,
         )
         self._ready = threading.Event()
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
         assert self._ready.wait(90), "not ready:\n" + "\n".join(self.lines[-60:])
         said = "\n".join(self.lines)
         self.url = re.search(r"ready: (\S+)", said).group(1)  # type: ignore[union-attr]
@@ -99,6 +100,8 @@ class Running:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(30)
         self.process.kill()
+        self._reader.join(10)
+        self.process.stdout.close()  # type: ignore[union-attr]
 
 
 def _free_port() -> int:
