@@ -121,7 +121,8 @@ def running() -> Iterator[Running]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
+# Within a module: while Playwright runs, its event loop would be in the way of other tests.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed; bin/install-chromium does it on Debian")
