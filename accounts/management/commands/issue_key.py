@@ -1,8 +1,8 @@
 """`issue_key --email E --name N`: print a new API key alone on the last line."""
 
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
-from ipaddress import ip_network
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -11,6 +11,7 @@ from django.utils.dateparse import parse_date, parse_datetime
 
 from accounts import keys
 from accounts.models import Membership
+from accounts.policies import InvalidPolicy, model_names, networks
 
 
 class Command(BaseCommand):
@@ -40,8 +41,8 @@ class Command(BaseCommand):
             rpm_limit=options["rpm"],
             daily_limit=_amount(options["daily_limit"], "--daily-limit"),
             total_limit=_amount(options["total_limit"], "--total-limit"),
-            allowed_models=_items(options["models"]),
-            allowed_ips=_networks(options["ips"]),
+            allowed_models=_checked(model_names, options["models"], "--models"),
+            allowed_ips=_checked(networks, options["ips"], "--ips"),
             expires_at=_moment(options["expires"], now=now),
         )
         self.stdout.write(issued.text)
@@ -51,11 +52,11 @@ def _items(text: str | None) -> list[str]:
     return [item.strip() for item in (text or "").split(",") if item.strip()]
 
 
-def _networks(text: str | None) -> list[str]:
+def _checked(check: Callable[[Sequence[str]], list[str]], text: str | None, option: str) -> list[str]:
     try:
-        return [str(ip_network(item, strict=False)) for item in _items(text)]
-    except ValueError as error:
-        raise CommandError(f"--ips: {error}.") from None
+        return check(_items(text))
+    except InvalidPolicy as error:
+        raise CommandError(f"{option}: {error}") from None
 
 
 def _amount(text: str | None, option: str) -> Decimal | None:
