@@ -37,4 +37,4 @@ class Command(BaseCommand):
             raise CommandError(f"not a usage record: {record[:80]}") from None
         with connection.cursor() as cursor:
             cursor.execute(ONE, values)
-            return cursor.rowcount
+            return int(cursor.rowcount)
