@@ -76,6 +76,9 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
     )
     add_fieldsets = ((None, {"fields": ("email", "name", "password")}),)
 
+    def get_inlines(self, request: HttpRequest, obj: User | None) -> Any:
+        return self.inlines if obj is not None else ()
+
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False  # a login that acted stays in the books; make it inactive
 
