@@ -5,6 +5,7 @@ both or neither; a concurrent twin waits. Answers are stored encrypted; 5xx and 
 """
 
 import hashlib
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -60,6 +61,7 @@ class Claim:
         if self.is_bound and (status >= 500 or status in NOT_STORED):
             self._existing().delete()
             return
+        forget_old(now=self.now)
         row = self._row(status=status, body=response.data)
         if not self._existing().filter(status__isnull=True).update(status=status, body=row.body):
             with transaction.atomic():
@@ -78,6 +80,14 @@ class Claim:
             body=encrypt(orjson.dumps(body, default=str).decode()),
             created_at=self.now,
         )
+
+
+def forget_old(*, now: datetime, limit: int = 100) -> int:
+    """Delete answers whose time is over, some with each new one; return how many."""
+    old = IdempotentAnswer.objects.filter(created_at__lt=now - LIFETIME).order_by("created_at")
+    with transaction.atomic():
+        found = list(old.select_for_update(skip_locked=True).values_list("pk", flat=True)[:limit])
+        return IdempotentAnswer.objects.filter(pk__in=found).delete()[0]
 
 
 def run_once(
@@ -121,7 +131,8 @@ def _claim(request: Request, *, customer: Customer, now: datetime) -> Claim:
         customer=customer,
         route=f"{request.method} {request.path}"[:120],
         key_hash=keyed_hash(key, purpose="idempotency") if key else "",
-        body_hash=hashlib.sha256(orjson.dumps(request.data, default=str, option=orjson.OPT_SORT_KEYS)).hexdigest(),
+        # Not orjson: it refuses large integers and lone surrogates, which a client may well send.
+        body_hash=hashlib.sha256(json.dumps(request.data, default=str, sort_keys=True).encode()).hexdigest(),
         now=now,
     )
 

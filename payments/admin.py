@@ -1,5 +1,6 @@
 """Top-ups, the inbox and exchange rates in Django admin. Money is read-only; a notification can be processed again."""
 
+import logging
 from typing import Any
 
 from django.contrib import admin, messages
@@ -9,27 +10,19 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 
+from chuizi.adminsite import CappedPaginator, ReadOnlyAdmin, record
 from payments import notifications
 from payments.models import ExchangeRate, Notification, TopUp
 
+log = logging.getLogger(__name__)
 
-class ReadOnly(ModelAdmin):  # type: ignore[misc]
-    """Rows that only the money path writes."""
 
-    show_full_result_count = False
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+MOST_AT_ONCE = 20
+"""Each asks a provider while the page waits."""
 
 
 @admin.register(TopUp)
-class TopUpAdmin(ReadOnly):
+class TopUpAdmin(ReadOnlyAdmin):
     list_display = ("number", "customer", "method", "amount", "charge_amount", "charge_currency", "state", "created_at")
     list_filter = ("state", "method", "charge_currency")
     search_fields = ("number__exact", "transaction_id__exact", "customer__members__email__exact")
@@ -38,24 +31,35 @@ class TopUpAdmin(ReadOnly):
 
 
 @admin.register(Notification)
-class NotificationAdmin(ReadOnly):
+class NotificationAdmin(ReadOnlyAdmin):
     list_display = ("provider", "kind", "order_number", "received_at", "outcome", "repeats", "detail")
     list_filter = ("provider", "outcome")
     search_fields = ("order_number__exact", "key__exact")
     ordering = ("-id",)
-    actions = ("process_again",)
+    actions = ("process_again",)  # type: ignore[assignment]
 
-    @admin.action(description=_("Process again"))
+    @admin.action(description=_("Process again"), permissions=["process"])
     def process_again(self, request: HttpRequest, queryset: QuerySet[Notification]) -> None:
-        for notification in queryset[:100]:
-            done = notifications.process(notification_id=notification.pk, now=timezone.now())
-            messages.info(request, f"{done}: {done.get_outcome_display()} {done.detail}")
+        for notification in queryset[:MOST_AT_ONCE]:
+            try:
+                done = notifications.process(notification_id=notification.pk, now=timezone.now())
+            except Exception:
+                log.exception("notification %s", notification.pk)
+                messages.error(request, _("%(name)s failed; the log says why.") % {"name": notification})
+                continue
+            outcome = done.get_outcome_display() or _("not confirmed by the provider")
+            record(request, done, f"Processed again: {done.outcome or 'not confirmed'}.")
+            messages.info(request, f"{done}: {outcome} {done.detail}")
+
+    def has_process_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("payments.change_notification")
 
 
 @admin.register(ExchangeRate)
 class ExchangeRateAdmin(ModelAdmin):  # type: ignore[misc]
     """Each change of the rate is a new row."""
 
+    paginator = CappedPaginator
     list_display = ("rate", "source", "set_by", "created_at")
     fields = ("rate", "source")
     ordering = ("-created_at",)

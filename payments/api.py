@@ -5,8 +5,10 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
 from rest_framework import generics, serializers
+from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -15,8 +17,10 @@ from accounts.authentication import caller
 from accounts.idempotency import Claim, run_once
 from billing.money import wire
 from chuizi.api import ApiError
-from payments import topups
+from payments import polling, topups
 from payments.models import Method, TopUp
+
+SHOWN_STATES = ("open", "paid", "expired", "failed", "partly_refunded", "refunded", "disputed")
 
 
 class TopUpSerializer(serializers.Serializer[TopUp]):
@@ -24,19 +28,23 @@ class TopUpSerializer(serializers.Serializer[TopUp]):
 
     id = serializers.CharField(source="number")
     amount = serializers.SerializerMethodField()
-    currency = serializers.ReadOnlyField(default="USD")
+    currency = serializers.SerializerMethodField()
     method = serializers.ChoiceField(Method.choices)
     charge_amount = serializers.SerializerMethodField()
     charge_currency = serializers.CharField()
     fx_rate = serializers.SerializerMethodField()
-    state = serializers.CharField(source="shown_state")
+    state = serializers.SerializerMethodField()
     checkout_url = serializers.SerializerMethodField()
     qr_code = serializers.SerializerMethodField()
     expires_at = serializers.DateTimeField()
     created_at = serializers.DateTimeField()
 
-    def to_representation(self, instance: TopUp) -> Any:
-        return {**super().to_representation(instance), "currency": "USD"}
+    def get_currency(self, topup: TopUp) -> str:
+        return "USD"
+
+    @extend_schema_field(serializers.ChoiceField(SHOWN_STATES))
+    def get_state(self, topup: TopUp) -> str:
+        return topup.shown_state
 
     def get_amount(self, topup: TopUp) -> str:
         return wire(topup.amount)
@@ -61,17 +69,44 @@ class NewTopUp(serializers.Serializer[Any]):
     method = serializers.ChoiceField(Method.choices)
 
 
+class TopUpAnswer(serializers.Serializer[Any]):
+    """How one top-up is answered."""
+
+    data = TopUpSerializer()  # type: ignore[assignment]
+
+
+class Numbers(JSONParser):
+    """JSON in which NaN and Infinity are numbers, so that the answer can name the field they stand in."""
+
+    strict = False
+
+
+KEY_HEADER = OpenApiParameter(
+    "Idempotency-Key",
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    description="The same key and body, sent again within 24 hours, get the first answer.",
+)
+
+
 class TopUpListView(generics.ListAPIView[TopUp]):
     """Top-ups, newest first; POST opens one."""
 
     serializer_class = TopUpSerializer
+    parser_classes = (Numbers,)
 
     def get_queryset(self) -> QuerySet[TopUp]:
         if getattr(self, "swagger_fake_view", False):
             return TopUp.objects.none()
         return TopUp.objects.filter(customer=caller(self.request).customer)
 
-    @extend_schema(request=NewTopUp, responses={201: TopUpSerializer})
+    @extend_schema(operation_id="topups_list")
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().get(request, *args, **kwargs)
+
+    @extend_schema(
+        operation_id="topups_create", parameters=[KEY_HEADER], request=NewTopUp, responses={201: TopUpAnswer}
+    )
     def post(self, request: Request) -> Response:
         customer, now = caller(request).customer, timezone.now()
         return run_once(
@@ -106,12 +141,12 @@ class TopUpListView(generics.ListAPIView[TopUp]):
 class TopUpView(APIView):
     """One top-up, with its state now."""
 
-    @extend_schema(responses={200: TopUpSerializer})
+    @extend_schema(operation_id="topups_retrieve", responses={200: TopUpAnswer})
     def get(self, request: Request, number: str) -> Response:
         topup = TopUp.objects.filter(customer=caller(request).customer, number=number[:32]).first()
         if topup is None:
             raise ApiError("There is no such top-up.", status=404, code="not_found")
-        topups.watch(topup=topup, now=timezone.now())
+        polling.watch(topup=topup, now=timezone.now())
         return Response(_data(topup))
 
 

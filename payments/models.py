@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import ClassVar
 
@@ -24,9 +24,9 @@ class TopUpQuerySet(models.QuerySet["TopUp"]):
     def open(self) -> TopUpQuerySet:
         return self.filter(state=TopUp.State.OPEN)
 
-    def due(self, *, now: object) -> TopUpQuerySet:
-        """Open ones whose turn it is to be asked about."""
-        return self.open().filter(next_poll_at__lte=now).order_by("next_poll_at")
+    def due(self, *, now: datetime) -> TopUpQuerySet:
+        """Those whose turn it is to be asked about: open ones, and now and then one that was given up."""
+        return self.filter(next_poll_at__lte=now).order_by("next_poll_at")
 
 
 class TopUp(models.Model):
@@ -75,7 +75,7 @@ class TopUp(models.Model):
     created_at = models.DateTimeField(_("created at"), default=timezone.now)
     changed_at = models.DateTimeField(_("changed at"), default=timezone.now)
     paid_at = models.DateTimeField(_("paid at"), null=True, blank=True)
-    next_poll_at = models.DateTimeField(default=timezone.now)
+    next_poll_at = models.DateTimeField(default=timezone.now, null=True, blank=True, help_text=_("Empty: never again."))
     polls = models.PositiveIntegerField(default=0)
     watched_until = models.DateTimeField(null=True, blank=True)
 
@@ -86,7 +86,7 @@ class TopUp(models.Model):
         verbose_name_plural = _("top-ups")
         indexes = [
             models.Index(fields=["customer", "-id"], name="topup_customer"),
-            models.Index(fields=["next_poll_at"], condition=Q(state="open"), name="topup_to_poll"),
+            models.Index(fields=["next_poll_at"], condition=Q(next_poll_at__isnull=False), name="topup_to_poll"),
         ]
         constraints = [
             models.CheckConstraint(condition=Q(amount__gt=0, charge_amount__gt=0), name="topup_amounts_positive"),
@@ -150,7 +150,8 @@ class Notification(models.Model):
     processed_at = models.DateTimeField(_("processed at"), null=True, blank=True)
     outcome = models.CharField(_("outcome"), max_length=20, choices=Outcome.choices, blank=True)
     detail = models.CharField(_("detail"), max_length=200, blank=True)
-    attempts = models.PositiveIntegerField(default=0)
+    attempts = models.PositiveIntegerField(_("attempts"), default=0)
+    retry_at = models.DateTimeField(_("next attempt"), default=timezone.now)
     topup = models.ForeignKey(
         TopUp, on_delete=models.PROTECT, null=True, blank=True, related_name="notifications", verbose_name=_("top-up")
     )
@@ -159,7 +160,7 @@ class Notification(models.Model):
         verbose_name = _("notification")
         verbose_name_plural = _("notifications")
         indexes = [
-            models.Index(fields=["received_at"], condition=Q(processed_at__isnull=True), name="notification_to_process")
+            models.Index(fields=["retry_at"], condition=Q(processed_at__isnull=True), name="notification_to_process")
         ]
         constraints = [models.UniqueConstraint(fields=["provider", "key"], name="notification_once")]
 
@@ -189,5 +190,5 @@ class ExchangeRate(models.Model):
 
 CNY_VALIDITY = timedelta(minutes=15)
 """How long a QR code and its rate hold."""
-CARD_VALIDITY = timedelta(minutes=31)
-"""Stripe takes no session shorter than 30 minutes."""
+CARD_VALIDITY = timedelta(hours=1)
+"""Stripe takes no session that ends within 30 minutes; the rest is time to ask again when it does not answer."""

@@ -6,17 +6,20 @@ from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
 from django.db.models import F
+from prometheus_client import Counter
 
-from payments import topups
 from payments.models import Notification, TopUp
 from payments.providers import registry
+from payments.providers.base import BadSignature
+from payments.topups import Result, settle_topup
 
 log = logging.getLogger(__name__)
 
 MOST_BYTES = 256_000
-MOST_ATTEMPTS = 20
-SECRET_HEADERS = frozenset({"cookie", "authorization", "x-api-key"})
-RETRY_AFTER = timedelta(seconds=5)
+MOST_ATTEMPTS = 80
+"""Nearly three days at the slowest pace; after that staff may process it again."""
+FIRST_RETRY, SLOWEST_RETRY = timedelta(seconds=5), timedelta(hours=1)
+SECRET_HEADERS = frozenset({"cookie", "authorization", "proxy-authorization", "x-api-key", "x-goog-api-key"})
 ABOUT_PAYMENTS = (
     "checkout.session.completed",
     "checkout.session.async_payment_succeeded",
@@ -25,40 +28,62 @@ ABOUT_PAYMENTS = (
     "TRADE_",
     "TRANSACTION.",
 )
+RECEIVED = Counter("chuizi_notifications_total", "Verified notifications by provider.", ["provider"])
+REFUSED = Counter("chuizi_notifications_refused_total", "Notifications that did not verify.", ["provider"])
 
 
 def receive(*, provider: str, body: bytes, headers: Mapping[str, str], now: datetime) -> Notification:
     """Verify and store; a repeat is counted. Raises `BadSignature`, and `LookupError` for a provider that is off."""
-    notice = registry.get(provider).read_notification(body, headers)
-    key = notice.key or f"{notice.kind}:{notice.order_number}"
+    reader = registry.get(provider)
+    try:
+        notice = reader.read_notification(body, headers)
+    except BadSignature:
+        REFUSED.labels(provider).inc()
+        raise
+    RECEIVED.labels(provider).inc()
+    key = (notice.key or f"{notice.kind}:{notice.order_number}")[:200]
     try:
         with transaction.atomic():
             return Notification.objects.create(
                 provider=provider,
-                key=key[:200],
+                key=key,
                 kind=notice.kind[:100],
                 order_number=notice.order_number[:64],
                 headers={name: value for name, value in headers.items() if name.lower() not in SECRET_HEADERS},
                 body=body.decode("utf-8", "replace").replace("\x00", ""),
                 received_at=now,
+                retry_at=now + FIRST_RETRY,
             )
     except IntegrityError:
-        Notification.objects.filter(provider=provider, key=key[:200]).update(repeats=F("repeats") + 1)
-        return Notification.objects.get(provider=provider, key=key[:200])
+        Notification.objects.filter(provider=provider, key=key).update(repeats=F("repeats") + 1)
+        return Notification.objects.get(provider=provider, key=key)
 
 
 def process(*, notification_id: int, now: datetime) -> Notification:
-    """Fetch the payment it speaks of again and settle it; what it says itself is believed in nothing."""
+    """Fetch the payment it speaks of again and settle it; what it says itself is believed in nothing.
+
+    Without the provider's answer it stays unprocessed and is taken up again, ever later; an exception travels on.
+    """
+    # Beforehand, so that whatever ends this attempt, the next one comes.
+    Notification.objects.filter(pk=notification_id).update(attempts=F("attempts") + 1)
     notification = Notification.objects.get(pk=notification_id)
-    outcome, detail, topup = _outcome(notification, now=now)
-    Notification.objects.filter(pk=notification_id).update(
-        processed_at=now, outcome=outcome, detail=detail[:200], topup=topup, attempts=F("attempts") + 1
-    )
+    found = _outcome(notification, now=now)
+    if found is None:
+        retry_at = now + retry_delay(attempts=notification.attempts)
+        Notification.objects.filter(pk=notification_id, processed_at__isnull=True).update(
+            retry_at=retry_at, detail="the provider has not confirmed it yet"
+        )
+    else:
+        outcome, detail, topup = found
+        Notification.objects.filter(pk=notification_id).update(
+            processed_at=now, outcome=outcome, detail=detail[:200], topup=topup
+        )
     notification.refresh_from_db()
     return notification
 
 
-def _outcome(notification: Notification, *, now: datetime) -> tuple[str, str, TopUp | None]:
+def _outcome(notification: Notification, *, now: datetime) -> tuple[str, str, TopUp | None] | None:
+    """What to record, or None when it cannot be known yet."""
     if not notification.kind.startswith(ABOUT_PAYMENTS):
         return Notification.Outcome.IGNORED, notification.kind, None
     topup = TopUp.objects.filter(number=notification.order_number).first()
@@ -66,19 +91,28 @@ def _outcome(notification: Notification, *, now: datetime) -> tuple[str, str, To
         return Notification.Outcome.UNKNOWN_ORDER, notification.order_number, None
     if topup.method != notification.provider:
         return Notification.Outcome.MISMATCH, f"the order is to be paid by {topup.method}", topup
-    result = topups.settle_topup(topup_id=topup.pk, now=now)
-    if result is topups.MISMATCH:
+    result = settle_topup(topup_id=topup.pk, now=now)
+    if result is Result.UNKNOWN or (result is Result.PENDING and topup.state != TopUp.State.OPEN):
+        return None  # an order that was given up is hardly polled any more; this notification is what looks after it
+    if result is Result.MISMATCH:
         topup.refresh_from_db()
     return str(result), topup.problem, topup
 
 
-def unprocessed(*, now: datetime, limit: int = 200) -> list[int]:
-    """Notifications whose processing was lost or failed, oldest first."""
-    waiting = Notification.objects.filter(
-        processed_at__isnull=True, received_at__lte=now - RETRY_AFTER, attempts__lt=MOST_ATTEMPTS
-    )
-    return list(waiting.order_by("received_at").values_list("pk", flat=True)[:limit])
+def retry_delay(*, attempts: int) -> timedelta:
+    """5 s, doubled with each attempt, up to an hour."""
+    return min(FIRST_RETRY * (1 << min(attempts, 12)), SLOWEST_RETRY)
 
 
-def count_failure(*, notification_id: int) -> None:
-    Notification.objects.filter(pk=notification_id).update(attempts=F("attempts") + 1)
+def claim_unprocessed(*, now: datetime, limit: int = 200) -> list[int]:
+    """Notifications whose processing was lost or is to be tried again, each with its next turn set."""
+    with transaction.atomic():
+        waiting = Notification.objects.filter(
+            processed_at__isnull=True, retry_at__lte=now, attempts__lt=MOST_ATTEMPTS
+        ).select_for_update(skip_locked=True, no_key=True)
+        claimed = list(waiting.order_by("retry_at")[:limit])
+        for notification in claimed:
+            Notification.objects.filter(pk=notification.pk).update(
+                retry_at=now + retry_delay(attempts=notification.attempts + 1)
+            )
+    return [notification.pk for notification in claimed]

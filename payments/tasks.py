@@ -1,37 +1,44 @@
 """Celery tasks of top-ups. Each carries an id and makes one domain call; the lists stand in PostgreSQL."""
 
 import logging
+from typing import Any
 
 from celery import shared_task
 from django.utils import timezone
+from kombu.exceptions import OperationalError
 
-from payments import notifications, topups
+from payments import notifications, polling
 
 log = logging.getLogger(__name__)
 
 
+def wake(task: Any, identifier: int) -> None:
+    """Hand over to a worker at once. A broker that is down costs seconds, not the work: beat's rounds find it."""
+    try:
+        task.apply_async((identifier,), retry_policy={"max_retries": 1, "interval_start": 0, "interval_max": 0})
+    except (OperationalError, OSError) as error:
+        log.warning("no broker for %s %s: %s", task.name, identifier, type(error).__name__)
+
+
 @shared_task
 def poll_topups() -> None:
-    """Hand every open order whose turn it is to a task of its own."""
-    for topup_id in topups.claim_due(now=timezone.now()):
+    """Hand every order whose turn it is to a task of its own."""
+    for topup_id in polling.claim_due(now=timezone.now()):
         poll_topup.delay(topup_id)
 
 
 @shared_task
 def poll_topup(topup_id: int) -> None:
-    topups.poll(topup_id=topup_id, now=timezone.now())
+    polling.poll(topup_id=topup_id, now=timezone.now())
 
 
 @shared_task
 def process_notifications() -> None:
-    for notification_id in notifications.unprocessed(now=timezone.now()):
+    """Hand every notification that was not processed to a task of its own."""
+    for notification_id in notifications.claim_unprocessed(now=timezone.now()):
         process_notification.delay(notification_id)
 
 
 @shared_task
 def process_notification(notification_id: int) -> None:
-    try:
-        notifications.process(notification_id=notification_id, now=timezone.now())
-    except Exception:
-        notifications.count_failure(notification_id=notification_id)
-        raise
+    notifications.process(notification_id=notification_id, now=timezone.now())

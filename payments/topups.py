@@ -4,12 +4,14 @@ Success page, poller and notification all call `settle_topup`. The provider is n
 """
 
 import logging
+import re
 import secrets
 import string
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from enum import StrEnum
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -22,17 +24,13 @@ from billing.money import InvalidAmount, cents, convert_to_cny
 from payments import fx
 from payments.models import CARD_VALIDITY, CNY_VALIDITY, Method, TopUp
 from payments.providers import registry
-from payments.providers.base import CheckoutOrder, Outcome, PaymentFact, Provider, ProviderError, ProviderRefused
+from payments.providers.base import CheckoutOrder, Outcome, PaymentFact, ProviderError, ProviderRefused
 
 log = logging.getLogger(__name__)
 
 ALPHABET = string.ascii_letters + string.digits
-WATCHED = timedelta(seconds=15)
-"""How long after a page last asked an order counts as watched."""
-POLL_WATCHED, POLL_YOUNG, POLL_OLD = timedelta(seconds=3), timedelta(seconds=20), timedelta(minutes=2)
-YOUNG = timedelta(minutes=10)
-GRACE = timedelta(seconds=30)
-"""After its time an order is closed at the provider only so much later: a payer may be typing the password."""
+WRITTEN = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,2})?")
+FIRST_LOOK = timedelta(seconds=3)
 
 
 class TopUpError(Exception):
@@ -48,11 +46,15 @@ class TopUpNotMovable(Exception):
     """The order is in a state that does not lead there."""
 
 
-class Result(str):
-    """What `settle_topup` found: one of Notification.Outcome's values."""
+class Result(StrEnum):
+    """What `settle_topup` found. UNKNOWN: the provider gave no answer, so ask again; the rest is as in the inbox."""
 
-
-CREDITED, REPEATED, PENDING, CLOSED, MISMATCH = map(Result, ("credited", "repeated", "pending", "closed", "mismatch"))
+    CREDITED = "credited"
+    REPEATED = "repeated"
+    PENDING = "pending"
+    CLOSED = "closed"
+    MISMATCH = "mismatch"
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +90,14 @@ def quote(*, amount: Decimal, method: str, now: datetime) -> Quote:
 
 
 def checked_amount(value: object) -> Decimal:
-    """An amount that may be topped up, USD; raises `TopUpError` naming the field."""
+    """An amount that may be topped up, USD; raises `TopUpError` naming the field.
+
+    A text is taken as it is written: `"1.000"` has three decimals, and `"1e2"` is no amount.
+    """
     try:
         if not isinstance(value, str | int | Decimal):
+            raise InvalidAmount
+        if isinstance(value, str) and not WRITTEN.fullmatch(value.strip()):
             raise InvalidAmount
         amount = cents(value)
     except InvalidAmount:
@@ -159,18 +166,17 @@ def _create(
         expires_at=(now + validity).replace(microsecond=0),
         created_at=now,
         changed_at=now,
-        next_poll_at=now + POLL_WATCHED,
+        next_poll_at=now + FIRST_LOOK,
     )
 
 
 def start_checkout(*, topup: TopUp, now: datetime) -> None:
     """Ask the provider where to pay; a clear no fails the order, no clear answer leaves it as it is."""
-    provider = registry.get(topup.method)
     try:
-        checkout = provider.start_checkout(order_of(topup))
+        checkout = registry.get(topup.method).start_checkout(order_of(topup))
     except ProviderRefused as error:
         log.error("top-up %s was refused: %s", topup.number, error)
-        move(topup, to=TopUp.State.FAILED, now=now)
+        end(topup, to=TopUp.State.FAILED, now=now)
         refused = _("The payment provider refused this order. Nothing was charged.")
         raise TopUpError(refused, field="method", status=502) from None
     except ProviderError as error:
@@ -211,15 +217,22 @@ def settle_topup(*, topup_id: int, now: datetime) -> Result:
     """Ask the provider what became of the payment and, if it was made, credit the wallet, once."""
     topup = TopUp.objects.get(pk=topup_id)
     if topup.state == TopUp.State.PAID:
-        return REPEATED
-    fact = registry.get(topup.method).fetch_payment(number=topup.number, reference=topup.reference)
+        return Result.REPEATED
+    fact = _fetch(topup)
     if fact.outcome is Outcome.OK:
         return credit(topup_id=topup_id, fact=fact, now=now)
-    if fact.outcome is Outcome.REJECTED and topup.state == TopUp.State.OPEN:
-        ended = TopUp.State.EXPIRED if topup.expires_at <= now else TopUp.State.FAILED
-        TopUp.objects.open().filter(pk=topup_id).update(state=ended, changed_at=now)
-        return CLOSED
-    return CLOSED if fact.outcome is Outcome.REJECTED else PENDING
+    if fact.outcome is Outcome.REJECTED:
+        if topup.state == TopUp.State.OPEN:
+            end(topup, to=TopUp.State.EXPIRED if topup.expires_at <= now else TopUp.State.FAILED, now=now)
+        return Result.CLOSED
+    return Result.PENDING if fact.outcome is Outcome.PENDING else Result.UNKNOWN
+
+
+def _fetch(topup: TopUp) -> PaymentFact:
+    try:
+        return registry.get(topup.method).fetch_payment(number=topup.number, reference=topup.reference)
+    except LookupError:
+        return PaymentFact(Outcome.UNKNOWN, detail=f"{topup.method} is switched off")
 
 
 def credit(*, topup_id: int, fact: PaymentFact, now: datetime) -> Result:
@@ -227,20 +240,31 @@ def credit(*, topup_id: int, fact: PaymentFact, now: datetime) -> Result:
     with transaction.atomic():
         topup = TopUp.objects.select_for_update(no_key=True).get(pk=topup_id)
         if topup.state == TopUp.State.PAID:
-            return REPEATED
+            return Result.REPEATED
         if problem := mismatch(topup, fact):
-            log.error("top-up %s: %s", topup.number, problem)
-            TopUp.objects.filter(pk=topup_id).update(problem=problem, next_poll_at=now + POLL_OLD)
-            return MISMATCH
+            return _flag(topup, problem)
         try:
             with transaction.atomic():
-                move(topup, to=TopUp.State.PAID, now=now, transaction_id=fact.transaction_id, paid_at=now, problem="")
+                move(
+                    topup,
+                    to=TopUp.State.PAID,
+                    now=now,
+                    transaction_id=fact.transaction_id,
+                    paid_at=now,
+                    problem="",
+                    next_poll_at=None,
+                )
         except IntegrityError:
-            problem = f"transaction {fact.transaction_id} has paid another order"
-            TopUp.objects.filter(pk=topup_id).update(problem=problem[:200], next_poll_at=now + POLL_OLD)
-            return MISMATCH
+            return _flag(topup, f"transaction {fact.transaction_id} has paid another order")
         _post(topup, now=now)
-    return CREDITED
+    return Result.CREDITED
+
+
+def _flag(topup: TopUp, problem: str) -> Result:
+    """A payment that does not fit credits nothing; staff see why."""
+    log.error("top-up %s: %s", topup.number, problem)
+    TopUp.objects.filter(pk=topup.pk).update(problem=problem[:200])
+    return Result.MISMATCH
 
 
 def mismatch(topup: TopUp, fact: PaymentFact) -> str:
@@ -279,58 +303,10 @@ def move(topup: TopUp, *, to: str, now: datetime, **fields: object) -> None:
     topup.state = to
 
 
-def watch(*, topup: TopUp, now: datetime) -> None:
-    """A page is looking: ask the provider often while it does."""
-    TopUp.objects.open().filter(pk=topup.pk).update(watched_until=now + WATCHED)
-    TopUp.objects.open().filter(pk=topup.pk, next_poll_at__gt=now + POLL_WATCHED).update(
-        next_poll_at=now + POLL_WATCHED
-    )
-
-
-def poll(*, topup_id: int, now: datetime) -> Result:
-    """Look after one open order: settle it, start its checkout if that failed, close it when its time is over."""
-    topup = TopUp.objects.get(pk=topup_id)
-    if topup.state != TopUp.State.OPEN:
-        return REPEATED
-    provider = registry.get(topup.method)
-    if not (topup.checkout_url or topup.qr_code) and topup.expires_at > now:
-        try:
-            start_checkout(topup=topup, now=now)
-        except TopUpError:
-            return CLOSED
-    result = settle_topup(topup_id=topup_id, now=now)
-    if result is PENDING and topup.expires_at + GRACE <= now:
-        return _give_up(topup, provider, now=now)
-    return result
-
-
-def _give_up(topup: TopUp, provider: Provider, *, now: datetime) -> Result:
-    """Close at the provider, then look once more: it may have been paid in between."""
+def end(topup: TopUp, *, to: str, now: datetime) -> bool:
+    """Give an open order up; False if it was paid or given up meanwhile."""
     try:
-        provider.close(number=topup.number, reference=topup.reference)
-    except ProviderError as error:
-        log.warning("top-up %s cannot be closed: %s", topup.number, error)
-        return PENDING
-    result = settle_topup(topup_id=topup.pk, now=now)
-    if result is PENDING:
-        TopUp.objects.open().filter(pk=topup.pk).update(state=TopUp.State.EXPIRED, changed_at=now)
-        return CLOSED
-    return result
-
-
-def claim_due(*, now: datetime, limit: int = 200) -> list[int]:
-    """Open orders whose turn it is, their next turn set, so that two pollers take different ones."""
-    with transaction.atomic():
-        due = list(TopUp.objects.due(now=now).select_for_update(skip_locked=True, no_key=True)[:limit])
-        for topup in due:
-            TopUp.objects.filter(pk=topup.pk).update(
-                next_poll_at=now + poll_interval(topup, now=now), polls=topup.polls + 1
-            )
-    return [topup.pk for topup in due]
-
-
-def poll_interval(topup: TopUp, *, now: datetime) -> timedelta:
-    """Every few seconds while a page watches, every 20 s for the first minutes, then slower."""
-    if topup.watched_until is not None and topup.watched_until > now:
-        return POLL_WATCHED
-    return POLL_YOUNG if now - topup.created_at < YOUNG or topup.expires_at <= now else POLL_OLD
+        move(topup, to=to, now=now)
+    except TopUpNotMovable:
+        return False
+    return True

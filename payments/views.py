@@ -16,7 +16,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from accounts.customers import current_customer
 from accounts.models import User
-from payments import fx, notifications, qr, tasks, topups
+from payments import fx, notifications, polling, qr, tasks, topups
 from payments.forms import OTHER, PRESETS, TopUpForm
 from payments.models import TopUp
 from payments.providers.base import BadSignature
@@ -73,8 +73,9 @@ def topup_show(request: HttpRequest, number: str) -> HttpResponse:
     """One top-up: its code to scan, its state, what to do when something looks wrong."""
     topup = get_object_or_404(TopUp, number=number, customer=current_customer(request))
     if topup.state == TopUp.State.OPEN:
-        topups.watch(topup=topup, now=timezone.now())
-        _settle_soon(topup)
+        polling.watch(topup=topup, now=timezone.now())
+        # A payer who comes back from the provider's page should not wait for the next round of the poller.
+        tasks.wake(tasks.poll_topup, topup.pk)
     context = {
         "nav": "topup",
         "topup": topup,
@@ -90,16 +91,8 @@ def topup_show(request: HttpRequest, number: str) -> HttpResponse:
 def topup_state(request: HttpRequest, number: str) -> JsonResponse:
     """The live state, asked for every two seconds by the page."""
     topup = get_object_or_404(TopUp, number=number, customer=current_customer(request))
-    topups.watch(topup=topup, now=timezone.now())
+    polling.watch(topup=topup, now=timezone.now())
     return JsonResponse({"state": topup.shown_state, "ready": bool(topup.qr_code or topup.checkout_url)})
-
-
-def _settle_soon(topup: TopUp) -> None:
-    """A payer who comes back from the provider's page should not wait for the next round of the poller."""
-    try:
-        tasks.poll_topup.delay(topup.pk)
-    except OSError:
-        log.warning("the broker does not answer; the poller will look after %s", topup.number)
 
 
 @csrf_exempt
@@ -124,21 +117,16 @@ def wechat_notify(request: HttpRequest) -> HttpResponse:
 
 def _receive(request: HttpRequest, provider: str, *, accepted: HttpResponse, refused: HttpResponse) -> HttpResponse:
     """Verify, store, acknowledge. No provider is asked here; the work is a task's."""
-    length = request.headers.get("Content-Length") or "0"
-    if not length.isdigit() or int(length) > notifications.MOST_BYTES:
+    body = request.read(notifications.MOST_BYTES + 1)
+    if len(body) > notifications.MOST_BYTES:
         return HttpResponse(_("The body is too long."), status=413)
     try:
-        stored = notifications.receive(
-            provider=provider, body=request.body, headers=dict(request.headers), now=timezone.now()
-        )
+        stored = notifications.receive(provider=provider, body=body, headers=dict(request.headers), now=timezone.now())
     except LookupError:
         return HttpResponse(status=404)
     except BadSignature as error:
         log.warning("a %s notification was refused: %s", provider, error)
         return refused
     if stored.processed_at is None:
-        try:
-            tasks.process_notification.delay(stored.pk)
-        except OSError:
-            log.warning("the broker does not answer; the sweep will process notification %s", stored.pk)
+        tasks.wake(tasks.process_notification, stored.pk)
     return accepted

@@ -104,7 +104,10 @@ class AlipayProvider:
 
     def close(self, *, number: str, reference: str) -> None:
         """Close the trade; one that nobody scanned is not there to close, and its code expires by itself."""
-        self._call(lambda: self._client.api_alipay_trade_close(out_trade_no=number))
+        answer = self._call(lambda: self._client.api_alipay_trade_close(out_trade_no=number))
+        refusal = _refusal(answer)
+        if answer.get("code") != "10000" and isinstance(refusal, ProviderUnavailable):
+            raise refusal
 
     def read_notification(self, body: bytes, headers: Mapping[str, str]) -> Notice:
         try:

@@ -53,16 +53,27 @@ def _is_on(code: str, values: Mapping[str, str], *, debug: bool) -> bool:
         return False
     if missing:
         raise ImproperlyConfigured(f"{missing[0]} is not set, but other variables of {code} are. Set all or none.")
-    if _is_local(values[ADDRESS[code]]):
-        if not debug:
-            raise ImproperlyConfigured(f"{ADDRESS[code]} is a sandbox on this machine, which needs DEBUG=True.")
-        if code == "stripe" and not values["STRIPE_SECRET_KEY"].startswith("sk_test_"):
+    if address := values[ADDRESS[code]]:
+        _check_address(ADDRESS[code], address, debug=debug)
+        is_live = code == "stripe" and not values["STRIPE_SECRET_KEY"].startswith(("sk_test_", "rk_test_"))
+        if is_live and _is_local(address):
             raise ImproperlyConfigured("STRIPE_SECRET_KEY is a live key, but STRIPE_API_BASE is a sandbox.")
     return True
 
 
+def _check_address(name: str, address: str, *, debug: bool) -> None:
+    if urlsplit(address).scheme not in ("http", "https") or not urlsplit(address).hostname:
+        raise ImproperlyConfigured(f"{name} must be a URL such as https://api.example.com.")
+    if _is_local(address) and not debug:
+        raise ImproperlyConfigured(f"{name} is a sandbox on this machine, which needs DEBUG=True.")
+    if not _is_local(address) and urlsplit(address).scheme != "https":
+        raise ImproperlyConfigured(f"{name} must start with https://.")
+
+
 def _is_local(url: str) -> bool:
     host = urlsplit(url).hostname or ""
+    if not host:
+        return False
     try:
         return not ipaddress.ip_address(host).is_global
     except ValueError:

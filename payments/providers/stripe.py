@@ -13,6 +13,7 @@ from payments.providers.base import (
     Notice,
     Outcome,
     PaymentFact,
+    ProviderError,
     ProviderRefused,
     ProviderUnavailable,
 )
@@ -64,11 +65,11 @@ class StripeProvider:
         return Checkout(reference=session["id"], checkout_url=session["url"] or "")
 
     def fetch_payment(self, *, number: str, reference: str) -> PaymentFact:
-        if not reference:
-            return PaymentFact(Outcome.UNKNOWN, detail="no session yet")
+        if not reference:  # a session that nobody was led to cannot have been paid
+            return PaymentFact(Outcome.PENDING, order_number=number, detail="no session yet")
         try:
             session = self._call(lambda: self._client.v1.checkout.sessions.retrieve(reference))
-        except ProviderUnavailable as error:
+        except ProviderError as error:
             return PaymentFact(Outcome.UNKNOWN, detail=str(error))
         outcome = Outcome.PENDING
         if session["payment_status"] == "paid":
@@ -111,11 +112,12 @@ class StripeProvider:
     def _call(act: Any) -> Any:
         try:
             return act()
-        except (stripe.APIConnectionError, stripe.RateLimitError) as error:
+        except (stripe.APIConnectionError, stripe.RateLimitError, stripe.IdempotencyError) as error:
+            # The last one: the same order is being made by another process just now.
             raise ProviderUnavailable(f"stripe: {type(error).__name__}") from None
         except stripe.StripeError as error:
             status = error.http_status or 0
             text = f"stripe: {type(error).__name__} {error.code or ''}"
-            if status >= 500 or status == 0:
+            if status >= 500 or status in (0, 409):
                 raise ProviderUnavailable(text) from None
             raise ProviderRefused(text) from None

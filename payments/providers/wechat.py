@@ -33,6 +33,7 @@ HEADERS = (
     "Wechatpay-Nonce",
     "Wechatpay-Serial",
 )
+NEVER_MADE = frozenset({"ORDER_NOT_EXIST", "ORDERNOTEXIST"})
 OUTCOMES = {
     "SUCCESS": Outcome.OK,
     "REFUND": Outcome.OK,  # paid, and something of it given back
@@ -95,8 +96,9 @@ class WechatProvider:
             code, answer = self._call(lambda: self._client.query(out_trade_no=number))
         except ProviderUnavailable as error:
             return PaymentFact(Outcome.UNKNOWN, detail=str(error))
+        if code == 404 and answer.get("code") in NEVER_MADE:
+            return PaymentFact(Outcome.PENDING, order_number=number, is_ours=True, detail="never made")
         if code != 200:
-            # An order that WeChat never heard of was never made; making it again is safe.
             return PaymentFact(Outcome.UNKNOWN, detail=f"{code} {answer.get('code', '')}")
         state = str(answer.get("trade_state"))
         amount = answer.get("amount") or {}
@@ -106,14 +108,15 @@ class WechatProvider:
             order_number=str(answer.get("out_trade_no", "")),
             transaction_id=str(answer.get("transaction_id", "")),
             amount=from_minor(total) if isinstance(total, int) else Decimal(-1),
-            currency=str(amount.get("currency", "")),
+            currency=str(amount.get("currency") or "CNY"),  # may be left out where it is CNY
             is_ours=(answer.get("mchid"), answer.get("appid")) == (self._mchid, self._appid),
             detail=state,
         )
 
     def close(self, *, number: str, reference: str) -> None:
+        """Close the order; one that was paid, closed or never made is left as it is."""
         code, answer = self._call(lambda: self._client.close(out_trade_no=number))
-        if code >= 500:
+        if code >= 500 or code == 429:
             raise _refusal(code, answer)
 
     def read_notification(self, body: bytes, headers: Mapping[str, str]) -> Notice:

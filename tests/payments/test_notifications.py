@@ -3,7 +3,7 @@
 import pytest
 from django.utils import timezone
 
-from payments import notifications, topups
+from payments import notifications, polling
 from payments.models import Notification
 from tests.payments.conftest import METHODS, open_topup, pay_at, process_inbox
 
@@ -82,8 +82,10 @@ def test_what_is_stored_holds_no_secret_of_ours(sandbox, customer, settings, met
 def test_a_lost_task_is_made_up_for_by_the_sweep(sandbox, customer, wallet):
     topup = open_topup(customer, method="alipay")
     pay_at(sandbox, topup)
-    assert notifications.unprocessed(now=timezone.now()) == []
-    [waiting] = notifications.unprocessed(now=timezone.now() + notifications.RETRY_AFTER)
+    assert notifications.claim_unprocessed(now=timezone.now()) == []
+    later = timezone.now() + notifications.FIRST_RETRY
+    [waiting] = notifications.claim_unprocessed(now=later)
+    assert notifications.claim_unprocessed(now=later) == []  # another sweep leaves it to the first
     notifications.process(notification_id=waiting, now=timezone.now())
     wallet.refresh_from_db()
     assert wallet.paid == 20
@@ -97,5 +99,5 @@ def test_a_notification_before_the_payment_is_visible_stays_pending_and_the_poll
     assert notifications.process(notification_id=stored.pk, now=timezone.now()).outcome == "pending"
     sandbox.fault("drop_notification", provider="stripe", times=0)
     sandbox.pay("stripe", topup.reference)
-    assert topups.poll(topup_id=topup.pk, now=timezone.now()) == "credited"
+    assert polling.poll(topup_id=topup.pk, now=timezone.now()) == "credited"
     sandbox.clear_faults()
