@@ -28,15 +28,7 @@ SHOWN_STATES = (State.HELD, State.METERED, State.SETTLED, State.RELEASED)
 CHART_DAYS = 30
 LATEST = 8
 EXAMPLE = {"input_tokens": 2000, "output_tokens": 500}
-PAYMENT_METHODS = [
-    method
-    for method, variable in (
-        ("stripe", "STRIPE_SECRET_KEY"),
-        ("alipay", "ALIPAY_APP_ID"),
-        ("wechat", "WECHATPAY_MCHID"),
-    )
-    if settings.PAYMENT_VARIABLES[variable]
-]
+PAYMENT_METHODS = {"stripe": "STRIPE_SECRET_KEY", "alipay": "ALIPAY_APP_ID", "wechat": "WECHATPAY_MCHID"}
 
 
 @require_safe
@@ -52,7 +44,7 @@ def landing(request: HttpRequest) -> HttpResponse:
     context = {
         "offers": first_look,
         "example": receipts.example_of(entries[first_look[0].slug], **EXAMPLE) if first_look else None,
-        "payment_methods": PAYMENT_METHODS,
+        "payment_methods": [name for name, variable in PAYMENT_METHODS.items() if settings.PAYMENT_VARIABLES[variable]],
         "model_count": len(offers),
         "sample_model": pricelist.sample_model(offers),
         "margin_percent": (settings.PRICE_MARGIN - 1) * 100,
