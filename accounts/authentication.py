@@ -71,7 +71,7 @@ class KeyCaller:
 class ApiKeyAuthentication(BaseAuthentication):
     """DRF: `request.user` becomes a `KeyCaller`. Reads the key's row each time, so revocation is immediate."""
 
-    def authenticate(self, request: Request) -> tuple[KeyCaller, ApiKey]:
+    def authenticate(self, request: Request) -> tuple[KeyCaller, ApiKey] | None:
         try:
             text = key_text(
                 authorization=request.headers.get("Authorization", ""),
@@ -80,7 +80,9 @@ class ApiKeyAuthentication(BaseAuthentication):
             )
         except TwoKeys:
             raise AuthenticationFailed("The request names two different API keys.", code="invalid_api_key") from None
-        key = keys.find(text) if text else None
+        if not text:
+            return None  # what is for everybody needs none; the rest is refused by its permissions
+        key = keys.find(text)
         if key is None or not key.is_usable(now=timezone.now()):
             raise AuthenticationFailed("The API key is missing, unknown, expired or disabled.", code="invalid_api_key")
         if not address_allowed(request_address(request._request), key.allowed_ips):

@@ -3,6 +3,7 @@
 import time
 from decimal import Decimal
 
+import httpx2 as httpx
 from openai import OpenAI
 
 from tests.flows.conftest import Running
@@ -69,7 +70,12 @@ def test_the_service_says_that_it_is_well(running):
         assert client.get("/healthz").status_code == 200
         assert client.get("/readyz").status_code == 200
         assert "chuizi_requests_total" in client.get("/metrics").text
-        assert client.get("/api/schema/").status_code == 200
+    # Everybody may read how the API works; what it answers needs a key.
+    for path, status in (("/api/schema/", 200), ("/api/docs/", 200), ("/v1/credits", 401), ("/v1/models", 401)):
+        answer = httpx.get(running.url + path)
+        assert answer.status_code == status
+        if status == 401:
+            assert answer.json()["error"]["code"] == "invalid_api_key"
 
 
 def test_zz_the_books_are_clean_at_the_end(running):
