@@ -119,6 +119,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TASK_DEFAULT_QUEUE = "celery"
 CELERY_TASK_ROUTES = {"proxy.tasks.settle": {"queue": "settlement"}, "payments.tasks.*": {"queue": "payments"}}
 CELERY_BEAT_SCHEDULE = {
+    "tidy": {"task": "accounts.tasks.tidy", "schedule": 3600.0, "options": {"expires": 3600}},
     "settle": {"task": "proxy.tasks.settle", "schedule": 1.0, "options": {"expires": 5}},
     "sweep": {"task": "proxy.tasks.sweep", "schedule": 10.0, "options": {"expires": 10}},
     "poll-topups": {"task": "payments.tasks.poll_topups", "schedule": 3.0, "options": {"expires": 3}},

@@ -6,9 +6,9 @@ from django import template
 
 register = template.Library()
 
-GENERATION = re.compile(r"gen-[0-9A-Za-z]{16}([0-9A-Za-z]{8})")
+GENERATED = re.compile(r"(gen-|topup_)[0-9A-Za-z]{12,16}([0-9A-Za-z]{8})\b")
 
 
 @register.filter
 def short_ids(text: str) -> str:
-    return GENERATION.sub(r"gen-…\1", text)
+    return GENERATED.sub(r"\1…\2", text)

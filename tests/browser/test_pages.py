@@ -110,6 +110,12 @@ def test_public_pages_fit_and_do_not_complain(page, live_server, owner, complain
         look(page, live_server.url + path, complaints)
 
 
+def test_the_api_page_works_without_anything_from_elsewhere(page, live_server, owner, complaints):
+    page.goto(f"{live_server.url}/api/docs/")
+    expect(page.get_by_text("/v1/credits")).to_be_visible()
+    assert complaints == []
+
+
 def test_the_console_fits_and_does_not_complain(page, context, live_server, with_history, complaints):
     log_in(context, live_server, with_history)
     ids = Generation.objects.order_by("-pk").values_list("pk", flat=True)[:2]

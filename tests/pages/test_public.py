@@ -3,6 +3,7 @@
 import re
 
 import pytest
+import yaml
 from django.test import Client
 from django.urls import path
 
@@ -85,6 +86,14 @@ def test_no_page_has_inline_code_or_foreign_files(client, catalog, page):
     assert not re.search(r"<[^>]+\s(on[a-z]+|style)=", text)
     assert not re.search(r'(?:src|href)="(?:https?:)?//(?!testserver)', text.replace("http://127.0.0.1", ""))
     assert not re.search(r"<script(?![^>]*\bsrc=)[^>]*>", text)
+
+
+def test_the_api_describes_itself_to_anybody(client, db):
+    page = client.get("/api/docs/")
+    assert page.status_code == 200
+    assert not re.search(r'(?:src|href)="https?://', page.content.decode())
+    paths = yaml.safe_load(client.get("/api/schema/").content)["paths"]
+    assert {"/v1/credits", "/v1/transactions", "/v1/keys", "/v1/keys/{key_id}"} <= set(paths)
 
 
 def _broken(request):

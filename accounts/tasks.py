@@ -1,0 +1,18 @@
+"""Celery tasks of the accounts: what nobody needs any more is thrown away."""
+
+from datetime import timedelta
+
+from celery import shared_task
+from django.core.management import call_command
+from django.utils import timezone
+
+from accounts.models import IdempotentAnswer
+
+ANSWERS_KEPT = timedelta(hours=24)
+
+
+@shared_task
+def tidy() -> None:
+    """Forget sessions that have ended, and answers kept for a repeat that may no longer come."""
+    call_command("clearsessions")
+    IdempotentAnswer.objects.filter(created_at__lt=timezone.now() - ANSWERS_KEPT).delete()
