@@ -61,7 +61,6 @@ class Claim:
         if self.is_bound and (status >= 500 or status in NOT_STORED):
             self._existing().delete()
             return
-        forget_old(now=self.now)
         row = self._row(status=status, body=response.data)
         if not self._existing().filter(status__isnull=True).update(status=status, body=row.body):
             with transaction.atomic():
@@ -80,14 +79,6 @@ class Claim:
             body=encrypt(orjson.dumps(body, default=str).decode()),
             created_at=self.now,
         )
-
-
-def forget_old(*, now: datetime, limit: int = 100) -> int:
-    """Delete answers whose time is over, some with each new one; return how many."""
-    old = IdempotentAnswer.objects.filter(created_at__lt=now - LIFETIME).order_by("created_at")
-    with transaction.atomic():
-        found = list(old.select_for_update(skip_locked=True).values_list("pk", flat=True)[:limit])
-        return IdempotentAnswer.objects.filter(pk__in=found).delete()[0]
 
 
 def run_once(

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 def topup_new(request: HttpRequest) -> HttpResponse:
     """Choose an amount and a method; what will be paid stands there before the button is pressed."""
     customer, now = current_customer(request), timezone.now()
-    form = TopUpForm(request.POST or None)
+    form = TopUpForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         try:
             topup = topups.open_topup(

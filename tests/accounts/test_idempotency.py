@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from rest_framework.test import APIRequestFactory
 
 from accounts import keys
-from accounts.idempotency import LIFETIME, Claim, forget_old, run_once
+from accounts.idempotency import LIFETIME, Claim, run_once
 from accounts.models import ApiKey, Customer, IdempotentAnswer
 from chuizi.api import ApiError
 from chuizi.crypto import decrypt
@@ -210,12 +210,3 @@ def test_an_overlong_key_is_400(shop):
     with pytest.raises(ApiError) as refused:
         shop.ask(post("x" * 256))
     assert (refused.value.status_code, made()) == (400, 0)
-
-
-def test_old_answers_are_forgotten_with_the_next_one(shop):
-    for number in range(3):
-        shop.ask(post(f"old-{number}"))
-    later = NOW + LIFETIME + timedelta(minutes=1)
-    assert forget_old(now=NOW + timedelta(hours=23)) == 0
-    shop.ask(post("new"), now=later)
-    assert IdempotentAnswer.objects.count() == 1

@@ -6,11 +6,15 @@ from decimal import Decimal
 
 import httpx2 as httpx
 import pytest
+import yaml
 
 from accounts import keys
 from accounts.models import IdempotentAnswer
 from chuizi.crypto import encrypt
+from payments.api import SHOWN_STATES
 from payments.models import TopUp
+from payments.providers import registry
+from payments.providers.base import ProviderRefused
 from tests.conftest import NOW
 from tests.payments.conftest import METHODS, pay
 
@@ -73,17 +77,55 @@ BAD = [
     ({"amount": 19.99}, "amount"),
     ({"amount": True}, "amount"),
     ({"amount": ["20"]}, "amount"),
+    ({"amount": "1.000"}, "amount"),
+    ({"amount": "1e2"}, "amount"),
+    ({"amount": "1_0"}, "amount"),
+    ({"amount": "２０"}, "amount"),
+    ({"amount": "2\x000"}, "amount"),
+    ({"amount": 0}, "amount"),
+    ({"amount": 10**30}, "amount"),
+    ({"amount": "9" * 5000}, "amount"),
+    ({"amount": "\ud800"}, "amount"),
     ({"method": "paypal"}, "method"),
     ({"method": None}, "method"),
     ({"method": ["stripe"]}, "method"),
+    ({"method": "Stripe"}, "method"),
+    ({"method": "\x00"}, "method"),
 ]
 
 
 @pytest.mark.parametrize(("change", "field"), BAD)
 def test_a_bad_top_up_is_400_with_the_field_named_and_nothing_half_created(api, change, field):
-    answer = api.post("/v1/topups", json={"amount": "20.00", "method": "alipay", **change})
+    body = json.dumps({"amount": "20.00", "method": "alipay", **change})
+    answer = api.post(
+        "/v1/topups", content=body, headers={"Content-Type": "application/json", "Idempotency-Key": "bad"}
+    )
     error = answer.json()["error"]
     assert (answer.status_code, error["code"], error["param"]) == (400, "validation_error", field)
+    assert TopUp.objects.count() == 0
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_a_number_that_is_none_is_400_with_the_field_named(api, number):
+    body = f'{{"amount": {number}, "method": "alipay"}}'
+    answer = api.post("/v1/topups", content=body, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "amount")
+
+
+def test_a_whole_number_of_dollars_may_be_a_json_number(api):
+    assert ask(api, amount=20).json()["data"]["amount"] == "20.00000000"
+
+
+@pytest.mark.parametrize("number", ["topup_nobody", "%00", "%ff", "x" * 300, "1;drop"])
+def test_an_unknown_top_up_is_404(api, number):
+    answer = api.get(f"/v1/topups/{number}")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
+
+
+def test_a_suspended_customer_is_403(api, customer):
+    type(customer).objects.filter(pk=customer.pk).update(suspended_at=NOW)
+    answer = ask(api)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "account_suspended")
     assert TopUp.objects.count() == 0
 
 
@@ -156,6 +198,29 @@ def test_a_refused_request_is_stored_too_and_a_crash_between_is_told_from_the_ro
 
 def reference_only(number: str) -> str:
     return encrypt(json.dumps({"reference": number}))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_provider_that_refuses_the_order_is_502_and_the_same_key_may_try_again(api, sandbox, monkeypatch, method):
+    def refuse(_order):
+        raise ProviderRefused("no")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(registry.get(method), "start_checkout", refuse)
+        answer = ask(api, method=method, **{"Idempotency-Key": "again"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (502, "provider_error")
+    assert TopUp.objects.get().state == "failed"
+    assert ask(api, method=method, **{"Idempotency-Key": "again"}).json()["data"]["state"] == "open"
+
+
+def test_the_schema_says_what_is_answered(api):
+    schema = yaml.safe_load(api.get("/api/schema/").text)
+    top_up = schema["components"]["schemas"]["TopUp"]["properties"]
+    assert set(top_up) == set(ask(api).json()["data"])
+    assert schema["components"]["schemas"]["StateEnum"]["enum"] == list(SHOWN_STATES)
+    post = schema["paths"]["/v1/topups"]["post"]
+    assert post["responses"]["201"]["content"]["application/json"]["schema"]["$ref"].endswith("/TopUpAnswer")
+    assert "Idempotency-Key" in [parameter["name"] for parameter in post["parameters"]]
 
 
 def test_many_unpaid_orders_are_429(api, settings):

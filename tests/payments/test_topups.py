@@ -1,7 +1,6 @@
 """Top-ups by each method against the sandbox, through the real SDKs."""
 
 import threading
-from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -10,11 +9,10 @@ from django.utils import timezone
 
 from billing.audit import audit
 from billing.models import Transfer, Wallet
-from payments import polling, topups
+from payments import topups
 from payments.models import ExchangeRate, Notification, TopUp
 from payments.providers import registry
 from payments.providers.base import Outcome, PaymentFact
-from payments.tasks import poll_topups
 from tests.payments.conftest import METHODS, open_topup, pay, process_inbox, provider_number
 
 
@@ -77,28 +75,6 @@ def test_a_repeated_notification_credits_the_wallet_once(sandbox, customer, wall
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_paid_page_closed_and_notification_lost_the_poller_credits(sandbox, customer, wallet, method):
-    sandbox.fault("drop_notification", provider=method, times=0)
-    topup = open_topup(customer, method=method)
-    sandbox.pay(method, provider_number(topup))
-    assert polling.claim_due(now=timezone.now()) == []  # not yet its turn
-    assert polling.claim_due(now=timezone.now() + timedelta(seconds=4)) == [topup.pk]
-    assert polling.poll(topup_id=topup.pk, now=timezone.now()) == "credited"
-    sandbox.clear_faults()
-    wallet.refresh_from_db()
-    assert wallet.paid == 20
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_an_order_nobody_pays_expires_and_is_closed_at_the_provider(sandbox, customer, method):
-    topup = open_topup(customer, method=method)
-    later = topup.expires_at + polling.GRACE
-    assert polling.poll(topup_id=topup.pk, now=later) == "closed"
-    topup.refresh_from_db()
-    assert topup.state == "expired"
-
-
-@pytest.mark.parametrize("method", METHODS)
 def test_a_payment_after_the_order_expired_is_not_dropped(sandbox, customer, wallet, method):
     topup = open_topup(customer, method=method)
     TopUp.objects.filter(pk=topup.pk).update(state="expired")
@@ -106,38 +82,6 @@ def test_a_payment_after_the_order_expired_is_not_dropped(sandbox, customer, wal
     topup.refresh_from_db()
     wallet.refresh_from_db()
     assert (topup.state, wallet.paid) == ("paid", 20)
-
-
-def test_two_pollers_take_different_orders(sandbox, customer):
-    for _ in range(4):
-        open_topup(customer, method="alipay")
-    soon = timezone.now() + timedelta(seconds=5)
-    first, second = polling.claim_due(now=soon, limit=3), polling.claim_due(now=soon, limit=3)
-    assert (len(first), len(second)) == (3, 1)
-    assert not set(first) & set(second)
-    poll_topups()  # hands over to the broker without a word
-
-
-def test_polling_grows_slower_and_a_watching_page_quickens_it(sandbox, customer):
-    topup = open_topup(customer, method="wechat")
-    now = topup.created_at
-    assert polling.next_turn(topup, now=now) == now + timedelta(seconds=20)
-    later = now + timedelta(minutes=11)
-    assert polling.next_turn(topup, now=later) == later + timedelta(minutes=2)
-    polling.watch(topup=topup, now=now)
-    topup.refresh_from_db()
-    assert polling.next_turn(topup, now=now) == now + timedelta(seconds=3)
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_a_provider_that_is_down_leaves_an_order_that_the_poller_brings_up(sandbox, customer, method):
-    sandbox.fault("provider_down", provider=method, times=0)
-    topup = open_topup(customer, method=method)
-    assert (topup.state, topup.checkout_url, topup.qr_code) == ("open", "", "")
-    sandbox.clear_faults()
-    assert polling.poll(topup_id=topup.pk, now=timezone.now()) == "pending"
-    topup.refresh_from_db()
-    assert topup.checkout_url or topup.qr_code
 
 
 def fact(topup: TopUp, **changes) -> PaymentFact:
