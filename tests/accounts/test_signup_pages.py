@@ -5,6 +5,8 @@ from decimal import Decimal
 
 import pytest
 from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value, yield_hotp_counters_from_time
 from django.core import mail
 from django.core.cache import cache
 from django.test import Client
@@ -127,6 +129,20 @@ def test_staff_without_a_customer_are_told_so_in_the_console(client, staff):
 def test_a_customer_does_not_reach_the_desk(client, db):
     client.post(sign_up(client))
     assert client.get("/admin/", follow=True).status_code == 403
+
+
+def test_a_second_factor_is_asked_for_and_its_secret_is_kept_encrypted(client, db):
+    client.post(sign_up(client))
+    client.post("/accounts/reauthenticate/", {"password": PASSWORD})
+    form = client.get("/accounts/2fa/totp/activate/").context["form"]
+    code = format_hotp_value(hotp_value(form.secret, yield_hotp_counters_from_time().__next__()))
+    assert client.post("/accounts/2fa/totp/activate/", {"code": code}).status_code == 302
+    kept = Authenticator.objects.get(type="totp").data["secret"]
+    assert form.secret not in kept
+    other = Client()
+    answer = other.post("/accounts/login/", {"login": "ada@example.org", "password": PASSWORD})
+    assert answer.headers["Location"] == "/accounts/2fa/authenticate/"
+    assert other.get("/console/").status_code == 302
 
 
 def test_the_language_switch_is_kept_for_the_next_login(client, db):
