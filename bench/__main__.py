@@ -21,6 +21,7 @@ GATEWAY_PORT, UPSTREAM_PORT = 9100, 9101
 BASE = f"http://127.0.0.1:{GATEWAY_PORT}"
 PATH = "/v1/chat/completions"
 MODEL = "bench/model"
+PAYMENT_PROVIDERS = ("STRIPE_", "ALIPAY_", "WECHATPAY_")
 
 
 def main() -> None:
@@ -84,7 +85,9 @@ def manage(*arguments: str) -> str:
 
 def environment() -> dict[str, str]:
     limits = {"DEFAULT_KEY_RPM": "0", "DEFAULT_CUSTOMER_RPM": "0", "DEFAULT_MODEL_RPM": "0"}
-    return {**os.environ, **limits, "ALLOW_PRIVATE_UPSTREAMS": "True", "DEBUG": "False", "LOG_LEVEL": "WARNING"}
+    # As in production, where a sandbox's addresses would stop the start.
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(PAYMENT_PROVIDERS)}
+    return {**kept, **limits, "ALLOW_PRIVATE_UPSTREAMS": "True", "DEBUG": "False", "LOG_LEVEL": "ERROR"}
 
 
 def load(url: str, key: str, callers: int, seconds: int, *, stream: bool = False) -> dict[str, Any]:
@@ -157,6 +160,8 @@ def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
 
 
 def django() -> None:
+    for name in [name for name in os.environ if name.startswith(PAYMENT_PROVIDERS)]:
+        del os.environ[name]
     os.environ.update(environment())
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chuizi.settings")
     import django as package

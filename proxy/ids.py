@@ -1,11 +1,13 @@
 """Generation ids: `gen-` and a UUIDv7 in base62, padded to 24 characters, so that new rows go to the index's end."""
 
 import os
+import re
 import time
 from datetime import datetime
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 LENGTH = 24
+FORM = re.compile(r"gen-[0-9A-Za-z]{24}")
 
 
 def new_generation_id(nanoseconds: int | None = None) -> str:
@@ -15,6 +17,10 @@ def new_generation_id(nanoseconds: int | None = None) -> str:
     random = int.from_bytes(os.urandom(8)) & (1 << 62) - 1
     number = milliseconds << 80 | 7 << 76 | fraction << 64 | 2 << 62 | random
     return "gen-" + _base62(number)
+
+
+def is_generation_id(text: str) -> bool:
+    return FORM.fullmatch(text) is not None
 
 
 def first_id_of(moment: datetime) -> str:

@@ -44,7 +44,7 @@ def line_items_of(generation: Generation) -> list[LineItem]:
 
 def find(*, customer: Customer, generation_id: str) -> Generation | None:
     """A customer's own generation; another's does not exist here."""
-    return Generation.objects.select_related("model", "price").filter(pk=generation_id[:40], customer=customer).first()
+    return Generation.objects.select_related("model", "price").filter(pk=generation_id, customer=customer).first()
 
 
 def usage_since(*, customer: Customer, moment: datetime, key: ApiKey | None = None) -> UsageTotals:

@@ -235,7 +235,8 @@ def test_generation_answers_for_its_own_customer_alone(gateway, make_customer):
         {"unit": "output_token", "quantity": 5, "price": "40", "amount": "0.0002"},
     ]
     stranger = keys.issue(customer=make_customer(name="Eve"), name="k", now=NOW)
-    for query, headers in ((generation_id, {"Authorization": f"Bearer {stranger.text}"}), ("gen-none", {})):
+    unknown = ("gen-none", "gen-" + "0" * 24, "\x00", generation_id + "\x00", "x" * 5000)
+    for query, headers in ((generation_id, {"Authorization": f"Bearer {stranger.text}"}), *((u, {}) for u in unknown)):
         response = gateway.client.get("/v1/generation", params={"id": query}, headers=headers)
         assert (response.status_code, response.json()["error"]["code"]) == (404, "generation_not_found")
 
