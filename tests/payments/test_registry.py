@@ -1,11 +1,16 @@
 """A provider is on, off, or stops the start with a sentence that names the variable."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
+from payments import notifications, polling
 from payments.providers import registry
+from tests.payments.conftest import METHODS, open_topup
 
 
 @pytest.fixture
@@ -29,6 +34,10 @@ CASES = [
     ({"STRIPE_WEBHOOK_SECRET": ""}, "STRIPE_WEBHOOK_SECRET"),
     ({"STRIPE_WEBHOOK_SECRET": "secret"}, "STRIPE_WEBHOOK_SECRET"),
     ({"STRIPE_SECRET_KEY": "sk_live_abc"}, "STRIPE_SECRET_KEY"),
+    ({"STRIPE_SECRET_KEY": "rk_live_abc"}, "STRIPE_SECRET_KEY"),
+    ({"STRIPE_API_BASE": "http://stripe.example.com"}, "STRIPE_API_BASE"),
+    ({"STRIPE_API_BASE": "127.0.0.1:9000"}, "STRIPE_API_BASE"),
+    ({"ALIPAY_GATEWAY": "http://openapi.alipay.com/gateway.do"}, "ALIPAY_GATEWAY"),
     ({"ALIPAY_PUBLIC_KEY": ""}, "ALIPAY_PUBLIC_KEY"),
     ({"ALIPAY_APP_PRIVATE_KEY": "MIIEbarebase64"}, "ALIPAY_APP_PRIVATE_KEY"),
     ({"ALIPAY_PUBLIC_KEY": "-----BEGIN PUBLIC KEY-----\nodd\n-----END PUBLIC KEY-----"}, "ALIPAY_PUBLIC_KEY"),
@@ -46,8 +55,17 @@ def test_a_half_configured_provider_stops_the_start(configure, changes, named):
         registry.providers()
 
 
-def test_sandbox_addresses_are_refused_in_production(configure, settings):
-    configure()
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:9000", "localhost", "[::1]:80", "10.0.0.7", "192.168.1.1", "169.254.1.1", "pay.internal"]
+)
+@pytest.mark.parametrize("name", registry.ADDRESS.values())
+def test_sandbox_addresses_are_refused_in_production(configure, settings, name, host):
+    provider = name.partition("_")[0]
+    configure(**{name: f"https://{host}/x"})
+    settings.PAYMENT_VARIABLES = {
+        variable: value if variable.startswith(provider) else ""
+        for variable, value in settings.PAYMENT_VARIABLES.items()
+    }
     settings.DEBUG = False
     with pytest.raises(ImproperlyConfigured, match="DEBUG"):
         registry.providers()
@@ -56,3 +74,39 @@ def test_sandbox_addresses_are_refused_in_production(configure, settings):
 def test_a_pem_may_stand_in_the_variable_itself(configure, settings, sandbox_server):
     configure(ALIPAY_PUBLIC_KEY=Path(sandbox_server.environment["ALIPAY_PUBLIC_KEY"]).read_text(encoding="ascii"))
     assert set(registry.providers()) == {"stripe", "alipay", "wechat"}
+
+
+@pytest.mark.parametrize(
+    "start", ["import chuizi.asgi", "from chuizi.celery import app; app.loader.import_default_modules()"]
+)
+def test_a_wrong_value_stops_gateway_and_worker_with_a_sentence_that_keeps_the_secret(repository, start):
+    secret = "sk_live_do-not-print-me"
+    environment = {**os.environ, "STRIPE_SECRET_KEY": secret, "STRIPE_WEBHOOK_SECRET": "", "DEBUG": "False"}
+    done = subprocess.run(
+        [sys.executable, "-c", start], cwd=repository, env=environment, capture_output=True, text=True
+    )
+    last = done.stderr.strip().splitlines()[-1]
+    assert done.returncode != 0
+    assert last.endswith("STRIPE_WEBHOOK_SECRET is not set, but other variables of stripe are. Set all or none.")
+    assert secret not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("fault", ["", "provider_down", "answer_bad_signature"])
+def test_secrets_are_in_no_log(sandbox, customer, settings, caplog, method, fault):
+    caplog.set_level("DEBUG")
+    if fault:
+        sandbox.fault(fault, provider=method, times=0)
+    topup = open_topup(customer, method=method)
+    polling.poll(topup_id=topup.pk, now=topup.expires_at + polling.GRACE)
+    text = caplog.text
+    for name in ("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "WECHATPAY_APIV3_KEY"):
+        assert settings.PAYMENT_VARIABLES[name] not in text
+    assert "PRIVATE KEY" not in text
+
+
+def test_refused_notifications_are_counted(client, sandbox):
+    counter = notifications.REFUSED.labels("alipay")
+    before = counter._value.get()
+    client.post("/payments/alipay/notify", b"out_trade_no=1", content_type="application/x-www-form-urlencoded")
+    assert counter._value.get() == before + 1
