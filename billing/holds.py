@@ -14,7 +14,7 @@ from django.db import connection, transaction
 
 from billing.ledger import lock_wallets
 from billing.models import Hold
-from billing.money import ZERO
+from billing.money import ZERO, InvalidAmount, usd
 
 
 class HoldError(Exception):
@@ -68,11 +68,17 @@ ADD_HELD_TO_ONE = "UPDATE billing_wallet SET held = held + %s, exposure = exposu
 def place(
     *, customer_id: int, key: str, kind: Hold.Kind, amount: Decimal, now: datetime, may_overdraw: bool = False
 ) -> Hold:
-    """Set `amount` USD aside; raises `InsufficientBalance` unless `may_overdraw` (a dispute)."""
+    """Set `amount` USD aside; raises `InsufficientBalance` unless `may_overdraw` (a dispute).
+
+    Raises `HoldError` for an amount that is none, and if the key has a hold already.
+    """
+    _must_be_positive(key, amount)
     with transaction.atomic():
         wallet = lock_wallets([customer_id])[customer_id]
         if not may_overdraw and wallet.available < amount:
             raise InsufficientBalance(available=wallet.available, needed=amount)
+        if Hold.objects.filter(pk=key).exists():
+            raise HoldError(f"{key} has a hold already")
         hold = Hold.objects.create(
             key=key, customer_id=customer_id, kind=kind, amount=amount, bound=amount, created_at=now
         )
@@ -84,11 +90,17 @@ def resolve(resolutions: Sequence[Resolution], *, now: datetime) -> set[str]:
     """Resolve open holds; return the keys that this call resolved. One that is not open is left alone.
 
     A captured amount may be less or more than what was held, never more than the bound (a named constraint). The
-    caller posts the transfers in the same transaction.
+    caller posts the transfers in the same transaction. Raises `HoldError` for a key named twice and for an amount
+    that is none.
     """
     if not resolutions:
         return set()
     keys = [r.key for r in resolutions]
+    if len(set(keys)) != len(keys):
+        raise HoldError("one hold twice in one resolution")
+    for resolution in resolutions:
+        if resolution.captured is not None:
+            _must_be_positive(resolution.key, resolution.captured)
     with transaction.atomic(), connection.cursor() as cursor:
         customers = Hold.objects.filter(key__in=keys).values_list("customer_id", flat=True).distinct()
         lock_wallets(customers)
@@ -112,8 +124,9 @@ def resolve(resolutions: Sequence[Resolution], *, now: datetime) -> set[str]:
 def capture_share(*, key: str, share: Decimal, now: datetime) -> None:
     """Take a part of an open hold (a refund is sent in parts); the last share captures the hold.
 
-    Raises `HoldError` if the hold is not open or has less left.
+    Raises `HoldError` if the hold is not open or has less left, and for an amount that is none.
     """
+    _must_be_positive(key, share)
     with transaction.atomic():
         customer_id = Hold.objects.values_list("customer_id", flat=True).get(key=key)
         lock_wallets([customer_id])
@@ -126,6 +139,15 @@ def capture_share(*, key: str, share: Decimal, now: datetime) -> None:
             hold.state, hold.reason, hold.resolved_at = Hold.State.CAPTURED, "sent", now
         hold.save(update_fields=["captured", "state", "reason", "resolved_at"])
         _add_held({customer_id: (-share, ZERO)})
+
+
+def _must_be_positive(key: str, amount: Decimal) -> None:
+    try:
+        if usd(amount) > 0:
+            return
+    except InvalidAmount as error:
+        raise HoldError(f"{key}: {error}") from None
+    raise HoldError(f"{key} cannot hold or take {amount}")
 
 
 def _add_held(changes: dict[int, tuple[Decimal, Decimal]]) -> None:

@@ -10,7 +10,7 @@ from django.db import connection, transaction
 
 from accounts.models import Customer
 from billing.models import LedgerAccount, Transfer, Wallet
-from billing.money import ZERO
+from billing.money import ZERO, InvalidAmount, exact
 
 
 class LedgerError(Exception):
@@ -63,8 +63,9 @@ def post(
 ) -> dict[str, Transfer]:
     """Write transfers, all or none, and move the wallets they touch; return every key's transfer.
 
-    A repeat of a key returns the first transfer and moves nothing. Raises `TransferConflict` if that first one has
-    other accounts, another amount or another kind, and `LedgerError` for a posting that is none.
+    Keys are written in order, so that two who post the same keys never wait for each other in a circle. A repeat of a
+    key returns the first transfer and moves nothing. Raises `TransferConflict` if that first one has other accounts,
+    another amount or another kind, and `LedgerError` for a posting that is none.
     """
     if not postings:
         return {}
@@ -72,18 +73,33 @@ def post(
     if len(by_key) != len(postings):
         raise LedgerError("one key twice in one posting")
     for posting in postings:
-        if posting.debit.currency != posting.credit.currency:
-            raise LedgerError(f"{posting.key} moves {posting.debit.currency} to {posting.credit.currency}")
-        if posting.amount <= 0:
-            raise LedgerError(f"{posting.key} moves {posting.amount}")
+        _must_be_possible(posting)
     with transaction.atomic():
         lock_wallets(_customers_of(postings))
-        written = _insert(postings, now=now, group=group, actor_id=actor_id)
+        in_order = [by_key[key] for key in sorted(by_key)]
+        written = _insert(in_order, now=now, group=group, actor_id=actor_id)
         _move_wallets([by_key[key] for key in written])
         transfers = {transfer.key: transfer for transfer in Transfer.objects.filter(key__in=by_key)}
         for key, posting in by_key.items():
             _must_match(transfers[key], posting)
     return transfers
+
+
+def mark_topped_up(*, customer_id: int) -> None:
+    """Remember that the customer has paid once: their requests may be held at the estimate."""
+    Wallet.objects.filter(pk=customer_id, topped_up=False).update(topped_up=True)
+
+
+def _must_be_possible(posting: Posting) -> None:
+    if posting.debit.currency != posting.credit.currency:
+        raise LedgerError(f"{posting.key} moves {posting.debit.currency} to {posting.credit.currency}")
+    try:
+        # PostgreSQL would round the transfer and the wallet each by itself, and they would part.
+        exact(posting.amount, currency=posting.debit.currency)
+    except InvalidAmount as error:
+        raise LedgerError(f"{posting.key}: {error}") from None
+    if posting.amount <= 0:
+        raise LedgerError(f"{posting.key} moves {posting.amount}")
 
 
 def _customers_of(postings: Iterable[Posting]) -> set[int]:

@@ -1,5 +1,6 @@
 """Money is made and rounded here alone: USD at 8 places inside and 2 at the edge of cash, CNY at 2."""
 
+import re
 from decimal import (
     ROUND_DOWN,
     ROUND_HALF_EVEN,
@@ -12,6 +13,9 @@ ZERO = Decimal("0.00000000")
 MICRO = Decimal("0.00000001")
 CENT = Decimal("0.01")
 LARGEST = Decimal(999999999999)
+STEPS = {"USD": MICRO, "CNY": CENT}
+# Decimal alone would take "1_000" and the digits of every script.
+WRITTEN = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
 
 
 class InvalidAmount(ValueError):
@@ -26,6 +30,11 @@ def usd(value: Decimal | str | int) -> Decimal:
 def cents(value: Decimal | str | int) -> Decimal:
     """An exact amount at 2 places (USD cash or CNY); raises `InvalidAmount` if it has more places."""
     return _exact(value, CENT)
+
+
+def exact(value: Decimal, *, currency: str) -> Decimal:
+    """An amount at the places of its currency's books; raises `InvalidAmount` rather than round."""
+    return _exact(value, STEPS[currency])
 
 
 def charge(value: Decimal) -> Decimal:
@@ -61,7 +70,11 @@ def _exact(value: Decimal | str | int, step: Decimal) -> Decimal:
     if isinstance(value, bool | float):
         raise InvalidAmount(f"{value!r} is not exact")
     try:
-        number = Decimal(value.strip() if isinstance(value, str) else value)
+        if isinstance(value, str):
+            value = value.strip()
+            if not WRITTEN.fullmatch(value):
+                raise InvalidAmount(f"{value[:40]!r} is not an amount")
+        number = Decimal(value)
         if not number.is_finite() or abs(number) > LARGEST:
             raise InvalidAmount(f"{value!r} is not an amount")
         rounded = number.quantize(step)

@@ -13,6 +13,6 @@ class PaymentsConfig(AppConfig):
         from payments.audit import check_topups
         from payments.providers import registry
 
-        register(check_topups)
+        register("top-ups", check_topups)
         if "collectstatic" not in sys.argv:  # builds run without the providers' secrets
             registry.providers()

@@ -2,33 +2,53 @@
 
 from collections.abc import Iterator
 
-from django.db.backends.utils import CursorWrapper
+from billing.audit import pages
 
 TOPUPS = """
-SELECT t.number, t.state, t.amount, coalesce(usd.amount, direct.amount), t.charge_currency, t.charge_amount, cny.amount
-FROM payments_topup t
-LEFT JOIN billing_transfer direct ON direct.key = 'topup:' || t.id
-LEFT JOIN billing_transfer usd ON usd.key = 'topup:' || t.id || ':USD'
-LEFT JOIN billing_transfer cny ON cny.key = 'topup:' || t.id || ':CNY'
-WHERE t.customer_id = %s ORDER BY t.id"""
+SELECT * FROM (
+ SELECT t.customer_id, t.number, t.state,
+  CASE WHEN t.state = 'paid' THEN t.amount ELSE 0 END AS due,
+  coalesce(direct.amount, 0) + coalesce(usd.amount, 0) AS credited,
+  CASE WHEN t.state = 'paid' AND t.charge_currency = 'CNY' THEN t.charge_amount ELSE 0 END AS charge_due,
+  coalesce(cny.amount, 0) AS charged,
+  w.customer_id IS NULL OR coalesce(direct.credit_id <> w.paid_account_id, false)
+   OR coalesce(usd.credit_id <> w.paid_account_id, false) AS elsewhere
+ FROM {page} t
+ LEFT JOIN billing_wallet w ON w.customer_id = t.customer_id
+ LEFT JOIN billing_transfer direct ON direct.key = 'topup:' || t.id
+ LEFT JOIN billing_transfer usd ON usd.key = 'topup:' || t.id || ':USD'
+ LEFT JOIN billing_transfer cny ON cny.key = 'topup:' || t.id || ':CNY'
+) found
+WHERE credited <> due OR charged <> charge_due OR elsewhere
+ORDER BY number"""
+# A disputed amount stays on the wallet, under a hold, until the provider takes it. Reversals and refunds that failed
+# give back what top-ups brought; an adjustment alone makes paid balance without one.
 COVERED = """
-SELECT w.paid, coalesce((SELECT sum(t.amount - t.refunded - t.disputed) FROM payments_topup t
-  WHERE t.customer_id = w.customer_id AND t.state = 'paid'), 0)
- + coalesce((SELECT sum(x.amount) FROM billing_transfer x WHERE x.credit_id = w.paid_account_id
-   AND x.kind NOT IN ('topup')), 0)
-FROM billing_wallet w WHERE w.customer_id = %s"""
+SELECT * FROM (
+ SELECT w.customer_id, w.paid,
+  coalesce((SELECT sum(t.amount - t.refunded - t.disputed) FROM payments_topup t
+   WHERE t.customer_id = w.customer_id AND t.state = 'paid'), 0)
+  + coalesce((SELECT sum(x.amount) FROM billing_transfer x
+   WHERE x.credit_id = w.paid_account_id AND x.kind = 'adjustment'), 0)
+  + coalesce((SELECT sum(h.amount - h.captured) FROM billing_hold h
+   WHERE h.customer_id = w.customer_id AND h.state = 'open' AND h.kind = 'dispute'), 0) AS covered
+ FROM {page} w
+) found
+WHERE paid > 0 AND paid > covered
+ORDER BY customer_id"""
 
 
-def check_topups(cursor: CursorWrapper, customer_id: int) -> Iterator[str]:
-    cursor.execute(TOPUPS, [customer_id])
-    for number, state, amount, credited, currency, charged, through_fx in cursor.fetchall():
-        if state == "paid" and credited != amount:
-            yield f"{number} is paid with {amount}, credited {credited}"
-        if state != "paid" and credited is not None:
-            yield f"{number} is {state} and credited {credited}"
-        if state == "paid" and currency == "CNY" and through_fx != charged:
-            yield f"{number} was charged {charged} CNY, posted {through_fx}"
-    cursor.execute(COVERED, [customer_id])
-    for paid, covered in cursor.fetchall():
-        if paid > covered:
-            yield f"paid balance {paid} is more than its top-ups and other credits cover ({covered})"
+def check_topups(customer_id: int | None) -> Iterator[str]:
+    """Top-ups of a customer or of everybody, and the paid balances they are to cover."""
+    for customer, number, state, due, credited, charge_due, charged, is_elsewhere in pages(
+        TOPUPS, table="payments_topup", key="id", first=0, customer_id=customer_id
+    ):
+        yield (
+            f"customer {customer}: {number} is {state}, to credit {due:f} USD and credited {credited:f}"
+            + (f", to charge {charge_due:f} CNY and posted {charged:f}" if charge_due != charged else "")
+            + (", to another account" if is_elsewhere else "")
+        )
+    for customer, paid, covered in pages(
+        COVERED, table="billing_wallet", key="customer_id", first=0, customer_id=customer_id
+    ):
+        yield f"customer {customer}: paid balance {paid:f} is more than its top-ups and adjustments cover, {covered:f}"

@@ -18,8 +18,7 @@ from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
 from accounts.models import Customer, User
-from billing.ledger import Posting, house_account, lock_wallets, post
-from billing.models import Wallet
+from billing.ledger import Posting, house_account, lock_wallets, mark_topped_up, post
 from billing.money import InvalidAmount, cents, convert_to_cny
 from payments import fx
 from payments.models import CARD_VALIDITY, CNY_VALIDITY, Method, TopUp
@@ -292,7 +291,7 @@ def _post(topup: TopUp, *, now: datetime) -> None:
             Posting(f"{group}:USD", "topup", usd, wallet.paid_account, topup.credit, topup.number),
         ]
     post(postings, now=now, group=group)
-    Wallet.objects.filter(pk=wallet.pk, topped_up=False).update(topped_up=True)
+    mark_topped_up(customer_id=topup.customer_id)
 
 
 def move(topup: TopUp, *, to: str, now: datetime, **fields: object) -> None:

@@ -10,4 +10,4 @@ class ProxyConfig(AppConfig):
         from billing.audit import register
         from proxy.audit import check_generations
 
-        register(check_generations)
+        register("generations", check_generations)

@@ -1,32 +1,63 @@
-"""The audit's look at generations: what was settled was charged, and what is open has an open hold."""
+"""The audit's look at requests: what was settled was charged, what is open has an open hold, and vice versa."""
 
 from collections.abc import Iterator
 
-from django.db.backends.utils import CursorWrapper
-
-from billing.audit import pages
+from billing.audit import pages, snapshot
 
 GENERATIONS = """
-SELECT g.id, g.state, g.held, g.cost, coalesce(b.amount, 0) + coalesce(p.amount, 0), h.state,
- k.id IS NOT NULL AND m.id IS NOT NULL AND v.id IS NOT NULL AND v.model_id = g.model_id
-FROM (SELECT * FROM proxy_generation WHERE customer_id = %s AND id > %s ORDER BY id LIMIT %s) g
-LEFT JOIN billing_transfer b ON b.key = g.id || ':bonus'
-LEFT JOIN billing_transfer p ON p.key = g.id || ':paid'
-LEFT JOIN billing_hold h ON h.key = g.id
-LEFT JOIN accounts_apikey k ON k.id = g.key_id AND k.customer_id = g.customer_id
-LEFT JOIN proxy_model m ON m.id = g.model_id
-LEFT JOIN proxy_price v ON v.id = g.price_id
-ORDER BY g.id"""
-UNRESOLVED = ("held", "metered", "quarantined")
+SELECT customer_id, id, state, cost, charged, hold_state, whole FROM (
+ SELECT g.customer_id, g.id, g.state, g.cost, coalesce(b.amount, 0) + coalesce(p.amount, 0) AS charged,
+  CASE WHEN g.state IN ('settled', 'released') THEN coalesce(g.cost, 0) ELSE 0 END AS due,
+  h.state AS hold_state,
+  CASE WHEN g.held = 0 THEN NULL WHEN g.state NOT IN ('settled', 'released') THEN 'open'
+   WHEN g.cost > 0 THEN 'captured' ELSE 'released' END AS hold_due,
+  h.key IS NULL OR (h.customer_id, h.kind, h.amount, h.bound) = (g.customer_id, 'request', g.held, g.bound) AS same,
+  k.id IS NOT NULL AND m.id IS NOT NULL AND v.id IS NOT NULL AND w.customer_id IS NOT NULL
+   AND (g.upstream_id IS NULL OR u.id IS NOT NULL) AS whole
+ FROM {page} g
+ LEFT JOIN billing_transfer b ON b.key = g.id || ':bonus'
+ LEFT JOIN billing_transfer p ON p.key = g.id || ':paid'
+ LEFT JOIN billing_hold h ON h.key = g.id
+ LEFT JOIN billing_wallet w ON w.customer_id = g.customer_id
+ LEFT JOIN accounts_apikey k ON k.id = g.key_id AND k.customer_id = g.customer_id
+ LEFT JOIN proxy_model m ON m.id = g.model_id
+ LEFT JOIN proxy_price v ON v.id = g.price_id AND v.model_id = g.model_id
+ LEFT JOIN proxy_upstream u ON u.id = g.upstream_id
+) found
+WHERE charged <> due OR hold_state IS DISTINCT FROM hold_due OR NOT same OR NOT whole
+ORDER BY id"""
+OPEN_HOLDS = """
+SELECT h.customer_id, h.key FROM billing_hold h LEFT JOIN proxy_generation g ON g.id = h.key
+WHERE h.customer_id = %s AND h.state = 'open' AND h.kind = 'request' AND g.id IS NULL ORDER BY h.key"""
+HOLDS = """
+SELECT h.customer_id, h.key FROM {page} h LEFT JOIN proxy_generation g ON g.id = h.key
+WHERE h.kind = 'request' AND g.id IS NULL ORDER BY h.key"""
+CHARGES = """
+SELECT t.key FROM {page} t LEFT JOIN proxy_generation g ON g.id = split_part(t.key, ':', 1)
+WHERE t.kind IN ('usage', 'usage_bonus') AND g.id IS NULL ORDER BY t.id"""
 
 
-def check_generations(cursor: CursorWrapper, customer_id: int) -> Iterator[str]:
-    for key, state, held, cost, charged, hold_state, is_whole in pages(cursor, GENERATIONS, customer_id):
-        if charged != ((cost or 0) if state in ("settled", "released") else 0):
-            yield f"{key} is {state} at {cost}, charged {charged:f}"
-        expected = ("open" if state in UNRESOLVED else "resolved") if held else None
-        found = None if hold_state is None else "open" if hold_state == "open" else "resolved"
-        if found != expected:
-            yield f"{key} is {state}, its hold is {hold_state or 'missing'}"
-        if not is_whole:
-            yield f"{key} names a key, model or price that is not there"
+def check_generations(customer_id: int | None) -> Iterator[str]:
+    """Requests of a customer against their holds and charges; for everybody, also holds and charges of no request."""
+    for customer, key, state, cost, charged, hold_state, is_whole in pages(
+        GENERATIONS, table="proxy_generation", key="id", first="", customer_id=customer_id
+    ):
+        at = "" if cost is None else f" at {cost:f}"
+        said = f"customer {customer}: request {key} is {state}{at}, charged {charged:f},"
+        said += f" its hold is {hold_state or 'missing'}"
+        yield said if is_whole else f"{said}, and it names a key, model, price, upstream or wallet that is not there"
+    for customer, key in _holds(customer_id):
+        yield f"customer {customer}: hold {key} belongs to no request"
+    if customer_id is None:
+        for (key,) in pages(CHARGES, table="billing_transfer", key="id", first=0):
+            yield f"the charge {key} belongs to no request"
+
+
+def _holds(customer_id: int | None) -> Iterator[tuple[int, str]]:
+    if customer_id is None:
+        yield from pages(HOLDS, table="billing_hold", key="key", first="")
+        return
+    with snapshot() as cursor:
+        cursor.execute(OPEN_HOLDS, [customer_id])
+        rows = cursor.fetchall()
+    yield from rows

@@ -16,8 +16,8 @@ from django.db.models import F, Q
 
 from accounts import limits
 from billing import holds
-from billing.holds import Resolution
-from billing.ledger import Posting, house_account, lock_wallets, post
+from billing.holds import HoldError, Resolution
+from billing.ledger import LedgerError, Posting, house_account, lock_wallets, post
 from billing.models import Wallet
 from billing.money import ZERO
 from proxy.lease import SWEPT_AFTER
@@ -70,7 +70,7 @@ def settle(*, now: datetime, limit: int = MOST_IN_BATCH) -> int:
             return len(due)
         except OperationalError:
             raise
-        except (DatabaseError, ArithmeticError, LookupError, ValueError) as error:
+        except (DatabaseError, ArithmeticError, LookupError, ValueError, LedgerError, HoldError) as error:
             failure = error
     if len(due) == 1:
         _count_failure(due[0].pk, failure)

@@ -91,6 +91,15 @@ def test_a_failing_generation_is_quarantined_at_the_fifth_failure_and_stops_nobo
     assert settlement.settle_all(now=NOW) == 0
 
 
+def test_a_charge_whose_key_is_taken_stops_nobody(make_generation, wallet):
+    taken, good = make_generation(cost="0.5"), make_generation(cost="0.5")
+    other = Posting(f"{taken.pk}:bonus", "usage_bonus", wallet.bonus_account, house_account("x"), Decimal("0.1"))
+    post([other], now=NOW)
+    settlement.settle(now=NOW)
+    assert (state_of(taken), state_of(good)) == ("metered", "settled")
+    assert Hold.objects.get(pk=taken.pk).state == "open"
+
+
 @pytest.mark.django_db(transaction=True)
 def test_two_settlers_at_once_charge_each_generation_once(make_generation, wallet):
     for _ in range(40):

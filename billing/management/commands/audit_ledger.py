@@ -1,4 +1,4 @@
-"""`audit_ledger`: compare wallets, holds and settled requests with the transfers; exit 1 on any drift."""
+"""`audit_ledger`: compare wallets, holds and what the apps register with the transfers; exit 1 on any drift."""
 
 from typing import Any
 
@@ -12,19 +12,21 @@ class Command(BaseCommand):
     help = "Compare every cached or derived figure with the rows it follows from; exit 1 on any drift."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--customer", metavar="EMAIL", help="only the customers of this member")
-        parser.add_argument("--full", action="store_true", help="recompute everything (what it does now in any case)")
+        parser.add_argument("--customer", metavar="EMAIL", help="only the customers that this person is a member of")
+        parser.add_argument(
+            "--full", action="store_true", help="recompute everything from the first row on, as is done in any case"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         wanted = None
         if options["customer"]:
             email = options["customer"].strip().lower()
-            wanted = list(Membership.objects.filter(user__email=email).values_list("customer_id", flat=True))
+            members = Membership.objects.filter(user__email=email).order_by("customer_id")
+            wanted = list(members.values_list("customer_id", flat=True))
             if not wanted:
                 raise CommandError(f"There is no customer with the member {email}.")
-        report = audit(customer_ids=wanted)
-        for drift in report.drifts:
-            self.stdout.write(drift)
+        report = audit(customer_ids=wanted, tell=self.stdout.write)
+        summary = f"audited {report.customers} customer{'' if report.customers == 1 else 's'}: "
         if report.drifts:
-            raise CommandError(f"{report.customers} customers audited: {len(report.drifts)} drifts.", returncode=1)
-        self.stdout.write(f"{report.customers} customers audited: clean.")
+            raise CommandError(f"{summary}{len(report.drifts)} drift{'' if len(report.drifts) == 1 else 's'}")
+        self.stdout.write(f"{summary}clean")
