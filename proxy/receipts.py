@@ -1,6 +1,5 @@
 """One request as a receipt: held, answered, settled; quantity x price; margin; charged."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,7 +15,6 @@ from proxy import catalog, records
 from proxy.models import Generation
 from proxy.pricing import LineItem, Usage, line_items
 
-FORM = re.compile(r"gen-[0-9A-Za-z]{24}")
 State = Generation.State
 Reason = Generation.Reason
 
@@ -93,7 +91,7 @@ class Receipt:
 
 def receipt_of(*, customer: Customer, generation_id: str) -> Receipt | None:
     """The receipt of a customer's own request; another's does not exist here."""
-    generation = records.find(customer=customer, generation_id=generation_id) if FORM.fullmatch(generation_id) else None
+    generation = records.find(customer=customer, generation_id=generation_id)
     if generation is None:
         return None
     items = records.line_items_of(generation)

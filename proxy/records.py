@@ -43,7 +43,9 @@ def line_items_of(generation: Generation) -> list[LineItem]:
 
 
 def find(*, customer: Customer, generation_id: str) -> Generation | None:
-    """A customer's own generation; another's does not exist here."""
+    """A customer's own generation; another's does not exist here, nor does an id of another form."""
+    if not is_generation_id(generation_id):
+        return None
     return Generation.objects.select_related("model", "price").filter(pk=generation_id, customer=customer).first()
 
 

@@ -21,6 +21,7 @@ from billing import statements
 from billing.models import Wallet
 from billing.money import ZERO
 from proxy import catalog, charts, pricelist, receipts, usage
+from proxy.ids import is_generation_id
 from proxy.models import Generation, Model
 
 State = Generation.State
@@ -145,7 +146,7 @@ def usage_list(request: HttpRequest) -> HttpResponse:
 
 
 def _id(text: str | None) -> str | None:
-    return text if text and receipts.FORM.fullmatch(text) else None
+    return text if text and is_generation_id(text) else None
 
 
 def _filters(request: HttpRequest) -> usage.Filters:
