@@ -8,7 +8,7 @@ from django.db.models import Count, F, Sum
 
 from accounts.models import ApiKey, Customer
 from billing.money import ZERO
-from proxy.ids import first_id_of
+from proxy.ids import first_id_of, is_generation_id
 from proxy.models import Generation, Price
 from proxy.pricing import LineItem, PriceVersion, Usage, line_items
 
