@@ -4,6 +4,8 @@ import os
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import orjson
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chuizi.settings")
 
 from django.core.asgi import get_asgi_application
@@ -11,9 +13,13 @@ from django.core.asgi import get_asgi_application
 django = get_asgi_application()
 
 # After Django: these import models.
+from django.conf import settings  # noqa: E402
+
+from chuizi.api import error_body  # noqa: E402
 from chuizi.server import limit_heads  # noqa: E402
 from proxy import probes  # noqa: E402
 from proxy.gateway import Gateway  # noqa: E402
+from proxy.http import Exchange  # noqa: E402
 
 limit_heads()
 gateway = Gateway()
@@ -41,8 +47,29 @@ async def application(
         await gateway(scope, receive, send)
     elif scope["type"] == "http" and scope["path"] in probes.PATHS:
         await probes.answer(scope, receive, send, draining=gateway.draining)
-    else:
-        await django(scope, receive, send)
+    elif scope["type"] == "http":
+        await page(scope, receive, send)
+
+
+async def page(scope: Any, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]) -> None:
+    """Django, which writes a request's body to disk before any view can refuse it: what is too long is cut off."""
+    exchange = Exchange(scope, receive, send)
+    taken = 0
+
+    async def count() -> Any:
+        nonlocal taken
+        message = await receive()
+        taken += len(message.get("body", b""))
+        return message if taken <= settings.MAX_BODY_BYTES else {"type": "http.disconnect"}
+
+    async def watch(message: Any) -> None:
+        exchange.started = True
+        await send(message)
+
+    await django(scope, count, watch)
+    if taken > settings.MAX_BODY_BYTES and not exchange.started:
+        text = f"The body may have at most {settings.MAX_BODY_BYTES} bytes."
+        await exchange.answer(413, orjson.dumps(error_body(message=text, status=413, code="request_too_large")))
 
 
 async def lifespan(receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]) -> None:

@@ -104,3 +104,10 @@ def test_another_method_is_405(gateway, method):
 def test_an_unknown_path_of_the_api_is_404_in_its_shape(gateway):
     response = gateway.client.post("/v1/nothing/here", json={})
     assert (response.status_code, response.json()["error"]["code"]) == (404, "not_found")
+
+
+def test_a_body_that_no_page_takes_is_cut_off_before_it_fills_the_disk(gateway, settings):
+    settings.MAX_BODY_BYTES = 100_000
+    response = gateway.client.post("/v1/topups", content=b"x" * 300_000)
+    assert (response.status_code, response.json()["error"]["code"]) == (413, "request_too_large")
+    assert response.headers["x-request-id"]
