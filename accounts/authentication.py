@@ -1,8 +1,6 @@
 """Who is calling: the key in the request's headers. The same three headers on every path."""
 
-from collections.abc import Iterable
-from ipaddress import ip_address, ip_network
-from typing import TYPE_CHECKING
+from ipaddress import ip_network
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -12,10 +10,8 @@ from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.request import Request
 
 from accounts import keys
+from accounts.limits import address_allowed
 from accounts.models import ApiKey, Customer
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 class TwoKeys(ValueError):
@@ -42,19 +38,6 @@ def request_address(request: HttpRequest) -> str:
     return client_address(
         peer=request.META.get("REMOTE_ADDR", ""), forwarded_for=request.headers.get("X-Forwarded-For", "")
     )
-
-
-def address_allowed(address: str, networks: "Sequence[str] | Iterable[str]") -> bool:
-    """Whether `address` lies in one of the CIDR `networks`; no networks means everywhere."""
-    networks = list(networks)
-    if not networks:
-        return True
-    try:
-        client = ip_address(address)
-    except ValueError:
-        return False
-    mapped = getattr(client, "ipv4_mapped", None)
-    return any((mapped or client) in ip_network(network, strict=False) for network in networks)
 
 
 class KeyCaller:
@@ -85,7 +68,8 @@ class ApiKeyAuthentication(BaseAuthentication):
         key = keys.find(text)
         if key is None or not key.is_usable(now=timezone.now()):
             raise AuthenticationFailed("The API key is missing, unknown, expired or disabled.", code="invalid_api_key")
-        if not address_allowed(request_address(request._request), key.allowed_ips):
+        networks = [ip_network(text, strict=False) for text in key.allowed_ips]
+        if not address_allowed(request_address(request._request), networks):
             raise PermissionDenied("This key may not be used from this address.", code="ip_not_allowed")
         return KeyCaller(key), key
 

@@ -12,6 +12,7 @@ from decimal import Decimal
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
 
+Network = IPv4Network | IPv6Network
 SLOT_SECONDS = 5
 SLOTS = 13
 """A minute and the partial slot."""
@@ -25,29 +26,32 @@ class KeyPolicy:
     customer_id: int
     version: int
     customer_version: int
-    is_active: bool
-    is_suspended: bool
     expires_at: datetime | None
     allowed_models: frozenset[str]
-    networks: tuple[IPv4Network | IPv6Network, ...]
+    networks: tuple[Network, ...]
     rpm: int
     customer_rpm: int
     daily_limit: Decimal | None
     total_limit: Decimal | None
 
     def allows_address(self, address: str) -> bool:
-        if not self.networks:
-            return True
-        try:
-            client = ip_address(address)
-        except ValueError:
-            return False
-        mapped = getattr(client, "ipv4_mapped", None)
-        return any((mapped or client) in network for network in self.networks)
+        return address_allowed(address, self.networks)
+
+
+def address_allowed(address: str, networks: Sequence[Network]) -> bool:
+    """Whether an address lies in one of the networks; no networks means everywhere."""
+    if not networks:
+        return True
+    try:
+        client = ip_address(address)
+    except ValueError:
+        return False
+    mapped = getattr(client, "ipv4_mapped", None)
+    return any((mapped or client) in network for network in networks)
 
 
 READ_POLICIES = (
-    "SELECT k.sha256, k.id, k.customer_id, m.version, c.version, k.is_active, c.suspended, k.expires_at,"
+    "SELECT k.sha256, k.id, k.customer_id, m.version, c.version, k.expires_at,"
     " k.allowed_models, k.allowed_ips, k.rpm_limit, u.rpm_limit, k.daily_limit, k.total_limit"
     " FROM accounts_apikey k JOIN accounts_keymeter m ON m.key_id = k.id"
     " JOIN accounts_customermeter c ON c.customer_id = k.customer_id"
@@ -62,15 +66,13 @@ def policy_from_row(row: Sequence[Any], *, default_rpm: int, default_customer_rp
         customer_id=row[2],
         version=row[3],
         customer_version=row[4],
-        is_active=row[5],
-        is_suspended=row[6],
-        expires_at=row[7],
-        allowed_models=frozenset(row[8]),
-        networks=tuple(ip_network(text, strict=False) for text in row[9]),
-        rpm=default_rpm if row[10] is None else row[10],
-        customer_rpm=default_customer_rpm if row[11] is None else row[11],
-        daily_limit=row[12],
-        total_limit=row[13],
+        expires_at=row[5],
+        allowed_models=frozenset(row[6]),
+        networks=tuple(ip_network(text, strict=False) for text in row[7]),
+        rpm=default_rpm if row[8] is None else row[8],
+        customer_rpm=default_customer_rpm if row[9] is None else row[9],
+        daily_limit=row[10],
+        total_limit=row[11],
     )
 
 

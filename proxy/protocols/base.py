@@ -1,11 +1,9 @@
 """What a protocol must tell the gateway: what a request asks, what an answer used, how an error looks."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any
 
-from proxy.errors import Refusal
 from proxy.estimate import Material
 from proxy.pricing import Usage
 
@@ -48,21 +46,3 @@ class Receipt:
     generation_id: str
     latency_ms: int
     cost: Decimal
-
-
-class Event(Protocol):
-    """One event of a stream, as the gateway relays it."""
-
-    data: bytes
-
-
-class GatewayProtocol(Protocol):
-    """A protocol's side of a request."""
-
-    name: str
-
-    def read_request(self, raw: bytes) -> Call: ...
-    def upstream_body(self, call: Call, *, upstream_model: str, output_limit: int | None) -> bytes: ...
-    def read_answer(self, answer: Mapping[str, Any]) -> Reported: ...
-    def decorate(self, answer: dict[str, Any], receipt: Receipt) -> bytes: ...
-    def error(self, refusal: Refusal) -> bytes: ...
