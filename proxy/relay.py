@@ -108,9 +108,12 @@ class Relay:
     async def _watch(self) -> None:
         """When the client leaves, give the upstream a bounded time to tell what it used."""
         await self._exchange.gone()
-        self._gone = True
-        if self._bound is not None:
+        self._client_left()
+
+    def _client_left(self) -> None:
+        if not self._gone and self._bound is not None:
             self._bound.reschedule(asyncio.get_running_loop().time() + self._drain_seconds)
+        self._gone = True
 
     # --- JSON ------------------------------------------------------------------------------------------------------
 
@@ -120,8 +123,6 @@ class Relay:
             if not isinstance(answer, dict):
                 raise orjson.JSONDecodeError("not an object", "", 0)
         except TimeoutError:
-            if self._bound is not None and self._bound.expired():
-                raise
             self._why = Reason.TIMEOUT
             raise Refusal(504, "provider_timeout", "The model's provider did not answer in time.") from None
         except LOST:
@@ -203,9 +204,7 @@ class Relay:
                 await self._start_stream()
             await self._exchange.write(piece)
         except ClientGone:
-            self._gone = True
-            if self._bound is not None and self._bound.when() is None:
-                self._bound.reschedule(asyncio.get_running_loop().time() + self._drain_seconds)
+            self._client_left()
 
     async def _start_stream(self) -> None:
         await self._exchange.start(

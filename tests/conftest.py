@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 from django.db.backends.postgresql.operations import DatabaseOperations
+from django.test import Client
 
 from accounts import keys
-from accounts.models import Customer
+from accounts.models import Customer, Membership, User
 from billing.grants import grant_bonus
 from billing.models import Wallet
 
@@ -66,6 +67,21 @@ def wallet(customer: Customer) -> Wallet:
 @pytest.fixture
 def key(customer: Customer) -> keys.IssuedKey:
     return keys.issue(customer=customer, name="test", now=NOW)
+
+
+@pytest.fixture
+def user(customer: Customer) -> User:
+    user = User.objects.create_user("ada@example.org", "a rather long one")
+    Membership.objects.create(user=user, customer=customer)
+    return user
+
+
+@pytest.fixture
+def browser_client(user: User) -> Client:
+    """Logged in as the customer's owner."""
+    client = Client()
+    client.force_login(user)
+    return client
 
 
 @pytest.fixture(scope="session")

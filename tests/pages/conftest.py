@@ -6,10 +6,9 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.test import Client
 
 from accounts.keys import IssuedKey
-from accounts.models import Customer, Membership, User
+from accounts.models import Customer
 from billing import holds
 from billing.models import Hold
 from proxy.ids import new_generation_id
@@ -45,21 +44,6 @@ CATALOG = {
 def catalog(db: None, settings: Any) -> None:
     settings.ALLOW_PRIVATE_UPSTREAMS = False
     load_catalog(CATALOG)
-
-
-@pytest.fixture
-def user(customer: Customer) -> User:
-    user = User.objects.create_user("ada@example.org", "a rather long one")
-    Membership.objects.create(user=user, customer=customer)
-    return user
-
-
-@pytest.fixture
-def browser_client(user: User) -> Client:
-    """Logged in as the customer's owner."""
-    client = Client()
-    client.force_login(user)
-    return client
 
 
 @pytest.fixture
