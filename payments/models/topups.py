@@ -1,4 +1,4 @@
-"""Money coming in: top-ups, the providers' notifications about them, and the exchange rates they were made at."""
+"""An order to pay money in."""
 
 from __future__ import annotations
 
@@ -12,6 +12,11 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Customer, User
+
+CNY_VALIDITY = timedelta(minutes=15)
+"""How long a QR code and its rate hold."""
+CARD_VALIDITY = timedelta(hours=1)
+"""Stripe takes no session that ends within 30 minutes; the rest is time to ask again when it does not answer."""
 
 
 class Method(models.TextChoices):
@@ -125,70 +130,3 @@ class TopUp(models.Model):
     def credit(self) -> Decimal:
         """What the wallet gets, USD at 8 places."""
         return self.amount.quantize(Decimal("0.00000001"))
-
-
-class Notification(models.Model):
-    """The inbox: a provider's verified notification as it came. Read-only; it can only be processed again."""
-
-    class Outcome(models.TextChoices):
-        CREDITED = "credited", _("credited")
-        REPEATED = "repeated", _("was credited before")
-        PENDING = "pending", _("not paid yet")
-        CLOSED = "closed", _("closed unpaid")
-        UNKNOWN_ORDER = "unknown_order", _("unknown order")
-        MISMATCH = "mismatch", _("does not match the order")
-        IGNORED = "ignored", _("nothing to do")
-
-    provider = models.CharField(_("provider"), max_length=10, choices=Method.choices)
-    key = models.CharField(_("provider's id"), max_length=200)
-    kind = models.CharField(_("kind"), max_length=100, blank=True)
-    order_number = models.CharField(_("order number"), max_length=64, blank=True, db_index=True)
-    headers = models.JSONField(_("headers"), default=dict)
-    body = models.TextField(_("body"))
-    received_at = models.DateTimeField(_("received at"), default=timezone.now)
-    repeats = models.PositiveIntegerField(_("repeats"), default=0)
-    processed_at = models.DateTimeField(_("processed at"), null=True, blank=True)
-    outcome = models.CharField(_("outcome"), max_length=20, choices=Outcome.choices, blank=True)
-    detail = models.CharField(_("detail"), max_length=200, blank=True)
-    attempts = models.PositiveIntegerField(_("attempts"), default=0)
-    retry_at = models.DateTimeField(_("next attempt"), default=timezone.now)
-    topup = models.ForeignKey(
-        TopUp, on_delete=models.PROTECT, null=True, blank=True, related_name="notifications", verbose_name=_("top-up")
-    )
-
-    class Meta:
-        verbose_name = _("notification")
-        verbose_name_plural = _("notifications")
-        indexes = [
-            models.Index(fields=["retry_at"], condition=Q(processed_at__isnull=True), name="notification_to_process")
-        ]
-        constraints = [models.UniqueConstraint(fields=["provider", "key"], name="notification_once")]
-
-    def __str__(self) -> str:
-        return f"{self.provider} {self.kind} {self.key}"
-
-
-class ExchangeRate(models.Model):
-    """Yuan a dollar from a moment on. Dated rows; an order keeps the one it was made at."""
-
-    rate = models.DecimalField(_("CNY a USD"), max_digits=12, decimal_places=6)
-    source = models.CharField(_("source"), max_length=60)
-    set_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
-    created_at = models.DateTimeField(_("valid from"), default=timezone.now, db_index=True)
-
-    class Meta:
-        verbose_name = _("exchange rate")
-        verbose_name_plural = _("exchange rates")
-        get_latest_by = "created_at"
-        constraints = [
-            models.CheckConstraint(condition=Q(rate__gte=1) & Q(rate__lte=100), name="exchange_rate_plausible")
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.rate} ({self.created_at:%Y-%m-%d})"
-
-
-CNY_VALIDITY = timedelta(minutes=15)
-"""How long a QR code and its rate hold."""
-CARD_VALIDITY = timedelta(hours=1)
-"""Stripe takes no session that ends within 30 minutes; the rest is time to ask again when it does not answer."""

@@ -1,0 +1,8 @@
+from typing import ClassVar
+
+from django.db import migrations
+
+
+class Migration(migrations.Migration):
+    dependencies: ClassVar = [("billing", "0004_invoices")]
+    operations: ClassVar = []

@@ -1,0 +1,49 @@
+"""The inbox of the providers' notifications."""
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from payments.models.topups import Method, TopUp
+
+
+class Notification(models.Model):
+    """The inbox: a provider's verified notification as it came. Read-only; it can only be processed again."""
+
+    class Outcome(models.TextChoices):
+        CREDITED = "credited", _("credited")
+        REPEATED = "repeated", _("was credited before")
+        PENDING = "pending", _("not paid yet")
+        CLOSED = "closed", _("closed unpaid")
+        UNKNOWN_ORDER = "unknown_order", _("unknown order")
+        MISMATCH = "mismatch", _("does not match the order")
+        IGNORED = "ignored", _("nothing to do")
+
+    provider = models.CharField(_("provider"), max_length=10, choices=Method.choices)
+    key = models.CharField(_("provider's id"), max_length=200)
+    kind = models.CharField(_("kind"), max_length=100, blank=True)
+    order_number = models.CharField(_("order number"), max_length=64, blank=True, db_index=True)
+    headers = models.JSONField(_("headers"), default=dict)
+    body = models.TextField(_("body"))
+    received_at = models.DateTimeField(_("received at"), default=timezone.now)
+    repeats = models.PositiveIntegerField(_("repeats"), default=0)
+    processed_at = models.DateTimeField(_("processed at"), null=True, blank=True)
+    outcome = models.CharField(_("outcome"), max_length=20, choices=Outcome.choices, blank=True)
+    detail = models.CharField(_("detail"), max_length=200, blank=True)
+    attempts = models.PositiveIntegerField(_("attempts"), default=0)
+    retry_at = models.DateTimeField(_("next attempt"), default=timezone.now)
+    topup = models.ForeignKey(
+        TopUp, on_delete=models.PROTECT, null=True, blank=True, related_name="notifications", verbose_name=_("top-up")
+    )
+
+    class Meta:
+        verbose_name = _("notification")
+        verbose_name_plural = _("notifications")
+        indexes = [
+            models.Index(fields=["retry_at"], condition=Q(processed_at__isnull=True), name="notification_to_process")
+        ]
+        constraints = [models.UniqueConstraint(fields=["provider", "key"], name="notification_once")]
+
+    def __str__(self) -> str:
+        return f"{self.provider} {self.kind} {self.key}"
