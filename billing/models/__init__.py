@@ -1,3 +1,4 @@
 from billing.models.ledger import Hold, LedgerAccount, Transfer, Wallet
+from billing.models.refunds import RefundRequest
 
-__all__ = ["Hold", "LedgerAccount", "Transfer", "Wallet"]
+__all__ = ["Hold", "LedgerAccount", "RefundRequest", "Transfer", "Wallet"]

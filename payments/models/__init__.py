@@ -1,5 +1,15 @@
 from payments.models.notifications import Notification
 from payments.models.rates import ExchangeRate
+from payments.models.refunds import RefundPart
 from payments.models.topups import CARD_VALIDITY, CNY_VALIDITY, Method, TopUp, TopUpQuerySet
 
-__all__ = ["CARD_VALIDITY", "CNY_VALIDITY", "ExchangeRate", "Method", "Notification", "TopUp", "TopUpQuerySet"]
+__all__ = [
+    "CARD_VALIDITY",
+    "CNY_VALIDITY",
+    "ExchangeRate",
+    "Method",
+    "Notification",
+    "RefundPart",
+    "TopUp",
+    "TopUpQuerySet",
+]
