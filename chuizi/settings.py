@@ -1,9 +1,11 @@
 """Settings, from the environment (a `.env` file works). A wrong value stops the start with a sentence naming it."""
 
 import sys
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from urllib.parse import unquote
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 # python-alipay-sdk reconfigures logging when it is imported, so it goes first and Django's logging wins.
 import alipay  # type: ignore[import-untyped]  # noqa: F401
@@ -34,6 +36,21 @@ def _count(name: str, default: int, *, least: int = 0) -> int:
     if not text.isascii() or not text.isdigit() or int(text) < least:
         raise ImproperlyConfigured(f"{name} must be a whole number of at least {least}, not {text!r}.")
     return int(text)
+
+
+def _zone(name: str, default: str) -> ZoneInfo:
+    text = env.str(name, default)
+    try:
+        return ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ImproperlyConfigured(f"{name} must be a time zone such as {default}, not {text!r}.") from None
+
+
+def _days(name: str) -> frozenset[date]:
+    try:
+        return frozenset(date.fromisoformat(day.strip()) for day in env.list(name, default=[]))
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} must be days such as 2027-01-01,2027-02-06.") from None
 
 
 # --- Core ---------------------------------------------------------------------------------------------------------
@@ -119,6 +136,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TASK_DEFAULT_QUEUE = "celery"
 CELERY_TASK_ROUTES = {"proxy.tasks.settle": {"queue": "settlement"}, "payments.tasks.*": {"queue": "payments"}}
 CELERY_BEAT_SCHEDULE = {
+    "send-mail": {"task": "billing.tasks.send_mail", "schedule": 5.0, "options": {"expires": 5}},
     "tidy": {"task": "accounts.tasks.tidy", "schedule": 3600.0, "options": {"expires": 3600}},
     "settle": {"task": "proxy.tasks.settle", "schedule": 1.0, "options": {"expires": 5}},
     "sweep": {"task": "proxy.tasks.sweep", "schedule": 10.0, "options": {"expires": 10}},
@@ -139,6 +157,9 @@ TOPUP_MIN = _decimal("TOPUP_MIN", "1.00", least="1.00")
 TOPUP_MAX = _decimal("TOPUP_MAX", "10000.00", least="1.00")
 TOPUP_MOST_OPEN = _count("TOPUP_MOST_OPEN", 20, least=1)
 TOPUP_MOST_PER_HOUR = _count("TOPUP_MOST_PER_HOUR", 60, least=1)
+REFUND_SUPPORT_LIMIT = _decimal("REFUND_SUPPORT_LIMIT", "100.00")
+BUSINESS_TIME_ZONE = _zone("BUSINESS_TIME_ZONE", "Asia/Shanghai")
+BUSINESS_HOLIDAYS = _days("BUSINESS_HOLIDAYS")
 FX_RATE_MAX_AGE_DAYS = _count("FX_RATE_MAX_AGE_DAYS", 30)
 USD_CNY_RATE = _decimal("USD_CNY_RATE", "0")
 

@@ -48,4 +48,25 @@ class Migration(migrations.Migration):
                 'constraints': [models.CheckConstraint(condition=models.Q(('amount__gt', 0)), name='refund_amount_positive'), models.CheckConstraint(condition=models.Q(('approved__isnull', True), models.Q(('approved__gt', 0), ('approved__lte', models.F('amount'))), _connector='OR'), name='refund_approved_within_amount'), models.CheckConstraint(condition=models.Q(('returned__gte', 0), ('returned__lte', models.F('sent')), ('sent__lte', models.F('amount'))), name='refund_sums_within')],
             },
         ),
+        migrations.CreateModel(
+            name='Mail',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('about', models.CharField(help_text='The number of the refund or the document.', max_length=80, verbose_name='about')),
+                ('to', models.EmailField(max_length=254, verbose_name='to')),
+                ('subject', models.CharField(max_length=200, verbose_name='subject')),
+                ('body', models.TextField(verbose_name='text')),
+                ('attempts', models.PositiveIntegerField(default=0, verbose_name='attempts')),
+                ('problem', models.CharField(blank=True, max_length=200, verbose_name='problem')),
+                ('created_at', models.DateTimeField(default=django.utils.timezone.now, verbose_name='written at')),
+                ('send_at', models.DateTimeField(blank=True, null=True, verbose_name='next attempt')),
+                ('sent_at', models.DateTimeField(blank=True, null=True, verbose_name='sent at')),
+                ('customer', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.customer', verbose_name='customer')),
+            ],
+            options={
+                'verbose_name': 'mail',
+                'verbose_name_plural': 'mail',
+                'indexes': [models.Index(condition=models.Q(('send_at__isnull', False)), fields=['send_at'], name='mail_to_send'), models.Index(fields=['customer', '-id'], name='mail_customer')],
+            },
+        ),
     ]

@@ -1,4 +1,5 @@
 from billing.models.ledger import Hold, LedgerAccount, Transfer, Wallet
+from billing.models.mail import Mail
 from billing.models.refunds import RefundRequest
 
-__all__ = ["Hold", "LedgerAccount", "RefundRequest", "Transfer", "Wallet"]
+__all__ = ["Hold", "LedgerAccount", "Mail", "RefundRequest", "Transfer", "Wallet"]

@@ -40,7 +40,7 @@ class RefundRequest(models.Model):
     ALLOWED_FROM: ClassVar[dict[str, tuple[str, ...]]] = {
         State.APPROVED: (State.REQUESTED, State.RETURNED),
         State.SENDING: (State.APPROVED, State.SENDING),
-        State.RETURNED: (State.APPROVED, State.SENDING, State.DONE, State.PARTLY_DONE, State.EXTERNAL),
+        State.RETURNED: (State.APPROVED, State.SENDING, State.DONE, State.PARTLY_DONE),
         State.DONE: (State.SENDING, State.RETURNED),
         State.PARTLY_DONE: (State.SENDING, State.RETURNED),
         State.DENIED: (State.REQUESTED, State.RETURNED),

@@ -1,0 +1,64 @@
+"""Mail to customers: written with the fact, sent by a worker, tried again when the mail server is away."""
+
+import logging
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.core.mail import EmailMessage
+from django.db import transaction
+
+from accounts.models import Customer, Membership
+from billing.models import Mail
+
+log = logging.getLogger(__name__)
+
+FIRST_RETRY, SLOWEST_RETRY, MOST_ATTEMPTS = timedelta(seconds=30), timedelta(hours=2), 30
+
+
+def write(*, customer: Customer, about: str, subject: str, body: str, now: datetime) -> None:
+    """Put a message to each of the customer's members into the list, in the caller's transaction."""
+    addresses = Membership.objects.filter(customer=customer, user__is_active=True).values_list("user__email", flat=True)
+    ending = f"\n\nChuizi\n{settings.SITE_URL}\n"
+    Mail.objects.bulk_create(
+        Mail(
+            customer=customer,
+            about=about,
+            to=address,
+            subject=" ".join(subject.split())[:200],
+            body=body + ending,
+            created_at=now,
+            send_at=now,
+        )
+        for address in addresses
+    )
+
+
+def send_due(*, now: datetime, limit: int = 100) -> int:
+    """Send what is waiting; return how many went. One that the server refuses comes again, ever later."""
+    sent = 0
+    for mail_id in _claim(now=now, limit=limit):
+        mail = Mail.objects.get(pk=mail_id)
+        try:
+            EmailMessage(mail.subject, mail.body, settings.DEFAULT_FROM_EMAIL, [mail.to]).send()
+        except OSError as error:  # smtplib's errors are OSErrors
+            log.warning("mail %s was not sent: %s", mail.pk, type(error).__name__)
+            Mail.objects.filter(pk=mail.pk).update(problem=type(error).__name__)
+            continue
+        Mail.objects.filter(pk=mail.pk).update(sent_at=now, send_at=None, problem="")
+        sent += 1
+    return sent
+
+
+def _claim(*, now: datetime, limit: int) -> list[int]:
+    """Mail whose turn it is, its next turn set: a worker that dies on the way loses none."""
+    with transaction.atomic():
+        due = list(
+            Mail.objects.filter(send_at__lte=now)
+            .select_for_update(skip_locked=True, no_key=True)
+            .order_by("send_at")[:limit]
+        )
+        for mail in due:
+            delay = min(FIRST_RETRY * (1 << min(mail.attempts, 10)), SLOWEST_RETRY)
+            is_over = mail.attempts + 1 >= MOST_ATTEMPTS
+            Mail.objects.filter(pk=mail.pk).update(attempts=mail.attempts + 1, send_at=None if is_over else now + delay)
+    return [mail.pk for mail in due]

@@ -1,0 +1,251 @@
+"""Asking and deciding: the customer's side and the desk's. It moves state only; payments sends."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from django.conf import settings
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from accounts.models import Customer, Membership, User
+from billing.ledger import lock_wallets
+from billing.models import Hold, RefundRequest, Wallet
+from billing.money import ZERO, InvalidAmount, cents
+from billing.refunds import mails
+from billing.refunds.core import (
+    DAYS,
+    NotAllowed,
+    NotMovable,
+    RefundError,
+    State,
+    fit,
+    freeze,
+    held_by_kind,
+    locked,
+    most_now,
+    move,
+    new_number,
+    thaw,
+)
+from billing.workdays import due_after
+
+
+@dataclass(frozen=True, slots=True)
+class Refundable:
+    """How much of a wallet may be asked back, and why; USD. `amount` is at 2 places, the rest at 8."""
+
+    amount: Decimal
+    paid: Decimal
+    bonus: Decimal
+    frozen: Decimal
+    """By refund requests that are open."""
+    disputed: Decimal
+    """Held until a dispute with the card's bank is decided."""
+    in_flight: Decimal
+    """Held for requests to models that are running."""
+
+
+def refundable(*, customer_id: int) -> Refundable:
+    """`max(0, min(paid - refund and dispute holds, available))`, rounded down to the cent (ledger.md)."""
+    wallet = Wallet.objects.get(pk=customer_id)
+    held = held_by_kind(customer_id)
+    return Refundable(
+        amount=fit(wallet, held, own=ZERO),
+        paid=wallet.paid,
+        bonus=wallet.bonus,
+        frozen=held[Hold.Kind.REFUND],
+        disputed=held[Hold.Kind.DISPUTE],
+        in_flight=held[Hold.Kind.REQUEST],
+    )
+
+
+def ask(
+    *,
+    customer: Customer,
+    amount: object,
+    reason: str,
+    now: datetime,
+    asked_by: User | None = None,
+    entered_by: User | None = None,
+    reference: str = "",
+    origin: RefundRequest.Origin = RefundRequest.Origin.CUSTOMER,
+    locale: str = "en",
+    in_transaction: Callable[[RefundRequest], None] | None = None,
+) -> RefundRequest:
+    """Open a request and freeze its amount; raises `RefundError` naming the field."""
+    asked = checked_amount(amount)
+    if not reason.strip():
+        raise RefundError(_("Say in a few words why."), field="reason")
+    if len(reason) > 500:
+        raise RefundError(_("At most 500 characters, please."), field="reason")
+    if entered_by is not None:
+        _must_not_be_own(entered_by, customer)
+    with transaction.atomic():
+        wallet = lock_wallets([customer.pk])[customer.pk]
+        most = fit(wallet, held_by_kind(customer.pk), own=ZERO)
+        if asked > most:
+            raise RefundError(_("At most $%(most)s can be refunded now.") % {"most": most})
+        refund = RefundRequest.objects.create(
+            customer=customer,
+            number=new_number(),
+            origin=origin,
+            amount=asked,
+            reason=reason.strip(),
+            asked_by=asked_by,
+            entered_by=entered_by,
+            reference=reference.strip()[:200],
+            locale=locale[:10],
+            created_at=now,
+            changed_at=now,
+            due_at=due_after(now, days=DAYS),
+        )
+        freeze(refund, asked, now=now)
+        if in_transaction is not None:
+            in_transaction(refund)
+        mails.tell(refund, "asked", now=now)
+    return refund
+
+
+def checked_amount(value: object) -> Decimal:
+    """An amount of at least a cent with at most 2 decimals, USD; raises `RefundError`."""
+    try:
+        if not isinstance(value, str | int | Decimal):
+            raise InvalidAmount
+        if isinstance(value, str) and ("e" in value.lower() or len(value.partition(".")[2].strip()) > 2):
+            raise InvalidAmount
+        amount = cents(value)
+    except InvalidAmount:
+        raise RefundError(_("Enter an amount in USD with at most two decimals.")) from None
+    if amount <= 0:
+        raise RefundError(_("Enter an amount above zero."))
+    return amount
+
+
+def cancel(*, refund_id: int, now: datetime) -> RefundRequest:
+    """The customer takes the request back, before it is approved; raises `NotMovable`."""
+    with locked(refund_id) as refund:
+        move(refund, State.CANCELLED, now=now, finished_at=now)
+        thaw(refund, now=now)
+    return refund
+
+
+def propose(*, refund_id: int, amount: object, by: User, now: datetime) -> RefundRequest:
+    """Above support's limit, one proposes and another approves; raises `RefundError`."""
+    checked = checked_amount(amount)
+    with locked(refund_id) as refund:
+        _must_be_at_desk(refund)
+        _must_not_be_own(by, refund.customer)
+        _must_be_possible(refund, checked)
+        refund.proposed, refund.proposed_by, refund.changed_at = checked, by, now
+        refund.save(update_fields=["proposed", "proposed_by", "changed_at"])
+    return refund
+
+
+def approve(*, refund_id: int, amount: object, by: User, now: datetime, words: str = "") -> RefundRequest:
+    """Allow what is to be sent now, up to what is asked and not sent; raises `RefundError`.
+
+    It moves state only; payments sends. What is not approved is free again.
+    """
+    checked = checked_amount(amount)
+    with locked(refund_id) as refund:
+        _must_be_at_desk(refund)
+        _must_not_be_own(by, refund.customer)
+        _must_have_four_eyes(refund, checked, by)
+        _must_be_possible(refund, checked)
+        move(
+            refund,
+            State.APPROVED,
+            now=now,
+            approved=refund.sent + checked,
+            decided_by=by,
+            decided_at=now,
+            decision=words.strip()[:1000],
+            problem="",
+            attempt_at=now,
+        )
+        freeze(refund, checked, now=now)
+        mails.tell(refund, "approved", now=now)
+    return refund
+
+
+def deny(*, refund_id: int, words: str, by: User, now: datetime) -> RefundRequest:
+    """Refuse, with a reason that the customer reads; of one that was sent in part, the rest. Raises `RefundError`."""
+    if not words.strip():
+        raise RefundError(_("Say why: the customer reads it."), field="words")
+    with locked(refund_id) as refund:
+        _must_be_at_desk(refund)
+        _must_not_be_own(by, refund.customer)
+        move(
+            refund,
+            State.PARTLY_DONE if refund.sent > 0 else State.DENIED,
+            now=now,
+            decided_by=by,
+            decided_at=now,
+            decision=words.strip()[:1000],
+            finished_at=now,
+            problem="",
+        )
+        thaw(refund, now=now)
+        mails.tell(refund, "closed" if refund.sent > 0 else "denied", now=now)
+    return refund
+
+
+def ask_back(*, refund_id: int, question: str, by: User, now: datetime) -> RefundRequest:
+    """Ask the customer something; the request stays at the desk. Raises `RefundError`."""
+    if not question.strip():
+        raise RefundError(_("Write the question."), field="words")
+    with locked(refund_id) as refund:
+        _must_be_at_desk(refund)
+        _must_not_be_own(by, refund.customer)
+        refund.question, refund.answer, refund.asked_back_at = question.strip()[:1000], "", now
+        refund.changed_at = now
+        refund.save(update_fields=["question", "answer", "asked_back_at", "changed_at"])
+        mails.tell(refund, "question", now=now)
+    return refund
+
+
+def answer(*, refund_id: int, text: str, now: datetime) -> RefundRequest:
+    """The customer's answer to the desk's question; raises `RefundError`."""
+    if not text.strip():
+        raise RefundError(_("Write an answer."), field="answer")
+    with locked(refund_id) as refund:
+        if not refund.question or refund.state not in RefundRequest.AT_DESK:
+            raise NotMovable(_("Nothing was asked."), field="answer")
+        refund.answer, refund.changed_at = text.strip()[:1000], now
+        refund.save(update_fields=["answer", "changed_at"])
+    return refund
+
+
+def _must_be_at_desk(refund: RefundRequest) -> None:
+    if refund.state not in RefundRequest.AT_DESK:
+        raise NotMovable(_("This request is %(state)s already.") % {"state": refund.get_state_display()}, field="state")
+
+
+def _must_be_possible(refund: RefundRequest, amount: Decimal) -> None:
+    lock_wallets([refund.customer_id])
+    most = most_now(refund)
+    if amount > most:
+        raise RefundError(_("At most $%(most)s of this request can be refunded now.") % {"most": most})
+
+
+def _must_not_be_own(user: User, customer: Customer) -> None:
+    if Membership.objects.filter(user=user, customer=customer).exists():
+        raise NotAllowed(_("You belong to this customer: somebody else has to decide."), field="state")
+
+
+def _must_have_four_eyes(refund: RefundRequest, amount: Decimal, by: User) -> None:
+    if amount + refund.sent <= settings.REFUND_SUPPORT_LIMIT:
+        return
+    if not by.has_perm("billing.approve_large_refunds"):
+        raise NotAllowed(
+            _("Above $%(limit)s finance approves. Propose it instead.") % {"limit": settings.REFUND_SUPPORT_LIMIT}
+        )
+    if refund.proposed is None or refund.proposed < amount:
+        raise NotAllowed(
+            _("Above $%(limit)s one proposes and another approves. Propose it first.")
+            % {"limit": settings.REFUND_SUPPORT_LIMIT}
+        )
+    if refund.proposed_by_id == by.pk:
+        raise NotAllowed(_("You proposed it: somebody else has to approve."), field="state")

@@ -1,0 +1,46 @@
+"""What a customer is told at each step of a refund, in the language it was asked in."""
+
+from datetime import datetime
+
+from django.conf import settings
+from django.utils import translation
+from django.utils.translation import gettext as _
+
+from billing import mail
+from billing.models import RefundRequest
+
+
+def tell(refund: RefundRequest, step: str, *, now: datetime) -> None:
+    """Write the mail of a step: asked, approved, denied, question, done or closed. In the step's transaction."""
+    with translation.override(refund.locale):
+        subject, text = _words(refund, step)
+        link = f"{settings.SITE_URL}/console/refunds/{refund.number}"
+        mail.write(customer=refund.customer, about=refund.number, subject=subject, body=f"{text}\n\n{link}", now=now)
+
+
+def _words(refund: RefundRequest, step: str) -> tuple[str, str]:
+    values = {
+        "amount": f"${refund.amount}",
+        "approved": f"${refund.approved}",
+        "arrived": f"${refund.returned}",
+        "day": f"{refund.due_at:%Y-%m-%d}",
+        "words": refund.decision,
+        "question": refund.question,
+    }
+    subjects = {
+        "asked": _("We received your refund request"),
+        "approved": _("Your refund is approved"),
+        "denied": _("Your refund request was declined"),
+        "question": _("A question about your refund request"),
+        "done": _("Your refund is on its way to you"),
+        "closed": _("Your refund is finished in part"),
+    }
+    texts = {
+        "asked": _("You asked for a refund of %(amount)s. We decide by %(day)s. Until then the amount is set aside."),
+        "approved": _("We approved %(approved)s. It goes back the way it was paid.") + "\n\n%(words)s",
+        "denied": _("We declined your request for %(amount)s. The amount is yours to spend again.") + "\n\n%(words)s",
+        "question": _("About your request for %(amount)s we would like to know:") + "\n\n%(question)s",
+        "done": _("%(arrived)s went back the way it was paid. Banks may take some days to show it."),
+        "closed": _("%(arrived)s went back. The rest could not be sent and is yours to spend again.") + "\n\n%(words)s",
+    }
+    return subjects[step], (texts[step] % values).strip()

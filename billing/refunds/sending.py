@@ -1,0 +1,177 @@
+"""What payments reports while it sends: a request taken up, its parts gone, arrived or come back."""
+
+from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal
+
+from django.db import transaction
+from django.db.models import F
+
+from accounts.models import Customer
+from billing import holds
+from billing.ledger import Posting, house_account, lock_wallets
+from billing.models import RefundRequest
+from billing.money import ZERO
+from billing.refunds import mails
+from billing.refunds.core import (
+    IN_TRANSIT,
+    State,
+    arrival,
+    freeze,
+    hold_key,
+    locked,
+    most_now,
+    move,
+    new_number,
+    own_left,
+    post_for,
+    send_back,
+    thaw,
+)
+
+
+def begin_sending(*, refund_id: int, now: datetime) -> bool:
+    """Take an approved request up; False if something ate into it meanwhile: then it is back at the desk."""
+    with locked(refund_id) as refund:
+        if refund.state == State.SENDING:
+            return True
+        if refund.state != State.APPROVED:
+            return False
+        lock_wallets([refund.customer_id])
+        if most_now(refund) < refund.left:
+            send_back(refund, problem="the balance no longer covers it", now=now)
+            return False
+        move(refund, State.SENDING, now=now)
+    return True
+
+
+def part_sent(*, refund_id: int, part: int, amount: Decimal, now: datetime) -> bool:
+    """A part is about to leave: its share of the hold is taken, `paid -> refunds:in_transit`.
+
+    False, and nothing moved, if the request is not being sent or its hold does not cover the part any more.
+    """
+    with locked(refund_id) as refund:
+        wallet = lock_wallets([refund.customer_id])[refund.customer_id]
+        if refund.state != State.SENDING or refund.left < amount or min(own_left(refund), wallet.paid) < amount:
+            return False
+        if wallet.available < 0:
+            return False
+        holds.capture_share(key=hold_key(refund), share=amount, now=now)
+        key = f"{refund.key}:part:{part}:sent"
+        post_for(
+            [Posting(key, "refund", wallet.paid_account, house_account(IN_TRANSIT), amount, refund.number)], refund, now
+        )
+        add(refund, sent=amount, now=now)
+    return True
+
+
+def part_done(
+    *, refund_id: int, part: int, amount: Decimal, clearing: str, charge_amount: Decimal, currency: str, now: datetime
+) -> None:
+    """A part arrived: `refunds:in_transit -> clearing`, for CNY by way of the two exchange accounts.
+
+    `clearing` names the account the money left from, such as `clearing:stripe:USD` or `bank:CNY`.
+    """
+    with locked(refund_id) as refund:
+        post_for(arrival(refund, part, "done", amount, clearing, charge_amount, currency), refund, now)
+        add(refund, returned=amount, now=now)
+
+
+def part_failed(
+    *,
+    refund_id: int,
+    part: int,
+    amount: Decimal,
+    now: datetime,
+    clearing: str = "",
+    charge_amount: Decimal = ZERO,
+    currency: str = "USD",
+    was_done: bool = False,
+) -> None:
+    """A part did not arrive, or came back after it had: the money is the customer's again, and frozen again."""
+    with locked(refund_id) as refund:
+        wallet = lock_wallets([refund.customer_id])[refund.customer_id]
+        postings = []
+        if was_done:
+            done = arrival(refund, part, "done", amount, clearing, charge_amount, currency)
+            postings = [
+                Posting(p.key.replace(":done", ":bounced"), p.kind, p.credit, p.debit, p.amount, p.memo) for p in done
+            ]
+        key = f"{refund.key}:part:{part}:failed"
+        back = Posting(key, "refund_failed", house_account(IN_TRANSIT), wallet.paid_account, amount, refund.number)
+        post_for([*postings, back], refund, now)
+        add(refund, sent=-amount, returned=-amount if was_done else ZERO, now=now)
+        if refund.state in (*RefundRequest.OPEN, State.DONE, State.PARTLY_DONE):
+            freeze(refund, own_left(refund) + amount, now=now, as_much_as_fits=True)
+
+
+def finish(*, refund_id: int, now: datetime) -> None:
+    """All that was approved has arrived."""
+    with locked(refund_id) as refund:
+        if refund.state != State.SENDING or refund.returned < (refund.approved or refund.amount):
+            return
+        move(refund, State.DONE, now=now, finished_at=now, problem="")
+        thaw(refund, now=now)
+        mails.tell(refund, "done", now=now)
+
+
+def return_to_desk(*, refund_id: int, problem: str, now: datetime) -> None:
+    """Something went wrong on the way; staff decide again, and see why. What was not sent stays frozen."""
+    with locked(refund_id) as refund:
+        if refund.state in RefundRequest.ALLOWED_FROM[State.RETURNED]:
+            send_back(refund, problem=problem, now=now)
+
+
+def wait(*, refund_id: int, problem: str, until: datetime, now: datetime) -> None:
+    """An approved request cannot be sent yet; `problem` says what it waits for."""
+    RefundRequest.objects.filter(pk=refund_id, state__in=(State.APPROVED, State.SENDING)).update(
+        problem=problem[:300], attempt_at=until, changed_at=now
+    )
+
+
+def record_external(
+    *,
+    customer: Customer,
+    amount: Decimal,
+    clearing: str,
+    charge_amount: Decimal,
+    currency: str,
+    reference: str,
+    reason: str,
+    now: datetime,
+    in_transaction: Callable[[RefundRequest], None],
+) -> RefundRequest:
+    """A refund that was begun at the provider and has left: it is booked whatever the wallet holds.
+
+    `in_transaction` writes what makes it unique (the part with the provider's id); if that fails, nothing is booked.
+    """
+    with transaction.atomic():
+        wallet = lock_wallets([customer.pk])[customer.pk]
+        refund = RefundRequest.objects.create(
+            customer=customer,
+            number=new_number(),
+            origin=RefundRequest.Origin.PROVIDER,
+            state=State.EXTERNAL,
+            amount=amount,
+            approved=amount,
+            sent=amount,
+            returned=amount,
+            reason=reason[:500],
+            reference=reference[:200],
+            created_at=now,
+            changed_at=now,
+            due_at=now,
+            finished_at=now,
+        )
+        in_transaction(refund)
+        key = f"{refund.key}:part:1:sent"
+        sent = Posting(key, "refund", wallet.paid_account, house_account(IN_TRANSIT), amount, refund.number)
+        post_for([sent, *arrival(refund, 1, "done", amount, clearing, charge_amount, currency)], refund, now)
+    return refund
+
+
+def add(refund: RefundRequest, *, now: datetime, sent: Decimal = ZERO, returned: Decimal = ZERO) -> None:
+    RefundRequest.objects.filter(pk=refund.pk).update(
+        sent=F("sent") + sent, returned=F("returned") + returned, changed_at=now
+    )
+    refund.refresh_from_db(fields=["sent", "returned", "changed_at"])
