@@ -15,6 +15,7 @@ from alipay.utils import AliPayConfig
 
 from billing.money import InvalidAmount, cents
 from payments.providers.base import (
+    REFUND_KEY_PREFIX,
     BadSignature,
     Checkout,
     CheckoutOrder,
@@ -23,6 +24,9 @@ from payments.providers.base import (
     PaymentFact,
     ProviderRefused,
     ProviderUnavailable,
+    RefundFact,
+    RefundOrder,
+    RefundOutcome,
 )
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -31,6 +35,9 @@ TIMEOUT_SECONDS = 10
 NO_ANSWER = (AliPayException, AliPayValidationError, URLError, OSError, json.JSONDecodeError, AttributeError)
 NEVER_SCANNED = "ACQ.TRADE_NOT_EXIST"
 BUSY = frozenset({"ACQ.SYSTEM_ERROR", "AOP.SYSTEM_ERROR", "isp.unknow-error", "SYSTEM_ERROR"})
+
+NO_FUNDS = "ACQ.SELLER_BALANCE_NOT_ENOUGH"
+NO_TRADE = "ACQ.TRADE_NOT_EXIST"
 
 
 class Client(AliPay):  # type: ignore[misc]
@@ -109,6 +116,51 @@ class AlipayProvider:
         if answer.get("code") != "10000" and isinstance(refusal, ProviderUnavailable):
             raise refusal
 
+    def send_refund(self, order: RefundOrder) -> RefundFact:
+        """`fund_change=N` says only that this call moved nothing: it is a repeat, or not through yet."""
+        try:
+            answer = self._call(
+                lambda: self._client.api_alipay_trade_refund(
+                    refund_amount=f"{order.amount:.2f}",
+                    out_trade_no=order.order_number,
+                    out_request_no=order.key,
+                    refund_reason=order.reason,
+                )
+            )
+        except ProviderUnavailable as error:
+            return RefundFact(RefundOutcome.UNKNOWN, detail=str(error))
+        if answer.get("code") == "10000":
+            if answer.get("fund_change") == "Y":
+                return RefundFact(RefundOutcome.DONE, refund_id=order.key, amount=order.amount)
+            return self.fetch_refund(order)
+        refusal = _refusal(answer)
+        if isinstance(refusal, ProviderUnavailable):
+            return RefundFact(RefundOutcome.UNKNOWN, detail=str(refusal))
+        is_short = answer.get("sub_code") == NO_FUNDS
+        words = f"{refusal} {answer.get('sub_msg', '')}".strip()
+        return RefundFact(RefundOutcome.PARKED if is_short else RefundOutcome.FAILED, detail=words)
+
+    def fetch_refund(self, order: RefundOrder) -> RefundFact:
+        """An answer without a status is about a refund that was not made, or failed: asking again is safe."""
+        try:
+            answer = self._call(
+                lambda: self._client.api_alipay_trade_fastpay_refund_query(
+                    out_request_no=order.key, out_trade_no=order.order_number
+                )
+            )
+        except ProviderUnavailable as error:
+            return RefundFact(RefundOutcome.UNKNOWN, detail=str(error))
+        if answer.get("code") != "10000":
+            if answer.get("sub_code") == NO_TRADE:
+                return RefundFact(RefundOutcome.MISSING)
+            return RefundFact(RefundOutcome.UNKNOWN, detail=str(_refusal(answer)))
+        status = str(answer.get("refund_status") or "")
+        if status != "REFUND_SUCCESS":
+            return RefundFact(RefundOutcome.PENDING if status else RefundOutcome.MISSING, detail=status)
+        return RefundFact(
+            RefundOutcome.DONE, refund_id=order.key, amount=_amount(answer.get("refund_amount")), detail=status
+        )
+
     def read_notification(self, body: bytes, headers: Mapping[str, str]) -> Notice:
         try:
             fields = dict(parse_qsl(body.decode("utf-8"), keep_blank_values=True, strict_parsing=True))
@@ -125,7 +177,7 @@ class AlipayProvider:
         return Notice(
             kind=facts.get("trade_status", "") or facts.get("notify_type", ""),
             key=facts.get("notify_id", ""),
-            order_number=facts.get("out_trade_no", ""),
+            order_number=_about(facts),
             facts={"total_amount": facts.get("total_amount", "")},
         )
 
@@ -144,6 +196,12 @@ def _refusal(answer: Mapping[str, Any]) -> ProviderUnavailable | ProviderRefused
     code, sub_code = str(answer.get("code")), str(answer.get("sub_code"))
     text = f"alipay: {code} {sub_code}"
     return ProviderUnavailable(text) if code == "20000" or sub_code in BUSY else ProviderRefused(text)
+
+
+def _about(facts: Mapping[str, str]) -> str:
+    """Our number for what it tells: of a refund that we asked for its own, else the order's."""
+    refund = facts.get("out_biz_no", "")
+    return refund if refund.startswith(REFUND_KEY_PREFIX) else facts.get("out_trade_no", "")
 
 
 def _amount(text: Any) -> Decimal:

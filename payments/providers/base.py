@@ -8,6 +8,10 @@ from enum import Enum
 from typing import Protocol
 
 
+REFUND_KEY_PREFIX = "part_"
+"""What our numbers of refunds begin with; a notification about one names it in place of the order."""
+
+
 class ProviderError(Exception):
     """A provider did not do what was asked; the text is for the log."""
 
@@ -71,6 +75,46 @@ class PaymentFact:
     detail: str = ""
 
 
+class RefundOutcome(Enum):
+    """What is known of a refund. PARKED waits for staff; MISSING was never made; UNKNOWN is no answer, never a no."""
+
+    DONE = "done"
+    PENDING = "pending"
+    FAILED = "failed"
+    PARKED = "parked"
+    MISSING = "missing"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class RefundOrder:
+    """Money to go back to a payment. `amount` of `total`, both in `currency`, 2 places.
+
+    `key` is our number for it, unique at the provider: the same order asked again moves nothing twice.
+    """
+
+    key: str
+    order_number: str
+    transaction_id: str
+    amount: Decimal
+    total: Decimal
+    currency: str
+    notify_url: str
+    reason: str = "Refund"
+    refund_id: str = ""
+    """The provider's own number for it, once it is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefundFact:
+    """What the provider says of a refund now; `detail` is in the provider's words, for staff."""
+
+    outcome: RefundOutcome
+    refund_id: str = ""
+    amount: Decimal | None = None
+    detail: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Notice:
     """A verified notification: which order it is about, and its own name, to recognise a repeat by."""
@@ -90,4 +134,6 @@ class Provider(Protocol):
     def start_checkout(self, order: CheckoutOrder) -> Checkout: ...
     def fetch_payment(self, *, number: str, reference: str) -> PaymentFact: ...
     def close(self, *, number: str, reference: str) -> None: ...
+    def send_refund(self, order: RefundOrder) -> RefundFact: ...
+    def fetch_refund(self, order: RefundOrder) -> RefundFact: ...
     def read_notification(self, body: bytes, headers: Mapping[str, str]) -> Notice: ...

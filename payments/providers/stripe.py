@@ -16,10 +16,20 @@ from payments.providers.base import (
     ProviderError,
     ProviderRefused,
     ProviderUnavailable,
+    RefundFact,
+    RefundOrder,
+    RefundOutcome,
 )
 
 API_VERSION = "2026-10-28.endive"
 TIMEOUT_SECONDS = 15
+REFUND_OUTCOMES = {
+    "succeeded": RefundOutcome.DONE,
+    "failed": RefundOutcome.FAILED,
+    "canceled": RefundOutcome.FAILED,
+    "requires_action": RefundOutcome.PARKED,
+}
+NO_FUNDS = "balance_insufficient"
 
 
 class StripeProvider:
@@ -95,6 +105,44 @@ class StripeProvider:
         except ProviderRefused:
             return
 
+    def send_refund(self, order: RefundOrder) -> RefundFact:
+        """Stripe forgets an idempotency key after a day: who asks again after no answer looks first."""
+        params: dict[str, Any] = {
+            "payment_intent": order.transaction_id,
+            "amount": minor(order.amount),
+            "reason": "requested_by_customer",
+            "metadata": {"order": order.order_number, "part": order.key},
+        }
+        try:
+            refund = self._call(
+                lambda: self._client.v1.refunds.create(cast(Any, params), {"idempotency_key": f"refund-{order.key}"})
+            )
+        except ProviderUnavailable as error:
+            return RefundFact(RefundOutcome.UNKNOWN, detail=str(error))
+        except ProviderRefused as error:
+            is_short = NO_FUNDS in str(error)
+            return RefundFact(RefundOutcome.PARKED if is_short else RefundOutcome.FAILED, detail=str(error))
+        return _refund_fact(refund)
+
+    def fetch_refund(self, order: RefundOrder) -> RefundFact:
+        try:
+            if order.refund_id:
+                return _refund_fact(self._call(lambda: self._client.v1.refunds.retrieve(order.refund_id)))
+            made = self._call(
+                lambda: list(
+                    self._client.v1.refunds.list(
+                        {"payment_intent": order.transaction_id, "limit": 100}
+                    ).auto_paging_iter()
+                )
+            )
+        except ProviderError as error:
+            return RefundFact(RefundOutcome.UNKNOWN, detail=str(error))
+        for refund in made:
+            metadata = refund["metadata"].to_dict() if refund["metadata"] else {}
+            if metadata.get("part") == order.key:
+                return _refund_fact(refund)
+        return RefundFact(RefundOutcome.MISSING)
+
     def read_notification(self, body: bytes, headers: Mapping[str, str]) -> Notice:
         try:
             event = stripe.Webhook.construct_event(  # type: ignore[no-untyped-call]
@@ -106,6 +154,8 @@ class StripeProvider:
         number = ""
         if kind.startswith("checkout.session.") and isinstance(about, dict):
             number = str(about.get("client_reference_id") or "")
+        elif kind.startswith(("refund.", "charge.refund.")) and isinstance(about, dict):
+            number = str((about.get("metadata") or {}).get("part") or "")
         return Notice(kind=kind, key=key, order_number=number)
 
     @staticmethod
@@ -121,3 +171,13 @@ class StripeProvider:
             if status >= 500 or status in (0, 409):
                 raise ProviderUnavailable(text) from None
             raise ProviderRefused(text) from None
+
+
+def _refund_fact(refund: Any) -> RefundFact:
+    status, why = str(refund["status"]), refund.to_dict().get("failure_reason")
+    return RefundFact(
+        REFUND_OUTCOMES.get(status, RefundOutcome.PENDING),
+        refund_id=str(refund["id"]),
+        amount=from_minor(refund["amount"]),
+        detail=f"{status} {why or ''}".strip(),
+    )

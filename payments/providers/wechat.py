@@ -12,6 +12,7 @@ from wechatpayv3 import WeChatPay, WeChatPayType
 
 from billing.money import from_minor, minor
 from payments.providers.base import (
+    REFUND_KEY_PREFIX,
     BadSignature,
     Checkout,
     CheckoutOrder,
@@ -20,6 +21,9 @@ from payments.providers.base import (
     PaymentFact,
     ProviderRefused,
     ProviderUnavailable,
+    RefundFact,
+    RefundOrder,
+    RefundOutcome,
 )
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -41,6 +45,14 @@ OUTCOMES = {
     "REVOKED": Outcome.REJECTED,
     "PAYERROR": Outcome.REJECTED,
 }
+
+REFUND_OUTCOMES = {
+    "SUCCESS": RefundOutcome.DONE,
+    "CLOSED": RefundOutcome.FAILED,
+    "ABNORMAL": RefundOutcome.PARKED,  # between the accounts: staff decide
+}
+NO_FUNDS = "NOT_ENOUGH"
+NO_REFUND = "RESOURCE_NOT_EXISTS"
 
 
 class WechatProvider:
@@ -119,6 +131,33 @@ class WechatProvider:
         if code >= 500 or code == 429:
             raise _refusal(code, answer)
 
+    def send_refund(self, order: RefundOrder) -> RefundFact:
+        """A 200 means accepted, no more."""
+        try:
+            code, answer = self._call(
+                lambda: self._client.refund(
+                    out_refund_no=order.key,
+                    transaction_id=order.transaction_id,
+                    amount={"refund": minor(order.amount), "total": minor(order.total), "currency": "CNY"},
+                    reason=order.reason,
+                    notify_url=order.notify_url,
+                )
+            )
+        except ProviderUnavailable as error:
+            return RefundFact(RefundOutcome.UNKNOWN, detail=str(error))
+        return _refund_fact(code, answer)
+
+    def fetch_refund(self, order: RefundOrder) -> RefundFact:
+        try:
+            code, answer = self._call(lambda: self._client.query_refund(out_refund_no=order.key))
+        except ProviderUnavailable as error:
+            return RefundFact(RefundOutcome.UNKNOWN, detail=str(error))
+        if code == 404 and answer.get("code") == NO_REFUND:
+            return RefundFact(RefundOutcome.MISSING)
+        if code != 200:
+            return RefundFact(RefundOutcome.UNKNOWN, detail=str(_refusal(code, answer)))
+        return _refund_fact(code, answer)
+
     def read_notification(self, body: bytes, headers: Mapping[str, str]) -> Notice:
         """Raise `BadSignature`, also for WeChat's own signature probes: to those a refusal is the right answer."""
         given = {name: headers.get(name, "") for name in HEADERS}
@@ -139,10 +178,11 @@ class WechatProvider:
         resource = letter.get("resource") or {}
         if resource.get("mchid", self._mchid) != self._mchid:
             raise BadSignature("the notification is another merchant's")
+        refund = str(resource.get("out_refund_no", ""))
         return Notice(
             kind=str(letter.get("event_type", "")),
             key=str(letter.get("id", "")),
-            order_number=str(resource.get("out_trade_no", "")),
+            order_number=refund if refund.startswith(REFUND_KEY_PREFIX) else str(resource.get("out_trade_no", "")),
         )
 
     @staticmethod
@@ -161,3 +201,21 @@ class WechatProvider:
 def _refusal(code: int, answer: Mapping[str, Any]) -> ProviderUnavailable | ProviderRefused:
     text = f"wechat: {code} {answer.get('code', '')}"
     return ProviderUnavailable(text) if code >= 500 or code == 429 else ProviderRefused(text)
+
+
+def _refund_fact(code: int, answer: Mapping[str, Any]) -> RefundFact:
+    if code != 200:
+        refusal = _refusal(code, answer)
+        words = f"{refusal} {answer.get('message', '')}".strip()
+        if isinstance(refusal, ProviderUnavailable):
+            return RefundFact(RefundOutcome.UNKNOWN, detail=words)
+        is_short = answer.get("code") == NO_FUNDS
+        return RefundFact(RefundOutcome.PARKED if is_short else RefundOutcome.FAILED, detail=words)
+    status = str(answer.get("status"))
+    amount = (answer.get("amount") or {}).get("refund")
+    return RefundFact(
+        REFUND_OUTCOMES.get(status, RefundOutcome.PENDING),
+        refund_id=str(answer.get("refund_id", "")),
+        amount=from_minor(amount) if isinstance(amount, int) else None,
+        detail=status,
+    )
