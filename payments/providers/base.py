@@ -7,7 +7,6 @@ from decimal import Decimal
 from enum import Enum
 from typing import Protocol
 
-
 REFUND_KEY_PREFIX = "part_"
 """What our numbers of refunds begin with; a notification about one names it in place of the order."""
 
