@@ -141,6 +141,8 @@ CELERY_BEAT_SCHEDULE = {
     "settle": {"task": "proxy.tasks.settle", "schedule": 1.0, "options": {"expires": 5}},
     "sweep": {"task": "proxy.tasks.sweep", "schedule": 10.0, "options": {"expires": 10}},
     "poll-topups": {"task": "payments.tasks.poll_topups", "schedule": 3.0, "options": {"expires": 3}},
+    "send-refunds": {"task": "payments.tasks.send_refunds", "schedule": 3.0, "options": {"expires": 3}},
+    "look-at-refunds": {"task": "payments.tasks.look_at_refunds", "schedule": 5.0, "options": {"expires": 5}},
     "process-notifications": {
         "task": "payments.tasks.process_notifications",
         "schedule": 5.0,
@@ -158,6 +160,11 @@ TOPUP_MAX = _decimal("TOPUP_MAX", "10000.00", least="1.00")
 TOPUP_MOST_OPEN = _count("TOPUP_MOST_OPEN", 20, least=1)
 TOPUP_MOST_PER_HOUR = _count("TOPUP_MOST_PER_HOUR", 60, least=1)
 REFUND_SUPPORT_LIMIT = _decimal("REFUND_SUPPORT_LIMIT", "100.00")
+REFUND_WINDOW_DAYS = {
+    "stripe": _count("STRIPE_REFUND_WINDOW_DAYS", 180),
+    "alipay": _count("ALIPAY_REFUND_WINDOW_DAYS", 365),
+    "wechat": _count("WECHATPAY_REFUND_WINDOW_DAYS", 365),
+}
 BUSINESS_TIME_ZONE = _zone("BUSINESS_TIME_ZONE", "Asia/Shanghai")
 BUSINESS_HOLIDAYS = _days("BUSINESS_HOLIDAYS")
 FX_RATE_MAX_AGE_DAYS = _count("FX_RATE_MAX_AGE_DAYS", 30)

@@ -12,7 +12,9 @@ class PaymentsConfig(AppConfig):
         from billing.audit import register
         from payments.audit import check_topups
         from payments.providers import registry
+        from payments.refund_audit import check_refunds
 
         register("top-ups", check_topups)
+        register("refunds", check_refunds)
         if "collectstatic" not in sys.argv:  # builds run without the providers' secrets
             registry.providers()

@@ -8,9 +8,10 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 from prometheus_client import Counter
 
-from payments.models import Notification, TopUp
+from payments import refunding
+from payments.models import Notification, RefundPart, TopUp
 from payments.providers import registry
-from payments.providers.base import BadSignature
+from payments.providers.base import REFUND_KEY_PREFIX, BadSignature, RefundOutcome
 from payments.topups import Result, settle_topup
 
 log = logging.getLogger(__name__)
@@ -84,6 +85,8 @@ def process(*, notification_id: int, now: datetime) -> Notification:
 
 def _outcome(notification: Notification, *, now: datetime) -> tuple[str, str, TopUp | None] | None:
     """What to record, or None when it cannot be known yet."""
+    if notification.order_number.startswith(REFUND_KEY_PREFIX):
+        return _of_refund(notification, now=now)
     if not notification.kind.startswith(ABOUT_PAYMENTS):
         return Notification.Outcome.IGNORED, notification.kind, None
     topup = TopUp.objects.filter(number=notification.order_number).first()
@@ -97,6 +100,17 @@ def _outcome(notification: Notification, *, now: datetime) -> tuple[str, str, To
     if result is Result.MISMATCH:
         topup.refresh_from_db()
     return str(result), topup.problem, topup
+
+
+def _of_refund(notification: Notification, *, now: datetime) -> tuple[str, str, TopUp | None] | None:
+    try:
+        outcome = refunding.look_by_key(key=notification.order_number, now=now)
+    except RefundPart.DoesNotExist:
+        return Notification.Outcome.UNKNOWN_ORDER, notification.order_number, None
+    if outcome is RefundOutcome.UNKNOWN:
+        return None
+    topup = TopUp.objects.filter(refund_parts__key=notification.order_number).first()
+    return Notification.Outcome.BOOKED, f"refund {outcome.value}", topup
 
 
 def retry_delay(*, attempts: int) -> timedelta:

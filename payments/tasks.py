@@ -7,7 +7,7 @@ from celery import shared_task
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from payments import notifications, polling
+from payments import notifications, polling, refunding
 
 log = logging.getLogger(__name__)
 
@@ -42,3 +42,27 @@ def process_notifications() -> None:
 @shared_task
 def process_notification(notification_id: int) -> None:
     notifications.process(notification_id=notification_id, now=timezone.now())
+
+
+@shared_task
+def send_refunds() -> None:
+    """Hand every approved refund to a task of its own."""
+    for refund_id in refunding.claim_requests(now=timezone.now()):
+        send_refund.delay(refund_id)
+
+
+@shared_task
+def send_refund(refund_id: int) -> None:
+    refunding.send(refund_id=refund_id, now=timezone.now())
+
+
+@shared_task
+def look_at_refunds() -> None:
+    """Ask about every part whose turn it is."""
+    for part_id in refunding.claim_parts(now=timezone.now()):
+        look_at_refund.delay(part_id)
+
+
+@shared_task
+def look_at_refund(part_id: int) -> None:
+    refunding.look(part_id=part_id, now=timezone.now())

@@ -177,6 +177,8 @@ def deny(*, refund_id: int, words: str, by: User, now: datetime) -> RefundReques
     with locked(refund_id) as refund:
         _must_be_at_desk(refund)
         _must_not_be_own(by, refund.customer)
+        if refund.sent != refund.returned:
+            raise RefundError(_("A part of it is still on its way."), field="state")
         move(
             refund,
             State.PARTLY_DONE if refund.sent > 0 else State.DENIED,

@@ -108,7 +108,7 @@ def part_failed(
 def finish(*, refund_id: int, now: datetime) -> None:
     """All that was approved has arrived."""
     with locked(refund_id) as refund:
-        if refund.state != State.SENDING or refund.returned < (refund.approved or refund.amount):
+        if refund.state not in (State.SENDING, State.RETURNED) or refund.returned < (refund.approved or refund.amount):
             return
         move(refund, State.DONE, now=now, finished_at=now, problem="")
         thaw(refund, now=now)

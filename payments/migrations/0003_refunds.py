@@ -39,4 +39,9 @@ class Migration(migrations.Migration):
                 'constraints': [models.UniqueConstraint(fields=('refund', 'number'), name='refundpart_number_once'), models.CheckConstraint(condition=models.Q(('amount__gt', 0)), name='refundpart_amount_positive'), models.CheckConstraint(condition=models.Q(('charge_amount__isnull', True), ('charge_amount__gte', 0), _connector='OR'), name='refundpart_charge_not_negative'), models.UniqueConstraint(condition=models.Q(('provider_id', ''), _negated=True), fields=('topup', 'provider_id'), name='refundpart_provider_id_once')],
             },
         ),
+        migrations.AlterField(
+            model_name='notification',
+            name='outcome',
+            field=models.CharField(blank=True, choices=[('credited', 'credited'), ('repeated', 'was credited before'), ('pending', 'not paid yet'), ('closed', 'closed unpaid'), ('unknown_order', 'unknown order'), ('mismatch', 'does not match the order'), ('booked', 'booked'), ('ignored', 'nothing to do')], max_length=20, verbose_name='outcome'),
+        ),
     ]

@@ -18,6 +18,7 @@ class Notification(models.Model):
         CLOSED = "closed", _("closed unpaid")
         UNKNOWN_ORDER = "unknown_order", _("unknown order")
         MISMATCH = "mismatch", _("does not match the order")
+        BOOKED = "booked", _("booked")
         IGNORED = "ignored", _("nothing to do")
 
     provider = models.CharField(_("provider"), max_length=10, choices=Method.choices)
