@@ -31,7 +31,7 @@ SELECT * FROM (
   coalesce(sum(p.amount) FILTER (WHERE p.state IN ('sending', 'parked', 'done')), 0) AS parts_sent,
   coalesce(sum(p.amount) FILTER (WHERE p.state = 'done'), 0) AS parts_done,
   (SELECT count(*) FROM billing_hold h WHERE h.customer_id = r.customer_id AND h.state = 'open' AND h.kind = 'refund'
-   AND (h.key = 'refund:' || r.id OR h.key LIKE 'refund:' || r.id || ':%')) AS holds
+   AND (h.key = 'refund:' || r.id OR starts_with(h.key, 'refund:' || r.id || ':'))) AS holds
  FROM {page} r LEFT JOIN payments_refundpart p ON p.refund_id = r.id
  GROUP BY r.customer_id, r.id, r.number, r.state, r.sent, r.returned
 ) found

@@ -1,5 +1,6 @@
 """Refunds go back the way the money came: sent once, in parts, through every way a provider misbehaves."""
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -62,8 +63,13 @@ def send(refund: RefundRequest) -> RefundRequest:
 
 
 def look(refund: RefundRequest) -> RefundRequest:
-    for part in refund.parts.all():
-        refunding.look(part_id=part.pk, now=timezone.now())
+    """Ask about every part until none is on its way; WeChat takes its time."""
+    for _attempt in range(100):
+        for part in refund.parts.all():
+            refunding.look(part_id=part.pk, now=timezone.now())
+        if not refund.parts.filter(state="sending").exists():
+            break
+        time.sleep(0.05)
     refund.refresh_from_db()
     return refund
 
@@ -76,7 +82,7 @@ def balance(name: str) -> Decimal:
 
 
 def drifts() -> list[str]:
-    return list(audit())
+    return audit().drifts
 
 
 def test_a_refund_goes_back_to_each_source_in_parts_the_newest_first(sandbox, customer, clerk, paid):
@@ -104,7 +110,7 @@ def test_a_refund_goes_back_to_each_source_in_parts_the_newest_first(sandbox, cu
 @pytest.mark.parametrize("method", METHODS)
 def test_a_timeout_after_success_is_asked_about_and_never_sent_twice(sandbox, customer, clerk, paid, method):
     topup = paid(method)
-    sandbox.fault("time_out_after_success", provider=method, times=1)
+    sandbox.fault("time_out_after_success", provider=method, times=2 if method == "stripe" else 1)  # the SDK repeats
     refund = send(approved(customer, clerk, "8.00"))
     assert refund.state == RefundRequest.State.SENDING
     sandbox.clear_faults()
@@ -118,7 +124,7 @@ def test_a_timeout_after_success_is_asked_about_and_never_sent_twice(sandbox, cu
 @pytest.mark.parametrize("method", METHODS)
 def test_a_provider_that_is_down_is_asked_again_until_it_answers(sandbox, customer, clerk, paid, method):
     paid(method)
-    sandbox.fault("provider_down", provider=method)
+    sandbox.fault("provider_down", provider=method, times=0)
     refund = look(send(approved(customer, clerk, "20.00")))
     assert refund.state == RefundRequest.State.SENDING
     sandbox.clear_faults()
