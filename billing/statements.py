@@ -108,8 +108,7 @@ def _entry(transfer: Transfer, *, account_kinds: dict[int, str]) -> Entry:
 
 def _in_words(transfer: Transfer) -> tuple[str, str]:
     """What a transfer was for, and the page about it; the business key says (ledger.md)."""
-    subject, _colon, rest = transfer.key.partition(":")
-    number = rest.partition(":")[0]
+    subject, _colon, _rest = transfer.key.partition(":")
     if subject.startswith("gen-"):
         return _("Request %(id)s") % {"id": subject}, f"/console/usage/{subject}"
     if subject == "topup":
@@ -118,7 +117,9 @@ def _in_words(transfer: Transfer) -> tuple[str, str]:
     if subject == "welcome":
         return _("Welcome credit"), ""
     if subject == "refund":
-        return _("Refund %(number)s") % {"number": number}, f"/console/refunds/{number}"
+        # As with a top-up, the note is what the customer knows it by.
+        words = _("Refund %(number)s did not arrive") if transfer.kind == "refund_failed" else _("Refund %(number)s")
+        return words % {"number": transfer.memo}, f"/console/refunds/{transfer.memo}"
     if transfer.kind == "grant":
         return _("Bonus: %(reason)s") % {"reason": transfer.memo}, ""
     return transfer.memo or transfer.kind, ""

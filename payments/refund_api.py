@@ -1,0 +1,189 @@
+"""REST: refund requests."""
+
+from datetime import datetime
+from typing import Any
+
+from django.db.models import QuerySet
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from rest_framework import generics, serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.api import writing_caller
+from accounts.authentication import caller
+from accounts.idempotency import Claim, run_once
+from accounts.models import Customer
+from billing import refunds
+from billing.models import RefundRequest
+from billing.money import wire
+from chuizi.api import ApiError
+from payments.api import KEY_HEADER, Numbers
+from payments.models import RefundPart
+
+
+class PartSerializer(serializers.Serializer[RefundPart]):
+    """One way that money of the refund goes."""
+
+    topup = serializers.CharField(
+        source="topup.number", allow_null=True, default=None, help_text="null: by bank transfer"
+    )
+    method = serializers.CharField(source="topup.method", allow_null=True, default=None)
+    state = serializers.ChoiceField(RefundPart.State.choices)
+    amount = serializers.SerializerMethodField()
+    charge_amount = serializers.SerializerMethodField()
+    charge_currency = serializers.CharField()
+
+    def get_amount(self, part: RefundPart) -> str:
+        return wire(part.amount)
+
+    def get_charge_amount(self, part: RefundPart) -> str | None:
+        return None if part.charge_amount is None else wire(part.charge_amount)
+
+
+class RefundSerializer(serializers.Serializer[RefundRequest]):
+    """A refund request. Amounts are USD, strings with 8 places; `returned_amount` has arrived for sure."""
+
+    id = serializers.CharField(source="number")
+    amount = serializers.SerializerMethodField()
+    approved_amount = serializers.SerializerMethodField()
+    returned_amount = serializers.SerializerMethodField()
+    currency = serializers.SerializerMethodField()
+    state = serializers.ChoiceField(RefundRequest.State.choices)
+    reason = serializers.CharField()
+    decision = serializers.CharField(help_text="What support wrote when it decided.")
+    question = serializers.CharField(help_text="What support asks; answer it on the refund's page.")
+    parts = PartSerializer(many=True)
+    due_at = serializers.DateTimeField(help_text="By when support decides.")
+    created_at = serializers.DateTimeField()
+
+    def get_amount(self, refund: RefundRequest) -> str:
+        return wire(refund.amount)
+
+    def get_approved_amount(self, refund: RefundRequest) -> str | None:
+        return None if refund.approved is None else wire(refund.approved)
+
+    def get_returned_amount(self, refund: RefundRequest) -> str:
+        return wire(refund.returned)
+
+    def get_currency(self, refund: RefundRequest) -> str:
+        return "USD"
+
+
+class NewRefund(serializers.Serializer[Any]):
+    """What POST /v1/refund-requests takes."""
+
+    amount = serializers.CharField(help_text='USD with at most two decimals, such as "20.00".')
+    reason = serializers.CharField(max_length=500)
+
+
+class RefundAnswer(serializers.Serializer[Any]):
+    """How one refund request is answered."""
+
+    data = RefundSerializer()  # type: ignore[assignment]
+
+
+def of_customer(customer: Customer) -> QuerySet[RefundRequest]:
+    """A customer's refund requests with what is shown of them."""
+    return RefundRequest.objects.filter(customer=customer).prefetch_related("parts__topup")
+
+
+class RefundListView(generics.ListAPIView[RefundRequest]):
+    """Refund requests, newest first; POST asks for one."""
+
+    serializer_class = RefundSerializer
+    parser_classes = (Numbers,)
+
+    def get_queryset(self) -> QuerySet[RefundRequest]:
+        if getattr(self, "swagger_fake_view", False):
+            return RefundRequest.objects.none()
+        return of_customer(caller(self.request).customer)
+
+    @extend_schema(operation_id="refund_requests_list")
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().get(request, *args, **kwargs)
+
+    @extend_schema(
+        operation_id="refund_requests_create",
+        parameters=[KEY_HEADER],
+        request=NewRefund,
+        responses={201: RefundAnswer},
+    )
+    def post(self, request: Request) -> Response:
+        customer, now = writing_caller(request).customer, timezone.now()
+        return run_once(
+            request,
+            customer=customer,
+            now=now,
+            act=lambda claim: self._ask(request, claim, now=now),
+            show=lambda number: Response(_data(of_customer(customer).get(number=number)), status=201),
+        )
+
+    @staticmethod
+    def _ask(request: Request, claim: Claim, *, now: datetime) -> Response:
+        data = request.data if isinstance(request.data, dict) else {}
+        amount, reason = data.get("amount"), data.get("reason")
+        if not isinstance(amount, str | int) or isinstance(amount, bool):
+            # A JSON number with a fraction is binary by now; what the caller meant cannot be known.
+            raise ApiError(
+                '`amount` must be a string such as "20.00".', status=400, code="validation_error", param="amount"
+            )
+        if not isinstance(reason, str) or "\x00" in reason:
+            raise ApiError("`reason` must be a text.", status=400, code="validation_error", param="reason")
+        try:
+            refund = refunds.ask(
+                customer=claim.customer,
+                amount=amount,
+                reason=reason,
+                now=now,
+                in_transaction=lambda made: claim.bind(made.number),
+            )
+        except refunds.RefundError as error:
+            raise ApiError(str(error), status=400, code="validation_error", param=error.field) from None
+        return Response(_data(of_customer(claim.customer).get(pk=refund.pk)), status=201)
+
+
+class RefundView(APIView):
+    """One refund request, with its state now."""
+
+    @extend_schema(operation_id="refund_requests_retrieve", responses={200: RefundAnswer})
+    def get(self, request: Request, number: str) -> Response:
+        return Response(_data(_find(caller(request).customer, number)))
+
+
+class RefundCancelView(APIView):
+    """Take a request back that support has not decided; the amount is free again."""
+
+    @extend_schema(
+        operation_id="refund_requests_cancel", parameters=[KEY_HEADER], request=None, responses={200: RefundAnswer}
+    )
+    def post(self, request: Request, number: str) -> Response:
+        customer, now = writing_caller(request).customer, timezone.now()
+        refund = _find(customer, number)
+
+        def cancel(claim: Claim) -> Response:
+            try:
+                refunds.cancel(refund_id=refund.pk, now=now)
+            except refunds.NotMovable as error:
+                raise ApiError(str(error), status=409, code="refund_not_cancellable") from None
+            return Response(_data(_find(customer, number)))
+
+        return run_once(
+            request,
+            customer=customer,
+            now=now,
+            act=cancel,
+            show=lambda _number: Response(_data(_find(customer, number))),
+        )
+
+
+def _find(customer: Customer, number: str) -> RefundRequest:
+    refund = of_customer(customer).filter(number=number[:32]).first()
+    if refund is None:
+        raise ApiError("There is no such refund request.", status=404, code="not_found")
+    return refund
+
+
+def _data(refund: RefundRequest) -> dict[str, Any]:
+    return {"data": RefundSerializer(refund).data}
