@@ -93,6 +93,7 @@ SIDEBAR = (
     (
         _("Payments"),
         (
+            (_("Refunds"), "undo", "billing_refundrequest"),
             (_("Top-ups"), "add_card", "payments_topup"),
             (_("Notifications"), "inbox", "payments_notification"),
             (_("Discrepancies"), "rule", "payments_discrepancy"),

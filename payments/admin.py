@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 
 from chuizi.adminsite import CappedPaginator, ReadOnlyAdmin, record
-from payments import notifications
+from payments import notifications, refund_desk  # noqa: F401  the desk registers itself
 from payments.models import ExchangeRate, Notification, TopUp
 
 log = logging.getLogger(__name__)
