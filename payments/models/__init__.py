@@ -1,3 +1,4 @@
+from payments.models.disputes import Dispute, DisputeMovement, FraudWarning
 from payments.models.notifications import Notification
 from payments.models.rates import ExchangeRate
 from payments.models.refunds import RefundPart
@@ -6,7 +7,10 @@ from payments.models.topups import CARD_VALIDITY, CNY_VALIDITY, Method, TopUp, T
 __all__ = [
     "CARD_VALIDITY",
     "CNY_VALIDITY",
+    "Dispute",
+    "DisputeMovement",
     "ExchangeRate",
+    "FraudWarning",
     "Method",
     "Notification",
     "RefundPart",

@@ -25,6 +25,12 @@ class Notification(models.Model):
     key = models.CharField(_("provider's id"), max_length=200)
     kind = models.CharField(_("kind"), max_length=100, blank=True)
     order_number = models.CharField(_("order number"), max_length=64, blank=True, db_index=True)
+    reference = models.CharField(
+        _("about"),
+        max_length=120,
+        blank=True,
+        help_text=_("A dispute, a warning or a refund, by the provider's number."),
+    )
     headers = models.JSONField(_("headers"), default=dict)
     body = models.TextField(_("body"))
     received_at = models.DateTimeField(_("received at"), default=timezone.now)
