@@ -22,6 +22,7 @@ from payments.providers.base import (
     Notice,
     Outcome,
     PaymentFact,
+    ProviderRefund,
     ProviderRefused,
     ProviderUnavailable,
     RefundFact,
@@ -161,6 +162,20 @@ class AlipayProvider:
             RefundOutcome.DONE, refund_id=order.key, amount=_amount(answer.get("refund_amount")), detail=status
         )
 
+    def find_refunds(self, *, order_number: str, transaction_id: str, key: str) -> list[ProviderRefund]:
+        """Alipay lists none: only the one of this `out_request_no`, and that only once it is through."""
+        answer = self._call(
+            lambda: self._client.api_alipay_trade_fastpay_refund_query(out_request_no=key, out_trade_no=order_number)
+        )
+        if answer.get("code") != "10000":
+            if answer.get("sub_code") == NO_TRADE:
+                return []
+            raise _refusal(answer)
+        if answer.get("refund_status") != "REFUND_SUCCESS":
+            return []
+        amount = _amount(answer.get("refund_amount"))
+        return [ProviderRefund(key, key, amount, "CNY", RefundOutcome.DONE, "REFUND_SUCCESS")]
+
     def read_notification(self, body: bytes, headers: Mapping[str, str]) -> Notice:
         try:
             fields = dict(parse_qsl(body.decode("utf-8"), keep_blank_values=True, strict_parsing=True))
@@ -179,6 +194,7 @@ class AlipayProvider:
             key=facts.get("notify_id", ""),
             order_number=_about(facts),
             facts={"total_amount": facts.get("total_amount", "")},
+            reference=facts.get("out_biz_no", ""),
         )
 
     @staticmethod

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 REFUND_KEY_PREFIX = "part_"
 """What our numbers of refunds begin with; a notification about one names it in place of the order."""
@@ -122,6 +122,64 @@ class Notice:
     key: str
     order_number: str = ""
     facts: Mapping[str, str] = field(default_factory=dict)
+    reference: str = ""
+    """The provider's number of what it is about, where that is no order: a dispute, a warning, a refund."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderRefund:
+    """A refund as its provider knows it, whoever began it. `key` is our number, if we did."""
+
+    refund_id: str
+    key: str
+    amount: Decimal
+    currency: str
+    outcome: RefundOutcome
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """A row on our account there: `amount` below zero was taken, above zero given back; `fee` was taken besides."""
+
+    row_id: str
+    amount: Decimal
+    fee: Decimal
+    currency: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DisputeFact:
+    """A dispute as its provider tells it now. `amount` in `currency`; movements in any order."""
+
+    dispute_id: str
+    payment_id: str
+    status: str
+    reason: str
+    amount: Decimal
+    currency: str
+    opened_at: datetime
+    evidence_due_at: datetime | None
+    movements: tuple[Movement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WarningFact:
+    """An early fraud warning of a card network."""
+
+    warning_id: str
+    payment_id: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """What happened at the provider lately, by its numbers; refunds by the payments they belong to."""
+
+    disputes: tuple[str, ...]
+    warnings: tuple[str, ...]
+    refunded: tuple[str, ...]
 
 
 class Provider(Protocol):
@@ -136,3 +194,23 @@ class Provider(Protocol):
     def send_refund(self, order: RefundOrder) -> RefundFact: ...
     def fetch_refund(self, order: RefundOrder) -> RefundFact: ...
     def read_notification(self, body: bytes, headers: Mapping[str, str]) -> Notice: ...
+
+    def find_refunds(self, *, order_number: str, transaction_id: str, key: str) -> list[ProviderRefund]:
+        """The refunds of a payment, where the provider lists them; else the one of this number, `key`.
+
+        Raises `ProviderError`.
+        """
+        ...
+
+
+@runtime_checkable
+class DisputingProvider(Protocol):
+    """A provider whose payments may be disputed. Every method raises `ProviderError`."""
+
+    def fetch_dispute(self, dispute_id: str) -> DisputeFact: ...
+    def fetch_warning(self, warning_id: str) -> WarningFact: ...
+    def order_of_payment(self, payment_id: str) -> str:
+        """Our order's number, as the provider kept it with the payment; "" if it is none of ours."""
+        ...
+
+    def happened(self, *, since: datetime) -> Happened: ...

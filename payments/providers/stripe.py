@@ -1,6 +1,7 @@
 """Stripe Checkout by card, through the real SDK. Facts about it: stripe 16.1.0."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import stripe
@@ -10,15 +11,20 @@ from payments.providers.base import (
     BadSignature,
     Checkout,
     CheckoutOrder,
+    DisputeFact,
+    Happened,
+    Movement,
     Notice,
     Outcome,
     PaymentFact,
     ProviderError,
+    ProviderRefund,
     ProviderRefused,
     ProviderUnavailable,
     RefundFact,
     RefundOrder,
     RefundOutcome,
+    WarningFact,
 )
 
 API_VERSION = "2026-10-28.endive"
@@ -143,6 +149,79 @@ class StripeProvider:
                 return _refund_fact(refund)
         return RefundFact(RefundOutcome.MISSING)
 
+    def find_refunds(self, *, order_number: str, transaction_id: str, key: str) -> list[ProviderRefund]:
+        made = self._call(
+            lambda: list(
+                self._client.v1.refunds.list({"payment_intent": transaction_id, "limit": 100}).auto_paging_iter()
+            )
+        )
+        found = []
+        for refund in made:
+            fact, metadata = _refund_fact(refund), refund["metadata"].to_dict() if refund["metadata"] else {}
+            found.append(
+                ProviderRefund(
+                    refund_id=fact.refund_id,
+                    key=str(metadata.get("part") or ""),
+                    amount=from_minor(refund["amount"]),
+                    currency=str(refund["currency"]).upper(),
+                    outcome=fact.outcome,
+                    detail=fact.detail,
+                )
+            )
+        return found
+
+    def fetch_dispute(self, dispute_id: str) -> DisputeFact:
+        dispute = self._call(lambda: self._client.v1.disputes.retrieve(dispute_id)).to_dict()
+        due = (dispute.get("evidence_details") or {}).get("due_by")
+        return DisputeFact(
+            dispute_id=dispute["id"],
+            payment_id=dispute.get("payment_intent") or "",
+            status=dispute["status"],
+            reason=dispute.get("reason") or "",
+            amount=from_minor(dispute["amount"]),
+            currency=dispute["currency"].upper(),
+            opened_at=_at(dispute["created"]),
+            evidence_due_at=_at(due) if due else None,
+            movements=tuple(
+                Movement(
+                    row_id=row["id"],
+                    amount=from_minor(row["amount"]),
+                    fee=from_minor(row["fee"]),
+                    currency=row["currency"].upper(),
+                    at=_at(row["created"]),
+                )
+                for row in dispute["balance_transactions"]
+            ),
+        )
+
+    def fetch_warning(self, warning_id: str) -> WarningFact:
+        warning = self._call(lambda: self._client.v1.radar.early_fraud_warnings.retrieve(warning_id)).to_dict()
+        payment = warning.get("payment_intent")
+        if not payment:
+            payment = self._call(lambda: self._client.v1.charges.retrieve(warning["charge"]))["payment_intent"]
+        return WarningFact(warning_id=warning["id"], payment_id=payment or "", kind=warning["fraud_type"])
+
+    def order_of_payment(self, payment_id: str) -> str:
+        try:
+            intent = self._call(lambda: self._client.v1.payment_intents.retrieve(payment_id)).to_dict()
+        except ProviderRefused:
+            return ""
+        return str((intent.get("metadata") or {}).get("order") or "")
+
+    def happened(self, *, since: datetime) -> Happened:
+        """Three lists, to the end of each."""
+        lately: Any = {"created": {"gte": int(since.timestamp())}, "limit": 100}
+        lists = self._client.v1
+        disputes, warnings, refunds = (
+            self._call(lambda kind=kind: list(kind.list(lately).auto_paging_iter()))
+            for kind in (lists.disputes, lists.radar.early_fraud_warnings, lists.refunds)
+        )
+        return Happened(
+            disputes=tuple(dispute["id"] for dispute in disputes),
+            warnings=tuple(warning["id"] for warning in warnings),
+            refunded=tuple(sorted({refund["payment_intent"] for refund in refunds if refund["payment_intent"]})),
+        )
+
     def read_notification(self, body: bytes, headers: Mapping[str, str]) -> Notice:
         try:
             event = stripe.Webhook.construct_event(  # type: ignore[no-untyped-call]
@@ -151,12 +230,16 @@ class StripeProvider:
             kind, key, about = str(event["type"]), str(event["id"]), event["data"]["object"]
         except (stripe.SignatureVerificationError, ValueError, LookupError, TypeError) as error:
             raise BadSignature(str(error)) from None
-        number = ""
+        number = reference = ""
         if kind.startswith("checkout.session.") and isinstance(about, dict):
             number = str(about.get("client_reference_id") or "")
-        elif kind.startswith(("refund.", "charge.refund.")) and isinstance(about, dict):
+        elif kind.startswith(("refund.", "charge.refund")) and isinstance(about, dict):
+            # "charge.refunded" is about the charge, the others are about the refund; both name the payment.
             number = str((about.get("metadata") or {}).get("part") or "")
-        return Notice(kind=kind, key=key, order_number=number)
+            reference = str(about.get("payment_intent") or "")
+        elif kind.startswith(("charge.dispute.", "radar.early_fraud_warning.")) and isinstance(about, dict):
+            reference = str(about.get("id") or "")
+        return Notice(kind=kind, key=key, order_number=number, reference=reference)
 
     @staticmethod
     def _call(act: Any) -> Any:
@@ -171,6 +254,10 @@ class StripeProvider:
             if status >= 500 or status in (0, 409):
                 raise ProviderUnavailable(text) from None
             raise ProviderRefused(text) from None
+
+
+def _at(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, tz=UTC)
 
 
 def _refund_fact(refund: Any) -> RefundFact:

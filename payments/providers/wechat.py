@@ -19,6 +19,7 @@ from payments.providers.base import (
     Notice,
     Outcome,
     PaymentFact,
+    ProviderRefund,
     ProviderRefused,
     ProviderUnavailable,
     RefundFact,
@@ -158,6 +159,18 @@ class WechatProvider:
             return RefundFact(RefundOutcome.UNKNOWN, detail=str(_refusal(code, answer)))
         return _refund_fact(code, answer)
 
+    def find_refunds(self, *, order_number: str, transaction_id: str, key: str) -> list[ProviderRefund]:
+        """WeChat Pay lists none: only the one of this `out_refund_no`, if it is a refund of this order."""
+        code, answer = self._call(lambda: self._client.query_refund(out_refund_no=key))
+        if code == 404 and answer.get("code") == NO_REFUND:
+            return []
+        if code != 200:
+            raise _refusal(code, answer)
+        fact = _refund_fact(code, answer)
+        if answer.get("out_trade_no") != order_number or fact.amount is None:
+            return []
+        return [ProviderRefund(fact.refund_id, key, fact.amount, "CNY", fact.outcome, fact.detail)]
+
     def read_notification(self, body: bytes, headers: Mapping[str, str]) -> Notice:
         """Raise `BadSignature`, also for WeChat's own signature probes: to those a refusal is the right answer."""
         given = {name: headers.get(name, "") for name in HEADERS}
@@ -183,6 +196,7 @@ class WechatProvider:
             kind=str(letter.get("event_type", "")),
             key=str(letter.get("id", "")),
             order_number=refund if refund.startswith(REFUND_KEY_PREFIX) else str(resource.get("out_trade_no", "")),
+            reference=refund,
         )
 
     @staticmethod
