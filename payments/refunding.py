@@ -180,6 +180,17 @@ def give_back(*, part_id: int, by: User, now: datetime) -> RefundPart:
     return part
 
 
+def call_off(*, topup_id: int, now: datetime) -> None:
+    """Give up the parts that have not left yet to a top-up that is disputed now; their requests are staff's again."""
+    for part_id in RefundPart.objects.filter(topup_id=topup_id, state=State.PLANNED).values_list("pk", flat=True):
+        with transaction.atomic():
+            part = _locked(part_id)
+            if part.state != State.PLANNED or part.topup is None or part.topup.disputed <= 0:
+                continue
+            _drop(part, "the top-up is disputed", now=now)
+        _conclude(part.refund_id, now=now)
+
+
 def new_key() -> str:
     """Our number of a part, unique at every provider."""
     return REFUND_KEY_PREFIX + "".join(secrets.choice(ALPHABET) for _ in range(24))

@@ -40,6 +40,7 @@ class Migration(migrations.Migration):
                 ('write_off_reason', models.CharField(blank=True, max_length=300, verbose_name='reason of the write-off')),
                 ('written_off_at', models.DateTimeField(blank=True, null=True, verbose_name='written off at')),
                 ('recovered', models.DecimalField(decimal_places=2, default=0, help_text='Of what was written off, as the provider gave it back.', max_digits=12, verbose_name='recovered, USD')),
+                ('version', models.PositiveIntegerField(default=0, help_text='Answers of the provider that were booked.')),
                 ('opened_at', models.DateTimeField(default=django.utils.timezone.now, verbose_name='opened at')),
                 ('changed_at', models.DateTimeField(default=django.utils.timezone.now, verbose_name='changed at')),
                 ('customer', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='disputes', to='accounts.customer', verbose_name='customer')),

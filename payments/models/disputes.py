@@ -56,6 +56,7 @@ class Dispute(models.Model):
         default=0,
         help_text=_("Of what was written off, as the provider gave it back."),
     )
+    version = models.PositiveIntegerField(default=0, help_text=_("Answers of the provider that were booked."))
     opened_at = models.DateTimeField(_("opened at"), default=timezone.now)
     changed_at = models.DateTimeField(_("changed at"), default=timezone.now)
 

@@ -1,0 +1,242 @@
+"""Disputes: the bank of a card takes a payment back, and perhaps returns it.
+
+Whatever tells us of a dispute, `settle_dispute` fetches it again and posts what is missing, so the order of the events
+does not matter. Lock order: the dispute, its top-up, the wallet, the customer's suspension, then holds. The provider
+is never called inside a transaction.
+"""
+
+import logging
+from datetime import datetime
+from decimal import Decimal
+
+from django.db import transaction
+from django.db.models import F, Sum
+
+from accounts import customers
+from accounts.models import Customer
+from billing import holds
+from billing.ledger import Posting, house_account, lock_wallets, post
+from billing.models import Hold, Wallet
+from billing.money import usd
+from payments import refunding
+from payments.models import Dispute, DisputeMovement, FraudWarning, TopUp
+from payments.providers import registry
+from payments.providers.base import DisputeFact, DisputingProvider, Movement
+from payments.topups import Result, settle_topup
+
+log = logging.getLogger(__name__)
+
+NOTHING = Decimal("0.00")
+MOST_ATTEMPTS = 5
+SUSPENDED = "a card payment is disputed ({number})"
+
+
+class NotYet(Exception):
+    """What it is about is not settled itself yet; try again later."""
+
+
+def provider_of(code: str) -> DisputingProvider:
+    """Raises `LookupError` for a provider that is off, or that knows no disputes."""
+    provider = registry.get(code)
+    if not isinstance(provider, DisputingProvider):
+        raise LookupError(f"{code} tells of no disputes")
+    return provider
+
+
+def settle_dispute(*, provider: str, dispute_id: str, now: datetime) -> Dispute:
+    """Fetch a dispute and bring the books to what its provider says; a repeat changes nothing.
+
+    Raises `ProviderError`, `LookupError`, and `NotYet` while the payment is not credited but may be.
+    """
+    for _attempt in range(MOST_ATTEMPTS):
+        version = _version(provider, dispute_id)
+        fact = provider_of(provider).fetch_dispute(dispute_id)
+        topup = topup_of(provider=provider, payment_id=fact.payment_id, now=now)
+        dispute = _book(provider, fact, topup, version=version, now=now)
+        if dispute is not None:
+            break
+    else:
+        raise NotYet(f"{dispute_id} is being settled by others")
+    if dispute.problem:
+        log.error("dispute %s: %s", dispute.provider_id, dispute.problem)
+    if dispute.topup_id is not None:
+        refunding.call_off(topup_id=dispute.topup_id, now=now)
+    return dispute
+
+
+def topup_of(*, provider: str, payment_id: str, now: datetime) -> TopUp | None:
+    """The paid top-up behind a provider's payment, credited first if its own notification was slower.
+
+    None if it is none of ours. Raises `ProviderError`, and `NotYet` while it may still be credited.
+    """
+    if not payment_id:
+        return None
+    known = TopUp.objects.filter(method=provider, transaction_id=payment_id, state=TopUp.State.PAID).first()
+    if known is not None:
+        return known
+    number = provider_of(provider).order_of_payment(payment_id)
+    topup = TopUp.objects.filter(method=provider, number=number).first() if number else None
+    if topup is None:
+        return None
+    if settle_topup(topup_id=topup.pk, now=now) in (Result.PENDING, Result.UNKNOWN):
+        raise NotYet(f"{topup.number} is not settled")
+    topup.refresh_from_db()
+    return topup if topup.transaction_id == payment_id else None
+
+
+def keeps_suspended(customer_id: int) -> bool:
+    """Whether spending stays suspended when a dispute is won: another is not, or there was a warning of fraud."""
+    return (
+        Dispute.objects.filter(customer_id=customer_id, suspended_at__isnull=False)
+        .exclude(status__in=Dispute.WON)
+        .exists()
+        or FraudWarning.objects.filter(customer_id=customer_id).exists()
+    )
+
+
+def _version(provider: str, dispute_id: str) -> int:
+    found = Dispute.objects.filter(provider=provider, provider_id=dispute_id).values_list("version", flat=True)
+    return found.first() or 0
+
+
+def _book(provider: str, fact: DisputeFact, topup: TopUp | None, *, version: int, now: datetime) -> Dispute | None:
+    """Take over an answer, or None if another was booked while it was on its way: it may be the older one."""
+    with transaction.atomic():
+        dispute, topup = _locked(provider, fact, topup, now=now)
+        if dispute.version != version:
+            return None
+        dispute.version += 1
+        dispute.payment_id, dispute.reason = fact.payment_id, fact.reason[:60]
+        dispute.amount, dispute.currency = fact.amount, fact.currency
+        dispute.status, dispute.evidence_due_at = fact.status[:30], fact.evidence_due_at
+        dispute.problem, dispute.changed_at = _problem(dispute, fact), now
+        dispute.save()
+        if topup is not None and not dispute.problem:
+            _settle(dispute, topup, fact, now=now)
+    return dispute
+
+
+def _locked(provider: str, fact: DisputeFact, topup: TopUp | None, *, now: datetime) -> tuple[Dispute, TopUp | None]:
+    """The dispute's row, locked, then its top-up's and its wallet's."""
+    Dispute.objects.get_or_create(
+        provider=provider,
+        provider_id=fact.dispute_id,
+        defaults={
+            "payment_id": fact.payment_id,
+            "status": fact.status,
+            "amount": fact.amount,
+            "currency": fact.currency,
+            "opened_at": fact.opened_at,
+            "changed_at": now,
+        },
+    )
+    dispute = Dispute.objects.select_for_update(no_key=True).get(provider=provider, provider_id=fact.dispute_id)
+    if dispute.topup_id is None and topup is not None:
+        dispute.topup, dispute.customer_id = topup, topup.customer_id
+    if dispute.topup_id is None:
+        return dispute, None
+    topup = TopUp.objects.select_for_update(no_key=True).get(pk=dispute.topup_id)
+    lock_wallets([topup.customer_id])
+    return dispute, topup
+
+
+def _problem(dispute: Dispute, fact: DisputeFact) -> str:
+    """Why staff have to look at it, or ""."""
+    if dispute.topup_id is None:
+        return f"no top-up is known for payment {fact.payment_id}"[:200]
+    currencies = {fact.currency, *(movement.currency for movement in fact.movements)}
+    if currencies != {"USD"}:
+        return f"in {', '.join(sorted(currencies))}: book it by hand"
+    return "" if fact.amount > 0 else f"of {fact.amount}: book it by hand"
+
+
+def _settle(dispute: Dispute, topup: TopUp, fact: DisputeFact, *, now: datetime) -> None:
+    _suspend_or_lift(dispute, topup, now=now)
+    posted = set(dispute.movements.values_list("provider_id", flat=True))
+    new = [movement for movement in fact.movements if movement.row_id not in posted]
+    for movement in sorted(new, key=lambda movement: (movement.at, movement.amount > 0, movement.row_id)):
+        _move(dispute, topup, movement, now=now)
+    left = max(dispute.amount - dispute.withdrawn, NOTHING)
+    _hold(dispute, topup, left if dispute.is_open else NOTHING, now=now)
+    dispute.save()
+    sums = Dispute.objects.filter(topup=topup).aggregate(sum=Sum(F("held") + F("withdrawn")))
+    TopUp.objects.filter(pk=topup.pk).update(disputed=max(sums["sum"] or NOTHING, NOTHING))
+
+
+def _suspend_or_lift(dispute: Dispute, topup: TopUp, *, now: datetime) -> None:
+    """Suspend once a dispute, and lift what disputes suspended: what staff decide besides stays."""
+    customer = Customer.objects.get(pk=topup.customer_id)
+    if dispute.status in Dispute.WON:
+        by_disputes = Dispute.objects.filter(customer=customer, suspended_at=customer.suspended_at)
+        if customer.is_suspended and by_disputes.exists() and not keeps_suspended(customer.pk):
+            customers.lift_suspension(customer=customer)
+    elif dispute.suspended_at is None and not dispute.status.startswith("warning_"):
+        dispute.suspended_at = now
+        if not customer.is_suspended:
+            customers.suspend(customer=customer, reason=SUSPENDED.format(number=topup.number), now=now)
+
+
+def _move(dispute: Dispute, topup: TopUp, movement: Movement, *, now: datetime) -> None:
+    """Book one row of the provider's: what it took from us leaves the wallet, what it gave back returns there."""
+    if movement.amount < 0:
+        _hold(dispute, topup, max(dispute.amount - dispute.withdrawn, NOTHING), now=now)
+        if share := min(-movement.amount, dispute.held):
+            holds.capture_share(key=_hold_key(dispute), share=usd(share), now=now)
+            dispute.held -= share
+    dispute.withdrawn -= movement.amount
+    recovered = max(dispute.written_off - max(dispute.withdrawn, NOTHING), NOTHING)
+    dispute.recovered += recovered
+    DisputeMovement.objects.create(
+        dispute=dispute,
+        provider_id=movement.row_id[:80],
+        amount=movement.amount,
+        fee=movement.fee,
+        currency=movement.currency,
+        at=movement.at,
+        posted_at=now,
+    )
+    post(_postings(dispute, movement, recovered), now=now, group=dispute.ledger_key)
+
+
+def _postings(dispute: Dispute, movement: Movement, recovered: Decimal) -> list[Posting]:
+    key, memo = f"{dispute.ledger_key}:{movement.row_id}", dispute.provider_id
+    paid = Wallet.objects.select_related("paid_account").get(pk=dispute.customer_id).paid_account
+    clearing = house_account(f"clearing:{dispute.provider}:{movement.currency}")
+    fees = house_account(f"expense:fees:{movement.currency}")
+    both_ways = (
+        (key, ("dispute", paid, clearing), ("dispute_reinstated", clearing, paid), -movement.amount),
+        (f"{key}:fee", ("fee", fees, clearing), ("fee_returned", clearing, fees), movement.fee),
+    )
+    found = [
+        Posting(name, *(away if taken > 0 else back), amount=abs(taken), memo=memo)
+        for name, away, back, taken in both_ways
+        if taken
+    ]
+    if recovered > 0:  # the house bore it already: what comes back is the house's
+        bad_debt = house_account("expense:bad_debt")
+        found.append(Posting(f"{key}:recovered", "write_off_recovered", paid, bad_debt, recovered, memo))
+    return found
+
+
+def _hold(dispute: Dispute, topup: TopUp, wanted: Decimal, *, now: datetime) -> None:
+    """The dispute's one open hold becomes `wanted` USD."""
+    if wanted == dispute.held:
+        return
+    if dispute.held > 0:
+        reason = dispute.status if wanted == 0 else "held anew"
+        holds.resolve([holds.Resolution(_hold_key(dispute), None, reason)], now=now)
+    if wanted > 0:
+        dispute.holds += 1
+        holds.place(
+            customer_id=topup.customer_id,
+            key=_hold_key(dispute),
+            kind=Hold.Kind.DISPUTE,
+            amount=usd(wanted),
+            now=now,
+            may_overdraw=True,
+        )
+    dispute.held = wanted
+
+
+def _hold_key(dispute: Dispute) -> str:
+    return dispute.ledger_key if dispute.holds <= 1 else f"{dispute.ledger_key}:{dispute.holds}"
