@@ -1,7 +1,7 @@
 """The inbox: verify, store, acknowledge; the work is done afterwards, by what is stored."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
@@ -9,9 +9,18 @@ from django.db.models import F
 from prometheus_client import Counter
 
 from payments import refunding
+from payments.disputes import NotYet, settle_dispute, topup_of
+from payments.fraud_warnings import settle_warning
 from payments.models import Notification, RefundPart, TopUp
+from payments.provider_refunds import DoesNotFit, settle_refunds
 from payments.providers import registry
-from payments.providers.base import REFUND_KEY_PREFIX, BadSignature, RefundOutcome
+from payments.providers.base import (
+    REFUND_KEY_PREFIX,
+    BadSignature,
+    ProviderRefused,
+    ProviderUnavailable,
+    RefundOutcome,
+)
 from payments.topups import Result, settle_topup
 
 log = logging.getLogger(__name__)
@@ -29,6 +38,9 @@ ABOUT_PAYMENTS = (
     "TRADE_",
     "TRANSACTION.",
 )
+Found = tuple[str, str, TopUp | None]
+"""An outcome, its detail, and the top-up it is about."""
+Act = Callable[["Notification", datetime], Found]
 RECEIVED = Counter("chuizi_notifications_total", "Verified notifications by provider.", ["provider"])
 REFUSED = Counter("chuizi_notifications_refused_total", "Notifications that did not verify.", ["provider"])
 
@@ -50,6 +62,7 @@ def receive(*, provider: str, body: bytes, headers: Mapping[str, str], now: date
                 key=key,
                 kind=notice.kind[:100],
                 order_number=notice.order_number[:64],
+                reference=notice.reference[:120],
                 headers={name: value for name, value in headers.items() if name.lower() not in SECRET_HEADERS},
                 body=body.decode("utf-8", "replace").replace("\x00", ""),
                 received_at=now,
@@ -83,10 +96,16 @@ def process(*, notification_id: int, now: datetime) -> Notification:
     return notification
 
 
-def _outcome(notification: Notification, *, now: datetime) -> tuple[str, str, TopUp | None] | None:
+def _outcome(notification: Notification, *, now: datetime) -> Found | None:
     """What to record, or None when it cannot be known yet."""
     if notification.order_number.startswith(REFUND_KEY_PREFIX):
-        return _of_refund(notification, now=now)
+        found = _of_refund(notification, now=now)
+        if found is None or found[0] != Notification.Outcome.UNKNOWN_ORDER:
+            return found
+    if notification.reference:
+        for kinds, act in BEGUN_THERE:
+            if notification.kind.startswith(kinds):
+                return _of_provider(notification, act, now=now)
     if not notification.kind.startswith(ABOUT_PAYMENTS):
         return Notification.Outcome.IGNORED, notification.kind, None
     topup = TopUp.objects.filter(number=notification.order_number).first()
@@ -102,7 +121,7 @@ def _outcome(notification: Notification, *, now: datetime) -> tuple[str, str, To
     return str(result), topup.problem, topup
 
 
-def _of_refund(notification: Notification, *, now: datetime) -> tuple[str, str, TopUp | None] | None:
+def _of_refund(notification: Notification, *, now: datetime) -> Found | None:
     try:
         outcome = refunding.look_by_key(key=notification.order_number, now=now)
     except RefundPart.DoesNotExist:
@@ -111,6 +130,69 @@ def _of_refund(notification: Notification, *, now: datetime) -> tuple[str, str, 
         return None
     topup = TopUp.objects.filter(refund_parts__key=notification.order_number).first()
     return Notification.Outcome.BOOKED, f"refund {outcome.value}", topup
+
+
+def _of_provider(notification: Notification, act: Act, *, now: datetime) -> Found | None:
+    """What the provider began by itself; its own number says what."""
+    try:
+        return act(notification, now)
+    except (ProviderUnavailable, NotYet, LookupError):
+        return None
+    except ProviderRefused as error:
+        return Notification.Outcome.UNKNOWN_ORDER, f"{notification.reference}: {error}", None
+
+
+def _dispute(notification: Notification, now: datetime) -> Found:
+    dispute = settle_dispute(provider=notification.provider, dispute_id=notification.reference, now=now)
+    if dispute.topup is None:
+        return Notification.Outcome.UNKNOWN_ORDER, dispute.problem, None
+    if dispute.problem:
+        return Notification.Outcome.MISMATCH, dispute.problem, dispute.topup
+    return Notification.Outcome.BOOKED, f"dispute {dispute.status}", dispute.topup
+
+
+def _warning(notification: Notification, now: datetime) -> Found:
+    warning = settle_warning(provider=notification.provider, warning_id=notification.reference, now=now)
+    if warning is None:
+        return Notification.Outcome.UNKNOWN_ORDER, notification.reference, None
+    return Notification.Outcome.BOOKED, warning.problem or "refund proposed", warning.topup
+
+
+def _card_refund(notification: Notification, now: datetime) -> Found:
+    topup = topup_of(provider=notification.provider, payment_id=notification.reference, now=now)
+    return _refund_of(topup, notification, now=now)
+
+
+def _qr_refund(notification: Notification, now: datetime) -> Found:
+    topup = TopUp.objects.filter(method=notification.provider, number=notification.order_number).first()
+    if topup is not None and settle_topup(topup_id=topup.pk, now=now) in (Result.PENDING, Result.UNKNOWN):
+        raise NotYet(f"{topup.number} is not settled")
+    return _refund_of(topup, notification, now=now)
+
+
+def _refund_of(topup: TopUp | None, notification: Notification, *, now: datetime) -> Found:
+    if topup is None:
+        return Notification.Outcome.UNKNOWN_ORDER, notification.order_number or notification.reference, None
+    topup.refresh_from_db()
+    if topup.state != TopUp.State.PAID:
+        return Notification.Outcome.CLOSED, "refunded before it was credited", topup
+    try:
+        booked = settle_refunds(topup_id=topup.pk, key=notification.reference, now=now)
+    except DoesNotFit as error:
+        log.error("notification %s: %s", notification.pk, error)
+        return Notification.Outcome.MISMATCH, str(error), topup
+    if not booked:
+        return Notification.Outcome.REPEATED, "nothing new was refunded", topup
+    return Notification.Outcome.BOOKED, ", ".join(refund.number for refund in booked), topup
+
+
+BEGUN_THERE: tuple[tuple[str | tuple[str, ...], Act], ...] = (
+    ("charge.dispute.", _dispute),
+    ("radar.early_fraud_warning.", _warning),
+    (("charge.refund", "refund."), _card_refund),
+    (("TRADE_", "REFUND."), _qr_refund),
+)
+"""What to do about events that no order of ours caused, by how their kind begins."""
 
 
 def retry_delay(*, attempts: int) -> timedelta:

@@ -87,7 +87,8 @@ def refund_show(request: HttpRequest, number: str) -> HttpResponse:
         "nav": "refunds",
         "refund": refund,
         "problem": problem,
-        "may_cancel": refund.state == RefundRequest.State.REQUESTED,
+        "may_cancel": refund.state == RefundRequest.State.REQUESTED
+        and refund.origin != RefundRequest.Origin.FRAUD_WARNING,
         "may_answer": bool(refund.question) and not refund.answer and refund.state in RefundRequest.AT_DESK,
     }
     return render(request, "console/refund.html", context, status=400 if problem else 200)

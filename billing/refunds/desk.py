@@ -104,7 +104,8 @@ def ask(
         freeze(refund, asked, now=now)
         if in_transaction is not None:
             in_transaction(refund)
-        mails.tell(refund, "asked", now=now)
+        if origin != RefundRequest.Origin.FRAUD_WARNING:  # that one the customer did not ask for
+            mails.tell(refund, "asked", now=now)
     return refund
 
 
@@ -126,6 +127,8 @@ def checked_amount(value: object) -> Decimal:
 def cancel(*, refund_id: int, now: datetime) -> RefundRequest:
     """The customer takes the request back, before it is approved; raises `NotMovable`."""
     with locked(refund_id) as refund:
+        if refund.origin == RefundRequest.Origin.FRAUD_WARNING:
+            raise NotMovable(_("Support decides about this refund."), field="state")
         move(refund, State.CANCELLED, now=now, finished_at=now)
         thaw(refund, now=now)
     return refund

@@ -128,7 +128,7 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class ProviderRefund:
-    """A refund as its provider knows it, whoever began it. `key` is our number, if we did."""
+    """A refund as its provider knows it, whoever began it; `key` is the number that it was asked for with."""
 
     refund_id: str
     key: str
