@@ -143,6 +143,7 @@ CELERY_BEAT_SCHEDULE = {
     "poll-topups": {"task": "payments.tasks.poll_topups", "schedule": 3.0, "options": {"expires": 3}},
     "send-refunds": {"task": "payments.tasks.send_refunds", "schedule": 3.0, "options": {"expires": 3}},
     "look-at-refunds": {"task": "payments.tasks.look_at_refunds", "schedule": 5.0, "options": {"expires": 5}},
+    "look-for-events": {"task": "payments.tasks.look_for_events", "schedule": 900.0, "options": {"expires": 900}},
     "process-notifications": {
         "task": "payments.tasks.process_notifications",
         "schedule": 5.0,

@@ -11,10 +11,12 @@ class PaymentsConfig(AppConfig):
     def ready(self) -> None:
         from billing.audit import register
         from payments.audit import check_topups
+        from payments.dispute_audit import check_disputes
         from payments.providers import registry
         from payments.refund_audit import check_refunds
 
         register("top-ups", check_topups)
         register("refunds", check_refunds)
+        register("disputes", check_disputes)
         if "collectstatic" not in sys.argv:  # builds run without the providers' secrets
             registry.providers()

@@ -21,15 +21,17 @@ SELECT * FROM (
 ) found
 WHERE credited <> due OR charged <> charge_due OR elsewhere
 ORDER BY number"""
-# A disputed amount stays on the wallet, under a hold, until the provider takes it. Reversals and refunds that failed
-# give back what top-ups brought; an adjustment alone makes paid balance without one.
+# A disputed amount stays on the wallet, under a hold, until the provider takes it. Reversals, refunds that failed and
+# disputes that were won give back what top-ups brought; adjustments and write-offs alone make paid balance without one.
 COVERED = """
 SELECT * FROM (
  SELECT w.customer_id, w.paid,
   coalesce((SELECT sum(t.amount - t.refunded - t.disputed) FROM payments_topup t
    WHERE t.customer_id = w.customer_id AND t.state = 'paid'), 0)
   + coalesce((SELECT sum(x.amount) FROM billing_transfer x
-   WHERE x.credit_id = w.paid_account_id AND x.kind = 'adjustment'), 0)
+   WHERE x.credit_id = w.paid_account_id AND x.kind IN ('adjustment', 'write_off')), 0)
+  - coalesce((SELECT sum(x.amount) FROM billing_transfer x
+   WHERE x.debit_id = w.paid_account_id AND x.kind = 'write_off_recovered'), 0)
   + coalesce((SELECT sum(h.amount - h.captured) FROM billing_hold h
    WHERE h.customer_id = w.customer_id AND h.state = 'open' AND h.kind = 'dispute'), 0) AS covered
  FROM {page} w

@@ -7,7 +7,7 @@ from celery import shared_task
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from payments import notifications, polling, refunding
+from payments import missed, notifications, polling, refunding
 
 log = logging.getLogger(__name__)
 
@@ -66,3 +66,9 @@ def look_at_refunds() -> None:
 @shared_task
 def look_at_refund(part_id: int) -> None:
     refunding.look(part_id=part_id, now=timezone.now())
+
+
+@shared_task
+def look_for_events() -> None:
+    """What a provider began by itself and its notifications did not bring."""
+    missed.look_for_events(now=timezone.now())

@@ -20,6 +20,7 @@ class Dispute(models.Model):
 
     OPEN: ClassVar[tuple[str, ...]] = ("needs_response", "under_review")
     WON: ClassVar[tuple[str, ...]] = ("won", "warning_closed", "prevented")
+    OVER: ClassVar[tuple[str, ...]] = (*WON, "lost")
 
     provider = models.CharField(_("provider"), max_length=10, choices=Method.choices)
     provider_id = models.CharField(_("provider's number"), max_length=120)

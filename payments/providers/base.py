@@ -175,11 +175,11 @@ class WarningFact:
 
 @dataclass(frozen=True, slots=True)
 class Happened:
-    """What happened at the provider lately, by its numbers; refunds by the payments they belong to."""
+    """What happened at the provider lately, by its numbers; each refund with the payment it belongs to."""
 
     disputes: tuple[str, ...]
     warnings: tuple[str, ...]
-    refunded: tuple[str, ...]
+    refunds: tuple[tuple[str, ProviderRefund], ...]
 
 
 class Provider(Protocol):

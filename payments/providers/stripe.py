@@ -155,20 +155,7 @@ class StripeProvider:
                 self._client.v1.refunds.list({"payment_intent": transaction_id, "limit": 100}).auto_paging_iter()
             )
         )
-        found = []
-        for refund in made:
-            fact, metadata = _refund_fact(refund), refund["metadata"].to_dict() if refund["metadata"] else {}
-            found.append(
-                ProviderRefund(
-                    refund_id=fact.refund_id,
-                    key=str(metadata.get("part") or ""),
-                    amount=from_minor(refund["amount"]),
-                    currency=str(refund["currency"]).upper(),
-                    outcome=fact.outcome,
-                    detail=fact.detail,
-                )
-            )
-        return found
+        return [_provider_refund(refund) for refund in made]
 
     def fetch_dispute(self, dispute_id: str) -> DisputeFact:
         dispute = self._call(lambda: self._client.v1.disputes.retrieve(dispute_id)).to_dict()
@@ -219,7 +206,7 @@ class StripeProvider:
         return Happened(
             disputes=tuple(dispute["id"] for dispute in disputes),
             warnings=tuple(warning["id"] for warning in warnings),
-            refunded=tuple(sorted({refund["payment_intent"] for refund in refunds if refund["payment_intent"]})),
+            refunds=tuple((refund["payment_intent"] or "", _provider_refund(refund)) for refund in refunds),
         )
 
     def read_notification(self, body: bytes, headers: Mapping[str, str]) -> Notice:
@@ -267,4 +254,16 @@ def _refund_fact(refund: Any) -> RefundFact:
         refund_id=str(refund["id"]),
         amount=from_minor(refund["amount"]),
         detail=f"{status} {why or ''}".strip(),
+    )
+
+
+def _provider_refund(refund: Any) -> ProviderRefund:
+    fact, metadata = _refund_fact(refund), refund["metadata"].to_dict() if refund["metadata"] else {}
+    return ProviderRefund(
+        refund_id=fact.refund_id,
+        key=str(metadata.get("part") or ""),
+        amount=from_minor(refund["amount"]),
+        currency=str(refund["currency"]).upper(),
+        outcome=fact.outcome,
+        detail=fact.detail,
     )

@@ -102,7 +102,8 @@ class Wechat:
         if order.state != "paid" or amount > order.amount - self._world.store.refunded(order) or amount <= 0:
             raise NotPossible("The order is not paid, or this is more than is left of it.")
         number = "desk" + crypto.digits(12)
-        refund = refunds.make(self._world, order, amount=amount, number=number, reason="商户平台退款", notify_url="")
+        told = f"{self._world.config.site_url}/payments/wechat/refund-notify"  # as set in the merchant platform
+        refund = refunds.make(self._world, order, amount=amount, number=number, reason="商户平台退款", notify_url=told)
         return _shown(refund)
 
     def settle_refund(self, number: str, *, outcome: str) -> dict[str, Any]:
