@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from billing.audit import pages
+from payments.models import Dispute
 
 # `provider_id` of a movement is the provider's row; a movement of nothing but a fee has no transfer of its own.
 DISPUTES = """
@@ -12,7 +13,7 @@ SELECT * FROM (
   coalesce((SELECT sum(h.amount - h.captured) FROM billing_hold h
    WHERE h.customer_id = d.customer_id AND h.state = 'open' AND h.kind = 'dispute'
    AND (h.key = 'dispute:' || d.id OR starts_with(h.key, 'dispute:' || d.id || ':'))), 0) AS open_holds,
-  CASE WHEN d.topup_id IS NOT NULL AND d.problem = '' AND d.status IN ('needs_response', 'under_review')
+  CASE WHEN d.topup_id IS NOT NULL AND d.problem = '' AND d.status IN ({open})
    THEN greatest(d.amount - d.withdrawn, 0) ELSE 0 END AS to_hold,
   CASE WHEN d.written_off_at IS NULL THEN 0 ELSE d.write_off END AS to_write_off,
   coalesce((SELECT x.amount FROM billing_transfer x WHERE x.key = 'dispute:' || d.id || ':write_off'), 0) AS written,
@@ -33,7 +34,7 @@ SELECT * FROM (
 ) found
 WHERE withdrawn <> taken OR wrong > 0 OR held <> open_holds OR held <> to_hold
  OR to_write_off <> written OR recovered <> given_back
-ORDER BY provider_id"""
+ORDER BY provider_id""".replace("{open}", ", ".join(f"'{status}'" for status in Dispute.OPEN))
 TOPUPS = """
 SELECT * FROM (
  SELECT t.customer_id, t.number, t.disputed, greatest(coalesce(sum(d.held + d.withdrawn), 0), 0) AS due

@@ -103,6 +103,8 @@ def _book(provider: str, fact: DisputeFact, topup: TopUp | None, *, version: int
     """Take over an answer, or None if another was booked while it was on its way: it may be the older one."""
     with transaction.atomic():
         dispute, topup = _locked(provider, fact, topup, now=now)
+        if _is_booked(dispute, fact):
+            return dispute
         if dispute.version != version:
             return None
         dispute.version += 1
@@ -114,6 +116,18 @@ def _book(provider: str, fact: DisputeFact, topup: TopUp | None, *, version: int
         if topup is not None and not dispute.problem:
             _settle(dispute, topup, fact, now=now)
     return dispute
+
+
+def _is_booked(dispute: Dispute, fact: DisputeFact) -> bool:
+    """Whether the books stand at this answer already."""
+    says = (fact.status[:30], fact.amount, fact.currency, fact.evidence_due_at)
+    return (
+        dispute.version > 0
+        and not dispute.problem
+        and says == (dispute.status, dispute.amount, dispute.currency, dispute.evidence_due_at)
+        and {movement.row_id for movement in fact.movements}
+        == set(dispute.movements.values_list("provider_id", flat=True))
+    )
 
 
 def _locked(provider: str, fact: DisputeFact, topup: TopUp | None, *, now: datetime) -> tuple[Dispute, TopUp | None]:

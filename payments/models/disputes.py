@@ -18,7 +18,7 @@ class Dispute(models.Model):
     aside for it on the wallet; both USD, as is the top-up's `disputed`, their sum.
     """
 
-    OPEN: ClassVar[tuple[str, ...]] = ("needs_response", "under_review")
+    OPEN: ClassVar[tuple[str, ...]] = ("needs_response", "under_review", "appeal_needs_response", "appeal_under_review")
     WON: ClassVar[tuple[str, ...]] = ("won", "warning_closed", "prevented")
     OVER: ClassVar[tuple[str, ...]] = (*WON, "lost")
 
