@@ -39,8 +39,18 @@ def window_of(method: str) -> timedelta:
     return timedelta(days=settings.REFUND_WINDOW_DAYS[method])
 
 
-def plan(*, customer_id: int, amount: Decimal, now: datetime, invoiced: frozenset[int] = frozenset()) -> list[Share]:
-    """Spread `amount` USD over a customer's top-ups; what they do not cover is left to a bank transfer."""
+def plan(
+    *,
+    customer_id: int,
+    amount: Decimal,
+    now: datetime,
+    invoiced: frozenset[int] = frozenset(),
+    first: frozenset[int] = frozenset(),
+) -> list[Share]:
+    """Spread `amount` USD over a customer's top-ups; what they do not cover is left to a bank transfer.
+
+    `first` are top-ups that come before all others, as those that a card network reported as fraud.
+    """
     planned = dict(
         RefundPart.objects.filter(refund__customer_id=customer_id, state=RefundPart.State.PLANNED)
         .values_list("topup_id")
@@ -48,7 +58,7 @@ def plan(*, customer_id: int, amount: Decimal, now: datetime, invoiced: frozense
     )
     topups = TopUp.objects.filter(customer_id=customer_id, state=TopUp.State.PAID, disputed=0)
     reachable = [t for t in topups if t.paid_at is not None and t.paid_at > now - window_of(t.method)]
-    reachable.sort(key=lambda t: (t.pk in invoiced, -(t.paid_at or now).timestamp(), -t.pk))
+    reachable.sort(key=lambda t: (t.pk not in first, t.pk in invoiced, -(t.paid_at or now).timestamp(), -t.pk))
     shares, left = [], amount
     for topup in reachable:
         share = min(left, topup.amount - topup.refunded - planned.get(topup.pk, ZERO))

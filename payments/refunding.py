@@ -205,7 +205,8 @@ def _plan(refund_id: int, *, now: datetime) -> None:
         if refund.state != RefundRequest.State.SENDING or missing <= 0:
             return
         number = max((part.number for part in parts), default=0)
-        for share in plan(customer_id=refund.customer_id, amount=missing, now=now):
+        first = frozenset(refund.fraud_warnings.values_list("topup_id", flat=True))
+        for share in plan(customer_id=refund.customer_id, amount=missing, now=now, first=first):
             number += 1
             RefundPart.objects.create(
                 refund=refund,
