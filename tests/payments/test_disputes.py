@@ -242,6 +242,21 @@ def test_a_provider_that_does_not_answer_leaves_the_notification_for_later(sandb
     assert Dispute.objects.get().topup == paid
 
 
+def test_a_dispute_started_at_the_provider_is_unknown_here(sandbox, customer, paid):
+    """Its events reach the inbox, each is recorded with its top-up, and none does more than the provider says."""
+    spend(customer, "15.00000000")
+    for step, event in (("open", "created"), ("withdraw", "funds_withdrawn"), ("win", "funds_reinstated")):
+        act(sandbox, paid, step)
+        process_after(sandbox, paid, f"charge.dispute.{event}")
+    told_of = Notification.objects.filter(kind__startswith="charge.dispute.")
+    assert {(n.outcome, n.topup) for n in told_of} == {(Notification.Outcome.BOOKED, paid)}
+    for notification in Notification.objects.all():  # staff process everything again
+        notifications.process(notification_id=notification.pk, now=timezone.now())
+    assert Wallet.objects.get(customer=customer).paid == 5
+    assert Dispute.objects.get().status == "won"
+    assert drifts() == []
+
+
 def process_after(sandbox: SandboxServer, topup: TopUp, event: str) -> None:
     sandbox.wait_until_delivered(order=provider_number(topup), event=event)
     process_inbox()
