@@ -120,6 +120,13 @@ def _in_words(transfer: Transfer) -> tuple[str, str]:
         # As with a top-up, the note is what the customer knows it by.
         words = _("Refund %(number)s did not arrive") if transfer.kind == "refund_failed" else _("Refund %(number)s")
         return words % {"number": transfer.memo}, f"/console/refunds/{transfer.memo}"
+    if subject == "dispute":
+        words = {
+            "dispute": _("Disputed: top-up %(number)s was taken back"),
+            "dispute_reinstated": _("Dispute of top-up %(number)s won"),
+            "write_off": _("Dispute of top-up %(number)s: the balance below zero is waived"),
+        }.get(transfer.kind, _("Dispute of top-up %(number)s"))
+        return words % {"number": transfer.memo}, f"/console/topup/{transfer.memo}"
     if transfer.kind == "grant":
         return _("Bonus: %(reason)s") % {"reason": transfer.memo}, ""
     return transfer.memo or transfer.kind, ""

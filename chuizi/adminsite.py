@@ -94,6 +94,8 @@ SIDEBAR = (
         _("Payments"),
         (
             (_("Refunds"), "undo", "billing_refundrequest"),
+            (_("Disputes"), "gavel", "payments_dispute"),
+            (_("Fraud warnings"), "report", "payments_fraudwarning"),
             (_("Top-ups"), "add_card", "payments_topup"),
             (_("Notifications"), "inbox", "payments_notification"),
             (_("Discrepancies"), "rule", "payments_discrepancy"),

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 
 from chuizi.adminsite import CappedPaginator, ReadOnlyAdmin, record
-from payments import notifications, refund_desk  # noqa: F401  the desk registers itself
+from payments import dispute_admin, notifications, refund_desk  # noqa: F401  the desks register themselves
 from payments.models import ExchangeRate, Notification, TopUp
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ class TopUpAdmin(ReadOnlyAdmin):
 class NotificationAdmin(ReadOnlyAdmin):
     list_display = ("provider", "kind", "order_number", "received_at", "outcome", "repeats", "detail")
     list_filter = ("provider", "outcome")
-    search_fields = ("order_number__exact", "key__exact")
+    search_fields = ("order_number__exact", "reference__exact", "key__exact")
     ordering = ("-id",)
     actions = ("process_again",)  # type: ignore[assignment]
 

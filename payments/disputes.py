@@ -213,7 +213,7 @@ def _move(dispute: Dispute, topup: TopUp, movement: Movement, *, now: datetime) 
 
 
 def _postings(dispute: Dispute, movement: Movement, recovered: Decimal) -> list[Posting]:
-    key, memo = f"{dispute.ledger_key}:{movement.row_id}", dispute.provider_id
+    key, memo = f"{dispute.ledger_key}:{movement.row_id}", dispute.topup.number if dispute.topup else ""
     paid = Wallet.objects.select_related("paid_account").get(pk=dispute.customer_id).paid_account
     clearing = house_account(f"clearing:{dispute.provider}:{movement.currency}")
     fees = house_account(f"expense:fees:{movement.currency}")

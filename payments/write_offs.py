@@ -56,7 +56,7 @@ def confirm(*, dispute_id: int, by: User, now: datetime) -> Dispute:
             house_account("expense:bad_debt"),
             wallet.paid_account,
             dispute.write_off,
-            f"{dispute.provider_id}: {dispute.write_off_reason}"[:300],
+            dispute.topup.number if dispute.topup else "",
         )
         post([posting], now=now, group=dispute.ledger_key, actor_id=by.pk)
     return dispute
