@@ -1,6 +1,6 @@
 """Disputes and early fraud warnings for staff: facts to read, and the write-off of what a lost one left."""
 
-from typing import Any, cast
+from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
@@ -224,4 +224,4 @@ class FraudWarningAdmin(ReadOnlyAdmin):
 def _staff(request: HttpRequest) -> User:
     if not request.user.is_authenticated:
         raise PermissionDenied
-    return cast(User, request.user)
+    return request.user

@@ -19,7 +19,7 @@ from accounts.models import User
 from billing import refunds
 from billing.models import RefundRequest
 from billing.money import ZERO
-from payments.models import RefundPart, TopUp
+from payments.models import FraudWarning, RefundPart, TopUp
 from payments.providers import registry
 from payments.providers.base import REFUND_KEY_PREFIX, RefundFact, RefundOrder, RefundOutcome
 from payments.refund_plan import charge_of, plan
@@ -205,7 +205,7 @@ def _plan(refund_id: int, *, now: datetime) -> None:
         if refund.state != RefundRequest.State.SENDING or missing <= 0:
             return
         number = max((part.number for part in parts), default=0)
-        first = frozenset(refund.fraud_warnings.values_list("topup_id", flat=True))
+        first = frozenset(FraudWarning.objects.filter(refund=refund).values_list("topup_id", flat=True))
         for share in plan(customer_id=refund.customer_id, amount=missing, now=now, first=first):
             number += 1
             RefundPart.objects.create(

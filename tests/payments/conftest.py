@@ -47,6 +47,15 @@ def wallet(customer: Customer) -> Wallet:
     return Wallet.objects.get(customer=customer)
 
 
+@pytest.fixture
+def paid(sandbox: SandboxServer, customer: Customer) -> TopUp:
+    """A card top-up of 20 USD."""
+    topup = open_topup(customer, method="stripe", amount="20.00")
+    pay(sandbox, topup)
+    topup.refresh_from_db()
+    return topup
+
+
 def open_topup(customer: Customer, *, method: str, amount: str = "20.00") -> TopUp:
     return topups.open_topup(customer=customer, amount=amount, method=method, now=timezone.now())
 
