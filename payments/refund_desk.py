@@ -25,7 +25,7 @@ from billing import refunds
 from billing.models import RefundRequest, Wallet
 from chuizi.adminsite import ReadOnlyAdmin, record
 from payments import refunding
-from payments.models import RefundPart, TopUp
+from payments.models import Method, RefundPart, TopUp
 from payments.refund_plan import plan
 
 HANDLE = "billing.handle_refunds"
@@ -218,7 +218,7 @@ class RefundDesk(ReadOnlyAdmin):
             "may_finance": request.user.has_perm(FINANCE),
             "ways": plan(customer_id=customer.pk, amount=most, now=now) if is_at_desk and most else [],
             "parts": refund.parts.select_related("topup").order_by("number"),
-            "by_method": by_method,
+            "by_method": [row | {"method": Method(row["method"]).label} for row in by_method],
             "earlier": RefundRequest.objects.filter(customer=customer).exclude(pk=refund.pk).order_by("-id")[:10],
             "media": self.media,
         }

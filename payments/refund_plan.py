@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db.models import Sum
 
 from billing.models import RefundRequest
-from billing.money import ZERO, floor_cents
+from billing.money import ZERO, cents, floor_cents
 from payments.models import RefundPart, TopUp
 
 
@@ -61,7 +61,7 @@ def plan(
     reachable.sort(key=lambda t: (t.pk not in first, t.pk in invoiced, -(t.paid_at or now).timestamp(), -t.pk))
     shares, left = [], amount
     for topup in reachable:
-        share = min(left, topup.amount - topup.refunded - planned.get(topup.pk, ZERO))
+        share = cents(min(left, topup.amount - topup.refunded - planned.get(topup.pk, ZERO)))
         if share > 0:
             shares.append(Share(topup, share, charge_of(topup, share), topup.charge_currency))
             left -= share
