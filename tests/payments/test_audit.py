@@ -10,7 +10,7 @@ from billing.audit import audit
 from billing.ledger import Posting, house_account, post
 from billing.models import Hold
 from payments import topups
-from payments.models import TopUp
+from payments.models import Dispute, TopUp
 from payments.providers.base import Outcome, PaymentFact
 from tests.conftest import NOW
 
@@ -116,10 +116,27 @@ def test_paid_balance_from_nowhere_is_a_drift_and_an_adjustment_is_not(paid, cus
 
 def test_refunded_and_disputed_top_ups_cover_no_balance_but_a_frozen_dispute_is_still_there(paid, customer):
     TopUp.objects.filter(pk=paid[0].pk).update(disputed=20)
+    dispute = Dispute.objects.create(
+        provider="stripe",
+        provider_id="du_1",
+        topup=paid[0],
+        customer=customer,
+        status="needs_response",
+        amount=20,
+        currency="USD",
+        held=20,
+        holds=1,
+    )
     holds.place(
-        customer_id=customer.pk, key="dispute:1", kind=Hold.Kind.DISPUTE, amount=Decimal(20), now=NOW, may_overdraw=True
+        customer_id=customer.pk,
+        key=dispute.ledger_key,
+        kind=Hold.Kind.DISPUTE,
+        amount=Decimal(20),
+        now=NOW,
+        may_overdraw=True,
     )
     assert audit().drifts == []
     TopUp.objects.filter(pk=paid[1].pk).update(refunded=4, refunded_charge=28)
-    [drift] = audit().drifts
-    assert "paid balance 30.00000000 is more" in drift
+    says, without_parts = audit().drifts
+    assert "paid balance 30.00000000 is more" in says
+    assert "has 4.00 USD refunded (28.00 as charged)" in without_parts
