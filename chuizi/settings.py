@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 # python-alipay-sdk reconfigures logging when it is imported, so it goes first and Django's logging wins.
 import alipay  # type: ignore[import-untyped]  # noqa: F401
 import environ
+from celery.schedules import crontab
 from csp.constants import NONCE, NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
@@ -137,6 +138,8 @@ CELERY_TASK_DEFAULT_QUEUE = "celery"
 CELERY_TASK_ROUTES = {"proxy.tasks.settle": {"queue": "settlement"}, "payments.tasks.*": {"queue": "payments"}}
 CELERY_BEAT_SCHEDULE = {
     "send-mail": {"task": "billing.tasks.send_mail", "schedule": 5.0, "options": {"expires": 5}},
+    "close-days": {"task": "billing.tasks.close_days", "schedule": 1800.0, "options": {"expires": 1800}},
+    "audit": {"task": "billing.tasks.audit", "schedule": crontab(hour="18", minute="30"), "options": {"expires": 3600}},
     "tidy": {"task": "accounts.tasks.tidy", "schedule": 3600.0, "options": {"expires": 3600}},
     "settle": {"task": "proxy.tasks.settle", "schedule": 1.0, "options": {"expires": 5}},
     "sweep": {"task": "proxy.tasks.sweep", "schedule": 10.0, "options": {"expires": 10}},

@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 import pgtrigger
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
@@ -76,6 +77,8 @@ class Transfer(models.Model):
         indexes = [
             models.Index(fields=["debit", "-id"], name="transfer_debit"),
             models.Index(fields=["credit", "-id"], name="transfer_credit"),
+            # Rows come in the order of their time, so a day is a stretch of the table.
+            BrinIndex(fields=["created_at"], name="transfer_day", pages_per_range=32, autosummarize=True),
         ]
         constraints = [
             models.CheckConstraint(condition=Q(amount__gt=0), name="transfer_amount_positive"),

@@ -1,0 +1,60 @@
+"""Closed days of the books, and the audits that were made."""
+
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from billing.models.ledger import LedgerAccount
+
+
+class AccountDay(models.Model):
+    """What one account saw on one day in UTC that is over, in its currency. Days without a transfer have no row."""
+
+    day = models.DateField(_("day (UTC)"))
+    account = models.ForeignKey(LedgerAccount, on_delete=models.PROTECT, related_name="days")
+    debits = models.DecimalField(_("debits"), max_digits=24, decimal_places=8)
+    credits = models.DecimalField(_("credits"), max_digits=24, decimal_places=8)
+    transfers = models.PositiveIntegerField(_("transfers"))
+
+    class Meta:
+        verbose_name = _("day of an account")
+        verbose_name_plural = _("days of accounts")
+        constraints = [models.UniqueConstraint(fields=["account", "day"], name="accountday_once")]
+        indexes = [models.Index(fields=["day"], name="accountday_day")]
+
+    def __str__(self) -> str:
+        return f"{self.account} {self.day}"
+
+
+class ClosedDay(models.Model):
+    """A day in UTC whose totals stand."""
+
+    day = models.DateField(_("day (UTC)"), primary_key=True)
+    transfers = models.PositiveIntegerField(_("transfers"))
+    closed_at = models.DateTimeField(_("closed at"), default=timezone.now)
+
+    class Meta:
+        verbose_name = _("closed day")
+        verbose_name_plural = _("closed days")
+
+    def __str__(self) -> str:
+        return str(self.day)
+
+
+class AuditRun(models.Model):
+    """One comparison of all cached figures with the rows they follow from."""
+
+    started_at = models.DateTimeField(_("started at"))
+    finished_at = models.DateTimeField(_("finished at"))
+    customers = models.PositiveIntegerField(_("customers"))
+    drifts = models.PositiveIntegerField(_("drifts"))
+    first_drifts = models.TextField(_("first drifts"), blank=True)
+
+    class Meta:
+        verbose_name = _("audit")
+        verbose_name_plural = _("audits")
+        get_latest_by = "finished_at"
+        indexes = [models.Index(fields=["-finished_at"], name="auditrun_finished")]
+
+    def __str__(self) -> str:
+        return f"{self.finished_at:%Y-%m-%d %H:%M}: {self.drifts}"

@@ -1,0 +1,99 @@
+"""Closed days, house balances, turnover, and the journal for the accountant."""
+
+import csv
+import io
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from billing import books
+from billing.ledger import Posting, house_account, post
+from billing.models import AccountDay, AuditRun, ClosedDay
+from tests.billing.conftest import in_threads
+
+pytestmark = pytest.mark.django_db
+
+FIRST = datetime(2026, 10, 30, 12, tzinfo=UTC)
+
+
+def move(wallet, amount: str, key: str, at: datetime, *, usage: bool = False, memo: str = "") -> None:
+    clearing, revenue = house_account("clearing:stripe:USD"), house_account("revenue:usage")
+    ends = (wallet.paid_account, revenue) if usage else (clearing, wallet.paid_account)
+    post([Posting(key, "test", *ends, Decimal(amount), memo)], now=at)
+
+
+@pytest.fixture
+def four_days(make_customer):
+    """Top-ups on the first and third day, usage on the third and fourth; nothing on the second."""
+    wallet = make_customer("0").wallet
+    move(wallet, "10", "topup:1", FIRST)
+    move(wallet, "20", "topup:2", FIRST + timedelta(days=2))
+    move(wallet, "1.5", "gen-1:paid", FIRST + timedelta(days=2), usage=True)
+    move(wallet, "0.25", "gen-2:paid", FIRST + timedelta(days=3), usage=True)
+    return wallet
+
+
+def test_days_that_are_over_are_closed_once_and_the_open_one_is_summed(four_days):
+    now = FIRST + timedelta(days=3)
+    assert books.close_days(now=now) == 3
+    assert books.close_days(now=now) == 0
+    assert list(ClosedDay.objects.order_by("day").values_list("day", "transfers")) == [
+        (date(2026, 10, 30), 1),
+        (date(2026, 10, 31), 0),
+        (date(2026, 11, 1), 2),
+    ]
+    balances = {b.account.name: b.amount for b in books.house_balances()}
+    assert balances == {"clearing:stripe:USD": Decimal(-30), "revenue:usage": Decimal("1.75")}
+    assert not AccountDay.objects.filter(day=date(2026, 11, 2)).exists()
+
+
+def test_a_day_is_not_closed_within_an_hour_of_its_end(four_days):
+    midnight = datetime(2026, 11, 1, tzinfo=UTC)
+    assert books.close_days(now=midnight + timedelta(minutes=59)) == 1
+    assert books.close_days(now=midnight + timedelta(minutes=60)) == 1
+
+
+def test_balances_are_the_same_before_and_after_days_are_closed(four_days):
+    before = books.house_balances()
+    books.close_days(now=FIRST + timedelta(days=10))
+    assert books.house_balances() == before
+
+
+def test_turnover_joins_closed_days_and_the_open_one(four_days):
+    now = FIRST + timedelta(days=3)
+    before = books.turnover("revenue:usage", days=4, now=now)
+    books.close_days(now=now)
+    assert books.turnover("revenue:usage", days=4, now=now) == before
+    assert [credits for _day, _debits, credits in before] == [0, 0, Decimal("1.5"), Decimal("0.25")]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_workers_close_each_day_once(make_customer):
+    wallet = make_customer("0").wallet
+    for number in range(6):
+        move(wallet, "1", f"topup:{number}", FIRST + timedelta(days=number))
+    now = FIRST + timedelta(days=6)
+    assert sum(in_threads(*[lambda: books.close_days(now=now)] * 4)) == 6
+    assert AccountDay.objects.count() == 12
+
+
+def test_the_journal_holds_a_month_to_the_day_and_no_formula(four_days):
+    move(four_days, "1", "topup:evil", datetime(2026, 11, 30, 23, 59, 59, tzinfo=UTC), memo='=HYPERLINK("http://evil")')
+    move(four_days, "1", "topup:next", datetime(2026, 12, 1, tzinfo=UTC))
+    rows = list(csv.DictReader(io.StringIO("".join(books.journal(year=2026, month=11)))))
+    assert [row["key"] for row in rows] == ["topup:2", "gen-1:paid", "gen-2:paid", "topup:evil"]
+    assert rows[-1]["note"] == '\'=HYPERLINK("http://evil")'
+    assert (rows[1]["debit"], rows[1]["credit"], rows[1]["amount"]) == (
+        four_days.paid_account.name,
+        "revenue:usage",
+        "1.50000000",
+    )
+    assert len(list(books.journal(year=2026, month=12))) == 2
+
+
+def test_an_audit_is_kept_with_what_it_found(customer, wallet):
+    wallet.__class__.objects.filter(pk=wallet.pk).update(paid=5)
+    run = books.run_audit(now=FIRST)
+    assert (run.customers, run.drifts) == (1, 1)
+    assert AuditRun.objects.latest() == run
