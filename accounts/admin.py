@@ -14,6 +14,7 @@ from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -24,6 +25,7 @@ from unfold.widgets import UnfoldAdminEmailInputWidget, UnfoldAdminPasswordWidge
 
 from accounts import customers, keys
 from accounts.models import ApiKey, Customer, Membership, User, WelcomedAddress
+from chuizi import desk
 from chuizi.adminsite import CappedPaginator, ReadOnlyAdmin, form_page, record
 
 # One way to log in for everybody, with its limits of attempts and its second factor.
@@ -127,7 +129,7 @@ class CustomerAdmin(ModelAdmin):  # type: ignore[misc]
     paginator = CappedPaginator
     show_full_result_count = False
     actions = None
-    actions_detail = ("suspend", "lift_suspension")
+    actions_detail = ("story", "suspend", "lift_suspension")
     inlines = (MembershipInline,)
     fieldsets = (
         (None, {"fields": ("name", "group", "rpm_limit")}),
@@ -170,6 +172,20 @@ class CustomerAdmin(ModelAdmin):  # type: ignore[misc]
     @display(description=gettext_lazy("Held"))
     def held(self, customer: Any) -> str:
         return _dollars(customer.wallet.held)
+
+    @action(description=gettext_lazy("Whole story"), icon="history", permissions=["view"])
+    def story(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """All that happened to a customer, on one page."""
+        customer = get_object_or_404(Customer, pk=object_id)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": customer.name,
+            "opts": self.opts,
+            "customer": customer,
+            "events": desk.story_of(customer.pk),
+            "media": self.media,
+        }
+        return TemplateResponse(request, "admin/story.html", context)
 
     @action(description=gettext_lazy("Suspend"), icon="block", permissions=["change"])
     def suspend(self, request: HttpRequest, object_id: str) -> HttpResponse:

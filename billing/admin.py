@@ -1,15 +1,22 @@
 """The staff desk: the books, to look at. Nothing is written here."""
 
+import re
+from datetime import timedelta
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
-from unfold.decorators import display
+from unfold.decorators import action, display
 
 from accounts.models import Membership
-from billing.models import Hold, LedgerAccount, Transfer, Wallet
+from billing import books
+from billing.models import AccountDay, AuditRun, Hold, LedgerAccount, Mail, Transfer, Wallet
 from chuizi.adminsite import ReadOnlyAdmin
 
 STATE_COLOURS = {"open": "warning", "captured": "success", "released": "default"}
@@ -51,6 +58,22 @@ class TransferAdmin(ReadOnlyAdmin):
     search_fields = ("key",)  # makes the search box; get_search_results decides
     search_help_text = _("A key or a group in full (topup:7), or a member's email address.")
     list_per_page = 50
+    actions_list = ("export",)
+
+    @action(description=_("Last month as CSV"), icon="download", url_path="journal")
+    def export(self, request: HttpRequest) -> HttpResponseBase:
+        """The journal of `?month=YYYY-MM`, or of the month before this one."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        last = timezone.now().replace(day=1) - timedelta(days=1)
+        text = request.GET.get("month", f"{last:%Y-%m}")
+        if not re.fullmatch(r"20[0-9]{2}-(0[1-9]|1[0-2])", text):
+            messages.error(request, _("A month is written like 2026-10."))
+            return redirect("admin:billing_transfer_changelist")
+        lines = books.journal(year=int(text[:4]), month=int(text[5:]))
+        answer = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
+        answer["Content-Disposition"] = f'attachment; filename="journal-{text}.csv"'
+        return answer
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Transfer], search_term: str
@@ -90,3 +113,26 @@ class HoldAdmin(ReadOnlyAdmin):
             # Open ones alone have an index by customer; a resolved one is found by its key.
             return queryset.filter(customer_id__in=customers_with(term), state=Hold.State.OPEN), False
         return queryset.filter(key=term), False
+
+
+@admin.register(AuditRun)
+class AuditRunAdmin(ReadOnlyAdmin):
+    list_display = ("finished_at", "started_at", "customers", "drifts")
+    ordering = ("-finished_at",)
+
+
+@admin.register(AccountDay)
+class AccountDayAdmin(ReadOnlyAdmin):
+    list_display = ("day", "account", "debits", "credits", "transfers")
+    list_select_related = ("account",)
+    search_fields = ("account__name__exact",)
+    search_help_text = _("An account's name in full, such as revenue:usage.")
+    ordering = ("-day", "account_id")
+
+
+@admin.register(Mail)
+class MailAdmin(ReadOnlyAdmin):
+    list_display = ("created_at", "to", "about", "subject", "sent_at", "attempts", "problem")
+    search_fields = ("to__exact", "about__exact")
+    search_help_text = _("An address in full, or the number of a refund or a document.")
+    ordering = ("-id",)

@@ -7,4 +7,9 @@ class BillingConfig(AppConfig):
     verbose_name = _("Billing")
 
     def ready(self) -> None:
-        from billing import receivers  # noqa: F401
+        from billing import desk_panels, receivers  # noqa: F401
+        from chuizi import desk
+
+        desk.add_panels("billing", desk_panels.panels, permission="billing.view_wallet")
+        desk.add_search(desk_panels.search)
+        desk.add_story(desk_panels.story)

@@ -109,6 +109,9 @@ SIDEBAR = (
             (_("Transfers"), "swap_horiz", "billing_transfer"),
             (_("Holds"), "lock_clock", "billing_hold"),
             (_("Accounts"), "account_balance", "billing_ledgeraccount"),
+            (_("Days"), "calendar_month", "billing_accountday"),
+            (_("Audits"), "fact_check", "billing_auditrun"),
+            (_("Mail"), "outgoing_mail", "billing_mail"),
         ),
     ),
     (

@@ -297,6 +297,11 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PUBLIC": True,
     "SERVE_AUTHENTICATION": [],
+    "ENUM_NAME_OVERRIDES": {
+        "TopUpState": "payments.api.SHOWN_STATES",
+        "RefundState": "billing.models.RefundRequest.State",
+        "RefundPartState": "payments.models.RefundPart.State",
+    },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
@@ -334,6 +339,7 @@ UNFOLD = {
     "SITE_URL": "/",
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda _request: static("favicon.svg")}],
     "SHOW_BACK_BUTTON": True,
+    "DASHBOARD_CALLBACK": "chuizi.desk.dashboard",
     "SIDEBAR": {"show_search": False, "navigation": "chuizi.adminsite.navigation"},
     "COLORS": {
         "primary": {

@@ -8,6 +8,11 @@ class ProxyConfig(AppConfig):
 
     def ready(self) -> None:
         from billing.audit import register
+        from chuizi import desk
+        from proxy import desk_panels
         from proxy.audit import check_generations
 
+        desk.add_panels("proxy", desk_panels.panels, permission="proxy.view_generation")
+        desk.add_search(desk_panels.search)
+        desk.add_story(desk_panels.story)
         register("generations", check_generations)

@@ -217,7 +217,7 @@ def test_the_schema_says_what_is_answered(api):
     schema = yaml.safe_load(api.get("/api/schema/").text)
     top_up = schema["components"]["schemas"]["TopUp"]["properties"]
     assert set(top_up) == set(ask(api).json()["data"])
-    assert schema["components"]["schemas"]["StateEnum"]["enum"] == list(SHOWN_STATES)
+    assert schema["components"]["schemas"]["TopUpState"]["enum"] == list(SHOWN_STATES)
     post = schema["paths"]["/v1/topups"]["post"]
     assert post["responses"]["201"]["content"]["application/json"]["schema"]["$ref"].endswith("/TopUpAnswer")
     assert "Idempotency-Key" in [parameter["name"] for parameter in post["parameters"]]

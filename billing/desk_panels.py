@@ -1,0 +1,125 @@
+"""What the books show on the staff's first page, find by name, and tell of a customer."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from decimal import Decimal
+
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from billing import books
+from billing.models import AuditRun, Hold, Mail, RefundRequest, Transfer, Wallet
+from chuizi import desk
+
+State = RefundRequest.State
+
+
+def panels() -> Iterable[desk.Panel]:
+    now = timezone.now()
+    yield _due()
+    yield _liability()
+    usage = books.turnover("revenue:usage", days=30, now=now)
+    by_day = [(day, credits - debits) for day, debits, credits in usage]
+    yield desk.Panel(
+        _("Charged from paid balance"),
+        [
+            desk.Figure(_("Today"), _usd(by_day[-1][1])),
+            desk.Figure(_("Last 7 days"), _usd(sum((amount for _d, amount in by_day[-7:]), Decimal(0)))),
+            desk.Figure(_("Last 30 days"), _usd(sum((amount for _d, amount in by_day), Decimal(0)))),
+        ],
+        desk.bars(by_day),
+        _("A bar a day, 30 days, UTC"),
+    )
+    yield _audit()
+
+
+def _due() -> desk.Panel:
+    queue = reverse("admin:billing_refundrequest_changelist")
+    at_desk = RefundRequest.objects.filter(state__in=RefundRequest.AT_DESK)
+    overdue = at_desk.filter(due_at__lt=timezone.now()).count()
+    unsent = Mail.objects.filter(send_at__isnull=False, attempts__gt=3).count()
+    return desk.Panel(
+        _("To do"),
+        [
+            desk.Figure(_("Refunds at the desk"), str(at_desk.count()), queue),
+            desk.Figure(_("Refunds overdue"), str(overdue), f"{queue}?queue=overdue", "bad" if overdue else ""),
+            desk.Figure(
+                _("Refunds on the way"),
+                str(RefundRequest.objects.filter(state__in=(State.APPROVED, State.SENDING)).count()),
+                f"{queue}?queue=way",
+            ),
+            desk.Figure(_("Mail that does not leave"), str(unsent), tone="bad" if unsent else ""),
+        ],
+    )
+
+
+def _liability() -> desk.Panel:
+    owed, wallets = books.liability(), reverse("admin:billing_wallet_changelist")
+    transit = {b.account.name: b.amount for b in books.house_balances("refunds:")}
+    negative = Wallet.objects.filter(paid__lt=0).count()
+    return desk.Panel(
+        _("What we owe customers"),
+        [
+            desk.Figure(_("Paid balance"), _usd(owed["paid"]), wallets),
+            desk.Figure(_("Bonus"), _usd(owed["bonus"]), wallets),
+            desk.Figure(_("Held"), _usd(owed["held"]), reverse("admin:billing_hold_changelist")),
+            desk.Figure(_("Refunds in transit"), _usd(transit.get("refunds:in_transit", Decimal(0)))),
+            desk.Figure(_("Wallets below zero"), str(negative), wallets, "bad" if negative else ""),
+        ],
+    )
+
+
+def _audit() -> desk.Panel:
+    last = AuditRun.objects.order_by("-finished_at").first()
+    if last is None:
+        return desk.Panel(_("Last audit"), [desk.Figure(_("None yet"), "—", tone="bad")])
+    is_old = last.finished_at < timezone.now() - timedelta(hours=36)
+    return desk.Panel(
+        _("Last audit"),
+        [
+            desk.Figure(_("When (UTC)"), f"{last.finished_at:%Y-%m-%d %H:%M}", tone="bad" if is_old else ""),
+            desk.Figure(_("Customers"), f"{last.customers:,}"),
+            desk.Figure(
+                _("Drifts"),
+                str(last.drifts),
+                reverse("admin:billing_auditrun_change", args=[last.pk]),
+                "bad" if last.drifts else "good",
+            ),
+        ],
+    )
+
+
+def search(text: str) -> Iterable[desk.Found]:
+    """A refund by its number or its mail's reference; a transfer or a hold by its key."""
+    for refund in RefundRequest.objects.filter(number=text)[:5]:
+        yield desk.Found(_("Refund"), refund.number, reverse("admin:billing_refundrequest_change", args=[refund.pk]))
+    for transfer in Transfer.objects.filter(key=text)[:1]:
+        yield desk.Found(_("Transfer"), transfer.key, reverse("admin:billing_transfer_change", args=[transfer.pk]))
+    if text.startswith(("refund:", "dispute:")):
+        for hold in Hold.objects.filter(pk=text):
+            yield desk.Found(_("Hold"), hold.key, reverse("admin:billing_hold_change", args=[hold.pk]))
+
+
+def story(customer_id: int) -> Iterable[desk.Event]:
+    """Refund requests, mail, and the movements of the balance that are no single request's."""
+    for refund in RefundRequest.objects.filter(customer_id=customer_id).order_by("-pk")[:50]:
+        link = reverse("admin:billing_refundrequest_change", args=[refund.pk])
+        yield desk.Event(refund.created_at, _("Refund"), f"{refund.number}: {refund.reason}", _usd(refund.amount), link)
+        if refund.decided_at:
+            words = f"{refund.get_state_display()}. {refund.decision}".strip()
+            yield desk.Event(refund.decided_at, _("Refund"), f"{refund.number}: {words}", link=link)
+    for mail in Mail.objects.filter(customer_id=customer_id).order_by("-pk")[:50]:
+        yield desk.Event(mail.sent_at or mail.created_at, _("Mail"), f"{mail.to}: {mail.subject}")
+    wallet = Wallet.objects.filter(pk=customer_id).first()
+    if wallet is None:
+        return
+    # What comes in alone: what goes out is requests, and refunds and disputes tell of themselves.
+    for account in (wallet.paid_account_id, wallet.bonus_account_id):
+        for row in Transfer.objects.filter(credit_id=account).order_by("-pk")[:50]:
+            link = reverse("admin:billing_transfer_change", args=[row.pk])
+            yield desk.Event(row.created_at, _("Balance"), f"{row.kind} {row.memo}", f"+{_usd(row.amount)}", link)
+
+
+def _usd(amount: Decimal) -> str:
+    return f"−${-amount:,.2f}" if amount < 0 else f"${amount:,.2f}"

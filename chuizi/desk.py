@@ -1,0 +1,136 @@
+"""The staff desk's first page, its search and a customer's story. Each app adds what it knows; this knows no app."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.core.cache import cache
+from django.http import HttpRequest
+
+KEPT_SECONDS = 30
+"""How long a panel's figures are shown before they are asked for again."""
+MOST_EVENTS = 200
+CHART_WIDTH, CHART_HEIGHT = 420, 90
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One number: `link` leads to the rows it counts, `tone` is "", "good" or "bad"."""
+
+    label: str
+    value: str
+    link: str = ""
+    tone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One day of a chart, in the units of its view box, and what it says."""
+
+    x: str
+    y: str
+    width: str
+    height: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """A card of the first page."""
+
+    title: str
+    figures: list[Figure] = field(default_factory=list)
+    bars: list[Bar] = field(default_factory=list)
+    caption: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search found: a name and where it stands."""
+
+    kind: str
+    name: str
+    link: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to a customer."""
+
+    at: datetime
+    kind: str
+    text: str
+    amount: str = ""
+    link: str = ""
+
+
+Panels = Callable[[], Iterable[Panel]]
+_panels: dict[str, tuple[str, Panels]] = {}
+_searches: list[Callable[[str], Iterable[Found]]] = []
+_stories: list[Callable[[int], Iterable[Event]]] = []
+
+
+def add_panels(name: str, panels: Panels, *, permission: str) -> None:
+    """Show these panels to staff with that permission; `name` is unique."""
+    _panels[name] = (permission, panels)
+
+
+def add_search(search: Callable[[str], Iterable[Found]]) -> None:
+    """`search` is given what was typed and finds by exact names alone, through indexes."""
+    _searches.append(search)
+
+
+def add_story(story: Callable[[int], Iterable[Event]]) -> None:
+    """`story` tells of a customer, by id, at most `MOST_EVENTS` events, the newest."""
+    _stories.append(story)
+
+
+def panels_for(request: HttpRequest) -> list[Panel]:
+    """The panels that this person may see."""
+    shown: list[Panel] = []
+    for name, (permission, make) in _panels.items():
+        if not request.user.has_perm(permission):
+            continue
+        key = f"desk:{name}:{request.LANGUAGE_CODE}"
+        panels = cache.get(key)
+        if panels is None:
+            panels = list(make())
+            cache.set(key, panels, KEPT_SECONDS)
+        shown += panels
+    return shown
+
+
+def find(text: str) -> list[Found]:
+    """What all apps find under a name."""
+    text = text.strip().replace("\0", "")[:200]
+    return [found for search in _searches for found in search(text)] if text else []
+
+
+def story_of(customer_id: int) -> list[Event]:
+    """What happened to a customer, the newest first."""
+    events = [event for story in _stories for event in story(customer_id)]
+    return sorted(events, key=lambda event: event.at, reverse=True)[:MOST_EVENTS]
+
+
+def bars(days: Iterable[tuple[Any, Decimal]], *, unit: str = "$") -> list[Bar]:
+    """A bar a day, to the scale of the highest."""
+    rows = list(days)
+    most = max((amount for _day, amount in rows), default=Decimal(0))
+    if most <= 0:
+        return []
+    step = Decimal(CHART_WIDTH) / len(rows)
+    made = []
+    for number, (day, amount) in enumerate(rows):
+        height = max(amount, Decimal(0)) / most * CHART_HEIGHT
+        shape = (step * number + step / 10, CHART_HEIGHT - height, step * 8 / 10, height)
+        made.append(Bar(*(f"{length:.1f}" for length in shape), title=f"{day}: {unit}{amount:,.2f}"))
+    return made
+
+
+def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """Unfold's callback: what the first page shows beside the list of apps."""
+    text = request.GET.get("q", "")
+    context |= {"panels": panels_for(request), "q": text, "found": find(text) if text else []}
+    return context

@@ -1,0 +1,108 @@
+"""What payments show on the staff's first page, find by name, and tell of a customer."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from decimal import Decimal
+
+from django.db.models import Q, Sum
+from django.db.models.functions import TruncDate
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from billing import books
+from chuizi import desk
+from payments.models import Dispute, Method, Notification, RefundPart, TopUp
+
+PATIENCE = timedelta(minutes=15)
+"""How long a notification may wait to be processed before staff hear of it."""
+
+
+def panels() -> Iterable[desk.Panel]:
+    now = timezone.now()
+    yield _to_look_at()
+    first = (now - timedelta(days=29)).replace(hour=0, minute=0, second=0, microsecond=0)
+    paid = TopUp.objects.filter(state=TopUp.State.PAID, created_at__gte=first - timedelta(days=4), paid_at__gte=first)
+    rows = list(paid.values_list("method", TruncDate("paid_at")).annotate(total=Sum("amount")).order_by())
+    days = [first.date() + timedelta(days=number) for number in range(30)]
+    yield desk.Panel(
+        _("Money in, 30 days"),
+        [
+            desk.Figure(
+                str(Method(method).label),
+                _usd(sum((total for name, _day, total in rows if name == method), Decimal(0))),
+                f"{reverse('admin:payments_topup_changelist')}?method__exact={method}&state__exact=paid",
+            )
+            for method in Method.values
+        ],
+        desk.bars((day, sum((total for _name, on, total in rows if on == day), Decimal(0))) for day in days),
+        _("USD a day, UTC"),
+    )
+    yield desk.Panel(
+        _("Owed by providers"),
+        [
+            desk.Figure(
+                balance.account.name.removeprefix("clearing:"),
+                f"{-balance.amount:,.2f} {balance.account.currency}",
+                reverse("admin:billing_ledgeraccount_change", args=[balance.account.pk]),
+            )
+            for balance in books.house_balances("clearing:")
+        ],
+        caption=_("What was paid and has not reached our bank, by the books"),
+    )
+
+
+def _to_look_at() -> desk.Panel:
+    topups, inbox = reverse("admin:payments_topup_changelist"), reverse("admin:payments_notification_changelist")
+    problems = TopUp.objects.exclude(problem="").filter(next_poll_at__isnull=False).count()
+    waiting = Notification.objects.filter(processed_at__isnull=True, received_at__lt=timezone.now() - PATIENCE).count()
+    disputes = Dispute.objects.filter(status__in=Dispute.OPEN).count()
+    parked = RefundPart.objects.filter(state=RefundPart.State.PARKED).count()
+    rows = (
+        (_("Payments that do not fit"), problems, topups),
+        (_("Notifications that wait"), waiting, inbox),
+        (_("Open disputes"), disputes, reverse("admin:payments_dispute_changelist")),
+        (_("Parked refund parts"), parked, reverse("admin:billing_refundrequest_changelist")),
+    )
+    return desk.Panel(
+        _("Payments to look at"),
+        [desk.Figure(name, str(count), link, "bad" if count else "") for name, count, link in rows],
+    )
+
+
+def search(text: str) -> Iterable[desk.Found]:
+    """A top-up by our number, or by the provider's; a refund's part, a dispute."""
+    for topup in TopUp.objects.filter(Q(number=text) | Q(transaction_id=text, method__in=Method.values))[:5]:
+        yield desk.Found(_("Top-up"), topup.number, reverse("admin:payments_topup_change", args=[topup.pk]))
+    for part in RefundPart.objects.filter(Q(key=text) | Q(provider_id=text)).exclude(provider_id="", key="")[:5]:
+        link = reverse("admin:billing_refundrequest_change", args=[part.refund_id])
+        yield desk.Found(_("Refund"), str(part), link)
+    for dispute in Dispute.objects.filter(provider_id=text, provider__in=Method.values)[:5]:
+        yield desk.Found(_("Dispute"), dispute.provider_id, reverse("admin:payments_dispute_change", args=[dispute.pk]))
+
+
+def story(customer_id: int) -> Iterable[desk.Event]:
+    """Top-ups as they were opened and paid, parts of refunds, disputes."""
+    for topup in TopUp.objects.filter(customer_id=customer_id).order_by("-pk")[:100]:
+        link = reverse("admin:payments_topup_change", args=[topup.pk])
+        words = f"{topup.get_method_display()} {topup.number}"
+        yield desk.Event(topup.created_at, _("Top-up opened"), words, _usd(topup.amount), link)
+        if topup.paid_at:
+            paid = f"{words}: {topup.charge_amount} {topup.charge_currency}, {topup.transaction_id}"
+            yield desk.Event(topup.paid_at, _("Top-up paid"), paid, f"+{_usd(topup.amount)}", link)
+    parts = RefundPart.objects.filter(refund__customer_id=customer_id).select_related("refund", "topup")
+    for part in parts.order_by("-pk")[:50]:
+        link = reverse("admin:billing_refundrequest_change", args=[part.refund_id])
+        for at, kind in ((part.sent_at, _("Refund sent")), (part.done_at, _("Refund arrived"))):
+            if at is not None:
+                yield desk.Event(at, kind, f"{part} {part.provider_id}", _usd(part.amount), link)
+        if part.failed_at is not None:
+            yield desk.Event(part.failed_at, _("Refund failed"), f"{part}: {part.detail}", _usd(part.amount), link)
+    for dispute in Dispute.objects.filter(customer_id=customer_id).order_by("-pk")[:50]:
+        link = reverse("admin:payments_dispute_change", args=[dispute.pk])
+        words = f"{dispute.provider_id}: {dispute.reason}, {dispute.status}"
+        yield desk.Event(dispute.opened_at, _("Dispute"), words, f"{dispute.amount} {dispute.currency}", link)
+
+
+def _usd(amount: Decimal) -> str:
+    return f"${amount:,.2f}"

@@ -1,0 +1,71 @@
+"""What the gateway shows on the staff's first page, finds by name, and tells of a customer."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from decimal import Decimal
+
+from django.db.models import Count, Sum
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from chuizi import desk
+from proxy.ids import first_id_of, is_generation_id
+from proxy.models import Generation
+
+State = Generation.State
+LATE = timedelta(seconds=30)
+
+
+def panels() -> Iterable[desk.Panel]:
+    now = timezone.now()
+    requests = reverse("admin:proxy_generation_changelist")
+    metered = Generation.objects.filter(state=State.METERED).order_by("pk").values_list("metered_at", flat=True).first()
+    lag = now - metered if metered else timedelta(0)
+    flagged = Generation.objects.filter(is_flagged=True)[:1000].count()
+    yield desk.Panel(
+        _("Gateway"),
+        [
+            desk.Figure(
+                _("In flight"),
+                str(Generation.objects.filter(state=State.HELD)[:5000].count()),
+                f"{requests}?state__exact=held",
+            ),
+            desk.Figure(_("Settlement lag"), f"{lag.total_seconds():.0f} s", tone="bad" if lag > LATE else ""),
+            desk.Figure(
+                _("Flagged: orphans, capped, quarantined"),
+                str(flagged),
+                f"{requests}?flagged=1",
+                "bad" if flagged else "",
+            ),
+        ],
+    )
+    sums = Generation.objects.filter(pk__gte=first_id_of(now - timedelta(hours=24)), state=State.SETTLED).aggregate(
+        requests=Count("pk"), cost=Sum("cost"), upstream=Sum("upstream_cost")
+    )
+    cost, upstream = sums["cost"] or Decimal(0), sums["upstream"] or Decimal(0)
+    yield desk.Panel(
+        _("Requests, 24 hours"),
+        [
+            desk.Figure(_("Settled"), f"{sums['requests']:,}", f"{requests}?state__exact=settled"),
+            desk.Figure(_("Charged"), f"${cost:,.4f}"),
+            desk.Figure(_("Upstream cost"), f"${upstream:,.4f}"),
+            desk.Figure(_("Margin"), f"${cost - upstream:,.4f}", tone="bad" if cost < upstream else ""),
+        ],
+    )
+
+
+def search(text: str) -> Iterable[desk.Found]:
+    """A request by its id."""
+    if is_generation_id(text) and Generation.objects.filter(pk=text).exists():
+        yield desk.Found(_("Request"), text, reverse("admin:proxy_generation_change", args=[text]))
+
+
+def story(customer_id: int) -> Iterable[desk.Event]:
+    """The latest requests; all of them stand in their own list."""
+    latest = Generation.objects.filter(customer_id=customer_id).select_related("model").order_by("-pk")[:30]
+    for generation in latest:
+        link = reverse("admin:proxy_generation_change", args=[generation.pk])
+        words = f"{generation.model.slug}: {generation.get_state_display()}"
+        cost = f"${generation.cost:,.6f}" if generation.cost is not None else ""
+        yield desk.Event(generation.created_at, _("Request"), words, cost, link)

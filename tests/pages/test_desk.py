@@ -1,0 +1,108 @@
+"""The staff's first page, its search, a customer's story, and how long they take to ask for."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from django.core.cache import cache
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts import keys
+from accounts.models import User
+from billing import books, refunds
+from billing.models import Wallet
+from payments import topups
+from payments.models import TopUp
+from payments.providers.base import Outcome, PaymentFact
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def desk(db):
+    cache.clear()
+    client = Client()
+    client.force_login(User.objects.create_superuser("desk@example.org", "a rather long one"))
+    return client
+
+
+@pytest.fixture
+def paid(customer):
+    now = timezone.now()
+    topup = TopUp.objects.create(
+        customer=customer,
+        number="topup_1",
+        method="alipay",
+        amount=Decimal("20.00"),
+        charge_amount=Decimal("142.40"),
+        charge_currency="CNY",
+        fx_rate=Decimal("7.12"),
+        expires_at=now,
+    )
+    fact = PaymentFact(Outcome.OK, topup.number, "2026112322001", Decimal("142.40"), "CNY", is_ours=True)
+    topups.credit(topup_id=topup.pk, fact=fact, now=now)
+    return topup
+
+
+def text_of(answer) -> str:
+    return " ".join(answer.content.decode().split())
+
+
+def test_the_first_page_shows_what_is_due_owed_and_wrong(desk, customer, paid):
+    refund = refunds.ask(customer=customer, amount="4.00", reason="test", now=timezone.now() - timedelta(days=9))
+    Wallet.objects.filter(pk=customer.pk).update(paid=Decimal(19))
+    books.run_audit(now=timezone.now())
+    page = text_of(desk.get("/admin/"))
+    overdue = "/admin/billing/refundrequest/?queue=overdue"
+    assert f'Refunds overdue</dt><dd class="desk-bad"><a href="{overdue}">1</a>' in page
+    assert "Paid balance</dt><dd><a" in page
+    assert "$19.00" in page
+    assert "alipay:CNY</dt>" in page
+    assert "142.40 CNY" in page
+    assert refund.number in text_of(desk.get(overdue))
+    assert 'Drifts</dt><dd class="desk-bad">' in page
+
+
+@pytest.mark.parametrize("name", ["topup_1", "2026112322001", "topup:1:USD", "ADA@example.org", "ck-", "refund_"])
+def test_anything_is_found_by_its_full_name(desk, customer, paid, user, name):
+    if name == "ck-":
+        name = keys.issue(customer=customer, name="k", now=timezone.now()).text
+    if name == "refund_":
+        name = refunds.ask(customer=customer, amount="4.00", reason="test", now=timezone.now()).number
+    if name == "topup:1:USD":
+        name = f"topup:{paid.pk}:USD"
+    page = text_of(desk.get("/admin/", {"q": name}))
+    found = page[page.index("Found for") : page.index("desk-panels")]
+    assert "/change/" in found, found
+
+
+@pytest.mark.parametrize("name", ["nothing-of-this-name", "'; DROP TABLE", "gen-" + "x" * 24, "\0", "%", "a" * 5000])
+def test_what_is_not_there_is_said(desk, customer, name):
+    assert desk.get("/admin/", {"q": name}).status_code == 200
+
+
+def test_a_customers_story_tells_it_in_order(desk, customer, paid, user):
+    refund = refunds.ask(customer=customer, amount="4.00", reason="moving on", now=timezone.now())
+    refunds.deny(refund_id=refund.pk, words="no", by=User.objects.get(email="desk@example.org"), now=timezone.now())
+    page = text_of(desk.get(reverse("admin:accounts_customer_story", args=[customer.pk])))
+    assert page.index("moving on") < page.index("142.40 CNY")
+    assert "denied. no" in page
+    assert "We received your refund request" in page
+
+
+def test_the_journal_of_a_month_is_downloaded(desk, customer, paid):
+    now = timezone.now()
+    answer = desk.get(reverse("admin:billing_transfer_export"), {"month": f"{now:%Y-%m}"})
+    assert answer["Content-Disposition"] == f'attachment; filename="journal-{now:%Y-%m}.csv"'
+    assert f"topup:{paid.pk}:USD" in b"".join(answer.streaming_content).decode()
+    for wrong in ("2026-13", "x", "0000-01", "2026-1"):
+        assert desk.get(reverse("admin:billing_transfer_export"), {"month": wrong}).status_code == 302
+
+
+def test_staff_see_only_the_panels_of_what_they_may_see(client, db):
+    client.force_login(User.objects.create_user("new@example.org", "a rather long one", is_staff=True))
+    page = text_of(client.get("/admin/"))
+    assert "What we owe customers" not in page
+    assert "Choose a subject" in page
