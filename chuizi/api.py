@@ -36,10 +36,13 @@ CODES = {
 class ApiError(exceptions.APIException):
     """An error with the contract's `status` and `code`, and the field it is about where there is one."""
 
-    def __init__(self, message: str, *, status: int, code: str, param: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, status: int, code: str, param: str | None = None, retry_after: int | None = None
+    ) -> None:
         super().__init__(message, code)
         self.status_code = status
         self.param = param
+        self.wait = retry_after  # DRF's name: seconds, in the Retry-After header
 
 
 class NewestFirst(CursorPagination):

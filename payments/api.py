@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.authentication import caller
+from accounts.authentication import caller, request_address
 from accounts.idempotency import Claim, run_once
 from billing.money import wire
 from chuizi.api import ApiError
@@ -130,11 +130,18 @@ class TopUpListView(generics.ListAPIView[TopUp]):
             raise ApiError("This account is suspended. Write to support.", status=403, code="account_suspended")
         try:
             topup = topups.open_topup(
-                customer=claim.customer, amount=amount, method=str(method), now=now, in_transaction=claim.bind
+                customer=claim.customer,
+                amount=amount,
+                method=str(method),
+                now=now,
+                address=request_address(request._request),
+                in_transaction=claim.bind,
             )
         except topups.TopUpError as error:
             code = {429: "rate_limit_exceeded", 502: "provider_error"}.get(error.status, "validation_error")
-            raise ApiError(str(error), status=error.status, code=code, param=error.field) from None
+            raise ApiError(
+                str(error), status=error.status, code=code, param=error.field, retry_after=error.retry_after
+            ) from None
         return Response(_data(topup), status=201)
 
 

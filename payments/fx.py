@@ -1,6 +1,7 @@
 """Exchange rates: dated rows set by staff, the first one from USD_CNY_RATE."""
 
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from django.conf import settings
 
@@ -22,3 +23,14 @@ def current_rate(*, now: datetime) -> ExchangeRate:
     if limit and rate.set_by_id is not None and rate.created_at < now - timedelta(days=limit):
         raise NoRate(f"the rate is older than {limit} days")
     return rate
+
+
+def has_moved(stored: Decimal | None, *, now: datetime) -> bool:
+    """Whether the rate is `LATE_RATE_DRIFT` or more away from a stored one; with no rate to sell at, it has moved."""
+    if stored is None:
+        return False
+    try:
+        rate = current_rate(now=now).rate
+    except NoRate:
+        return True
+    return abs(rate - stored) >= stored * settings.LATE_RATE_DRIFT

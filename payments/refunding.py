@@ -205,7 +205,11 @@ def _plan(refund_id: int, *, now: datetime) -> None:
         if refund.state != RefundRequest.State.SENDING or missing <= 0:
             return
         number = max((part.number for part in parts), default=0)
-        first = frozenset(FraudWarning.objects.filter(refund=refund).values_list("topup_id", flat=True))
+        warned = FraudWarning.objects.filter(refund=refund).values_list("topup_id", flat=True)
+        late = TopUp.objects.filter(customer_id=refund.customer_id, number=refund.reference).values_list(
+            "pk", flat=True
+        )
+        first = frozenset([*warned, *late])
         for share in plan(customer_id=refund.customer_id, amount=missing, now=now, first=first):
             number += 1
             RefundPart.objects.create(

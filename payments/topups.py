@@ -15,12 +15,14 @@ from enum import StrEnum
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.utils import translation
 from django.utils.translation import gettext as _
 
 from accounts.models import Customer, User
+from billing import refunds
 from billing.ledger import Posting, house_account, lock_wallets, mark_topped_up, post
 from billing.money import InvalidAmount, cents, convert_to_cny
-from payments import fx
+from payments import abuse, fx
 from payments.models import CARD_VALIDITY, CNY_VALIDITY, Method, TopUp
 from payments.providers import registry
 from payments.providers.base import CheckoutOrder, Outcome, PaymentFact, ProviderError, ProviderRefused
@@ -35,10 +37,11 @@ FIRST_LOOK = timedelta(seconds=3)
 class TopUpError(Exception):
     """A top-up that cannot be opened as asked; `field` is at fault, the text is for the customer."""
 
-    def __init__(self, message: str, *, field: str, status: int = 400) -> None:
+    def __init__(self, message: str, *, field: str, status: int = 400, retry_after: int | None = None) -> None:
         super().__init__(message)
         self.field = field
         self.status = status
+        self.retry_after = retry_after
 
 
 class TopUpNotMovable(Exception):
@@ -116,19 +119,29 @@ def open_topup(
     now: datetime,
     user: User | None = None,
     locale: str = "en",
+    address: str = "",
     in_transaction: Callable[[str], None] | None = None,
 ) -> TopUp:
     """Make the order, then ask the provider for a checkout; raises `TopUpError`.
 
-    `in_transaction` is called with the order's number in the transaction that creates it. When the provider gives no
-    clear answer the order stays open without a checkout, and the poller asks again.
+    `address` is the client's; its network is counted. `in_transaction` is called with the order's number in the
+    transaction that creates it. When the provider gives no clear answer the order stays open without a checkout, and
+    the poller asks again.
     """
     checked = checked_amount(amount)
     if method not in methods():
         offered = ", ".join(methods()) or _("none")
         raise TopUpError(_("Choose one of these methods: %(methods)s.") % {"methods": offered}, field="method")
     with transaction.atomic():
-        topup = _create(customer=customer, amount=checked, method=method, now=now, user=user, locale=locale)
+        topup = _create(
+            customer=customer,
+            amount=checked,
+            method=method,
+            now=now,
+            user=user,
+            locale=locale,
+            network=abuse.network_hash(address),
+        )
         if in_transaction is not None:
             in_transaction(topup.number)
     start_checkout(topup=topup, now=now)
@@ -136,17 +149,12 @@ def open_topup(
 
 
 def _create(
-    *, customer: Customer, amount: Decimal, method: str, now: datetime, user: User | None, locale: str
+    *, customer: Customer, amount: Decimal, method: str, now: datetime, user: User | None, locale: str, network: str
 ) -> TopUp:
     lock_wallets([customer.pk])  # counts one customer's openings one after another
-    mine = TopUp.objects.filter(customer=customer)
-    if (
-        mine.open().filter(expires_at__gt=now).count() >= settings.TOPUP_MOST_OPEN
-        or mine.filter(created_at__gt=now - timedelta(hours=1)).count() >= settings.TOPUP_MOST_PER_HOUR
-    ):
-        raise TopUpError(
-            _("There are many unpaid top-ups already. Pay one of them or wait a while."), field="amount", status=429
-        )
+    if no := abuse.refusal(customer=customer, amount=amount, method=method, network=network, now=now):
+        status = 429 if no.retry_after is not None else 400
+        raise TopUpError(no.message, field=no.field, status=status, retry_after=no.retry_after)
     quoted = quote(amount=amount, method=method, now=now)
     validity = CARD_VALIDITY if quoted.currency == "USD" else CNY_VALIDITY
     email = user.email if user is not None else ""
@@ -161,7 +169,14 @@ def _create(
         fx_rate=quoted.rate,
         fx_source=quoted.source,
         fx_rate_at=quoted.at,
-        request={"subject": f"Chuizi ${amount}", "email": email, "locale": locale, "site": settings.SITE_URL},
+        network_hash=network,
+        request={
+            "subject": f"Chuizi ${amount}",
+            "email": email,
+            "locale": locale,
+            "site": settings.SITE_URL,
+            "three_d_secure": abuse.wants_three_d_secure(customer=customer, method=method),
+        },
         expires_at=(now + validity).replace(microsecond=0),
         created_at=now,
         changed_at=now,
@@ -202,6 +217,7 @@ def order_of(topup: TopUp) -> CheckoutOrder:
         return_url=f"{asked['site']}/console/topup/{topup.number}",
         email=asked["email"],
         locale=asked["locale"],
+        three_d_secure=asked.get("three_d_secure", False),
     )
 
 
@@ -242,6 +258,7 @@ def credit(*, topup_id: int, fact: PaymentFact, now: datetime) -> Result:
             return Result.REPEATED
         if problem := mismatch(topup, fact):
             return _flag(topup, problem)
+        has_moved = topup.state != TopUp.State.OPEN and fx.has_moved(topup.fx_rate, now=now)
         try:
             with transaction.atomic():
                 move(
@@ -256,7 +273,25 @@ def credit(*, topup_id: int, fact: PaymentFact, now: datetime) -> Result:
         except IntegrityError:
             return _flag(topup, f"transaction {fact.transaction_id} has paid another order")
         _post(topup, now=now)
+        if has_moved:
+            _send_back(topup, now=now)
     return Result.CREDITED
+
+
+def _send_back(topup: TopUp, *, now: datetime) -> None:
+    """A payment that came late, after the rate had moved: it goes back whole, and cannot be spent meanwhile."""
+    with translation.override(topup.request.get("locale")):
+        reason = _("Your payment for %(number)s came after its time, and the exchange rate had moved.") % {
+            "number": topup.number
+        }
+    refunds.send_back(
+        customer=topup.customer,
+        amount=topup.amount,
+        reason=reason,
+        reference=topup.number,
+        locale=topup.request.get("locale", "en"),
+        now=now,
+    )
 
 
 def _flag(topup: TopUp, problem: str) -> Result:

@@ -14,8 +14,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from accounts.authentication import request_address
 from accounts.customers import current_customer
 from accounts.models import User
+from billing.models import RefundRequest
 from payments import fx, notifications, polling, qr, tasks, topups
 from payments.forms import OTHER, PRESETS, TopUpForm
 from payments.models import TopUp
@@ -40,6 +42,7 @@ def topup_new(request: HttpRequest) -> HttpResponse:
                 now=now,
                 user=cast(User, request.user),
                 locale=get_language() or "en",
+                address=request_address(request),
             )
         except topups.TopUpError as error:
             form.add_error(error.field if error.field in form.fields else None, str(error))
@@ -79,6 +82,9 @@ def topup_show(request: HttpRequest, number: str) -> HttpResponse:
     context = {
         "nav": "topup",
         "topup": topup,
+        "is_sent_back": RefundRequest.objects.filter(
+            customer_id=topup.customer_id, reference=topup.number, origin=RefundRequest.Origin.LATE_PAYMENT
+        ).exists(),
         "qr": qr.svg(topup.qr_code) if topup.qr_code and topup.state == TopUp.State.OPEN else "",
         "seconds_left": max(0, int((topup.expires_at - timezone.now()).total_seconds())),
     }

@@ -13,7 +13,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('number', models.CharField(help_text='Ours, known over the API.', max_length=32, unique=True, verbose_name='number')),
-                ('origin', models.CharField(choices=[('customer', 'asked by the customer'), ('staff', 'entered by staff'), ('fraud_warning', 'early fraud warning'), ('provider', 'begun at the provider')], default='customer', max_length=14, verbose_name='origin')),
+                ('origin', models.CharField(choices=[('customer', 'asked by the customer'), ('staff', 'entered by staff'), ('fraud_warning', 'early fraud warning'), ('provider', 'begun at the provider'), ('late_payment', 'paid too late')], default='customer', max_length=14, verbose_name='origin')),
                 ('state', models.CharField(choices=[('requested', 'requested'), ('approved', 'approved'), ('sending', 'being sent'), ('done', 'done'), ('partly_done', 'partly done'), ('returned', 'back at the desk'), ('denied', 'denied'), ('cancelled', 'cancelled'), ('external', 'begun at the provider')], default='requested', max_length=12, verbose_name='state')),
                 ('amount', models.DecimalField(decimal_places=2, max_digits=12, verbose_name='asked, USD')),
                 ('approved', models.DecimalField(blank=True, decimal_places=2, max_digits=12, null=True, verbose_name='approved, USD')),

@@ -34,6 +34,7 @@ class RefundRequest(models.Model):
         STAFF = "staff", _("entered by staff")
         FRAUD_WARNING = "fraud_warning", _("early fraud warning")
         PROVIDER = "provider", _("begun at the provider")
+        LATE_PAYMENT = "late_payment", _("paid too late")
 
     OPEN: ClassVar[tuple[str, ...]] = (State.REQUESTED, State.APPROVED, State.SENDING, State.RETURNED)
     AT_DESK: ClassVar[tuple[str, ...]] = (State.REQUESTED, State.RETURNED)

@@ -16,6 +16,7 @@ from billing.refunds.desk import (
     deny,
     propose,
     refundable,
+    send_back,
 )
 from billing.refunds.sending import (
     begin_sending,
@@ -50,5 +51,6 @@ __all__ = [
     "record_external",
     "refundable",
     "return_to_desk",
+    "send_back",
     "wait",
 ]

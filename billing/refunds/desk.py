@@ -109,6 +109,38 @@ def ask(
     return refund
 
 
+def send_back(
+    *, customer: Customer, amount: Decimal, reason: str, reference: str, locale: str, now: datetime
+) -> RefundRequest:
+    """Money that came too late and is just credited goes back whole: approved and frozen at once, in the caller's
+    transaction. What an overdrawn wallet took of it stays there; raises `RefundError` if nothing is left.
+    """
+    with transaction.atomic():
+        wallet = lock_wallets([customer.pk])[customer.pk]
+        fits = min(amount, fit(wallet, held_by_kind(customer.pk), own=ZERO))
+        if fits <= 0:
+            raise RefundError(_("The balance no longer covers it."))
+        refund = RefundRequest.objects.create(
+            customer=customer,
+            number=new_number(),
+            origin=RefundRequest.Origin.LATE_PAYMENT,
+            state=State.APPROVED,
+            amount=fits,
+            approved=fits,
+            reason=reason[:500],
+            reference=reference[:200],
+            locale=locale[:10],
+            created_at=now,
+            changed_at=now,
+            decided_at=now,
+            due_at=due_after(now, days=DAYS),
+            attempt_at=now,
+        )
+        freeze(refund, fits, now=now)
+        mails.tell(refund, "late", now=now)
+    return refund
+
+
 def checked_amount(value: object) -> Decimal:
     """An amount of at least a cent with at most 2 decimals, USD; raises `RefundError`."""
     try:

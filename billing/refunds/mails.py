@@ -26,6 +26,7 @@ def _words(refund: RefundRequest, step: str) -> tuple[str, str]:
         "day": f"{refund.due_at:%Y-%m-%d}",
         "words": refund.decision,
         "question": refund.question,
+        "reason": refund.reason,
     }
     subjects = {
         "asked": _("We received your refund request"),
@@ -34,10 +35,12 @@ def _words(refund: RefundRequest, step: str) -> tuple[str, str]:
         "question": _("A question about your refund request"),
         "done": _("Your refund is on its way to you"),
         "closed": _("Your refund is finished in part"),
+        "late": _("Your late payment goes back to you"),
     }
     texts = {
         "asked": _("You asked for a refund of %(amount)s. We decide by %(day)s. Until then the amount is set aside."),
         "approved": _("We approved %(approved)s. It goes back the way it was paid.") + "\n\n%(words)s",
+        "late": "%(reason)s\n\n" + _("%(approved)s goes back the way it was paid. You can open a new top-up any time."),
         "denied": _("We declined your request for %(amount)s. The amount is yours to spend again.") + "\n\n%(words)s",
         "question": _("About your request for %(amount)s we would like to know:") + "\n\n%(question)s",
         "done": _("%(arrived)s went back the way it was paid. Banks may take some days to show it."),

@@ -77,6 +77,9 @@ class TopUp(models.Model):
     disputed = models.DecimalField(_("disputed, USD"), max_digits=12, decimal_places=2, default=0)
     problem = models.CharField(_("problem"), max_length=200, blank=True, help_text=_("What staff should look at."))
     expires_at = models.DateTimeField(_("expires at"))
+    network_hash = models.CharField(
+        max_length=64, blank=True, help_text=_("Where it was opened from, as a keyed hash.")
+    )
     created_at = models.DateTimeField(_("created at"), default=timezone.now)
     changed_at = models.DateTimeField(_("changed at"), default=timezone.now)
     paid_at = models.DateTimeField(_("paid at"), null=True, blank=True)
@@ -91,6 +94,9 @@ class TopUp(models.Model):
         verbose_name_plural = _("top-ups")
         indexes = [
             models.Index(fields=["customer", "-id"], name="topup_customer"),
+            models.Index(
+                fields=["network_hash", "created_at"], condition=~Q(network_hash=""), name="topup_from_network"
+            ),
             models.Index(fields=["next_poll_at"], condition=Q(next_poll_at__isnull=False), name="topup_to_poll"),
         ]
         constraints = [

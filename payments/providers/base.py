@@ -50,6 +50,8 @@ class CheckoutOrder:
     return_url: str
     email: str = ""
     locale: str = "en"
+    three_d_secure: bool = False
+    """The card's holder is to confirm the payment with the bank."""
 
 
 @dataclass(frozen=True, slots=True)

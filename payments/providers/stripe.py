@@ -71,6 +71,8 @@ class StripeProvider:
             "expires_at": int(order.expires_at.timestamp()),
             "locale": "zh" if order.locale.startswith("zh") else "en",
         }
+        if order.three_d_secure:
+            params["payment_method_options"] = {"card": {"request_three_d_secure": "any"}}
         if order.email:
             params["customer_email"] = order.email
         session = self._call(

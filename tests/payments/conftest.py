@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from allauth.account.models import EmailAddress
 from django.utils import timezone
 
-from accounts.models import Customer
+from accounts.models import Customer, Membership, User
 from billing.models import Wallet
 from payments import notifications, topups
 from payments.models import Notification, TopUp
@@ -31,6 +32,8 @@ def sandbox(sandbox_server: SandboxServer, live_server: Any, settings: Any) -> I
     sandbox_server.reset()
     sandbox_server.site_url = live_server.url
     settings.DEBUG = True
+    settings.TOPUP_MOST_OPEN = settings.TOPUP_MOST_PER_HOUR = 1000  # one customer opens what it takes
+    settings.TOPUP_NEW_CUSTOMER_DAILY = 0
     settings.SITE_URL = live_server.url
     settings.PAYMENT_VARIABLES = {name: sandbox_server.environment.get(name, "") for name in settings.PAYMENT_VARIABLES}
     yield sandbox_server
@@ -39,7 +42,7 @@ def sandbox(sandbox_server: SandboxServer, live_server: Any, settings: Any) -> I
 
 @pytest.fixture
 def customer(transactional_db: None, make_customer: Any) -> Customer:
-    return make_customer()
+    return confirmed(make_customer())
 
 
 @pytest.fixture
@@ -54,6 +57,14 @@ def paid(sandbox: SandboxServer, customer: Customer) -> TopUp:
     pay(sandbox, topup)
     topup.refresh_from_db()
     return topup
+
+
+def confirmed(customer: Customer) -> Customer:
+    """The customer with a member whose address is confirmed: who may pay by card."""
+    user = User.objects.create_user(f"payer{customer.pk}@example.org", "a rather long one")
+    EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
+    Membership.objects.create(user=user, customer=customer)
+    return customer
 
 
 def open_topup(customer: Customer, *, method: str, amount: str = "20.00") -> TopUp:

@@ -18,7 +18,7 @@ from billing.models import Hold, RefundRequest, Transfer, Wallet
 from payments import disputes, notifications, refunding, topups
 from payments.models import Dispute, Notification, TopUp
 from payments.providers.base import DisputeFact
-from tests.payments.conftest import open_topup, provider_number
+from tests.payments.conftest import confirmed, open_topup, provider_number
 from tests.payments.dispute_steps import act, approved, books, drifts, settle, spend
 from tests.sandbox_server import SandboxServer
 
@@ -75,7 +75,7 @@ def shape(customer: Customer) -> dict[str, Any]:
 def test_any_order_and_repetition_of_the_events_ends_in_the_same_books(sandbox, make_customer, story):
     ends = []
     for seed in range(6):
-        topup = open_topup(make_customer(), method="stripe", amount="20.00")
+        topup = open_topup(confirmed(make_customer()), method="stripe", amount="20.00")
         sandbox.pay("stripe", provider_number(topup))
         topups.settle_topup(topup_id=topup.pk, now=timezone.now())
         spend(topup.customer, "15.00000000")
@@ -152,7 +152,7 @@ def test_a_dispute_calls_off_the_parts_of_a_refund_that_have_not_left(sandbox, c
 
 def test_a_dispute_and_the_refund_of_its_top_up_at_once_never_pay_twice(sandbox, make_customer):
     for _round in range(4):
-        topup = open_topup(make_customer(), method="stripe", amount="20.00")
+        topup = open_topup(confirmed(make_customer()), method="stripe", amount="20.00")
         sandbox.pay("stripe", provider_number(topup))
         topups.settle_topup(topup_id=topup.pk, now=timezone.now())
         refund = approved(topup.customer, "20.00")
