@@ -99,6 +99,8 @@ SIDEBAR = (
             (_("Top-ups"), "add_card", "payments_topup"),
             (_("Notifications"), "inbox", "payments_notification"),
             (_("Discrepancies"), "rule", "payments_discrepancy"),
+            (_("Statements"), "description", "payments_statement"),
+            (_("Statement lines"), "list", "payments_statementline"),
             (_("Exchange rates"), "currency_exchange", "payments_exchangerate"),
         ),
     ),

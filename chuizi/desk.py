@@ -125,7 +125,8 @@ def bars(days: Iterable[tuple[Any, Decimal]], *, unit: str = "$") -> list[Bar]:
     for number, (day, amount) in enumerate(rows):
         height = max(amount, Decimal(0)) / most * CHART_HEIGHT
         shape = (step * number + step / 10, CHART_HEIGHT - height, step * 8 / 10, height)
-        made.append(Bar(*(f"{length:.1f}" for length in shape), title=f"{day}: {unit}{amount:,.2f}"))
+        x, y, width, tall = (f"{length:.1f}" for length in shape)
+        made.append(Bar(x, y, width, tall, title=f"{day}: {unit}{amount:,.2f}"))
     return made
 
 

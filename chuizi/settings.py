@@ -147,6 +147,11 @@ CELERY_BEAT_SCHEDULE = {
     "send-refunds": {"task": "payments.tasks.send_refunds", "schedule": 3.0, "options": {"expires": 3}},
     "look-at-refunds": {"task": "payments.tasks.look_at_refunds", "schedule": 5.0, "options": {"expires": 5}},
     "look-for-events": {"task": "payments.tasks.look_for_events", "schedule": 900.0, "options": {"expires": 900}},
+    "fetch-statements": {
+        "task": "payments.tasks.fetch_statements",
+        "schedule": 1800.0,
+        "options": {"expires": 1800},
+    },
     "process-notifications": {
         "task": "payments.tasks.process_notifications",
         "schedule": 5.0,

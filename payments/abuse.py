@@ -84,7 +84,7 @@ def _network_refusal(network: str, *, now: datetime) -> Refusal | None:
 
 
 def _is_confirmed(customer: Customer) -> bool:
-    return EmailAddress.objects.filter(user__in=customer.members.all(), verified=True).exists()
+    return bool(EmailAddress.objects.filter(user__in=customer.members.all(), verified=True).exists())
 
 
 def _is_new(customer: Customer, *, now: datetime) -> bool:

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 
 from chuizi.adminsite import CappedPaginator, ReadOnlyAdmin, record
-from payments import dispute_admin, notifications, refund_desk  # noqa: F401  the desks register themselves
+from payments import dispute_admin, notifications, refund_desk, statement_admin  # noqa: F401  the desks register themselves
 from payments.models import ExchangeRate, Notification, TopUp
 
 log = logging.getLogger(__name__)

@@ -1,6 +1,6 @@
 """What payments show on the staff's first page, find by name, and tell of a customer."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from decimal import Decimal
 
@@ -12,7 +12,8 @@ from django.utils.translation import gettext as _
 
 from billing import books
 from chuizi import desk
-from payments.models import Dispute, Method, Notification, RefundPart, TopUp
+from payments import reconcile
+from payments.models import Discrepancy, Dispute, Method, Notification, RefundPart, TopUp
 
 PATIENCE = timedelta(minutes=15)
 """How long a notification may wait to be processed before staff hear of it."""
@@ -39,17 +40,21 @@ def panels() -> Iterable[desk.Panel]:
         _("USD a day, UTC"),
     )
     yield desk.Panel(
-        _("Owed by providers"),
-        [
-            desk.Figure(
-                balance.account.name.removeprefix("clearing:"),
-                f"{-balance.amount:,.2f} {balance.account.currency}",
-                reverse("admin:billing_ledgeraccount_change", args=[balance.account.pk]),
-            )
-            for balance in books.house_balances("clearing:")
-        ],
-        caption=_("What was paid and has not reached our bank, by the books"),
+        _("Owed by providers"), list(_owed()), caption=_("By the books; by the statements so far where they differ")
     )
+
+
+def _owed() -> Iterator[desk.Figure]:
+    stated = reconcile.statement_balances()
+    for balance in books.house_balances("clearing:"):
+        name, currency = balance.account.name.removeprefix("clearing:"), balance.account.currency
+        theirs = stated.get((name.removesuffix(f":{currency}"), currency))
+        fits = theirs is None or theirs == -balance.amount
+        value = f"{-balance.amount:,.2f} {currency}"
+        if not fits:
+            value += " " + _("(statements: %(amount)s)") % {"amount": f"{theirs:,.2f}"}
+        link = reverse("admin:billing_ledgeraccount_change", args=[balance.account.pk])
+        yield desk.Figure(name, value, link, "" if fits else "bad")
 
 
 def _to_look_at() -> desk.Panel:
@@ -57,11 +62,16 @@ def _to_look_at() -> desk.Panel:
     problems = TopUp.objects.exclude(problem="").filter(next_poll_at__isnull=False).count()
     waiting = Notification.objects.filter(processed_at__isnull=True, received_at__lt=timezone.now() - PATIENCE).count()
     disputes = Dispute.objects.filter(status__in=Dispute.OPEN).count()
+    differences, queue = (
+        Discrepancy.objects.filter(state="open").count(),
+        reverse("admin:payments_discrepancy_changelist"),
+    )
     parked = RefundPart.objects.filter(state=RefundPart.State.PARKED).count()
     rows = (
         (_("Payments that do not fit"), problems, topups),
         (_("Notifications that wait"), waiting, inbox),
         (_("Open disputes"), disputes, reverse("admin:payments_dispute_changelist")),
+        (_("Differences with statements"), differences, f"{queue}?state__exact=open"),
         (_("Parked refund parts"), parked, reverse("admin:billing_refundrequest_changelist")),
     )
     return desk.Panel(

@@ -7,7 +7,7 @@ from celery import shared_task
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from payments import missed, notifications, polling, refunding
+from payments import missed, notifications, polling, reconcile, refunding
 
 log = logging.getLogger(__name__)
 
@@ -72,3 +72,9 @@ def look_at_refund(part_id: int) -> None:
 def look_for_events() -> None:
     """What a provider began by itself and its notifications did not bring."""
     missed.look_for_events(now=timezone.now())
+
+
+@shared_task
+def fetch_statements() -> None:
+    """Fetch and match every provider's days that are over and have no statement yet."""
+    reconcile.reconcile_due(now=timezone.now())

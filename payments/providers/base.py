@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
 from typing import Protocol, runtime_checkable
@@ -184,6 +184,31 @@ class Happened:
     refunds: tuple[tuple[str, ProviderRefund], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class BillRow:
+    """One line. `amount` is what it adds to our account at the provider before `fee`; both in `currency`, 2 places."""
+
+    key: str
+    kind: str
+    """payment, refund, refund_failure, dispute, payout, fee or other."""
+    amount: Decimal
+    fee: Decimal
+    currency: str
+    transaction_id: str
+    refund_id: str
+    number: str
+    """Ours: of the order, or of the refund."""
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """A day's statement: the file as it came, and its lines."""
+
+    raw: bytes
+    rows: list[BillRow] = field(default_factory=list)
+
+
 class Provider(Protocol):
     """Sync, without tables. `start_checkout` may be repeated with the same order; it opens one checkout."""
 
@@ -195,6 +220,7 @@ class Provider(Protocol):
     def close(self, *, number: str, reference: str) -> None: ...
     def send_refund(self, order: RefundOrder) -> RefundFact: ...
     def fetch_refund(self, order: RefundOrder) -> RefundFact: ...
+    def fetch_statement(self, day: date) -> Bill: ...
     def read_notification(self, body: bytes, headers: Mapping[str, str]) -> Notice: ...
 
     def find_refunds(self, *, order_number: str, transaction_id: str, key: str) -> list[ProviderRefund]:

@@ -1,7 +1,7 @@
 """Stripe Checkout by card, through the real SDK. Facts about it: stripe 16.1.0."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, cast
 
 import stripe
@@ -9,6 +9,7 @@ import stripe
 from billing.money import from_minor, minor
 from payments.providers.base import (
     BadSignature,
+    Bill,
     Checkout,
     CheckoutOrder,
     DisputeFact,
@@ -26,6 +27,7 @@ from payments.providers.base import (
     RefundOutcome,
     WarningFact,
 )
+from payments.providers.bills import read_stripe
 
 API_VERSION = "2026-10-28.endive"
 TIMEOUT_SECONDS = 15
@@ -210,6 +212,17 @@ class StripeProvider:
             warnings=tuple(warning["id"] for warning in warnings),
             refunds=tuple((refund["payment_intent"] or "", _provider_refund(refund)) for refund in refunds),
         )
+
+    def fetch_statement(self, day: date) -> Bill:
+        """The balance transactions of a day in UTC; raises `ProviderError`."""
+        start = datetime.combine(day, time.min, tzinfo=UTC)
+        params: Any = {
+            "created": {"gte": int(start.timestamp()), "lt": int((start + timedelta(days=1)).timestamp())},
+            "expand": ["data.source"],
+            "limit": 100,
+        }
+        rows = self._call(lambda: list(self._client.v1.balance_transactions.list(params).auto_paging_iter()))
+        return read_stripe([row.to_dict() for row in rows])
 
     def read_notification(self, body: bytes, headers: Mapping[str, str]) -> Notice:
         try:

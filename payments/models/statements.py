@@ -1,0 +1,102 @@
+"""Providers' statements as they came, their lines, and what does not fit between them and the books."""
+
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import User
+from payments.models.topups import Method
+
+
+class Statement(models.Model):
+    """One provider's day: UTC for Stripe, Asia/Shanghai for the others. `raw` is the file, compressed with zlib."""
+
+    provider = models.CharField(_("provider"), max_length=10, choices=Method.choices)
+    day = models.DateField(_("day"))
+    raw = models.BinaryField()
+    sha256 = models.CharField(_("SHA-256"), max_length=64)
+    lines = models.PositiveIntegerField(_("lines"))
+    fetched_at = models.DateTimeField(_("fetched at"), default=timezone.now)
+
+    class Meta:
+        verbose_name = _("statement")
+        verbose_name_plural = _("statements")
+        constraints = [models.UniqueConstraint(fields=["provider", "day"], name="statement_once")]
+
+    def __str__(self) -> str:
+        return f"{self.provider} {self.day}"
+
+
+class StatementLine(models.Model):
+    """One line: `amount` is what it adds to our account at the provider, before `fee`."""
+
+    statement = models.ForeignKey(Statement, on_delete=models.PROTECT, related_name="rows")
+    provider = models.CharField(_("provider"), max_length=10, choices=Method.choices)
+    key = models.CharField(_("provider's row"), max_length=160)
+    kind = models.CharField(_("kind"), max_length=16)
+    amount = models.DecimalField(_("amount"), max_digits=14, decimal_places=2)
+    fee = models.DecimalField(_("fee"), max_digits=14, decimal_places=2)
+    currency = models.CharField(_("currency"), max_length=3)
+    transaction_id = models.CharField(_("provider's transaction"), max_length=120, blank=True)
+    refund_id = models.CharField(_("provider's refund"), max_length=120, blank=True)
+    number = models.CharField(_("our number"), max_length=64, blank=True)
+    at = models.DateTimeField(_("at"))
+
+    class Meta:
+        verbose_name = _("line of a statement")
+        verbose_name_plural = _("lines of statements")
+        constraints = [models.UniqueConstraint(fields=["provider", "key"], name="statementline_once")]
+        indexes = [
+            models.Index(fields=["provider", "transaction_id"], name="statementline_transaction"),
+            models.Index(fields=["provider", "number"], condition=~Q(number=""), name="statementline_number"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.provider} {self.key}"
+
+
+class Discrepancy(models.Model):
+    """Something that a statement and the books do not agree on. Nothing posts by itself; staff explain it."""
+
+    class Kind(models.TextChoices):
+        MISSING_HERE = "missing_here", _("missing here")
+        MISSING_THERE = "missing_there", _("missing there")
+        AMOUNT_DIFFERS = "amount_differs", _("amount differs")
+        UNEXPECTED = "unexpected", _("unexpected line")
+
+    class State(models.TextChoices):
+        OPEN = "open", _("open")
+        EXPLAINED = "explained", _("explained")
+        CURED = "cured", _("cured by itself")
+
+    DONE: ClassVar[tuple[str, ...]] = (State.EXPLAINED, State.CURED)
+
+    provider = models.CharField(_("provider"), max_length=10, choices=Method.choices)
+    day = models.DateField(_("day"))
+    kind = models.CharField(_("kind"), max_length=16, choices=Kind.choices)
+    key = models.CharField(_("about"), max_length=160, help_text=_("The provider's row, or our number."))
+    state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.OPEN)
+    theirs = models.DecimalField(_("theirs"), max_digits=14, decimal_places=2, null=True, blank=True)
+    ours = models.DecimalField(_("ours"), max_digits=14, decimal_places=2, null=True, blank=True)
+    currency = models.CharField(_("currency"), max_length=3)
+    detail = models.CharField(_("detail"), max_length=300, blank=True)
+    note = models.CharField(_("note"), max_length=500, blank=True)
+    decided_by = models.ForeignKey(
+        User, on_delete=models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("decided by")
+    )
+    found_at = models.DateTimeField(_("found at"), default=timezone.now)
+    decided_at = models.DateTimeField(_("decided at"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("discrepancy")
+        verbose_name_plural = _("discrepancies")
+        constraints = [
+            models.UniqueConstraint(fields=["provider", "day", "kind", "key"], name="discrepancy_once"),
+        ]
+        indexes = [models.Index(fields=["found_at"], condition=Q(state="open"), name="discrepancy_open")]
+
+    def __str__(self) -> str:
+        return f"{self.provider} {self.day} {self.key}"
