@@ -23,7 +23,7 @@ from proxy.admission import Admission, Admitted, Ask, PolicyChanged
 from proxy.batching import Batcher, QueueFull
 from proxy.catalog import Catalog, Entry
 from proxy.errors import Refusal, invalid_key, unavailable
-from proxy.estimate import likely_input, likely_output, most_input
+from proxy.estimate import likely_input, likely_output, most_extra_output, most_input
 from proxy.http import MOST_HEADER_BYTES, BodyBudget, ClientGone, Exchange, Receive, Scope, Send
 from proxy.keyring import Keyring
 from proxy.metering import Metering
@@ -247,7 +247,7 @@ class Gateway:
             price_id=entry.price.id,
             protocol=openai.name,
             streamed=call.stream,
-            input_most=input_rate * most,
+            input_most=input_rate * most + output_rate * most_extra_output(call.material),
             output_rate=output_rate,
             output_limit=limit,
             may_shrink=call.output_limit is None,

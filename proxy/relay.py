@@ -256,7 +256,7 @@ class Relay:
         source, usage = Source.UPSTREAM, reported.usage
         if usage is None and relayed_bytes:
             source = Source.ESTIMATED
-            usage = Usage(input_tokens=self._call.material.text_fair, output_tokens=fair_tokens(relayed_bytes, wide=0))
+            usage = Usage(input_tokens=self._call.material.fair, output_tokens=fair_tokens(relayed_bytes, wide=0))
         elif usage is None:
             source, usage = Source.NONE, NOTHING
         cost = cost_of(self._entry.price, usage)

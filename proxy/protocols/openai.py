@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from proxy.errors import Refusal
-from proxy.estimate import Material, fair_tokens, likely_tokens, wide_bytes
+from proxy.estimate import Material, wide_bytes
 from proxy.pricing import Usage
 from proxy.protocols.base import MOST_OUTPUT_TOKENS, BadRequest, Call, Receipt, Reported
 
@@ -18,6 +18,12 @@ NEEDS_COMPLETION_LIMIT = re.compile(r"^(o\d|gpt-5)")
 LIMITS = ("max_completion_tokens", "max_tokens")
 # At these tiers providers bill what the catalog's price says, or less.
 PRICED_TIERS = frozenset({"auto", "default", "flex"})
+# Tools that run with the caller. A provider's own, such as a web search, are billed by the call.
+PRICED_TOOLS = frozenset({"function", "custom"})
+# Parts whose tokens are in their bytes. One that is neither these nor known media counts as a file.
+TEXT_PARTS = frozenset({"text", "refusal", "thinking", "reasoning"})
+DATA_FIELDS = {"image_url": "url", "input_audio": "data", "file": "file_data"}
+AUDIO_FORMATS = frozenset({"wav", "mp3"})
 
 name = "openai"
 
@@ -59,6 +65,11 @@ def _refuse_unpriced(body: Mapping[str, Any]) -> None:
         raise BadRequest("`service_tier` may be auto, default or flex here.", param="service_tier")
     if body.get("web_search_options") is not None:
         raise BadRequest("`web_search_options` is not on offer here.", param="web_search_options")
+    if body.get("search_parameters") is not None:
+        raise BadRequest("`search_parameters` is not on offer here.", param="search_parameters")
+    tools = body.get("tools")
+    if isinstance(tools, list) and any(isinstance(t, dict) and t.get("type") not in PRICED_TOOLS for t in tools):
+        raise BadRequest("`tools` may be of the types function and custom here.", param="tools")
     modalities = body.get("modalities")
     if modalities is not None and modalities != ["text"]:
         raise BadRequest('`modalities` may only be ["text"] here.', param="modalities")
@@ -74,30 +85,43 @@ def _whole(body: Mapping[str, Any], field: str, *, least: int, most: int) -> int
 
 
 def _material(raw: bytes, body: Mapping[str, Any]) -> Material:
-    images = files = data_bytes = 0
+    images = low_images = audio = files = data_bytes = 0
     for part in _parts(body):
-        kind = part.get("type")
-        if kind == "image_url":
-            images += 1
-            data_bytes += _data_length(part.get("image_url"))
-        elif kind == "file":
+        kind = part["type"]
+        if kind in TEXT_PARTS:
+            continue
+        held = part.get(kind)
+        data = _data(held, kind)
+        data_bytes += len(data)
+        if kind == "image_url" and (not data or data.startswith("data:image/")):
+            if isinstance(held, dict) and held.get("detail") == "low":
+                low_images += 1
+            else:
+                images += 1
+        elif data and kind == "input_audio" and held.get("format") in AUDIO_FORMATS:
+            audio += len(data)
+        else:
             files += 1
-            data_bytes += _data_length(part.get("file"))
-    text_bytes, wide = len(raw) - data_bytes, wide_bytes(raw)
+    prediction = body.get("prediction")
     return Material(
-        text_bytes=text_bytes,
-        text_likely=likely_tokens(text_bytes, wide=wide),
-        text_fair=fair_tokens(text_bytes, wide=wide),
+        text_bytes=len(raw) - data_bytes,
+        wide=wide_bytes(raw),
         images=images,
+        low_images=low_images,
+        audio=audio,
         files=files,
+        tools=bool(body.get("tools") or body.get("functions")),
+        predicted=0 if prediction is None else len(orjson.dumps(prediction)),
     )
 
 
-def _data_length(value: Any) -> int:
-    """Bytes of base64 in an image's URL or a file's data: they are counted by the piece, not by the byte."""
-    if isinstance(value, dict):
-        value = value.get("url") or value.get("file_data")
-    return len(value) if isinstance(value, str) and value.startswith("data:") and value.isascii() else 0
+def _data(held: Any, kind: str) -> str:
+    """The base64 in an image's URL, an audio's or a file's data: counted by the piece, not by the byte."""
+    if isinstance(held, dict):
+        held = held.get(DATA_FIELDS.get(kind, ""))
+        if kind == "input_audio" and isinstance(held, str) and held.isascii() and not held.startswith("http"):
+            return held
+    return held if isinstance(held, str) and held.startswith("data:") and held.isascii() else ""
 
 
 def _parts(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
