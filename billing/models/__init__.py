@@ -1,4 +1,5 @@
 from billing.models.books import AccountDay, AuditRun, ClosedDay
+from billing.models.invoices import CreditTask, Document, InvoiceAllocation, InvoiceRequest, InvoiceSeries
 from billing.models.ledger import Hold, LedgerAccount, Transfer, Wallet
 from billing.models.mail import Mail
 from billing.models.refunds import RefundRequest
@@ -7,7 +8,12 @@ __all__ = [
     "AccountDay",
     "AuditRun",
     "ClosedDay",
+    "CreditTask",
+    "Document",
     "Hold",
+    "InvoiceAllocation",
+    "InvoiceRequest",
+    "InvoiceSeries",
     "LedgerAccount",
     "Mail",
     "RefundRequest",

@@ -16,6 +16,15 @@ class Mail(models.Model):
     to = models.EmailField(_("to"))
     subject = models.CharField(_("subject"), max_length=200)
     body = models.TextField(_("text"))
+    document = models.ForeignKey(
+        "billing.Document",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("document"),
+        help_text=_("Goes with it as a file."),
+    )
     attempts = models.PositiveIntegerField(_("attempts"), default=0)
     problem = models.CharField(_("problem"), max_length=200, blank=True)
     created_at = models.DateTimeField(_("written at"), default=timezone.now)
