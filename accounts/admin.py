@@ -1,5 +1,6 @@
 """The staff desk: people, customers and keys."""
 
+import json
 from typing import Any
 
 from allauth.account.admin import EmailAddressAdmin
@@ -15,7 +16,9 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
+from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
+from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.admin import ModelAdmin, TabularInline
@@ -24,12 +27,15 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm
 from unfold.widgets import UnfoldAdminEmailInputWidget, UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 
 from accounts import customers, keys
-from accounts.models import ApiKey, Customer, Membership, User, WelcomedAddress
+from accounts.models import ApiKey, Customer, Membership, StaffAction, User, WelcomedAddress
+from accounts.staff import belongs_to, recorded
 from chuizi import desk
-from chuizi.adminsite import CappedPaginator, ReadOnlyAdmin, form_page, record
+from chuizi.adminsite import CappedPaginator, ReadOnlyAdmin, form_page
 
 # One way to log in for everybody, with its limits of attempts and its second factor.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
+# What is deleted at once from a list leaves no trace of each; and most rows here are not to be deleted at all.
+admin.site.disable_action("delete_selected")
 for model in (EmailAddress, Authenticator, Group):
     admin.site.unregister(model)
 
@@ -190,10 +196,13 @@ class CustomerAdmin(ModelAdmin):  # type: ignore[misc]
     @action(description=gettext_lazy("Suspend"), icon="block", permissions=["change"])
     def suspend(self, request: HttpRequest, object_id: str) -> HttpResponse:
         customer = get_object_or_404(Customer, pk=object_id)
+        if (refusal := _refusal_to_own(request, customer)) is not None:
+            return refusal
         form = SuspensionForm(request.POST or None)
         if request.method == "POST" and form.is_valid():
-            customers.suspend(customer=customer, reason=form.cleaned_data["reason"], now=timezone.now())
-            record(request, customer, f"Suspended: {form.cleaned_data['reason']}")
+            reason = form.cleaned_data["reason"]
+            with recorded(request, customer, f"Suspended: {reason}", why=reason):
+                customers.suspend(customer=customer, reason=reason, now=timezone.now())
             messages.success(request, _("%(name)s is suspended.") % {"name": customer.name})
             return redirect("admin:accounts_customer_change", customer.pk)
         text = _("From the next request on, every key of this customer is refused. The balance stays.")
@@ -204,10 +213,12 @@ class CustomerAdmin(ModelAdmin):  # type: ignore[misc]
     @action(description=gettext_lazy("Lift suspension"), icon="check_circle", permissions=["change"])
     def lift_suspension(self, request: HttpRequest, object_id: str) -> HttpResponse:
         customer = get_object_or_404(Customer, pk=object_id)
+        if (refusal := _refusal_to_own(request, customer)) is not None:
+            return refusal
         form = forms.Form(request.POST if request.method == "POST" else None)
         if request.method == "POST" and form.is_valid():
-            customers.lift_suspension(customer=customer)
-            record(request, customer, "Suspension lifted")
+            with recorded(request, customer, "Suspension lifted"):
+                customers.lift_suspension(customer=customer)
             messages.success(request, _("%(name)s may spend again.") % {"name": customer.name})
             return redirect("admin:accounts_customer_change", customer.pk)
         return form_page(
@@ -219,6 +230,13 @@ class CustomerAdmin(ModelAdmin):  # type: ignore[misc]
             button=_("Lift suspension"),
             text=_("The customer's keys work again from the next request on."),
         )
+
+
+def _refusal_to_own(request: HttpRequest, customer: Customer) -> HttpResponse | None:
+    if not isinstance(request.user, User) or not belongs_to(request.user, customer.pk):
+        return None
+    messages.error(request, _("You belong to this customer: somebody else has to decide."))
+    return redirect("admin:accounts_customer_change", customer.pk)
 
 
 def _dollars(amount: Any) -> str:
@@ -262,14 +280,14 @@ class ApiKeyAdmin(ModelAdmin):  # type: ignore[misc]
     @admin.action(description=gettext_lazy("Disable"), permissions=["change"])
     def disable(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
         for key in queryset:
-            keys.switch(key=key, active=False)
-            record(request, key, "Disabled")
+            with recorded(request, key, "Disabled"):
+                keys.switch(key=key, active=False)
 
     @admin.action(description=gettext_lazy("Enable"), permissions=["change"])
     def enable(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
         for key in queryset:
-            keys.switch(key=key, active=True)
-            record(request, key, "Enabled")
+            with recorded(request, key, "Enabled"):
+                keys.switch(key=key, active=True)
 
 
 @admin.register(Membership)
@@ -285,3 +303,51 @@ class MembershipAdmin(ModelAdmin):  # type: ignore[misc]
 class WelcomedAddressAdmin(ReadOnlyAdmin):
     list_display = ("__str__", "granted_at")
     ordering = ("-granted_at",)
+
+
+@admin.register(StaffAction)
+class StaffActionAdmin(ReadOnlyAdmin):
+    """Who did what at this desk. Nobody writes here; the database itself refuses changes."""
+
+    list_display = ("at", "user", "action", "object_type", "linked", "customer", "why")
+    list_filter = ("object_type",)
+    show_facets = admin.ShowFacets.NEVER
+    list_select_related = ("user", "customer")
+    search_fields = ("user__email__exact", "object_id__exact", "object_text__exact", "customer__members__email__exact")
+    search_help_text = gettext_lazy("A staff or member's address, or an object's number or id in full.")
+    ordering = ("-id",)
+    fields = (
+        "at",
+        "user",
+        "action",
+        "object_type",
+        "linked",
+        "customer",
+        "text",
+        "why",
+        "address",
+        "shown_before",
+        "shown_after",
+    )
+    readonly_fields = ("linked", "shown_before", "shown_after")
+
+    @display(description=gettext_lazy("Object"))
+    def linked(self, done: StaffAction) -> str:
+        try:
+            link = reverse(f"admin:{done.object_type.replace('.', '_')}_change", args=[done.object_id])
+        except NoReverseMatch:
+            return done.object_text
+        return format_html('<a href="{}">{}</a>', link, done.object_text)
+
+    @display(description=gettext_lazy("Before"))
+    def shown_before(self, done: StaffAction) -> str:
+        return _lines(done.before)
+
+    @display(description=gettext_lazy("After"))
+    def shown_after(self, done: StaffAction) -> str:
+        return _lines(done.after)
+
+
+def _lines(values: dict[str, Any]) -> str:
+    rows = ((name, json.dumps(value, ensure_ascii=False)) for name, value in sorted(values.items()))
+    return format_html_join("", "<div>{}: {}</div>", rows) or "-"

@@ -7,8 +7,12 @@ class AccountsConfig(AppConfig):
     verbose_name = _("Accounts")
 
     def ready(self) -> None:
-        from accounts import desk_panels
+        from allauth.mfa.signals import authenticator_added
+
+        from accounts import desk_panels, second_factor, staff
         from chuizi import desk
 
         desk.add_search(desk_panels.search)
         desk.add_story(desk_panels.story)
+        staff.connect()
+        authenticator_added.connect(second_factor.count_activation, dispatch_uid="second_factor_activated")

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from accounts.models import ApiKey, Customer, Membership
+from accounts.models import ApiKey, Customer, Membership, StaffAction
 from chuizi import desk
 
 
@@ -35,3 +35,7 @@ def story(customer_id: int) -> Iterable[desk.Event]:
         yield desk.Event(key.created_at, _("Key made"), f"{key.prefix}… {key.name}", link=link)
         if key.deleted_at:
             yield desk.Event(key.deleted_at, _("Key deleted"), f"{key.prefix}… {key.name}", link=link)
+    for done in StaffAction.objects.filter(customer_id=customer_id).select_related("user").order_by("-pk")[:50]:
+        words = f"{done.user.email}: {done.action} {done.object_text}"
+        link = reverse("admin:accounts_staffaction_change", args=[done.pk])
+        yield desk.Event(done.at, _("Staff"), f"{words} ({done.why})" if done.why else words, link=link)

@@ -104,6 +104,8 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "accounts.second_factor.SecondFactor",
+    "accounts.staff.StaffDesk",
 ]
 ROOT_URLCONF = "chuizi.urls"
 ASGI_APPLICATION = "chuizi.asgi.application"
@@ -192,6 +194,9 @@ DEFAULT_KEY_RPM = _count("DEFAULT_KEY_RPM", 60)
 DEFAULT_CUSTOMER_RPM = _count("DEFAULT_CUSTOMER_RPM", 120)
 DEFAULT_MODEL_RPM = _count("DEFAULT_MODEL_RPM", 60)
 DISCONNECT_DRAIN_SECONDS = _count("DISCONNECT_DRAIN_SECONDS", 60)
+UPSTREAM_FAILURES = _count("UPSTREAM_FAILURES", 3)
+UPSTREAM_COOLDOWN_SECONDS = _count("UPSTREAM_COOLDOWN_SECONDS", 5, least=1)
+UPSTREAM_COOLDOWN_MOST_SECONDS = _count("UPSTREAM_COOLDOWN_MOST_SECONDS", 300, least=UPSTREAM_COOLDOWN_SECONDS)
 
 # --- Accounts -----------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
@@ -221,6 +226,7 @@ ACCOUNT_DEFAULT_HTTP_PROTOCOL = SITE_URL.partition(":")[0]
 ACCOUNT_SESSION_REMEMBER = True
 MFA_ADAPTER = "accounts.adapter.MfaAdapter"
 MFA_TOTP_ISSUER = "Chuizi"
+STAFF_SECOND_FACTOR = env.bool("STAFF_SECOND_FACTOR", True)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SITE_URL.startswith("https://")
 SESSION_COOKIE_AGE = 60 * 60 * 24 * 30
 
