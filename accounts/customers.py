@@ -48,3 +48,8 @@ def suspend(*, customer: Customer, reason: str, now: datetime) -> None:
 
 def lift_suspension(*, customer: Customer) -> None:
     Customer.objects.filter(pk=customer.pk).update(suspended_at=None, suspended_reason="")
+
+
+def customers_with(email: str) -> list[int]:
+    """The ids of the customers that have a member with that address."""
+    return list(Membership.objects.filter(user__email=email.strip().lower()).values_list("customer_id", flat=True))

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 from django.http import HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
@@ -14,17 +14,12 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 
-from accounts.models import Membership
+from accounts.customers import customers_with
 from billing import books
 from billing.models import AccountDay, AuditRun, Hold, LedgerAccount, Mail, Transfer, Wallet
-from chuizi.adminsite import ReadOnlyAdmin
+from chuizi.adminsite import ExactSearch, ReadOnlyAdmin
 
 STATE_COLOURS = {"open": "warning", "captured": "success", "released": "default"}
-
-
-def customers_with(email: str) -> list[int]:
-    """The customers that have a member with that address."""
-    return list(Membership.objects.filter(user__email=email.strip().lower()).values_list("customer_id", flat=True))
 
 
 @admin.register(LedgerAccount)
@@ -51,11 +46,11 @@ class WalletAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Transfer)
-class TransferAdmin(ReadOnlyAdmin):
+class TransferAdmin(ExactSearch, ReadOnlyAdmin):
     list_display = ("id", "created_at", "kind", "key", "debit", "credit", "amount", "currency")
     list_select_related = ("debit", "credit")
     ordering = ("-id",)
-    search_fields = ("key",)  # makes the search box; get_search_results decides
+    search_fields = ("key",)
     search_help_text = _("A key or a group in full (topup:7), or a member's email address.")
     list_per_page = 50
     actions_list = ("export",)
@@ -75,23 +70,18 @@ class TransferAdmin(ReadOnlyAdmin):
         answer["Content-Disposition"] = f'attachment; filename="journal-{text}.csv"'
         return answer
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Transfer], search_term: str
-    ) -> tuple[QuerySet[Transfer], bool]:
-        term = search_term.strip().replace("\0", "")
-        if not term:
-            return queryset, False
+    def found(self, term: str) -> Q:
         if "@" in term:
             accounts = list(
                 LedgerAccount.objects.filter(customer_id__in=customers_with(term)).values_list("pk", flat=True)
             )
-            return queryset.filter(Q(debit_id__in=accounts) | Q(credit_id__in=accounts)), False
+            return Q(debit_id__in=accounts) | Q(credit_id__in=accounts)
         exact = [term, f"{term}:paid", f"{term}:bonus", f"{term}:USD", f"{term}:CNY"]
-        return queryset.filter(key__in=exact), False
+        return Q(key__in=exact)
 
 
 @admin.register(Hold)
-class HoldAdmin(ReadOnlyAdmin):
+class HoldAdmin(ExactSearch, ReadOnlyAdmin):
     list_display = ("key", "customer", "kind", "coloured_state", "amount", "captured", "created_at", "resolved_at")
     list_select_related = ("customer",)
     ordering = ("-key",)
@@ -103,16 +93,11 @@ class HoldAdmin(ReadOnlyAdmin):
     def coloured_state(self, hold: Hold) -> tuple[str, str]:
         return hold.state, hold.get_state_display()
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Hold], search_term: str
-    ) -> tuple[QuerySet[Hold], bool]:
-        term = search_term.strip().replace("\0", "")
-        if not term:
-            return queryset, False
+    def found(self, term: str) -> Q:
         if "@" in term:
             # Open ones alone have an index by customer; a resolved one is found by its key.
-            return queryset.filter(customer_id__in=customers_with(term), state=Hold.State.OPEN), False
-        return queryset.filter(key=term), False
+            return Q(customer_id__in=customers_with(term), state=Hold.State.OPEN)
+        return Q(key=term)
 
 
 @admin.register(AuditRun)

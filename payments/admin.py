@@ -4,13 +4,14 @@ import logging
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 
-from chuizi.adminsite import CappedPaginator, ReadOnlyAdmin, record
+from accounts.customers import customers_with
+from chuizi.adminsite import CappedPaginator, ExactSearch, ReadOnlyAdmin, record
 from payments import dispute_admin, notifications, refund_desk, statement_admin  # noqa: F401  the desks register themselves
 from payments.models import ExchangeRate, Notification, TopUp
 
@@ -22,12 +23,18 @@ MOST_AT_ONCE = 20
 
 
 @admin.register(TopUp)
-class TopUpAdmin(ReadOnlyAdmin):
+class TopUpAdmin(ExactSearch, ReadOnlyAdmin):
     list_display = ("number", "customer", "method", "amount", "charge_amount", "charge_currency", "state", "created_at")
     list_filter = ("state", "method", "charge_currency")
-    search_fields = ("number__exact", "transaction_id__exact", "customer__members__email__exact")
+    search_fields = ("number",)
+    search_help_text = _("An order's number in full, ours or the provider's, or a member's email address.")
     list_select_related = ("customer",)
     ordering = ("-id",)
+
+    def found(self, term: str) -> Q:
+        if "@" in term:
+            return Q(customer_id__in=customers_with(term))
+        return Q(pk__in=TopUp.objects.named(term))
 
 
 @admin.register(Notification)

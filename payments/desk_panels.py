@@ -82,7 +82,7 @@ def _to_look_at() -> desk.Panel:
 
 def search(text: str) -> Iterable[desk.Found]:
     """A top-up by our number, or by the provider's; a refund's part, a dispute."""
-    for topup in TopUp.objects.filter(Q(number=text) | Q(transaction_id=text, method__in=Method.values))[:5]:
+    for topup in TopUp.objects.named(text)[:5]:
         yield desk.Found(_("Top-up"), topup.number, reverse("admin:payments_topup_change", args=[topup.pk]))
     for part in RefundPart.objects.filter(Q(key=text) | Q(provider_id=text)).exclude(provider_id="", key="")[:5]:
         link = reverse("admin:billing_refundrequest_change", args=[part.refund_id])

@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils.translation import gettext as _
@@ -14,8 +14,8 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminPasswordWidget
 
-from accounts.models import Membership
-from chuizi.adminsite import CappedPaginator, ReadOnlyAdmin, form_page, record
+from accounts.customers import customers_with
+from chuizi.adminsite import CappedPaginator, ExactSearch, ReadOnlyAdmin, form_page, record
 from proxy.loading import InvalidCatalog, checked_base_url, set_price
 from proxy.models import Generation, Lease, Model, Price, Route, Upstream
 from proxy.priceform import PriceForm
@@ -154,13 +154,13 @@ class FlaggedFilter(admin.SimpleListFilter):
 
 
 @admin.register(Generation)
-class GenerationAdmin(ReadOnlyAdmin):
+class GenerationAdmin(ExactSearch, ReadOnlyAdmin):
     list_display = ("id", "created_at", "customer", "model", "coloured_state", "held", "cost", "settlement_reason")
     list_select_related = ("customer", "model")
     list_filter = ("state", FlaggedFilter)
     show_facets = admin.ShowFacets.NEVER
     ordering = ("-id",)
-    search_fields = ("id",)  # makes the search box; get_search_results decides
+    search_fields = ("id",)
     search_help_text = gettext_lazy("An id in full (gen-...), or a member's email address.")
     list_per_page = 50
     paginator = CappedPaginator
@@ -169,16 +169,10 @@ class GenerationAdmin(ReadOnlyAdmin):
     def coloured_state(self, generation: Generation) -> tuple[str, str]:
         return generation.state, generation.get_state_display()
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Generation], search_term: str
-    ) -> tuple[QuerySet[Generation], bool]:
-        term = search_term.strip().replace("\0", "")
-        if not term:
-            return queryset, False
+    def found(self, term: str) -> Q:
         if "@" in term:
-            members = Membership.objects.filter(user__email=term.lower()).values_list("customer_id", flat=True)
-            return queryset.filter(customer_id__in=list(members)), False
-        return queryset.filter(pk=term), False
+            return Q(customer_id__in=customers_with(term))
+        return Q(pk=term)
 
 
 @admin.register(Lease)

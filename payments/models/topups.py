@@ -29,6 +29,10 @@ class TopUpQuerySet(models.QuerySet["TopUp"]):
     def open(self) -> TopUpQuerySet:
         return self.filter(state=TopUp.State.OPEN)
 
+    def named(self, text: str) -> TopUpQuerySet:
+        """The one with that number, and those that a provider knows by it."""
+        return self.filter(Q(number=text) | Q(transaction_id=text, method__in=Method.values))
+
     def due(self, *, now: datetime) -> TopUpQuerySet:
         """Those whose turn it is to be asked about: open ones, and now and then one that was given up."""
         return self.filter(next_poll_at__lte=now).order_by("next_poll_at")
