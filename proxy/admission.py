@@ -142,6 +142,7 @@ class Admission:
                 self._try_later(locked)
 
     def _answer(self, grants: Sequence[Grant]) -> None:
+        metrics.HOLDS.inc(len(grants))
         for waiter, admitted in grants:
             if waiter.future.done():
                 self._release(admitted.generation_id)

@@ -14,6 +14,7 @@ from proxy.pricing import PriceVersion
 class Destination:
     """A model on an upstream. Timeouts in seconds: to the first byte and between bytes, and in all."""
 
+    model: str
     upstream_id: int
     upstream: str
     protocol: str
@@ -80,7 +81,7 @@ def load() -> Catalog:
             id=model.pk,
             slug=model.slug,
             price=PriceVersion.from_row(price),
-            destinations=tuple(_destination(route) for route in model.routes.all()),
+            destinations=tuple(_destination(route, model.slug) for route in model.routes.all()),
             max_output_tokens=model.max_output_tokens,
             context_window=model.context_window,
         )
@@ -90,9 +91,10 @@ def load() -> Catalog:
     return Catalog(version=version, models={**aliases, **found})
 
 
-def _destination(route: Route) -> Destination:
+def _destination(route: Route, model: str) -> Destination:
     upstream = route.upstream
     return Destination(
+        model=model,
         upstream_id=upstream.pk,
         upstream=upstream.name,
         protocol=upstream.protocol,

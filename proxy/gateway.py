@@ -43,6 +43,7 @@ STALE_METERING_SECONDS = 2.0
 RETRY_SECONDS = 0.5
 AWAY = (psycopg.OperationalError, django.db.OperationalError, django.db.InterfaceError, OSError)
 CATALOG_SECONDS = 1.0
+SHOW_SECONDS = 0.5
 CATALOG_LOOK_SECONDS = 0.05
 
 
@@ -85,6 +86,7 @@ class Gateway:
         )
         self._client = Client(allow_private=settings.ALLOW_PRIVATE_UPSTREAMS)
         self._upkeep = asyncio.create_task(self._keep_up())
+        self._showing = asyncio.create_task(self._show())
 
     async def stop(self) -> None:
         """Wait for requests, cut what is left after DRAIN_SECONDS, then let the batchers finish."""
@@ -100,7 +102,8 @@ class Gateway:
         await self._keyring.close()
         await self._client.close()
         self._upkeep.cancel()
-        await asyncio.gather(self._upkeep, return_exceptions=True)
+        self._showing.cancel()
+        await asyncio.gather(self._upkeep, self._showing, return_exceptions=True)
         await _in_thread(lease.give_back)(self._lease_id)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -156,7 +159,7 @@ class Gateway:
             log.exception("request %s failed", exchange.request_id)
             await self._refuse(exchange, Refusal(500, "internal_error", "Something went wrong on our side."))
         finally:
-            metrics.REQUESTS.labels(model=model, status=str(exchange.status or 499)).inc()
+            metrics.REQUESTS.labels(metrics.model_label(model), str(exchange.status or 499)).inc()
 
     @staticmethod
     async def _refuse(exchange: Exchange, refusal: Refusal, headers: list[tuple[bytes, bytes]] | None = None) -> None:
@@ -257,6 +260,7 @@ class Gateway:
     # --- Giving holds back -----------------------------------------------------------------------------------------
 
     def _release(self, generation_id: str, reason: str) -> None:
+        metrics.RELEASED.labels(reason).inc()
         self._releases.put((generation_id, reason))
 
     def _release_abandoned(self, generation_id: str) -> None:
@@ -281,13 +285,21 @@ class Gateway:
             return False
         return True
 
+    async def _show(self) -> None:
+        """Set the gauges of what waits, whatever the database does: other processes of the port read them too."""
+        while True:
+            metrics.ADMISSION_QUEUE.set(self._admission.waiting)
+            metrics.RELEASE_QUEUE.set(len(self._releases))
+            metrics.UNWRITTEN.set(self._metering.unwritten)
+            metrics.UNWRITTEN_AGE.set(self._metering.oldest_age)
+            await asyncio.sleep(SHOW_SECONDS)
+
     # --- Upkeep ----------------------------------------------------------------------------------------------------
 
     async def _keep_up(self) -> None:
         """Renew the lease and look at the catalog; a process that cannot renew gives its requests up."""
         while True:
             await asyncio.sleep(CATALOG_SECONDS)
-            metrics.UNWRITTEN_AGE.set(self._metering.oldest_age)
             try:
                 await self._look_at_catalog()
                 if monotonic() - self._renewed >= lease.RENEW_SECONDS:

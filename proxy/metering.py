@@ -149,6 +149,10 @@ class Metering:
         """Seconds that the oldest unwritten record has waited; 0 when there is none."""
         return monotonic() - self._since[0] if self._since else 0.0
 
+    @property
+    def unwritten(self) -> int:
+        return len(self._since)
+
     async def close(self) -> None:
         await self._batcher.close()
         if self._connection is not None:
@@ -178,6 +182,7 @@ class Metering:
     async def _update(self, records: Sequence[Metered]) -> set[str]:
         if self._connection is None or self._connection.closed:
             self._connection = await database.connect()
+        metrics.METERING_BATCH.observe(len(records))
         rows = [record.row() for record in records]
         names = [name for name, _ in COLUMNS]
         if len(rows) == 1:

@@ -1,6 +1,7 @@
 """The way to an upstream that takes the request: in order of priority, before the first byte, under one hold."""
 
 import logging
+from time import monotonic
 
 import aiohttp
 import orjson
@@ -34,23 +35,38 @@ class NoUpstream(Exception):
 async def open_upstream(
     client: Client, entry: Entry, call: Call, *, output_limit: int
 ) -> tuple[aiohttp.ClientResponse, Destination]:
-    """The first upstream that answers with success; raises `NoUpstream` with what the last one said."""
+    """The first upstream that answers with success; raises `NoUpstream` with what the last one said.
+
+    Those that cool down after failures in a row are tried last.
+    """
+    cooldown = client.cooldown
     refusal = Refusal(503, "provider_unavailable", "No upstream serves this model at the moment.")
-    for destination in entry.destinations:
+    for destination in cooldown.order(entry.destinations, now=monotonic()):
+        cooldown.begins(destination, now=monotonic())
         body = openai.upstream_body(call, upstream_model=destination.upstream_model, output_limit=output_limit)
         try:
             response = await client.post(destination, CHAT, body)
-        except TimeoutError:
+        except TimeoutError as error:
             count_error(destination, "timeout")
+            is_reached = not isinstance(error, aiohttp.ConnectionTimeoutError)
+            cooldown.failed(destination, now=monotonic(), is_reached=is_reached)
             refusal = Refusal(504, "provider_timeout", "The model's provider did not answer in time.")
             continue
         except (aiohttp.ClientError, OSError) as error:
             log.warning("upstream %s: %s", destination.upstream, type(error).__name__)
             count_error(destination, "connection")
+            cooldown.failed(
+                destination, now=monotonic(), is_reached=not isinstance(error, aiohttp.ClientConnectorError)
+            )
             retry = {"Retry-After": "5"}
             refusal = Refusal(503, "provider_unavailable", "The model's provider cannot be reached.", headers=retry)
             continue
+        if response.status < 500:
+            cooldown.answered(destination)
+        else:
+            cooldown.failed(destination, now=monotonic(), is_reached=True)
         if response.status < 300:
+            metrics.UPSTREAM_REQUESTS.labels(metrics.model_label(destination.model), destination.upstream).inc()
             return response, destination
         async with response:
             refusal, is_final = await _refused(response, destination)
@@ -60,13 +76,13 @@ async def open_upstream(
 
 
 def count_error(destination: Destination, kind: str) -> None:
-    metrics.UPSTREAM_ERRORS.labels(upstream=destination.upstream, kind=kind).inc()
+    metrics.UPSTREAM_ERRORS.labels(metrics.model_label(destination.model), destination.upstream, kind).inc()
 
 
 async def _refused(response: aiohttp.ClientResponse, destination: Destination) -> tuple[Refusal, bool]:
     """What an upstream's refusal means for the caller, and whether another upstream would say the same."""
     status = response.status
-    count_error(destination, str(status))
+    count_error(destination, str(status) if 300 <= status < 600 else "odd")
     try:
         text = (await response.content.read(MOST_ERROR_BYTES)).decode("utf-8", "replace")
     except (aiohttp.ClientError, OSError, TimeoutError):

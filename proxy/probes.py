@@ -4,14 +4,12 @@ import asyncio
 import hmac
 import ipaddress
 import logging
-from typing import Any
 
 import psycopg
 from django.conf import settings
 from kombu import Connection
-from prometheus_client import generate_latest
 
-from proxy import database, gauges
+from proxy import database, gauges, metrics
 from proxy.http import Exchange, Receive, Scope, Send
 
 log = logging.getLogger(__name__)
@@ -27,7 +25,7 @@ async def answer(scope: Scope, receive: Receive, send: Send, *, draining: bool) 
     elif scope["path"] == "/metrics":
         if _may_read_metrics(exchange):
             await _refresh_gauges()
-            await exchange.answer(200, generate_latest(), [(b"x-content-type-options", b"nosniff")])
+            await _text(exchange, 200, metrics.render().decode(), b"text/plain; version=0.0.4; charset=utf-8")
         else:
             await _text(exchange, 403, "forbidden")
     elif draining:
@@ -91,7 +89,14 @@ def _broker() -> None:
         connection.ensure_connection(max_retries=0, timeout=2)
 
 
-async def _text(exchange: Exchange, status: int, text: str) -> None:
-    body: Any = text.encode()
-    await exchange.start(status, [(b"content-type", b"text/plain"), (b"content-length", str(len(body)).encode())])
+async def _text(exchange: Exchange, status: int, text: str, kind: bytes = b"text/plain") -> None:
+    body = text.encode()
+    await exchange.start(
+        status,
+        [
+            (b"content-type", kind),
+            (b"content-length", str(len(body)).encode()),
+            (b"x-content-type-options", b"nosniff"),
+        ],
+    )
     await exchange.end(body)

@@ -7,9 +7,11 @@ from typing import Any
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from django.conf import settings
 from yarl import URL
 
 from proxy.catalog import Destination
+from proxy.cooldown import Cooldown
 
 CONNECT_SECONDS = 10.0
 MOST_ANSWER_BYTES = 64_000_000
@@ -57,6 +59,11 @@ class Client:
 
     def __init__(self, *, allow_private: bool) -> None:
         self._allow_private = allow_private
+        self.cooldown = Cooldown(
+            after=settings.UPSTREAM_FAILURES,
+            seconds=settings.UPSTREAM_COOLDOWN_SECONDS,
+            most=settings.UPSTREAM_COOLDOWN_MOST_SECONDS,
+        )
         resolver = None if allow_private else PublicResolver()
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60, resolver=resolver, keepalive_timeout=30),
