@@ -3,6 +3,9 @@
 Run: uvicorn bench.upstream:application --port 9101 --no-access-log
 """
 
+import asyncio
+import re
+
 import orjson
 
 WORDS = 40
@@ -42,6 +45,8 @@ CHUNKS += [_chunk({"content": "word "}) for _ in range(WORDS)]
 CHUNKS += [_chunk({}, "stop")]
 TAIL = USAGE + b"data: [DONE]\n\n"
 JSON_HEAD = [(b"content-type", b"application/json"), (b"content-length", str(len(ANSWER)).encode())]
+PAUSE = re.compile(rb"\[pause=(\d+)\]")
+"""In a prompt: how many milliseconds to wait after each chunk of a stream."""
 SSE_HEAD = [(b"content-type", b"text/event-stream")]
 
 
@@ -56,8 +61,11 @@ async def application(scope, receive, send) -> None:  # type: ignore[no-untyped-
             break
     if b'"stream":true' in body:
         await send({"type": "http.response.start", "status": 200, "headers": SSE_HEAD})
+        pause = PAUSE.search(body)
         for chunk in CHUNKS:
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            if pause:
+                await asyncio.sleep(int(pause[1]) / 1e3)
         await send({"type": "http.response.body", "body": TAIL, "more_body": False})
     else:
         await send({"type": "http.response.start", "status": 200, "headers": JSON_HEAD})
