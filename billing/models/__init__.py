@@ -1,3 +1,4 @@
+from billing.models.adjustments import AdjustmentProposal
 from billing.models.books import AccountDay, AuditRun, ClosedDay
 from billing.models.invoices import CreditTask, Document, InvoiceAllocation, InvoiceRequest, InvoiceSeries
 from billing.models.ledger import Hold, LedgerAccount, Transfer, Wallet
@@ -6,6 +7,7 @@ from billing.models.refunds import RefundRequest
 
 __all__ = [
     "AccountDay",
+    "AdjustmentProposal",
     "AuditRun",
     "ClosedDay",
     "CreditTask",

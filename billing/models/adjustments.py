@@ -1,0 +1,96 @@
+"""What finance wants to correct in a customer's balance: proposed by one, posted by another."""
+
+import pgtrigger
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import Customer, User
+
+
+class AdjustmentProposal(models.Model):
+    """A correction of `amount` USD at 8 places, always positive; `kind` says which balance and which way."""
+
+    class Kind(models.TextChoices):
+        PAID_UP = "paid_up", _("paid balance up")
+        PAID_DOWN = "paid_down", _("paid balance down")
+        BONUS_UP = "bonus_up", _("bonus up")
+        BONUS_DOWN = "bonus_down", _("bonus down")
+        REVERSAL = "reversal", _("charge given back")
+
+    class State(models.TextChoices):
+        PROPOSED = "proposed", _("proposed")
+        POSTED = "posted", _("posted")
+        REFUSED = "refused", _("refused")
+
+    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="adjustments")
+    kind = models.CharField(_("kind"), max_length=12, choices=Kind.choices)
+    state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.PROPOSED)
+    amount = models.DecimalField(_("amount, USD"), max_digits=20, decimal_places=8)
+    generation_id = models.CharField(
+        _("request"), max_length=60, blank=True, help_text=_("Whose charge is given back, gen-...")
+    )
+    reason = models.CharField(_("reason"), max_length=500, help_text=_("For the books; staff alone read it."))
+    words = models.CharField(_("words to the customer"), max_length=200, blank=True)
+    proposed_by = models.ForeignKey(
+        User, on_delete=models.PROTECT, related_name="+", verbose_name=_("proposed by"), db_index=False
+    )
+    proposed_at = models.DateTimeField(_("proposed at"), default=timezone.now)
+    decided_by = models.ForeignKey(
+        User,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("decided by"),
+        db_index=False,
+    )
+    decided_at = models.DateTimeField(_("decided at"), null=True, blank=True)
+    decision = models.CharField(_("why refused"), max_length=500, blank=True)
+
+    class Meta:
+        verbose_name = _("adjustment")
+        verbose_name_plural = _("adjustments")
+        permissions = [
+            ("post_adjustments", "Can propose and approve adjustments and write-offs"),
+            ("handle_refunds", "Can decide refund requests up to the limit"),
+            ("approve_large_refunds", "Can approve refunds above the limit"),
+            ("handle_invoices", "Can handle invoice requests"),
+        ]
+        constraints = [
+            models.CheckConstraint(condition=Q(amount__gt=0), name="adjustment_amount_positive"),
+            models.CheckConstraint(
+                condition=Q(kind="reversal") & ~Q(generation_id="") | ~Q(kind="reversal") & Q(generation_id=""),
+                name="adjustment_reversal_names_request",
+            ),
+            models.CheckConstraint(
+                condition=Q(state="proposed", decided_by__isnull=True, decided_at__isnull=True)
+                | ~Q(state="proposed") & Q(decided_by__isnull=False, decided_at__isnull=False),
+                name="adjustment_decided_by_somebody",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="posted") | ~Q(decided_by=F("proposed_by")), name="adjustment_four_eyes"
+            ),
+            models.UniqueConstraint(
+                fields=["generation_id"],
+                condition=~Q(generation_id="") & ~Q(state="refused"),
+                name="adjustment_reverses_once",
+            ),
+        ]
+        triggers = [
+            pgtrigger.Protect(name="adjustment_kept", operation=pgtrigger.Delete),
+            pgtrigger.Protect(
+                name="adjustment_decided_once",
+                operation=pgtrigger.Update,
+                condition=pgtrigger.Q(old__state__df="proposed"),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.key} {self.amount:f} {self.kind}"
+
+    @property
+    def key(self) -> str:
+        """The business key of its transfers."""
+        return f"adjustment:{self.pk}"
