@@ -202,7 +202,10 @@ def prepare(upstream_url: str) -> str:
 
 def manage(*arguments: str) -> str:
     command = [sys.executable, "manage.py", *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True, env=environment()).stdout.strip()
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment())
+    if done.returncode:
+        sys.exit(f"manage.py {arguments[0]} failed")
+    return done.stdout.strip()
 
 
 def environment() -> dict[str, str]:

@@ -21,7 +21,9 @@ import orjson
 from bench import machine, path
 
 LITELLM = "litellm[proxy]==1.106.2"
-PORTKEY = "@portkey-ai/gateway@1.15.2"
+PORTKEY = "1.15.2"
+# Its own range takes a newer one too, with which every stream ends in a 500 ("immutable" headers).
+HONO_SERVER = "1.13.8"
 MASTER_KEY = "sk-bench"
 
 
@@ -49,12 +51,8 @@ def main() -> None:
             install[name](folder)
     found = {}
     with machine.upstream() as upstream_url:
-        starts: dict[str, Callable[[], contextmanager[Peer]]] = {}  # type: ignore[type-arg]
-        starts["chuizi"] = lambda: chuizi(upstream_url)
-        starts["litellm"] = lambda: litellm(upstream_url, folder)
-        starts["portkey"] = lambda: portkey(upstream_url, folder)
         for name in names:
-            with starts[name]() as peer:  # type: ignore[attr-defined]
+            with STARTS[name](upstream_url, folder) as peer:
                 found[name] = path.measure(
                     peer.url,
                     headers=peer.headers,
@@ -78,19 +76,25 @@ def install_litellm(folder: Path) -> None:
 
 def install_portkey(folder: Path) -> None:
     home = folder / "portkey"
-    wanted = home / f"{PORTKEY.replace('/', '-')}.installed"
-    if not wanted.exists():
-        home.mkdir(exist_ok=True)
-        command = ["npm", "install", "--no-audit", "--no-fund", "--silent", "--prefix", str(home), PORTKEY]
-        try:
-            subprocess.run(command, check=True)
-        except FileNotFoundError:
-            sys.exit("npm is missing: install Node.js, or leave Portkey out with --only chuizi,litellm")
-        wanted.touch()
+    wanted = home / f"{PORTKEY}-{HONO_SERVER}.installed"
+    if wanted.exists():
+        return
+    home.mkdir(exist_ok=True)
+    package = {
+        "private": True,
+        "dependencies": {"@portkey-ai/gateway": PORTKEY},
+        "overrides": {"@hono/node-server": HONO_SERVER},
+    }
+    (home / "package.json").write_bytes(orjson.dumps(package))
+    try:
+        subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--silent"], cwd=home, check=True)
+    except FileNotFoundError:
+        sys.exit("npm is missing: install Node.js, or leave Portkey out with --only chuizi,litellm")
+    wanted.touch()
 
 
 @contextmanager
-def chuizi(upstream_url: str) -> Iterator[Peer]:
+def chuizi(upstream_url: str, _folder: Path) -> Iterator[Peer]:
     with machine.gateway(upstream_url) as gateway:
         yield Peer(gateway.url, gateway.headers, gateway.pid)
 
@@ -140,6 +144,9 @@ def portkey(upstream_url: str, folder: Path) -> Iterator[Peer]:
         yield Peer(f"http://127.0.0.1:{port}{machine.CHAT}", headers, process.pid)
 
 
+STARTS = {"chuizi": chuizi, "litellm": litellm, "portkey": portkey}
+
+
 def bearer(key: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"}
 
@@ -160,7 +167,7 @@ def show(found: Mapping[str, path.Path]) -> None:
         ("memory after it, MB", lambda row: row.memory, ".0f"),
         ("answers that failed", lambda row: row.json.failed + row.streams.failed + row.one.failed, "d"),
     ]
-    print(f"\n{machine.this_machine()}; {LITELLM}, {PORTKEY}\n")
+    print(f"\n{machine.this_machine()}; {LITELLM}, Portkey {PORTKEY}\n")
     print("| | " + " | ".join(found) + " |")
     print("|---|" + "---:|" * len(found))
     for name, figure, form in rows:
