@@ -24,7 +24,6 @@ from chuizi.adminsite import record
 
 VERBS = {ADDITION: "add", CHANGE: "change", DELETION: "delete"}
 REASONS = ("reason", "words", "note", "why")
-SAFE = ("GET", "HEAD", "OPTIONS")
 MASK = "•••"
 SECRETS = re.compile(r"(^|_)(password|secret|api_key|sha256|hash|token)$|^data$")
 """Fields whose value is nobody's to read; `data` is a second factor's."""
@@ -58,8 +57,7 @@ class StaffDesk:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        is_act = request.path_info.startswith("/admin/") and request.method not in SAFE
-        token = _acting.set(Acting(request) if is_act else None)
+        token = _acting.set(Acting(request) if request.path_info.startswith("/admin/") else None)
         try:
             answer: HttpResponse = self.get_response(request)
         finally:
@@ -74,25 +72,30 @@ def belongs_to(user: User, customer_id: int) -> bool:
 
 @dataclass(slots=True)
 class Note:
-    """What an act says of itself, once it is done."""
+    """What an act says of itself once it is done, and the object it made, if it began without one."""
 
     text: str = ""
+    obj: models.Model | None = None
 
 
 @contextmanager
-def recorded(request: HttpRequest, obj: models.Model, text: str = "", *, why: str = "") -> Iterator[Note]:
+def recorded(request: HttpRequest, obj: models.Model | None, text: str = "", *, why: str = "") -> Iterator[Note]:
     """One transaction for an act on `obj` and its audit row: both, or neither if the act raises.
 
-    Not for an act that asks somebody over the network: do that first, then `record` it.
+    Without an object, the act puts the one it made into the note. Not for an act that asks somebody over the network:
+    do that first, then `record` it.
     """
     with transaction.atomic():
         acting = _acting.get()
         if acting is not None:
-            _remember(acting, type(obj), obj.pk)
             acting.why = why
-        note = Note(text)
+            if obj is not None:
+                _remember(acting, type(obj), obj.pk)
+        note = Note(text, obj)
         yield note
-        record(request, obj, note.text)
+        if note.obj is None:
+            raise TypeError("an act is about some object")
+        record(request, note.obj, note.text)
 
 
 def remember_saved(sender: type[models.Model], instance: models.Model, **kwargs: Any) -> None:
@@ -218,7 +221,7 @@ def _verb(entry: LogEntry, acting: Acting | None) -> str:
     content_type = entry.content_type
     model = f"{content_type.app_label}_{content_type.model}_" if content_type is not None else ""
     verb = url_name.removeprefix(model)
-    return plain if verb == url_name or verb in VERBS.values() else verb
+    return plain if verb == url_name else verb
 
 
 def _why(acting: Acting | None) -> str:

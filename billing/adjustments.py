@@ -1,4 +1,4 @@
-"""Corrections of a balance by finance: one proposes with a reason, another posts; and charges given back as they were."""
+"""Corrections of a balance by finance: one proposes with a reason, another posts; charges given back as they were."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

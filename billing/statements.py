@@ -110,6 +110,8 @@ def _in_words(transfer: Transfer) -> tuple[str, str]:
     """What a transfer was for, and the page about it; the business key says (ledger.md)."""
     subject, _colon, _rest = transfer.key.partition(":")
     if subject.startswith("gen-"):
+        if transfer.kind == "reversal":
+            return _("Request %(id)s: the charge was given back") % {"id": subject}, f"/console/usage/{subject}"
         return _("Request %(id)s") % {"id": subject}, f"/console/usage/{subject}"
     if subject == "topup":
         # The note names the order, as the customer knows it.
@@ -127,6 +129,8 @@ def _in_words(transfer: Transfer) -> tuple[str, str]:
             "write_off": _("Dispute of top-up %(number)s: the balance below zero is waived"),
         }.get(transfer.kind, _("Dispute of top-up %(number)s"))
         return words % {"number": transfer.memo}, f"/console/topup/{transfer.memo}"
+    if subject == "adjustment":
+        return _("Adjustment: %(words)s") % {"words": transfer.memo} if transfer.memo else _("Adjustment"), ""
     if transfer.kind == "grant":
         return _("Bonus: %(reason)s") % {"reason": transfer.memo}, ""
     return transfer.memo or transfer.kind, ""

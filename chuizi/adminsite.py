@@ -58,6 +58,25 @@ class ExactSearch:
         return (queryset.filter(self.found(term)) if term else queryset), False
 
 
+class ByRight:
+    """Mixed into a `ModelAdmin` or an inline: who has this one right may write; nobody deletes."""
+
+    right: str
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm(self.right)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm(self.right)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        parent: Any = super()
+        return request.user.has_perm(self.right) or bool(parent.has_view_permission(request, obj))
+
+
 def form_page(
     request: HttpRequest,
     *,
@@ -124,6 +143,7 @@ SIDEBAR = (
         (
             (_("Wallets"), "account_balance_wallet", "billing_wallet"),
             (_("Transfers"), "swap_horiz", "billing_transfer"),
+            (_("Adjustments"), "tune", "billing_adjustmentproposal"),
             (_("Holds"), "lock_clock", "billing_hold"),
             (_("Accounts"), "account_balance", "billing_ledgeraccount"),
             (_("Days"), "calendar_month", "billing_accountday"),

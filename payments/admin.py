@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 
 from accounts.customers import customers_with
-from chuizi.adminsite import CappedPaginator, ExactSearch, ReadOnlyAdmin, record
+from chuizi.adminsite import ByRight, CappedPaginator, ExactSearch, ReadOnlyAdmin, record
 from payments import dispute_admin, notifications, refund_desk, statement_admin  # noqa: F401  the desks register themselves
 from payments.models import ExchangeRate, Notification, TopUp
 
@@ -59,22 +59,21 @@ class NotificationAdmin(ReadOnlyAdmin):
             messages.info(request, f"{done}: {outcome} {done.detail}")
 
     def has_process_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("payments.change_notification")
+        return request.user.has_perm("payments.replay_notifications")
 
 
 @admin.register(ExchangeRate)
-class ExchangeRateAdmin(ModelAdmin):  # type: ignore[misc]
+class ExchangeRateAdmin(ByRight, ModelAdmin):  # type: ignore[misc]
     """Each change of the rate is a new row."""
 
+    right = "payments.set_rates"
+    actions = None
     paginator = CappedPaginator
     list_display = ("rate", "source", "set_by", "created_at")
     fields = ("rate", "source")
     ordering = ("-created_at",)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
     def save_model(self, request: HttpRequest, obj: ExchangeRate, form: Any, change: bool) -> None:

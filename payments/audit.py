@@ -31,7 +31,7 @@ SELECT * FROM (
   + coalesce((SELECT sum(x.amount) FROM billing_transfer x
    WHERE x.credit_id = w.paid_account_id AND x.kind IN ('adjustment', 'write_off')), 0)
   - coalesce((SELECT sum(x.amount) FROM billing_transfer x
-   WHERE x.debit_id = w.paid_account_id AND x.kind = 'write_off_recovered'), 0)
+   WHERE x.debit_id = w.paid_account_id AND x.kind IN ('adjustment', 'write_off_recovered')), 0)
   + coalesce((SELECT sum(h.amount - h.captured) FROM billing_hold h
    WHERE h.customer_id = w.customer_id AND h.state = 'open' AND h.kind = 'dispute'), 0) AS covered
  FROM {page} w

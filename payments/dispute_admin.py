@@ -17,6 +17,7 @@ from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from accounts.models import User
+from accounts.staff import recorded
 from chuizi.adminsite import ReadOnlyAdmin, form_page, record
 from payments import write_offs
 from payments.disputes import NotYet, settle_dispute
@@ -137,6 +138,7 @@ class DisputeAdmin(ReadOnlyAdmin):
         except (ProviderError, NotYet, LookupError) as error:
             messages.error(request, _("No answer: %(error)s") % {"error": error})
         else:
+            record(request, dispute, f"Asked the provider: {dispute.status}")
             messages.success(request, _("The provider says: %(status)s.") % {"status": dispute.status})
         return redirect("admin:payments_dispute_change", dispute.pk)
 
@@ -146,13 +148,14 @@ class DisputeAdmin(ReadOnlyAdmin):
         most = write_offs.most(dispute)
         form = WriteOffForm(request.POST or None, initial={"amount": most})
         if request.method == "POST" and form.is_valid():
+            amount, reason = form.cleaned_data["amount"], form.cleaned_data["reason"]
+            words, by = f"Write-off of {amount} USD proposed: {reason}", _staff(request)
             try:
-                write_offs.propose(dispute_id=dispute.pk, **form.cleaned_data, by=_staff(request), now=timezone.now())
+                with recorded(request, dispute, words, why=reason):
+                    write_offs.propose(dispute_id=dispute.pk, amount=amount, reason=reason, by=by, now=timezone.now())
             except write_offs.WriteOffError as error:
                 form.add_error(None, str(error))
             else:
-                amount, reason = form.cleaned_data["amount"], form.cleaned_data["reason"]
-                record(request, dispute, f"Write-off of {amount} USD proposed: {reason}")
                 messages.success(request, _("Proposed: $%(amount)s. Somebody else confirms it.") % {"amount": amount})
                 return redirect("admin:payments_dispute_change", dispute.pk)
         text = _("The house bears at most $%(most)s: what the dispute took, as far as the wallet is below zero.")
@@ -171,12 +174,13 @@ class DisputeAdmin(ReadOnlyAdmin):
         dispute = get_object_or_404(Dispute.objects.select_related("write_off_by"), pk=object_id)
         form = forms.Form(request.POST if request.method == "POST" else None)
         if request.method == "POST" and form.is_valid():
+            words, why = f"Write-off of {dispute.write_off} USD confirmed", dispute.write_off_reason
             try:
-                write_offs.confirm(dispute_id=dispute.pk, by=_staff(request), now=timezone.now())
+                with recorded(request, dispute, words, why=why):
+                    write_offs.confirm(dispute_id=dispute.pk, by=_staff(request), now=timezone.now())
             except write_offs.WriteOffError as error:
                 messages.error(request, str(error))
             else:
-                record(request, dispute, f"Write-off of {dispute.write_off} USD confirmed")
                 messages.success(request, _("$%(amount)s is written off.") % {"amount": dispute.write_off})
             return redirect("admin:payments_dispute_change", dispute.pk)
         text = _("Nobody proposed a write-off.")

@@ -21,6 +21,7 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from accounts.models import Customer, User
+from accounts.staff import recorded
 from billing import refunds
 from billing.models import RefundRequest, Wallet
 from chuizi.adminsite import ReadOnlyAdmin, record
@@ -128,20 +129,21 @@ class RefundDesk(ReadOnlyAdmin):
         if request.method == "POST" and form.is_valid() and form.customer is not None:
             by = cast(User, request.user)
             try:
-                refund = refunds.ask(
-                    customer=form.customer,
-                    amount=form.cleaned_data["amount"],
-                    reason=form.cleaned_data["reason"],
-                    reference=form.cleaned_data["reference"],
-                    origin=RefundRequest.Origin.STAFF,
-                    entered_by=by,
-                    locale=_language_of(form.customer),
-                    now=timezone.now(),
-                )
+                with recorded(request, None) as note:
+                    refund = refunds.ask(
+                        customer=form.customer,
+                        amount=form.cleaned_data["amount"],
+                        reason=form.cleaned_data["reason"],
+                        reference=form.cleaned_data["reference"],
+                        origin=RefundRequest.Origin.STAFF,
+                        entered_by=by,
+                        locale=_language_of(form.customer),
+                        now=timezone.now(),
+                    )
+                    note.obj, note.text = refund, f"Entered for {form.cleaned_data['email']}, {refund.reference}"
             except refunds.RefundError as error:
                 form.add_error(error.field if error.field in form.fields else None, str(error))
             else:
-                record(request, refund, f"Entered for {form.cleaned_data['email']}, {refund.reference}")
                 return redirect("admin:billing_refundrequest_change", refund.pk)
         context = {
             **self.admin_site.each_context(request),
@@ -174,11 +176,15 @@ class RefundDesk(ReadOnlyAdmin):
         if not request.user.has_perm(permission):
             raise PermissionDenied
         try:
-            done = do(request, refund)
+            if name in OVER_THE_NETWORK:
+                done = do(request, refund)
+                record(request, refund, done)
+            else:
+                with recorded(request, refund) as note:
+                    done = note.text = do(request, refund)
         except (refunds.RefundError, refunding.PartError) as error:
             messages.error(request, str(error))
         else:
-            record(request, refund, done)
             messages.success(request, done)
         return redirect("admin:billing_refundrequest_change", refund.pk)
 
@@ -290,3 +296,5 @@ ACTS: dict[str, tuple[str, Callable[[HttpRequest, RefundRequest], str]]] = {
     "record-transfer": (FINANCE, _record_transfer),
     "give-back": (FINANCE, _give_back),
 }
+OVER_THE_NETWORK = ("look",)
+"""They ask a provider, which no transaction waits for."""

@@ -13,11 +13,16 @@ from django.utils.translation import gettext_lazy
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminTextareaWidget
 
-from chuizi.adminsite import ReadOnlyAdmin, form_page, record
+from accounts.staff import recorded
+from chuizi.adminsite import ReadOnlyAdmin, form_page
 from payments import reconcile
 from payments.models import Discrepancy, Statement, StatementLine
 
 HANDLE = "payments.handle_discrepancies"
+
+
+class _ClosedMeanwhile(Exception):
+    """Somebody else was faster."""
 
 
 class NoteForm(forms.Form):
@@ -69,11 +74,16 @@ class DiscrepancyAdmin(ReadOnlyAdmin):
         form = NoteForm(request.POST or None)
         if request.method == "POST" and form.is_valid():
             note, by = form.cleaned_data["note"], request.user.pk
-            if by is not None and reconcile.explain(discrepancy_id=row.pk, note=note, by_id=by, now=timezone.now()):
-                record(request, row, f"Explained: {note}")
-                messages.success(request, _("Explained."))
-            else:
+            try:
+                with recorded(request, row, f"Explained: {note}", why=note):
+                    if by is None or not reconcile.explain(
+                        discrepancy_id=row.pk, note=note, by_id=by, now=timezone.now()
+                    ):
+                        raise _ClosedMeanwhile
+            except _ClosedMeanwhile:
                 messages.error(request, _("It was closed meanwhile."))
+            else:
+                messages.success(request, _("Explained."))
             return redirect("admin:payments_discrepancy_change", row.pk)
         text = _("The books are not changed by this. Post what is missing first, if anything is.")
         return form_page(

@@ -7,6 +7,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from accounts.models import User
+from billing.four_eyes import objection
 from billing.ledger import Posting, house_account, lock_wallets, post
 from billing.models import Wallet
 from billing.money import CENT, ZERO
@@ -31,6 +32,8 @@ def propose(*, dispute_id: int, amount: Decimal, reason: str, by: User, now: dat
         raise WriteOffError(_("Say why."))
     with transaction.atomic():
         dispute = Dispute.objects.select_for_update(no_key=True).get(pk=dispute_id)
+        if words := objection(by=by, customer_id=dispute.customer_id):
+            raise WriteOffError(words)
         _must_be_possible(dispute, amount)
         dispute.write_off, dispute.write_off_reason, dispute.write_off_by = amount, reason.strip()[:300], by
         dispute.changed_at = now
@@ -44,8 +47,8 @@ def confirm(*, dispute_id: int, by: User, now: datetime) -> Dispute:
         dispute = Dispute.objects.select_for_update(no_key=True).get(pk=dispute_id)
         if dispute.write_off is None or dispute.customer_id is None:
             raise WriteOffError(_("Nobody proposed a write-off."))
-        if dispute.write_off_by_id == by.pk:
-            raise WriteOffError(_("You proposed it: somebody else confirms it."))
+        if words := objection(by=by, customer_id=dispute.customer_id, proposed_by_id=dispute.write_off_by_id):
+            raise WriteOffError(words)
         wallet = lock_wallets([dispute.customer_id])[dispute.customer_id]
         _must_be_possible(dispute, dispute.write_off)
         dispute.written_off_by, dispute.written_off_at, dispute.changed_at = by, now, now

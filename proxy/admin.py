@@ -5,6 +5,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
@@ -15,11 +16,12 @@ from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminPasswordWidget
 
 from accounts.customers import customers_with
-from chuizi.adminsite import CappedPaginator, ExactSearch, ReadOnlyAdmin, form_page, record
+from chuizi.adminsite import ByRight, CappedPaginator, ExactSearch, ReadOnlyAdmin, form_page, record
 from proxy.loading import InvalidCatalog, checked_base_url, set_price
 from proxy.models import Generation, Lease, Model, Price, Route, Upstream
 from proxy.priceform import PriceForm
 
+MANAGE = "proxy.manage_upstreams"
 STATE_COLOURS = {
     "held": "warning",
     "metered": "info",
@@ -58,7 +60,10 @@ class UpstreamForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(Upstream)
-class UpstreamAdmin(ModelAdmin):  # type: ignore[misc]
+class UpstreamAdmin(ByRight, ModelAdmin):  # type: ignore[misc]
+    """Nobody deletes one: requests name it. It is made inactive."""
+
+    right = MANAGE
     form = UpstreamForm
     list_display = ("name", "protocol", "base_url", "priority", "is_active")
     search_fields = ("name",)
@@ -70,14 +75,15 @@ class UpstreamAdmin(ModelAdmin):  # type: ignore[misc]
         form.base_fields["new_api_key"].widget.attrs["placeholder"] = "••••••••" if has_key else ""
         return form
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False  # requests name it; make it inactive
 
-
-class RouteInline(TabularInline):  # type: ignore[misc]
+class RouteInline(ByRight, TabularInline):  # type: ignore[misc]
     model = Route
+    right = MANAGE
     extra = 0
     autocomplete_fields = ("upstream",)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.has_perm(self.right))
 
 
 class PriceInline(TabularInline):  # type: ignore[misc]
@@ -98,7 +104,8 @@ class PriceInline(TabularInline):  # type: ignore[misc]
 
 
 @admin.register(Model)
-class ModelModelAdmin(ModelAdmin):  # type: ignore[misc]
+class ModelModelAdmin(ByRight, ModelAdmin):  # type: ignore[misc]
+    right = MANAGE
     list_display = ("slug", "name", "max_output_tokens", "context_window", "is_active")
     list_filter = ("is_active",)
     search_fields = ("slug", "name")
@@ -108,22 +115,24 @@ class ModelModelAdmin(ModelAdmin):  # type: ignore[misc]
     actions = None
     actions_detail = ("new_price",)
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False  # requests name it; make it inactive
+    def has_price_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return bool(request.user.has_perm("proxy.set_prices"))
 
-    @action(description=gettext_lazy("New price"), icon="sell", permissions=["change"])
+    @action(description=gettext_lazy("New price"), icon="sell", permissions=["price"])
     def new_price(self, request: HttpRequest, object_id: str) -> HttpResponse:
         model = get_object_or_404(Model, pk=object_id)
         newest = model.prices.order_by("-version").first()
         form = PriceForm(request.POST) if request.method == "POST" else PriceForm(initial=PriceForm.initial_of(newest))
         if request.method == "POST" and form.is_valid():
             try:
-                changed = set_price(model, form.price(), where=model.slug, created_by=request.user)
+                with transaction.atomic():
+                    changed = set_price(model, form.price(), where=model.slug, created_by=request.user)
+                    if changed:
+                        record(request, model, "New price")
             except InvalidCatalog as error:
                 form.add_error(None, str(error))
             else:
                 if changed:
-                    record(request, model, "New price")
                     messages.success(request, _("The new price holds for requests from now on."))
                 else:
                     messages.info(request, _("That is the price already; nothing was changed."))

@@ -35,6 +35,7 @@ class Upstream(models.Model):
     class Meta:
         verbose_name = _("upstream")
         verbose_name_plural = _("upstreams")
+        permissions = [("manage_upstreams", "Can manage upstreams, models and routes")]
         constraints = [
             models.CheckConstraint(condition=Q(timeout_seconds__gte=1), name="upstream_timeout_positive"),
             models.CheckConstraint(
@@ -115,6 +116,7 @@ class Price(models.Model):
     class Meta:
         verbose_name = _("price")
         verbose_name_plural = _("prices")
+        permissions = [("set_prices", "Can set prices")]
         constraints = [
             models.UniqueConstraint(fields=["model", "version"], name="price_version_once"),
             models.CheckConstraint(condition=Q(margin__gte=1), name="price_margin_at_least_one"),

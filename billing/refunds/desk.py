@@ -9,7 +9,8 @@ from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from accounts.models import Customer, Membership, User
+from accounts.models import Customer, User
+from billing.four_eyes import objection
 from billing.ledger import lock_wallets
 from billing.models import Hold, RefundRequest, Wallet
 from billing.money import ZERO, InvalidAmount, cents
@@ -268,8 +269,8 @@ def _must_be_possible(refund: RefundRequest, amount: Decimal) -> None:
 
 
 def _must_not_be_own(user: User, customer: Customer) -> None:
-    if Membership.objects.filter(user=user, customer=customer).exists():
-        raise NotAllowed(_("You belong to this customer: somebody else has to decide."), field="state")
+    if words := objection(by=user, customer_id=customer.pk):
+        raise NotAllowed(words, field="state")
 
 
 def _must_have_four_eyes(refund: RefundRequest, amount: Decimal, by: User) -> None:
@@ -284,5 +285,5 @@ def _must_have_four_eyes(refund: RefundRequest, amount: Decimal, by: User) -> No
             _("Above $%(limit)s one proposes and another approves. Propose it first.")
             % {"limit": settings.REFUND_SUPPORT_LIMIT}
         )
-    if refund.proposed_by_id == by.pk:
-        raise NotAllowed(_("You proposed it: somebody else has to approve."), field="state")
+    if words := objection(by=by, customer_id=None, proposed_by_id=refund.proposed_by_id):
+        raise NotAllowed(words, field="state")

@@ -47,6 +47,7 @@ class Notification(models.Model):
     class Meta:
         verbose_name = _("notification")
         verbose_name_plural = _("notifications")
+        permissions = [("replay_notifications", "Can process notifications again")]
         indexes = [
             models.Index(fields=["retry_at"], condition=Q(processed_at__isnull=True), name="notification_to_process")
         ]

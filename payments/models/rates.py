@@ -20,6 +20,7 @@ class ExchangeRate(models.Model):
         verbose_name = _("exchange rate")
         verbose_name_plural = _("exchange rates")
         get_latest_by = "created_at"
+        permissions = [("set_rates", "Can set exchange rates")]
         constraints = [
             models.CheckConstraint(condition=Q(rate__gte=1) & Q(rate__lte=100), name="exchange_rate_plausible")
         ]

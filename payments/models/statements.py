@@ -93,6 +93,7 @@ class Discrepancy(models.Model):
     class Meta:
         verbose_name = _("discrepancy")
         verbose_name_plural = _("discrepancies")
+        permissions = [("handle_discrepancies", "Can explain discrepancies")]
         constraints = [
             models.UniqueConstraint(fields=["provider", "day", "kind", "key"], name="discrepancy_once"),
         ]

@@ -96,7 +96,7 @@ def test_a_write_off_is_proposed_by_one_and_confirmed_by_another(customer, lost)
     queue = reverse("admin:payments_dispute_changelist")
     assert lost.provider_id in first.get(queue, {"queue": "propose"}).content.decode()
     own = first.post(page("confirm_write_off", lost), follow=True).content.decode()
-    assert "somebody else confirms it" in own
+    assert "somebody else has to approve" in own
     assert "the customer is gone" in second.get(page("confirm_write_off", lost)).content.decode()
     second.post(page("confirm_write_off", lost))
     assert Wallet.objects.get(customer=customer).paid == 0
