@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from genai_prices import data
-from genai_prices.types import ModelInfo, TieredPrices
+from genai_prices.types import ModelInfo, ModelPrice, TieredPrices
 
 RATES = {
     "input": "input_mtok",
@@ -62,23 +62,35 @@ def find(provider: str, name: str) -> ModelInfo:
 
 
 def price_of(model: ModelInfo, *, at: datetime) -> dict[str, Any]:
-    """The model's price at that moment, as `loading.set_price` takes it: USD per million tokens, tiers by input."""
-    prices = model.get_prices(at)
+    """The model's price on that day, as `loading.set_price` takes it: USD per million tokens, tiers by input.
+
+    A provider whose price goes by the hour (DeepSeek) is taken at its dearest one: a price of ours holds all day.
+    """
+    hours = [at.replace(hour=hour, minute=minute) for hour in range(24) for minute in (0, 30)]
+    return max((_flat(model.get_prices(hour)) for hour in hours), key=_dearness)
+
+
+def _flat(prices: ModelPrice) -> dict[str, Any]:
+    """Rates and tiers by our names. A tier names all that lower ones changed, as ours replaces the base rates alone."""
     rates: dict[str, str] = {}
-    tiers: dict[int, dict[str, str]] = {}
+    borders: dict[int, dict[str, str]] = {}
     for ours, theirs in RATES.items():
         value = getattr(prices, theirs, None)
         if isinstance(value, TieredPrices):
             rates[ours] = _text(value.base)
             for tier in value.tiers:
-                tiers.setdefault(tier.start, {})[ours] = _text(tier.price)
+                borders.setdefault(tier.start, {})[ours] = _text(tier.price)
         elif value is not None:
             rates[ours] = _text(value)
-    return {
-        "billing": "per_token",
-        **rates,
-        "tiers": [{"above": start, "rates": named} for start, named in sorted(tiers.items())],
-    }
+    tiers: list[dict[str, Any]] = []
+    for above, named in sorted(borders.items()):
+        tiers.append({"above": above, "rates": {**(tiers[-1]["rates"] if tiers else {}), **named}})
+    return {"billing": "per_token", **rates, "tiers": tiers}
+
+
+def _dearness(price: dict[str, Any]) -> Decimal:
+    rates = [price, *(tier["rates"] for tier in price["tiers"])]
+    return sum((Decimal(named[name]) for named in rates for name in RATES if name in named), Decimal(0))
 
 
 def catalog_data(models: Iterable[WellKnown], *, upstream: str, at: datetime) -> list[dict[str, Any]]:

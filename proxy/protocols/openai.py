@@ -23,6 +23,9 @@ PRICED_TOOLS = frozenset({"function", "custom"})
 # Parts whose tokens are in their bytes. One that is neither these nor known media counts as a file.
 TEXT_PARTS = frozenset({"text", "refusal", "thinking", "reasoning"})
 DATA_FIELDS = {"image_url": "url", "input_audio": "data", "file": "file_data"}
+# The same count under OpenAI's name, and under others that OpenAI-like upstreams use (DeepSeek, Moonshot, LiteLLM).
+CACHE_READS = ("cached_tokens", "prompt_cache_hit_tokens", "cache_read_input_tokens")
+CACHE_WRITES = ("cache_write_tokens", "cache_creation_tokens", "cache_creation_input_tokens")
 AUDIO_FORMATS = frozenset({"wav", "mp3"})
 
 name = "openai"
@@ -171,15 +174,39 @@ def read_usage(usage: Any) -> Usage | None:
     prompt, completion = _tokens(usage, "prompt_tokens"), _tokens(usage, "completion_tokens")
     if prompt is None or completion is None:
         return None
-    prompt_details = usage.get("prompt_tokens_details")
-    completion_details = usage.get("completion_tokens_details")
+    details = usage.get("prompt_tokens_details")
+    reasoning = _tokens(usage.get("completion_tokens_details"), "reasoning_tokens") or 0
+    total = _tokens(usage, "total_tokens") or 0
+    if reasoning and total == prompt + completion + reasoning:
+        completion += reasoning  # xAI and Gemini leave it out of the completion, and bill it
+    written, long_written = _cache_writes(usage, details)
     return Usage(
         input_tokens=prompt,
         output_tokens=completion,
-        cached_tokens=_tokens(prompt_details, "cached_tokens") or 0,
-        cache_write_tokens=_tokens(prompt_details, "cache_write_tokens") or 0,
-        reasoning_tokens=_tokens(completion_details, "reasoning_tokens") or 0,
+        cached_tokens=_first(details, usage, CACHE_READS),
+        cache_write_tokens=written,
+        cache_write_1h_tokens=long_written,
+        reasoning_tokens=reasoning,
     )
+
+
+def _cache_writes(usage: Mapping[str, Any], details: Any) -> tuple[int, int]:
+    """Tokens written to a cache, and those of them for an hour. Where the split is absent all are of 5 minutes; where
+    the total is, it is the split's sum."""
+    split = usage.get("cache_creation")
+    if not isinstance(split, dict):
+        return _first(details, usage, CACHE_WRITES), 0
+    long_written = _tokens(split, "ephemeral_1h_input_tokens") or 0
+    short = _tokens(split, "ephemeral_5m_input_tokens") or 0
+    return max(_first(details, usage, CACHE_WRITES), short + long_written), long_written
+
+
+def _first(details: Any, usage: Mapping[str, Any], names: tuple[str, ...]) -> int:
+    """The first of these counts that is told, in the details or beside them."""
+    for name in names:
+        if (value := _tokens(details, name)) is not None or (value := _tokens(usage, name)) is not None:
+            return value
+    return 0
 
 
 def _tokens(counts: Any, field: str) -> int | None:
