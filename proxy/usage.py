@@ -7,7 +7,7 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from django.db.models import QuerySet, Sum
+from django.db.models import Count, QuerySet, Sum
 from django.db.models.functions import TruncDate
 
 from accounts.models import Customer
@@ -16,6 +16,7 @@ from proxy.ids import first_id_of
 from proxy.models import Generation, Model
 
 UTC_ZONE = ZoneInfo("UTC")
+ONE_DAY = timedelta(days=1)
 OTHERS = ""
 """The name under which the smaller models of a chart go together."""
 
@@ -89,7 +90,7 @@ def _matching(*, customer: Customer, filters: Filters) -> QuerySet[Generation]:
     rows = Generation.objects.filter(customer=customer)
     if filters.day is not None:
         rows = rows.filter(
-            pk__gte=first_id_of(_midnight(filters.day)), pk__lt=first_id_of(_midnight(filters.day + timedelta(days=1)))
+            pk__gte=first_id_of(_midnight(filters.day)), pk__lt=first_id_of(_midnight(filters.day + ONE_DAY))
         )
     if filters.model is not None:
         rows = rows.filter(model_id__in=list(Model.objects.filter(slug=filters.model).values_list("pk", flat=True)))
@@ -134,3 +135,42 @@ def spending(*, customer: Customer, days: int, now: datetime, most_models: int =
         days=[Day(day=day, costs=by_name) for day, by_name in costs.items()],
         models=[(name, models[name]) for name in order],
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """What one day, model or key came to. `cost` is what was charged, USD; tokens of requests that are known."""
+
+    name: str
+    requests: int
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    cost: Decimal
+
+
+def grouped(*, customer: Customer, by: str, first: date, last: date) -> list[Group]:
+    """A customer's requests of some days (UTC, both included), summed up by `day`, `model` or `key`.
+
+    Days come newest first, models and keys dearest first. A key goes by its prefix; keys that share one stay apart.
+    """
+    field = {"day": "day", "model": "model__slug", "key": "key__prefix"}[by]
+    rows = (
+        Generation.objects.filter(
+            customer=customer, pk__gte=first_id_of(_midnight(first)), pk__lt=first_id_of(_midnight(last + ONE_DAY))
+        )
+        .annotate(day=TruncDate("created_at", tzinfo=UTC_ZONE))
+        .values_list(field, *(("key_id",) if by == "key" else ()))
+        .annotate(
+            requests=Count("pk"),
+            input=Sum("input_tokens"),
+            output=Sum("output_tokens"),
+            cached=Sum("cached_tokens"),
+            charged=Sum("cost"),
+        )
+        .order_by()
+    )
+    groups = [Group(str(row[0]), *row[-5:-1], cost=row[-1] or ZERO) for row in rows]
+    if by == "day":
+        return sorted(groups, key=lambda group: group.name, reverse=True)
+    return sorted(groups, key=lambda group: (-group.cost, group.name))
