@@ -41,6 +41,14 @@ def current_customer(request: HttpRequest) -> Customer:
     return current_membership(request).customer
 
 
+def owned_customer(request: HttpRequest) -> Customer:
+    """The same, for what only its owners may do: raises `PermissionDenied` for other members."""
+    membership = current_membership(request)
+    if membership.role != Membership.Role.OWNER:
+        raise PermissionDenied(_("Only an owner of the account may do this."))
+    return membership.customer
+
+
 def suspend(*, customer: Customer, reason: str, now: datetime) -> None:
     """Stop a customer from spending, from the next request on (a trigger tells the meters)."""
     Customer.objects.filter(pk=customer.pk).update(suspended_at=now, suspended_reason=reason)

@@ -1,12 +1,15 @@
-"""The REST API's common ground: error shape and pagination."""
+"""The REST API's common ground: error shape, pagination, how an amount is read."""
 
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework import exceptions, status
 from rest_framework.pagination import CursorPagination
+from rest_framework.parsers import JSONParser
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_exception_handler
 
@@ -43,6 +46,33 @@ class ApiError(exceptions.APIException):
         self.status_code = status
         self.param = param
         self.wait = retry_after  # DRF's name: seconds, in the Retry-After header
+
+
+class Numbers(JSONParser):
+    """JSON in which NaN and Infinity are numbers, so that the answer can name the field they stand in."""
+
+    strict = False
+
+
+KEY_HEADER = OpenApiParameter(
+    "Idempotency-Key",
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    description="The same key and body, sent again within 24 hours, get the first answer.",
+)
+
+
+def amount_text(data: dict[str, Any]) -> str | int:
+    """The field `amount` as it was written; raises `ApiError` for anything that cannot be an exact amount.
+
+    A JSON number with a fraction is binary by the time it is here; what the caller meant cannot be known.
+    """
+    amount = data.get("amount")
+    if not isinstance(amount, str | int) or isinstance(amount, bool):
+        raise ApiError(
+            '`amount` must be a string such as "20.00".', status=400, code="validation_error", param="amount"
+        )
+    return amount
 
 
 class NewestFirst(CursorPagination):

@@ -5,10 +5,8 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django.utils import timezone
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import generics, serializers
-from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -16,7 +14,7 @@ from rest_framework.views import APIView
 from accounts.authentication import caller, request_address
 from accounts.idempotency import Claim, run_once
 from billing.money import wire
-from chuizi.api import ApiError
+from chuizi.api import KEY_HEADER, ApiError, Numbers, amount_text
 from payments import polling, topups
 from payments.models import Method, TopUp
 
@@ -75,20 +73,6 @@ class TopUpAnswer(serializers.Serializer[Any]):
     data = TopUpSerializer()  # type: ignore[assignment]
 
 
-class Numbers(JSONParser):
-    """JSON in which NaN and Infinity are numbers, so that the answer can name the field they stand in."""
-
-    strict = False
-
-
-KEY_HEADER = OpenApiParameter(
-    "Idempotency-Key",
-    OpenApiTypes.STR,
-    OpenApiParameter.HEADER,
-    description="The same key and body, sent again within 24 hours, get the first answer.",
-)
-
-
 class TopUpListView(generics.ListAPIView[TopUp]):
     """Top-ups, newest first; POST opens one."""
 
@@ -120,19 +104,14 @@ class TopUpListView(generics.ListAPIView[TopUp]):
     @staticmethod
     def _open(request: Request, claim: Claim, *, now: datetime) -> Response:
         data = request.data if isinstance(request.data, dict) else {}
-        amount, method = data.get("amount"), data.get("method")
-        if not isinstance(amount, str | int) or isinstance(amount, bool):
-            # A JSON number with a fraction is binary by now; what the caller meant cannot be known.
-            raise ApiError(
-                '`amount` must be a string such as "20.00".', status=400, code="validation_error", param="amount"
-            )
+        amount = amount_text(data)
         if caller(request).customer.is_suspended:
             raise ApiError("This account is suspended. Write to support.", status=403, code="account_suspended")
         try:
             topup = topups.open_topup(
                 customer=claim.customer,
                 amount=amount,
-                method=str(method),
+                method=str(data.get("method")),
                 now=now,
                 address=request_address(request._request),
                 in_transaction=claim.bind,

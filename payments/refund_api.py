@@ -18,8 +18,7 @@ from accounts.models import Customer
 from billing import refunds
 from billing.models import RefundRequest
 from billing.money import wire
-from chuizi.api import ApiError
-from payments.api import KEY_HEADER, Numbers
+from chuizi.api import KEY_HEADER, ApiError, Numbers, amount_text
 from payments.models import RefundPart
 
 
@@ -123,12 +122,7 @@ class RefundListView(generics.ListAPIView[RefundRequest]):
     @staticmethod
     def _ask(request: Request, claim: Claim, *, now: datetime) -> Response:
         data = request.data if isinstance(request.data, dict) else {}
-        amount, reason = data.get("amount"), data.get("reason")
-        if not isinstance(amount, str | int) or isinstance(amount, bool):
-            # A JSON number with a fraction is binary by now; what the caller meant cannot be known.
-            raise ApiError(
-                '`amount` must be a string such as "20.00".', status=400, code="validation_error", param="amount"
-            )
+        amount, reason = amount_text(data), data.get("reason")
         if not isinstance(reason, str) or "\x00" in reason:
             raise ApiError("`reason` must be a text.", status=400, code="validation_error", param="reason")
         try:

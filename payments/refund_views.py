@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts.customers import current_customer
+from accounts.customers import current_customer, owned_customer
 from accounts.models import User
 from billing import refunds
 from billing.models import RefundRequest
@@ -45,7 +45,7 @@ def refund_list(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             refund = refunds.ask(
-                customer=customer,
+                customer=owned_customer(request),
                 amount=form.cleaned_data["amount"],
                 reason=form.cleaned_data["reason"],
                 asked_by=cast(User, request.user),
@@ -98,7 +98,7 @@ def refund_show(request: HttpRequest, number: str) -> HttpResponse:
 @require_POST
 def refund_cancel(request: HttpRequest, number: str) -> HttpResponse:
     """Take the request back."""
-    refund = get_object_or_404(of_customer(current_customer(request)), number=number)
+    refund = get_object_or_404(of_customer(owned_customer(request)), number=number)
     try:
         refunds.cancel(refund_id=refund.pk, now=timezone.now())
     except refunds.NotMovable as error:
