@@ -1,6 +1,7 @@
 """Mail to customers: written with the fact, sent by a worker, tried again when the mail server is away."""
 
 import logging
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -8,16 +9,30 @@ from django.core.mail import EmailMessage
 from django.db import transaction
 
 from accounts.models import Customer, Membership
-from billing.models import Mail
+from billing.models import Document, Mail
 
 log = logging.getLogger(__name__)
 
 FIRST_RETRY, SLOWEST_RETRY, MOST_ATTEMPTS = timedelta(seconds=30), timedelta(hours=2), 30
 
 
-def write(*, customer: Customer, about: str, subject: str, body: str, now: datetime) -> None:
-    """Put a message to each of the customer's members into the list, in the caller's transaction."""
-    addresses = Membership.objects.filter(customer=customer, user__is_active=True).values_list("user__email", flat=True)
+def write(
+    *,
+    customer: Customer,
+    about: str,
+    subject: str,
+    body: str,
+    now: datetime,
+    document: Document | None = None,
+    also: Iterable[str] = (),
+) -> None:
+    """Put a message to each of the customer's members into the list, in the caller's transaction.
+
+    `also` are addresses that the customer named besides; `document` goes with each message as a file.
+    """
+    members = Membership.objects.filter(customer=customer, user__is_active=True).values_list("user__email", flat=True)
+    known = {address.lower() for address in members}
+    others = {address.lower(): address for address in also if address.lower() not in known}
     ending = f"\n\nChuizi\n{settings.SITE_URL}\n"
     Mail.objects.bulk_create(
         Mail(
@@ -26,10 +41,11 @@ def write(*, customer: Customer, about: str, subject: str, body: str, now: datet
             to=address,
             subject=" ".join(subject.split())[:200],
             body=body + ending,
+            document=document,
             created_at=now,
             send_at=now,
         )
-        for address in addresses
+        for address in (*members, *others.values())
     )
 
 
@@ -37,9 +53,12 @@ def send_due(*, now: datetime, limit: int = 100) -> int:
     """Send what is waiting; return how many went. One that the server refuses comes again, ever later."""
     sent = 0
     for mail_id in _claim(now=now, limit=limit):
-        mail = Mail.objects.get(pk=mail_id)
+        mail = Mail.objects.select_related("document").get(pk=mail_id)
+        message = EmailMessage(mail.subject, mail.body, settings.DEFAULT_FROM_EMAIL, [mail.to])
+        if mail.document is not None:
+            message.attach(mail.document.file_name, bytes(mail.document.content), mail.document.content_type)
         try:
-            EmailMessage(mail.subject, mail.body, settings.DEFAULT_FROM_EMAIL, [mail.to]).send()
+            message.send()
         except OSError as error:  # smtplib's errors are OSErrors
             log.warning("mail %s was not sent: %s", mail.pk, type(error).__name__)
             Mail.objects.filter(pk=mail.pk).update(problem=type(error).__name__)

@@ -47,6 +47,11 @@ def floor_cents(value: Decimal) -> Decimal:
     return value.quantize(CENT, rounding=ROUND_DOWN)
 
 
+def net_of(gross: Decimal, *, rate: Decimal) -> Decimal:
+    """What of a price that includes tax is without it, `gross / (1 + rate)`, to the cent or fen, half-even."""
+    return (gross / (1 + rate)).quantize(CENT, rounding=ROUND_HALF_EVEN)
+
+
 def convert_to_cny(amount: Decimal, *, rate: Decimal) -> Decimal:
     """USD to CNY at `rate` yuan a dollar, to the fen, half-up."""
     return (amount * rate).quantize(CENT, rounding=ROUND_HALF_UP)

@@ -13,10 +13,11 @@ from django.db import transaction
 from django.db.models import F, Q
 
 from billing import refunds
-from billing.models import RefundRequest
+from billing.models import CreditTask, RefundRequest
 from billing.money import CENT
 from payments import refunding
 from payments.disputes import NotYet
+from payments.invoice_sources import money_went_back
 from payments.models import RefundPart, TopUp
 from payments.providers import registry
 from payments.providers.base import ProviderRefund, RefundFact, RefundOutcome
@@ -126,5 +127,6 @@ def _record(topup_id: int, refund: ProviderRefund, *, now: datetime) -> RefundRe
             now=now,
             in_transaction=write_part,
         )
+        money_went_back(topup_id=topup.pk, reason=CreditTask.Reason.REFUND, now=now)
     log.warning("%s: refund %s was begun at %s", topup.number, refund.refund_id, topup.method)
     return made

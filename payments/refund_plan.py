@@ -8,6 +8,7 @@ from decimal import Decimal
 from django.conf import settings
 from django.db.models import Sum
 
+from billing import invoices
 from billing.models import RefundRequest
 from billing.money import ZERO, cents, floor_cents
 from payments.models import RefundPart, TopUp
@@ -44,13 +45,16 @@ def plan(
     customer_id: int,
     amount: Decimal,
     now: datetime,
-    invoiced: frozenset[int] = frozenset(),
+    invoiced: frozenset[int] | None = None,
     first: frozenset[int] = frozenset(),
 ) -> list[Share]:
     """Spread `amount` USD over a customer's top-ups; what they do not cover is left to a bank transfer.
 
-    `first` are top-ups that come before all others, as those that a card network reported as fraud.
+    `invoiced` are top-ups of which something is invoiced or is to be (default: those there are). `first` are top-ups
+    that come before all others, as those that a card network reported as fraud.
     """
+    if invoiced is None:
+        invoiced = invoices.claimed(customer_id=customer_id)
     planned = dict(
         RefundPart.objects.filter(refund__customer_id=customer_id, state=RefundPart.State.PLANNED)
         .values_list("topup_id")
@@ -70,7 +74,7 @@ def plan(
     return shares
 
 
-def frozen_by_topup(*, customer_id: int, now: datetime, invoiced: frozenset[int] = frozenset()) -> dict[int, Decimal]:
+def frozen_by_topup(*, customer_id: int, now: datetime, invoiced: frozenset[int] | None = None) -> dict[int, Decimal]:
     """What open refund requests will take from each top-up, in the currency it was paid in.
 
     Parts that are being sent stand in the top-ups' own sums already.

@@ -16,9 +16,10 @@ from django.db import transaction
 from django.db.models import F
 
 from accounts.models import User
-from billing import refunds
+from billing import invoices, refunds
 from billing.models import RefundRequest
 from billing.money import ZERO
+from payments.invoice_sources import waits_for_credit_note
 from payments.models import FraudWarning, RefundPart, TopUp
 from payments.providers import registry
 from payments.providers.base import REFUND_KEY_PREFIX, RefundFact, RefundOrder, RefundOutcome
@@ -232,6 +233,9 @@ def _leave(part_id: int, *, now: datetime) -> bool:
         topup = part.topup
         if topup is not None and (topup.disputed > 0 or topup.refunded + part.amount > topup.amount):
             _drop(part, "the top-up is disputed" if topup.disputed > 0 else "the top-up has less left", now=now)
+            return False
+        if topup is not None and (why := waits_for_credit_note(part, topup, now=now)):
+            refunds.wait(refund_id=part.refund_id, problem=why, until=now + invoices.LOOK_AGAIN, now=now)
             return False
         if not refunds.part_sent(refund_id=part.refund_id, part=part.number, amount=part.amount, now=now):
             _drop(part, "the balance no longer covers it", now=now)

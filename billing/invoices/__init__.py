@@ -1,0 +1,58 @@
+"""Invoices: asked by the customer, made or recorded by staff, taken back by credit notes; never changed.
+
+This package alone writes requests, allocations, documents and tasks. It knows no provider: payments registers what was
+paid (`register`) and says when invoiced money goes back (`need_credit`). Every act is keyword-only, takes `now`, raises
+`InvoiceError` with the field at fault, and writes nothing then. Lock order: the request's row, then its wallet (which
+guards everything that is invoiced of a customer), then the series.
+
+The customer's side: `currencies`, `invoiceable`, `ask`, `cancel`. The desk's: `issue` or `record_fapiao`, `deny`,
+`mark_posted`. Finance's: `open_tasks`, `credit`, `override`, `reissue`. Payments': `register`, `claimed`,
+`need_credit`, `open_tasks_for`.
+"""
+
+from billing.invoices.asking import Invoiceable, Sum, ask, cancel, checked_amount, currencies, invoiceable
+from billing.invoices.core import InvoiceError, NotAllowed, NotMovable
+from billing.invoices.crediting import (
+    LOOK_AGAIN,
+    credit,
+    need_credit,
+    open_tasks,
+    open_tasks_for,
+    override,
+    reissue,
+)
+from billing.invoices.desk import deny, issue, mark_posted, record_fapiao
+from billing.invoices.details import Details, checked, countries
+from billing.invoices.documents import series_for
+from billing.invoices.sources import Source, claimed, register
+
+__all__ = [
+    "LOOK_AGAIN",
+    "Details",
+    "InvoiceError",
+    "Invoiceable",
+    "NotAllowed",
+    "NotMovable",
+    "Source",
+    "Sum",
+    "ask",
+    "cancel",
+    "checked",
+    "checked_amount",
+    "claimed",
+    "countries",
+    "credit",
+    "currencies",
+    "deny",
+    "invoiceable",
+    "issue",
+    "mark_posted",
+    "need_credit",
+    "open_tasks",
+    "open_tasks_for",
+    "override",
+    "record_fapiao",
+    "register",
+    "reissue",
+    "series_for",
+]

@@ -148,9 +148,11 @@ def _tax_id(value: str, *, country: str, buyer_kind: str) -> str:
     forms = _forms(country, buyer_kind)
     for form in forms:
         try:
-            return str(form.validate(value))
+            number = str(form.validate(value))
         except WrongNumber:
             continue
+        is_vat = form.__name__.endswith(".vat") and country.lower() in eu_vat.MEMBER_STATES
+        return number if not is_vat else str(eu_vat.validate({"GR": "EL"}.get(country, country) + number))
     if forms:
         raise InvoiceError(
             _("This is no tax number of %(country)s: look for a digit too many or two in the wrong order.")
@@ -171,5 +173,4 @@ def _forms(country: str, buyer_kind: str) -> list[ModuleType]:
     if not country:
         return []
     names = ("vat", *ALSO.get(country, ()))
-    found = [form for name in names if (form := get_cc_module(country.lower(), name)) is not None]
-    return [*found, eu_vat] if country.lower() in eu_vat.MEMBER_STATES else found
+    return [form for name in names if (form := get_cc_module(country.lower(), name)) is not None]

@@ -119,7 +119,7 @@ class Migration(migrations.Migration):
                 ('source_id', models.BigIntegerField(verbose_name='payment')),
                 ('amount', models.DecimalField(decimal_places=2, max_digits=12, verbose_name='amount')),
                 ('credited', models.DecimalField(decimal_places=2, default=0, max_digits=12, verbose_name='credited')),
-                ('reason', models.CharField(choices=[('refund', 'refund'), ('dispute', 'lost dispute'), ('wrong_buyer', 'wrong details of the buyer')], max_length=12, verbose_name='reason')),
+                ('reason', models.CharField(choices=[('refund', 'refund'), ('dispute', 'lost dispute')], max_length=12, verbose_name='reason')),
                 ('state', models.CharField(choices=[('open', 'needs a credit note'), ('done', 'credited'), ('overridden', 'overridden'), ('dropped', 'no longer needed')], default='open', max_length=10, verbose_name='state')),
                 ('words', models.CharField(blank=True, max_length=500, verbose_name='why no credit note')),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, verbose_name='opened at')),

@@ -301,7 +301,6 @@ class CreditTask(models.Model):
     class Reason(models.TextChoices):
         REFUND = "refund", _("refund")
         DISPUTE = "dispute", _("lost dispute")
-        WRONG_BUYER = "wrong_buyer", _("wrong details of the buyer")
 
     class State(models.TextChoices):
         OPEN = "open", _("needs a credit note")

@@ -1,0 +1,204 @@
+"""Making documents: numbers without gaps from a locked series, and what was true on that day, kept for good."""
+
+import hashlib
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models import Sum
+from django.utils import translation
+from django.utils.translation import gettext as _
+from psycopg.errors import UniqueViolation
+
+from accounts.models import User
+from billing.invoices.core import CHINESE, InvoiceError
+from billing.invoices.files import TYPES, kind_of
+from billing.invoices.pdf import day_of, render
+from billing.invoices.sources import all_of
+from billing.models import Document, InvoiceAllocation, InvoiceRequest, InvoiceSeries
+from billing.money import net_of
+
+Kind = Document.Kind
+
+
+def series_for(*, currency: str) -> InvoiceSeries:
+    """The series in use for a currency, one of its own before one for any; raises `InvoiceError` (field `series`)."""
+    found = InvoiceSeries.objects.filter(is_active=True, currency__in=["", currency]).order_by("-currency", "-id")
+    series = found.first()
+    if series is None:
+        raise InvoiceError(
+            _("No invoice series is in use for %(currency)s: enter the seller's details first.")
+            % {"currency": currency},
+            field="series",
+        )
+    return series
+
+
+def make(
+    request: InvoiceRequest,
+    *,
+    shares: list[tuple[InvoiceAllocation, Decimal]],
+    series: InvoiceSeries,
+    by: User,
+    now: datetime,
+    refers_to: Document | None = None,
+    reason: str = "",
+) -> Document:
+    """Our own document with the series' next number: an invoice, or with `refers_to` the credit note that takes
+    the shares of it back. In the caller's transaction, which keeps the series' row locked until it ends.
+    """
+    series = InvoiceSeries.objects.select_for_update(no_key=True).get(pk=series.pk)
+    document = draft(request, shares=shares, series=series, by=by, now=now, refers_to=refers_to, reason=reason)
+    content = render(document)
+    document.content, document.sha256 = content, hashlib.sha256(content).hexdigest()
+    document.content_type, document.file_name = TYPES["pdf"], f"{document.number}.pdf"
+    document.save(force_insert=True)
+    series.next_number += 1
+    series.save(update_fields=["next_number"])
+    return document
+
+
+def draft(
+    request: InvoiceRequest,
+    *,
+    shares: list[tuple[InvoiceAllocation, Decimal]],
+    series: InvoiceSeries,
+    by: User,
+    now: datetime,
+    refers_to: Document | None = None,
+    reason: str = "",
+) -> Document:
+    """The document that would be made now; nothing is written. Drawn before the locks are taken, it need not be
+    drawn again under them (`pdf.render` remembers), unless another took the number meanwhile.
+    """
+    sign = 1 if refers_to is None else -1
+    rate = refers_to.tax_rate if refers_to is not None and refers_to.tax_rate is not None else series.tax_rate
+    gross = sign * sum((amount for _allocation, amount in shares), Decimal("0.00"))
+    net = net_of(gross, rate=rate) if refers_to is None else _net_of_credit(refers_to, gross, rate)
+    return Document(
+        kind=Kind.INVOICE if refers_to is None else Kind.CREDIT_NOTE,
+        number=f"{series.prefix}{series.next_number:06d}",
+        series=series,
+        sequence=series.next_number,
+        gross=gross,
+        net=net,
+        tax=gross - net,
+        tax_rate=rate,
+        seller=seller_of(series, request.locale) if refers_to is None else refers_to.seller,
+        **_common(request, shares, sign, by=by, now=now, refers_to=refers_to, reason=reason),
+    )
+
+
+def record(
+    request: InvoiceRequest,
+    *,
+    shares: list[tuple[InvoiceAllocation, Decimal]],
+    fapiao_number: str,
+    content: bytes,
+    by: User,
+    now: datetime,
+    refers_to: Document | None = None,
+    reason: str = "",
+) -> Document:
+    """A document that the tax platform made, by its number: a fapiao, or with `refers_to` its red letter.
+
+    The file may be missing for a red letter alone. Raises `InvoiceError` (fields `fapiao_number`, `file`).
+    """
+    number = "".join(fapiao_number.split())
+    if not (number.isascii() and number.isdigit() and 8 <= len(number) <= 20):
+        raise InvoiceError(_("A fapiao number has 8 to 20 digits."), field="fapiao_number")
+    kind = kind_of(content) if content or refers_to is None else ""
+    sign = 1 if refers_to is None else -1
+    try:
+        with transaction.atomic():
+            return Document.objects.create(
+                kind=Kind.FAPIAO if refers_to is None else Kind.RED_LETTER,
+                number=number,
+                fapiao_number=number,
+                gross=sign * sum((amount for _allocation, amount in shares), Decimal("0.00")),
+                content=content,
+                content_type=TYPES.get(kind, ""),
+                file_name=f"{number}.{kind}" if kind else "",
+                sha256=hashlib.sha256(content).hexdigest() if content else "",
+                **_common(request, shares, sign, by=by, now=now, refers_to=refers_to, reason=reason),
+            )
+    except IntegrityError as error:
+        if not isinstance(error.__cause__, UniqueViolation):
+            raise
+        raise InvoiceError(_("This fapiao number is recorded already."), field="fapiao_number") from error
+
+
+def seller_of(series: InvoiceSeries, locale: str) -> dict[str, str]:
+    """The seller and the words on tax in a language; what has no Chinese stays English."""
+    names = ("seller_name", "seller_address", "tax_name", "tax_note")
+    is_chinese = locale == CHINESE
+    said = {
+        name: (getattr(series, f"{name}_zh") if is_chinese else "") or getattr(series, f"{name}_en") for name in names
+    }
+    return {
+        "name": said["seller_name"],
+        "address": said["seller_address"],
+        "tax_id": series.seller_tax_id,
+        "contact": series.seller_contact,
+        "tax_name": said["tax_name"],
+        "tax_note": said["tax_note"],
+    }
+
+
+def buyer_of(request: InvoiceRequest) -> dict[str, str]:
+    return {
+        "kind": request.buyer_kind,
+        "name": request.company_name,
+        "tax_id": request.tax_id,
+        "country": request.country,
+        "billing_address": request.billing_address,
+        "mailing_address": request.mailing_address,
+        "email": request.email,
+        "remark": request.remark,
+    }
+
+
+def _net_of_credit(first: Document, gross: Decimal, rate: Decimal) -> Decimal:
+    """The last credit note takes what the others left, so that all of them together are the invoice to the cent."""
+    so_far = first.credits.aggregate(gross=Sum("gross"), net=Sum("net"))
+    if first.net is None or first.gross + (so_far["gross"] or 0) + gross != 0:
+        return net_of(gross, rate=rate)
+    return -(first.net + (so_far["net"] or Decimal("0.00")))
+
+
+def _common(
+    request: InvoiceRequest,
+    shares: list[tuple[InvoiceAllocation, Decimal]],
+    sign: int,
+    *,
+    by: User,
+    now: datetime,
+    refers_to: Document | None,
+    reason: str,
+) -> dict[str, Any]:
+    with translation.override(request.locale):
+        names = {source.method: source.method_name for source in all_of(customer_id=request.customer_id, now=now)}
+    lines = [
+        {
+            "source_id": allocation.source_id,
+            "label": allocation.label,
+            "method": allocation.method,
+            "method_name": names.get(allocation.method, allocation.method),
+            "paid_on": day_of(allocation.paid_at),
+            "gross": f"{sign * amount:f}",
+        }
+        for allocation, amount in shares
+    ]
+    return {
+        "customer_id": request.customer_id,
+        "request": request,
+        "refers_to": refers_to,
+        "currency": request.currency,
+        "buyer": buyer_of(request) if refers_to is None else refers_to.buyer,
+        "lines": lines,
+        "reason": reason,
+        "locale": request.locale,
+        "issued_at": now,
+        "issued_by": by,
+    }
