@@ -101,7 +101,7 @@ def _material(raw: bytes, body: Mapping[str, Any]) -> Material:
                 low_images += 1
             else:
                 images += 1
-        elif data and kind == "input_audio" and held.get("format") in AUDIO_FORMATS:
+        elif data and isinstance(held, dict) and held.get("format") in AUDIO_FORMATS and kind == "input_audio":
             audio += len(data)
         else:
             files += 1
