@@ -48,6 +48,10 @@ LOCK_WALLETS = (
     "SELECT customer_id, paid + bonus - held, exposure, topped_up FROM billing_wallet"
     " WHERE customer_id = ANY(%s) ORDER BY customer_id FOR NO KEY UPDATE"
 )
+LOCK_WALLETS_OF = (
+    "SELECT FROM billing_wallet WHERE customer_id IN (SELECT customer_id FROM billing_hold WHERE key = ANY(%s))"
+    " ORDER BY customer_id FOR NO KEY UPDATE"
+)
 PLACE_HOLDS = (
     "INSERT INTO billing_hold (key, customer_id, kind, state, amount, bound, captured, reason, created_at)"
     " SELECT k, c, 'request', 'open', a, b, 0, '', t FROM"
@@ -102,8 +106,7 @@ def resolve(resolutions: Sequence[Resolution], *, now: datetime) -> set[str]:
         if resolution.captured is not None:
             _must_be_positive(resolution.key, resolution.captured)
     with transaction.atomic(), connection.cursor() as cursor:
-        customers = Hold.objects.filter(key__in=keys).values_list("customer_id", flat=True).distinct()
-        lock_wallets(customers)
+        cursor.execute(LOCK_WALLETS_OF, [keys])
         cursor.execute(
             "UPDATE billing_hold h SET state = CASE WHEN r.captured IS NULL THEN 'released' ELSE 'captured' END,"
             "  captured = h.captured + coalesce(r.captured, 0), reason = r.reason, resolved_at = %s"

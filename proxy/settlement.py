@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import Any, NamedTuple
 
 from django.db import DatabaseError, OperationalError, connection, transaction
 from django.db.models import F, Q
@@ -17,8 +18,8 @@ from django.db.models import F, Q
 from accounts import limits
 from billing import holds
 from billing.holds import HoldError, Resolution
-from billing.ledger import LedgerError, Posting, house_account, lock_wallets, post
-from billing.models import Wallet
+from billing.ledger import Account, LedgerError, Posting, house_account, post_all
+from billing.models import LedgerAccount, Wallet
 from billing.money import ZERO
 from proxy.lease import SWEPT_AFTER
 from proxy.models import Generation, Lease
@@ -29,6 +30,38 @@ MOST_IN_BATCH = 500
 MOST_FAILURES = 5
 LONGEST_REQUEST = timedelta(hours=2)
 State = Generation.State
+
+DUE = (
+    "SELECT id, customer_id, key_id, held, coalesce(cost, 0), settlement_reason,"
+    " (created_at AT TIME ZONE 'UTC')::date FROM proxy_generation"
+)
+OLDEST = f"{DUE} WHERE state = 'metered' AND id > %s ORDER BY id LIMIT %s FOR NO KEY UPDATE SKIP LOCKED"
+METERED = f"{DUE} WHERE id = ANY(%s) AND state = 'metered' ORDER BY id FOR NO KEY UPDATE SKIP LOCKED"
+HELD = f"{DUE} WHERE id = ANY(%s) AND state = 'held' ORDER BY id FOR NO KEY UPDATE"
+FINISH = (
+    "UPDATE proxy_generation SET settled_at = %s,"
+    " state = CASE WHEN cost > 0 OR usage_source <> 'none' THEN 'settled' ELSE 'released' END WHERE id = ANY(%s)"
+)
+
+
+class Due(NamedTuple):
+    """A locked generation as settlement needs it. `held` and `cost` in USD, `day` the one its hold counted on."""
+
+    pk: str
+    customer_id: int
+    key_id: int
+    held: Decimal
+    cost: Decimal
+    reason: str
+    day: date
+
+
+class Charged(NamedTuple):
+    """A locked wallet's accounts, and its bonus in USD before the charges."""
+
+    bonus: Decimal
+    bonus_account: Account
+    paid_account: Account
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,54 +89,68 @@ def settle(*, now: datetime, limit: int = MOST_IN_BATCH) -> int:
     A batch that fails is halved until only the failing generation is left, which counts a failure; at the fifth it is
     quarantined, its hold kept, for staff to look at.
     """
-    with transaction.atomic():
-        due = list(
-            Generation.objects.select_for_update(skip_locked=True, no_key=True)
-            .filter(state=State.METERED)
-            .order_by("id")[:limit]
-        )
-        if not due:
-            return 0
-        try:
-            with transaction.atomic():
-                _settle(due, now=now)
-            return len(due)
-        except OperationalError:
-            raise
-        except (DatabaseError, ArithmeticError, LookupError, ValueError, LedgerError, HoldError) as error:
-            failure = error
-    if len(due) == 1:
-        _count_failure(due[0].pk, failure)
-        return 1
-    # One of them is bad: settle them one by one, in transactions of their own.
-    return sum(_settle_one(generation.pk, now=now) for generation in due)
+    return len(_settle_after("", now=now, limit=limit))
 
 
 def settle_all(*, now: datetime) -> int:
-    """Settle until nothing is left that could be; return how many."""
-    total = 0
-    while done := settle(now=now):
-        total += done
+    """Settle until nothing is left that could be, each generation tried once; return how many.
+
+    Each batch starts where the last one ended: the index still has the entries of what was settled, until a vacuum.
+    """
+    total, last = 0, ""
+    while ids := _settle_after(last, now=now, limit=MOST_IN_BATCH):
+        total += len(ids)
+        last = ids[-1]
         now = datetime.now(UTC)
     return total
 
 
-def _settle_one(generation_id: str, *, now: datetime) -> int:
+def _settle_after(last: str, *, now: datetime, limit: int) -> list[str]:
+    """Settle a batch of ids beyond `last`; return those that were dealt with, in order."""
+    with transaction.atomic():
+        due = _lock(OLDEST, [last, limit])
+        ids = [generation.pk for generation in due]
+        failure = _try(due, now=now)
+    if failure is not None:
+        _divide(ids, failure, now=now)
+    return ids
+
+
+def _settle_again(ids: Sequence[str], *, now: datetime) -> None:
+    with transaction.atomic():
+        failure = _try(_lock(METERED, [list(ids)]), now=now)
+    if failure is not None:
+        _divide(ids, failure, now=now)
+
+
+def _divide(ids: Sequence[str], failure: Exception, *, now: datetime) -> None:
+    """One of them is bad: each half in a transaction of its own, down to the one."""
+    if len(ids) == 1:
+        _count_failure(ids[0], failure)
+        return
+    middle = len(ids) // 2
+    _settle_again(ids[:middle], now=now)
+    _settle_again(ids[middle:], now=now)
+
+
+def _lock(statement: str, parameters: list[Any]) -> list[Due]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return [Due(*row) for row in cursor.fetchall()]
+
+
+def _try(due: Sequence[Due], *, now: datetime) -> Exception | None:
+    """Settle locked generations; return what was wrong, nothing being written then."""
+    if not due:
+        return None
     try:
         with transaction.atomic():
-            generation = (
-                Generation.objects.select_for_update(skip_locked=True, no_key=True)
-                .filter(pk=generation_id, state=State.METERED)
-                .first()
-            )
-            if generation is None:
-                return 0
-            _settle([generation], now=now)
+            _settle(due, now=now)
     except OperationalError:
         raise
-    except Exception as error:
-        _count_failure(generation_id, error)
-    return 1
+    except (DatabaseError, ArithmeticError, LookupError, ValueError, LedgerError, HoldError) as error:
+        return error
+    return None
 
 
 def _count_failure(generation_id: str, error: Exception) -> None:
@@ -113,38 +160,46 @@ def _count_failure(generation_id: str, error: Exception) -> None:
     metered.filter(failures__gte=MOST_FAILURES).update(state=State.QUARANTINED, is_flagged=True)
 
 
-def _settle(due: Sequence[Generation], *, now: datetime) -> None:
-    wallets = lock_wallets(generation.customer_id for generation in due)
-    costs = [generation.cost or ZERO for generation in due]
+def _settle(due: Sequence[Due], *, now: datetime) -> None:
+    wallets = _wallets({generation.customer_id for generation in due})
     splits = split_charges(
-        [(generation.customer_id, cost) for generation, cost in zip(due, costs, strict=True)],
+        [(generation.customer_id, generation.cost) for generation in due],
         bonus={customer_id: wallet.bonus for customer_id, wallet in wallets.items()},
     )
-    _correct_meters(due, costs)
-    held = [generation for generation in due if generation.held]
-    resolved = holds.resolve(
-        [_resolution(generation) for generation in held],
-        now=now,
-    )
-    if len(resolved) != len(held):
-        missing = sorted({generation.pk for generation in held} - resolved)
+    _correct_meters(due)
+    # A request that cost nothing gives its hold back.
+    resolutions = [
+        Resolution(key=generation.pk, captured=generation.cost or None, reason=generation.reason)
+        for generation in due
+        if generation.held
+    ]
+    resolved = holds.resolve(resolutions, now=now)
+    if len(resolved) != len(resolutions):
+        missing = sorted({resolution.key for resolution in resolutions} - resolved)
         raise LookupError(f"no open hold for {missing[0]}")
-    post(_postings(due, splits, wallets), now=now)
+    post_all(_postings(due, splits, wallets), now=now)
     with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE proxy_generation SET settled_at = %s,"
-            " state = CASE WHEN cost > 0 OR usage_source <> 'none' THEN 'settled' ELSE 'released' END"
-            " WHERE id = ANY(%s)",
-            [now, [generation.pk for generation in due]],
+        cursor.execute(FINISH, [now, [generation.pk for generation in due]])
+
+
+def _wallets(customer_ids: set[int]) -> dict[int, Charged]:
+    rows = (
+        Wallet.objects.select_for_update(no_key=True)
+        .filter(customer_id__in=customer_ids)
+        .order_by("customer_id")
+        .values_list("customer_id", "bonus", "bonus_account_id", "paid_account_id")
+    )
+    return {
+        customer_id: Charged(
+            bonus,
+            Account(bonus_account, LedgerAccount.Kind.BONUS.value, customer_id),
+            Account(paid_account, LedgerAccount.Kind.PAID.value, customer_id),
         )
+        for customer_id, bonus, bonus_account, paid_account in rows
+    }
 
 
-def _resolution(generation: Generation) -> Resolution:
-    charged = generation.cost or None  # a request that cost nothing gives its hold back
-    return Resolution(key=generation.pk, captured=charged, reason=generation.settlement_reason)
-
-
-def _postings(due: Sequence[Generation], splits: Sequence[Split], wallets: dict[int, Wallet]) -> list[Posting]:
+def _postings(due: Sequence[Due], splits: Sequence[Split], wallets: dict[int, Charged]) -> list[Posting]:
     usage, bonus = house_account("revenue:usage"), house_account("revenue:bonus")
     postings = []
     for generation, split in zip(due, splits, strict=True):
@@ -157,14 +212,11 @@ def _postings(due: Sequence[Generation], splits: Sequence[Split], wallets: dict[
     return postings
 
 
-def _correct_meters(due: Iterable[Generation], costs: Iterable[Decimal]) -> None:
+def _correct_meters(due: Iterable[Due]) -> None:
     """What was counted as spent was the hold; make it the cost, on the day it was counted on."""
-    changes: dict[tuple[date, int], Decimal] = defaultdict(lambda: ZERO)
-    for generation, cost in zip(due, costs, strict=True):
-        changes[generation.created_at.astimezone(UTC).date(), generation.key_id] += cost - generation.held
-    by_day: dict[date, dict[int, Decimal]] = defaultdict(dict)
-    for (day, key_id), change in changes.items():
-        by_day[day][key_id] = change
+    by_day: dict[date, dict[int, Decimal]] = defaultdict(lambda: defaultdict(lambda: ZERO))
+    for generation in due:
+        by_day[generation.day][generation.key_id] += generation.cost - generation.held
     with connection.cursor() as cursor:
         # Keys in order within a statement is the planner's choice; their wallets are locked, so nobody competes.
         for day, keys in by_day.items():
@@ -177,15 +229,11 @@ def release(generation_ids: Sequence[str], *, reason: str, now: datetime, flag: 
     One compare-and-set with METER: a generation that is no longer `held` is left alone.
     """
     with transaction.atomic():
-        due = list(
-            Generation.objects.select_for_update(no_key=True)
-            .filter(pk__in=generation_ids, state=State.HELD)
-            .order_by("id")
-        )
+        due = [generation._replace(cost=ZERO) for generation in _lock(HELD, [list(generation_ids)])]
         if not due:
             return []
-        lock_wallets(generation.customer_id for generation in due)
-        _correct_meters(due, [ZERO] * len(due))
+        _wallets({generation.customer_id for generation in due})
+        _correct_meters(due)
         holds.resolve(
             [Resolution(key=g.pk, captured=None, reason=reason) for g in due if g.held],
             now=now,
