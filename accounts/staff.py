@@ -125,7 +125,9 @@ def write_down(sender: type[LogEntry], instance: LogEntry, created: bool, **kwar
     acting = _acting.get()
     content_type = instance.content_type
     own = Row(f"{content_type.app_label}.{content_type.model}", str(instance.object_id))
-    was: dict[Row, dict[str, Any] | None] = {own: None} if instance.action_flag == ADDITION else {}
+    was: dict[Row, dict[str, Any] | None] = {}
+    if instance.action_flag != CHANGE:
+        was[own] = None if instance.action_flag == ADDITION else _read(own)
     if acting is not None:
         was |= acting.before
         acting.before = {}
@@ -133,7 +135,8 @@ def write_down(sender: type[LogEntry], instance: LogEntry, created: bool, **kwar
     after: dict[str, Any] = {}
     customer_id = None
     for row, old in was.items():
-        new = _read(row)
+        # Django logs a deletion before it is done.
+        new = _read(row) if row != own or instance.action_flag != DELETION else None
         if row == own:
             customer_id = _customer_of(row, new or old or {})
         first, second = _differences(old or {}, new or {})

@@ -1,0 +1,110 @@
+"""The staff desk opens to a login with a second factor alone."""
+
+import re
+
+import pytest
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.internal.auth import TOTP, format_hotp_value, hotp_value, yield_hotp_counters_from_time
+from django.test import Client
+from django.urls import reverse
+
+from accounts.models import User
+from tests.staffing import at_desk
+
+pytestmark = pytest.mark.django_db
+SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
+PASSWORD = "a rather long one"
+
+
+@pytest.fixture(autouse=True)
+def _required(settings):
+    settings.STAFF_SECOND_FACTOR = True
+
+
+@pytest.fixture
+def staff(db):
+    user = User.objects.create_superuser("staff@example.org", PASSWORD)
+    EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
+    return user
+
+
+def code(secret: str) -> str:
+    return format_hotp_value(hotp_value(secret, next(yield_hotp_counters_from_time())))
+
+
+def log_in(client: Client, user: User) -> str:
+    answer = client.post(reverse("account_login"), {"login": user.email, "password": PASSWORD})
+    return str(answer.headers["Location"])
+
+
+def test_staff_without_a_second_factor_are_sent_to_set_it_up(staff):
+    client = Client()
+    log_in(client, staff)
+    for path in (
+        "/admin/",
+        reverse("admin:billing_transfer_changelist"),
+        reverse("admin:accounts_customer_changelist"),
+    ):
+        assert client.get(path).headers["Location"] == reverse("mfa_activate_totp"), path
+    answer = client.post(reverse("admin:accounts_user_add"), {"email": "new@example.org", "password": PASSWORD})
+    assert answer.headers["Location"] == reverse("mfa_activate_totp")
+    assert not User.objects.filter(email="new@example.org").exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_whoever_sets_it_up_is_let_in_at_once(staff):
+    client = Client()
+    log_in(client, staff)
+    path = reverse("mfa_activate_totp")
+    if client.get(path).status_code == 302:
+        client.post(reverse("account_reauthenticate"), {"password": PASSWORD})
+    page = client.get(path)
+    assert page.status_code == 200
+    secret = page.context["form"].secret
+    assert client.get("/admin/").status_code == 302
+    assert client.post(path, {"code": code(secret)}).status_code == 302
+    assert Authenticator.objects.filter(user=staff, type="totp").exists()
+    assert client.get("/admin/").status_code == 200
+
+
+def test_a_password_alone_does_not_reach_the_desk(staff):
+    TOTP.activate(staff, SECRET)
+    client = Client()
+    assert log_in(client, staff) == reverse("mfa_authenticate")
+    assert "_auth_user_id" not in client.session
+    assert client.get("/admin/").status_code == 302
+    wrong = "000000" if code(SECRET) != "000000" else "000001"
+    client.post(reverse("mfa_authenticate"), {"code": wrong})
+    assert client.get("/admin/").status_code == 302
+    client.post(reverse("mfa_authenticate"), {"code": code(SECRET)})
+    assert client.get("/admin/").status_code == 200
+
+
+def test_a_session_that_passed_no_second_factor_is_asked_for_it(staff):
+    TOTP.activate(staff, SECRET)
+    client = at_desk(staff)  # logged in by other ways than the login page
+    path = reverse("admin:billing_transfer_changelist")
+    answer = client.get(path, {"q": "topup:7"})
+    assert answer.headers["Location"].startswith(reverse("mfa_reauthenticate"))
+    answer = client.post(answer.headers["Location"], {"code": code(SECRET)})
+    assert answer.headers["Location"] == f"{path}?q=topup%3A7"
+    assert client.get(path).status_code == 200
+
+
+def test_the_desks_own_login_is_the_one_with_limits_and_second_factor(staff):
+    client = Client()
+    answer = client.post("/admin/login/", {"username": staff.email, "password": PASSWORD}, follow=True)
+    assert re.match(r"/accounts/login/", answer.redirect_chain[-1][0])
+    assert not client.session.get("_auth_user_id")
+
+
+def test_others_need_none_and_learn_nothing(browser_client):
+    assert browser_client.get("/console/").status_code == 200
+    assert browser_client.get("/admin/").headers["Location"].startswith("/admin/login/")
+    assert Client().get("/admin/").headers["Location"].startswith("/admin/login/")
+
+
+def test_an_operator_may_switch_it_off(staff, settings):
+    settings.STAFF_SECOND_FACTOR = False
+    assert at_desk(staff).get("/admin/").status_code == 200
