@@ -151,8 +151,9 @@ def _tax_id(value: str, *, country: str, buyer_kind: str) -> str:
             number = str(form.validate(value))
         except WrongNumber:
             continue
-        is_vat = form.__name__.endswith(".vat") and country.lower() in eu_vat.MEMBER_STATES
-        return number if not is_vat else str(eu_vat.validate({"GR": "EL"}.get(country, country) + number))
+        if country.lower() in eu_vat.MEMBER_STATES and form is get_cc_module(country.lower(), "vat"):
+            return {"GR": "EL"}.get(country, country) + number  # as it is written on invoices
+        return number
     if forms:
         raise InvoiceError(
             _("This is no tax number of %(country)s: look for a digit too many or two in the wrong order.")

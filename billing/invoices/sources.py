@@ -77,7 +77,7 @@ def claims(*, customer_id: int, currency: str, without: int | None = None) -> di
         )
         .exclude(request_id=without)
         .values_list("source_id", "request__state")
-        .annotate(Sum(F("amount") - F("credited")))
+        .annotate(claim=Sum(F("amount") - F("credited")))
     )
     found: dict[int, tuple[Decimal, Decimal]] = {}
     for source_id, state, amount in rows:
