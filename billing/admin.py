@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 
 from accounts.customers import customers_with
-from billing import adjustment_admin, books  # noqa: F401  the desk of adjustments registers itself
+from billing import adjustment_admin, books, invoice_admin  # noqa: F401  the desks register themselves
 from billing.models import AccountDay, AuditRun, Hold, LedgerAccount, Mail, Transfer, Wallet
 from chuizi.adminsite import ExactSearch, ReadOnlyAdmin
 

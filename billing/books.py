@@ -122,14 +122,14 @@ def journal(*, year: int, month: int) -> Iterator[str]:
     """A month's transfers as CSV for the accountant, by the UTC day; pages go by id, so no snapshot grows old."""
     start = start_of(date(year, month, 1))
     end = start_of(date(year + month // 12, month % 12 + 1, 1))
-    yield _line(["id", "time (UTC)", "kind", "key", "group", "debit", "credit", "currency", "amount", "note"])
+    yield csv_line(["id", "time (UTC)", "kind", "key", "group", "debit", "credit", "currency", "amount", "note"])
     rows = Transfer.objects.filter(created_at__gte=start, created_at__lt=end).select_related("debit", "credit")
     last = 0
     while page := list(rows.filter(pk__gt=last).order_by("pk")[:PAGE]):
         for row in page:
             stamp = row.created_at.astimezone(UTC).isoformat(timespec="seconds")
             accounts = [row.debit.name, row.credit.name]
-            yield _line(
+            yield csv_line(
                 [row.pk, stamp, row.kind, row.key, row.group, *accounts, row.currency, f"{row.amount:f}", row.memo]
             )
         last = page[-1].pk
@@ -140,7 +140,8 @@ def harmless(text: str) -> str:
     return f"'{text}" if text.startswith(DANGEROUS) else text
 
 
-def _line(cells: list[object]) -> str:
+def csv_line(cells: list[object]) -> str:
+    """A line of CSV without formulas in it."""
     buffer = io.StringIO()
     csv.writer(buffer).writerow([harmless(cell) if isinstance(cell, str) else cell for cell in cells])
     return buffer.getvalue()

@@ -128,6 +128,8 @@ SIDEBAR = (
         _("Payments"),
         (
             (_("Refunds"), "undo", "billing_refundrequest"),
+            (_("Invoices"), "request_quote", "billing_invoicerequest"),
+            (_("Documents"), "description", "billing_document"),
             (_("Disputes"), "gavel", "payments_dispute"),
             (_("Fraud warnings"), "report", "payments_fraudwarning"),
             (_("Top-ups"), "add_card", "payments_topup"),
@@ -136,6 +138,7 @@ SIDEBAR = (
             (_("Statements"), "description", "payments_statement"),
             (_("Statement lines"), "list", "payments_statementline"),
             (_("Exchange rates"), "currency_exchange", "payments_exchangerate"),
+            (_("Invoice series"), "tag", "billing_invoiceseries"),
         ),
     ),
     (

@@ -62,7 +62,7 @@ class UsageView(APIView):
         first = _day(request, "from", last - timedelta(days=DAYS - 1))
         if not first <= last < first + timedelta(days=MOST_DAYS):
             raise _wrong("from", f"`from` must be at most {MOST_DAYS - 1} days before `to`.")
-        groups = usage.grouped(customer=caller(request).customer, by=by, first=first, last=last)
+        groups: Any = usage.grouped(customer=caller(request).customer, by=by, first=first, last=last)
         return Response({"data": UsageSerializer(groups, many=True).data, "next": None, "previous": None})
 
 

@@ -1,0 +1,386 @@
+"""The desk for invoices: the queue by due time, one page with all that is needed to issue, and what was given out."""
+
+from collections.abc import Callable
+from typing import Any, ClassVar, cast
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_GET, require_POST
+from unfold.admin import ModelAdmin
+from unfold.decorators import action, display
+from unfold.widgets import UnfoldAdminTextInputWidget
+
+from accounts.models import Customer, User
+from accounts.staff import belongs_to, recorded
+from billing import fapiao, invoices
+from billing.invoice_views import InvoiceForm, as_file
+from billing.invoices.files import MOST_BYTES
+from billing.models import CreditTask, Document, InvoiceRequest, InvoiceSeries
+from chuizi.adminsite import ByRight, ReadOnlyAdmin
+
+HANDLE = "billing.handle_invoices"
+FINANCE = "billing.post_adjustments"
+State = InvoiceRequest.State
+DETAILS = (
+    *("invoice_type", "buyer_kind", "company_name", "tax_id", "country", "billing_address"),
+    *("delivery", "email", "mailing_address", "remark"),
+)
+
+
+class Queue(admin.SimpleListFilter):
+    """The desk's own work first; everything else on demand."""
+
+    title = gettext_lazy("queue")
+    parameter_name = "queue"
+    CHOICES: ClassVar[tuple[tuple[str, Any], ...]] = (
+        ("desk", gettext_lazy("At the desk")),
+        ("overdue", gettext_lazy("Overdue")),
+        ("fapiao", gettext_lazy("Fapiao")),
+        ("post", gettext_lazy("To be posted")),
+        ("credit", gettext_lazy("Credit notes wanted")),
+        ("all", gettext_lazy("All")),
+    )
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        return self.CHOICES[1:]
+
+    def choices(self, changelist: Any) -> Any:
+        chosen = self.value() or "desk"
+        for value, title in self.CHOICES:
+            query = changelist.get_query_string({self.parameter_name: value}, ["p"])
+            yield {"selected": chosen == value, "query_string": query, "display": title}
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[InvoiceRequest]) -> QuerySet[InvoiceRequest]:
+        chosen = self.value() or "desk"
+        if chosen == "all" or request.GET.get("q"):
+            return queryset
+        if chosen == "post":
+            return queryset.filter(delivery="post", posted_at__isnull=True, state__in=InvoiceRequest.STANDING)
+        if chosen == "credit":
+            return queryset.filter(pk__in=CreditTask.objects.filter(state="open").values("request_id"))
+        desk = queryset.filter(state=State.REQUESTED)
+        if chosen == "fapiao":
+            return desk.exclude(invoice_type=InvoiceRequest.Type.COMMERCIAL)
+        return desk.filter(due_at__lt=timezone.now()) if chosen == "overdue" else desk
+
+
+class MailedForm(InvoiceForm):
+    """A request that came by mail, for a customer who is named by address."""
+
+    customer_email = forms.EmailField(label=gettext_lazy("The customer's address"), widget=UnfoldAdminTextInputWidget)
+    reference = forms.CharField(label=gettext_lazy("Reference of the mail"), max_length=200)
+    field_order = ("customer_email", "reference")
+
+    def clean_customer_email(self) -> str:
+        email = str(self.cleaned_data["customer_email"]).lower()
+        self.customer = Customer.objects.filter(members__email=email).order_by("pk").first()
+        if self.customer is None:
+            raise forms.ValidationError(_("No customer has this address."))
+        return email
+
+
+@admin.register(InvoiceRequest)
+class InvoiceDesk(ReadOnlyAdmin):
+    list_display = ("number", "customer", "company_name", "asked", "invoice_type", "delivery", "state_shown", "due")
+    list_filter = (Queue,)
+    list_select_related = ("customer",)
+    search_fields = (
+        *("number__exact", "documents__number__exact", "reference__exact", "tax_id__exact"),
+        "customer__members__email__exact",
+    )
+    search_help_text = gettext_lazy("Number of the request or document, reference, tax number or a member's address.")
+    ordering = ("due_at", "id")
+    list_per_page = 50
+    actions_list = ("export_fapiao", "import_fapiao")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm(HANDLE)
+
+    def has_handle_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return request.user.has_perm(HANDLE)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm(HANDLE) or super().has_view_permission(request, obj)
+
+    @display(description=gettext_lazy("Amount"), ordering="amount")
+    def asked(self, invoice: InvoiceRequest) -> str:
+        return f"{invoice.amount} {invoice.currency}"
+
+    @display(description=gettext_lazy("Due"), ordering="due_at")
+    def due(self, invoice: InvoiceRequest) -> str:
+        text = f"{invoice.due_at:%Y-%m-%d}"
+        if invoice.state == State.REQUESTED and invoice.due_at < timezone.now():
+            return format_html('<b class="text-red-700 dark:text-red-400">{} {}</b>', text, _("overdue"))
+        return text
+
+    @display(
+        description=gettext_lazy("State"),
+        label={"requested": "warning", "issued": "success", "denied": "info", "partly_credited": "info"},
+    )
+    def state_shown(self, invoice: InvoiceRequest) -> tuple[str, str]:
+        return invoice.state, invoice.get_state_display()
+
+    def get_urls(self) -> list[URLPattern]:
+        act = self.admin_site.admin_view(require_POST(self.act))
+        own = [path("<path:object_id>/act/<slug:name>", act, name="billing_invoicerequest_act")]
+        return own + list(super().get_urls())
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        """Enter a request that came by mail; the same checks apply as to the customer's own."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        form = MailedForm(request.POST or None, currencies=["USD", "CNY"], initial={"currency": "USD"})
+        if request.method == "POST" and form.is_valid() and form.customer is not None:
+            given = {name: value for name, value in form.cleaned_data.items() if name != "customer_email"}
+            try:
+                with recorded(request, None) as note:
+                    made = invoices.ask(
+                        customer=form.customer,
+                        **given,
+                        entered_by=_staff(request),
+                        locale=form.customer.members.order_by("pk").values_list("language", flat=True).first() or "en",
+                        now=timezone.now(),
+                    )
+                    note.obj, note.text = made, f"Entered for {form.cleaned_data['customer_email']}, {made.reference}"
+            except invoices.InvoiceError as error:
+                form.add_error(error.field if error.field in form.fields else None, str(error))
+            else:
+                return redirect("admin:billing_invoicerequest_change", made.pk)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": _("A request that came by mail"),
+            "opts": self.opts,
+            "form": form,
+            "media": self.media + form.media,
+        }
+        return TemplateResponse(request, "admin/invoice_add.html", context)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        """Everything to issue by, on one page."""
+        invoice = self._find(object_id)
+        if not self.has_view_permission(request, invoice):
+            raise PermissionDenied
+        context = {**self.admin_site.each_context(request), "opts": self.opts, "media": self.media}
+        return TemplateResponse(request, "admin/invoice.html", context | _shown(request, invoice))
+
+    def act(self, request: HttpRequest, object_id: str, name: str) -> HttpResponse:
+        """One act on a request; it is recorded with who did it, and a refusal is told in words."""
+        invoice = self._find(object_id)
+        act = ACTS.get(name)
+        if act is None:
+            raise Http404
+        permission, do = act
+        if not request.user.has_perm(permission):
+            raise PermissionDenied
+        try:
+            with recorded(request, invoice) as note:
+                done = note.text = do(request, invoice)
+        except invoices.InvoiceError as error:
+            messages.error(request, str(error))
+        else:
+            messages.success(request, done)
+        return redirect("admin:billing_invoicerequest_change", invoice.pk)
+
+    @action(description=gettext_lazy("Fapiao to make, as a sheet"), icon="download", permissions=["handle"])
+    def export_fapiao(self, request: HttpRequest) -> HttpResponseBase:
+        """The fapiao requests at the desk, for the tax platform."""
+        answer = HttpResponse("".join(fapiao.sheet()), content_type="text/csv; charset=utf-8")
+        answer["Content-Disposition"] = f'attachment; filename="fapiao-{timezone.now():%Y-%m-%d}.csv"'
+        return answer
+
+    @action(description=gettext_lazy("Record fapiao files"), icon="upload_file", permissions=["handle"])
+    def import_fapiao(self, request: HttpRequest) -> HttpResponse:
+        """Take in files of the tax platform, each matched by the request's number in its name."""
+        results: list[fapiao.Taken] = []
+        if request.method == "POST":
+            files = request.FILES.getlist("files")[: fapiao.MOST_FILES]
+            for file in files:
+                content = file.read(MOST_BYTES + 1)
+                results.append(fapiao.take(request, name=file.name or "", content=content, by=_staff(request)))
+            if not files:
+                messages.error(request, _("Choose files first."))
+        context = {
+            **self.admin_site.each_context(request),
+            "title": _("Record fapiao files"),
+            "opts": self.opts,
+            "results": results,
+            "most": fapiao.MOST_FILES,
+        }
+        return TemplateResponse(request, "admin/fapiao.html", context)
+
+    @staticmethod
+    def _find(object_id: str) -> InvoiceRequest:
+        if not object_id.isascii() or not object_id.isdigit() or len(object_id) > 18:
+            raise Http404
+        return get_object_or_404(InvoiceRequest.objects.select_related("customer", "replaces"), pk=int(object_id))
+
+
+@admin.register(Document)
+class DocumentAdmin(ReadOnlyAdmin):
+    """What was given out, to read and download."""
+
+    list_display = ("number", "kind", "customer", "gross", "currency", "issued_at", "issued_by")
+    list_filter = ("kind", "currency")
+    list_select_related = ("customer", "issued_by")
+    search_fields = ("number__exact", "customer__members__email__exact")
+    ordering = ("-id",)
+    exclude = ("content",)
+    actions_detail = ("download",)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm(HANDLE) or super().has_view_permission(request, obj)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Document]:
+        found: QuerySet[Document] = super().get_queryset(request).defer("content")
+        return found
+
+    def get_urls(self) -> list[URLPattern]:
+        file = self.admin_site.admin_view(require_GET(self.file))
+        return [path("<int:object_id>/file", file, name="billing_document_file"), *super().get_urls()]
+
+    def file(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return as_file(get_object_or_404(Document, pk=object_id))
+
+    @action(description=gettext_lazy("Download"), icon="download", url_path="download")
+    def download(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return redirect("admin:billing_document_file", object_id)
+
+
+@admin.register(InvoiceSeries)
+class InvoiceSeriesAdmin(ByRight, ModelAdmin):  # type: ignore[misc]
+    """The seller's details. What was printed stays as it was; the next document takes these."""
+
+    right = FINANCE
+    list_display = ("prefix", "currency", "tax_rate", "seller_name_en", "next_number", "is_active")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        """Once a number was given out, the prefix stands on a document."""
+        return ("next_number", "prefix") if obj is not None and obj.next_number > 1 else ("next_number",)
+
+
+def _shown(request: HttpRequest, invoice: InvoiceRequest) -> dict[str, Any]:
+    now, customer = timezone.now(), invoice.customer
+    is_standing = invoice.state in InvoiceRequest.STANDING
+    return {
+        "title": invoice.number,
+        "invoice": invoice,
+        "customer": customer,
+        "members": customer.members.all()[:5],
+        "numbers": invoices.invoiceable(customer_id=customer.pk, currency=invoice.currency, now=now),
+        "allocations": invoice.allocations.order_by("paid_at", "source_id"),
+        "documents": invoice.documents.defer("content").select_related("refers_to", "issued_by").order_by("id"),
+        "tasks": invoice.tasks.filter(state="open").select_related("refund").order_by("id"),
+        "series": InvoiceSeries.objects.filter(is_active=True, currency__in=["", invoice.currency]).order_by(
+            "-currency"
+        ),
+        "earlier": InvoiceRequest.objects.filter(customer=customer).exclude(pk=invoice.pk).order_by("-id")[:10],
+        "is_requested": invoice.state == State.REQUESTED,
+        "is_standing": is_standing,
+        "is_overdue": invoice.state == State.REQUESTED and invoice.due_at < now,
+        "is_own": belongs_to(_staff(request), customer.pk),
+        "left": invoice.amount - invoice.credited,
+        "may_handle": request.user.has_perm(HANDLE),
+        "may_finance": request.user.has_perm(FINANCE),
+        "form": InvoiceForm(currencies=["USD", "CNY"], initial={name: getattr(invoice, name) for name in DETAILS}),
+    }
+
+
+def _staff(request: HttpRequest) -> User:
+    return cast(User, request.user)
+
+
+def _issue(request: HttpRequest, invoice: InvoiceRequest) -> str:
+    chosen = request.POST.get("series", "")
+    series = InvoiceSeries.objects.filter(pk=int(chosen)).first() if chosen.isascii() and chosen.isdigit() else None
+    document = invoices.issue(request_id=invoice.pk, series=series, by=_staff(request), now=timezone.now())
+    return _("Issued: %(number)s.") % {"number": document.number}
+
+
+def _record(request: HttpRequest, invoice: InvoiceRequest) -> str:
+    document = invoices.record_fapiao(
+        request_id=invoice.pk,
+        fapiao_number=request.POST.get("fapiao_number", ""),
+        content=_upload(request),
+        by=_staff(request),
+        now=timezone.now(),
+    )
+    return _("Recorded: %(number)s.") % {"number": document.number}
+
+
+def _deny(request: HttpRequest, invoice: InvoiceRequest) -> str:
+    words = request.POST.get("words", "")
+    invoices.deny(request_id=invoice.pk, words=words, by=_staff(request), now=timezone.now())
+    return _("Denied: %(words)s") % {"words": words[:200]}
+
+
+def _post(request: HttpRequest, invoice: InvoiceRequest) -> str:
+    carrier, tracking = request.POST.get("carrier", ""), request.POST.get("tracking", "")
+    invoices.mark_posted(
+        request_id=invoice.pk, carrier=carrier, tracking=tracking, by=_staff(request), now=timezone.now()
+    )
+    return _("Posted with %(carrier)s, %(tracking)s.") % {"carrier": carrier, "tracking": tracking}
+
+
+def _credit(request: HttpRequest, invoice: InvoiceRequest) -> str:
+    task = request.POST.get("task", "")
+    document = invoices.credit(
+        request_id=invoice.pk,
+        amount=request.POST.get("amount", ""),
+        reason=request.POST.get("reason", ""),
+        task_id=int(task) if task.isascii() and task.isdigit() else None,
+        fapiao_number=request.POST.get("fapiao_number", ""),
+        content=_upload(request),
+        by=_staff(request),
+        now=timezone.now(),
+    )
+    return _("Credited by %(number)s.") % {"number": document.number}
+
+
+def _override(request: HttpRequest, invoice: InvoiceRequest) -> str:
+    chosen, words = request.POST.get("task", ""), request.POST.get("words", "")
+    task = get_object_or_404(invoice.tasks, pk=int(chosen) if chosen.isascii() and chosen.isdigit() else 0)
+    invoices.override(task_id=task.pk, words=words, by=_staff(request), now=timezone.now())
+    return _("No credit note: %(words)s") % {"words": words[:200]}
+
+
+def _reissue(request: HttpRequest, invoice: InvoiceRequest) -> str:
+    again = invoices.reissue(
+        request_id=invoice.pk,
+        details=invoices.checked(**{name: request.POST.get(name, "") for name in DETAILS}),
+        reason=request.POST.get("reason", ""),
+        fapiao_number=request.POST.get("fapiao_number", ""),
+        content=_upload(request),
+        by=_staff(request),
+        now=timezone.now(),
+    )
+    return _("Credited whole; %(number)s takes its place.") % {"number": again.number}
+
+
+def _upload(request: HttpRequest) -> bytes:
+    file = request.FILES.get("file")
+    return b"" if file is None else file.read(MOST_BYTES + 1)
+
+
+ACTS: dict[str, tuple[str, Callable[[HttpRequest, InvoiceRequest], str]]] = {
+    "issue": (HANDLE, _issue),
+    "record": (HANDLE, _record),
+    "deny": (HANDLE, _deny),
+    "post": (HANDLE, _post),
+    "credit": (FINANCE, _credit),
+    "override": (FINANCE, _override),
+    "reissue": (FINANCE, _reissue),
+}

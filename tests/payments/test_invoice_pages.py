@@ -1,0 +1,201 @@
+"""Invoices as customers, programs and staff meet them: pages, REST and documents."""
+
+import json
+from decimal import Decimal
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from accounts import keys
+from accounts.models import Membership, User
+from billing import invoices
+from billing.grants import grant_bonus
+from billing.models import Document, InvoiceRequest, InvoiceSeries
+from payments import topups
+from payments.models import TopUp
+from payments.providers.base import Outcome, PaymentFact
+from tests.conftest import NOW
+
+pytestmark = pytest.mark.django_db
+
+USCC = "91110000600037341L"
+BUYER = {"company_name": "Example GmbH", "tax_id": "DE 136 695 976", "country": "DE", "email": "books@example.com"}
+
+
+def paid_topup(customer, number="1", *, method="stripe", amount="20.00", charge="20.00"):
+    cny = method != "stripe"
+    topup = TopUp.objects.create(
+        customer=customer,
+        number=f"topup_{number}",
+        method=method,
+        amount=Decimal(amount),
+        charge_amount=Decimal(charge),
+        charge_currency="CNY" if cny else "USD",
+        fx_rate=Decimal("7.12") if cny else None,
+        expires_at=timezone.now(),
+    )
+    fact = PaymentFact(
+        Outcome.OK, topup.number, f"tx_{number}", topup.charge_amount, topup.charge_currency, is_ours=True
+    )
+    topups.credit(topup_id=topup.pk, fact=fact, now=timezone.now())
+    return topup
+
+
+@pytest.fixture
+def paid(customer):
+    return paid_topup(customer)
+
+
+@pytest.fixture
+def series():
+    return InvoiceSeries.objects.create(
+        prefix="CZ2026-", tax_rate=Decimal("0.06"), seller_name_en="Chuizi Ltd", seller_address_en="1 Main St"
+    )
+
+
+@pytest.fixture
+def staff():
+    return User.objects.create_superuser("finance@example.org", "a rather long one")
+
+
+@pytest.fixture
+def api(customer):
+    key = keys.issue(customer=customer, name="k", now=NOW)
+    return Client(headers={"Authorization": f"Bearer {key.text}"})
+
+
+def ask(api, headers=None, **body):
+    body = {"amount": "5.00", "delivery": "email"} | BUYER | body
+    return api.post("/v1/invoice-requests", json.dumps(body), content_type="application/json", headers=headers or {})
+
+
+def test_an_invoice_is_asked_for_listed_shown_and_cancelled_over_the_api(api, paid):
+    answer = ask(api, remark="Order 7")
+    data = answer.json()["data"]
+    assert answer.status_code == 201
+    assert (data["amount"], data["currency"], data["state"]) == ("5.00000000", "USD", "requested")
+    assert (data["company_name"], data["tax_id"], data["remark"]) == ("Example GmbH", "DE136695976", "Order 7")
+    assert data["documents"] == []
+    assert api.get("/v1/invoice-requests").json() == {"data": [data], "next": None, "previous": None}
+    assert api.get(f"/v1/invoice-requests/{data['id']}").json()["data"] == data
+    cancel = f"/v1/invoice-requests/{data['id']}/cancel"
+    assert api.post(cancel, "{}", content_type="application/json").json()["data"]["state"] == "cancelled"
+    again = api.post(cancel, "{}", content_type="application/json")
+    assert (again.status_code, again.json()["error"]["code"]) == (409, "invoice_not_cancellable")
+
+
+def test_the_same_idempotency_key_asks_once(api, paid):
+    first, second = (ask(api, headers={"Idempotency-Key": "one"}) for _ in range(2))
+    assert first.json() == second.json()
+    assert InvoiceRequest.objects.count() == 1
+    other = ask(api, headers={"Idempotency-Key": "one"}, amount="6.00")
+    assert (other.status_code, other.json()["error"]["code"]) == (409, "idempotency_conflict")
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"amount": "20.01"}, "amount"),
+        ({"amount": "0.001"}, "amount"),
+        ({"amount": 5.5}, "amount"),
+        ({"amount": "-5"}, "amount"),
+        ({"amount": None}, "amount"),
+        ({"company_name": ""}, "company_name"),
+        ({"company_name": None}, "company_name"),
+        ({"company_name": 7}, "company_name"),
+        ({"company_name": "a\x00b"}, "company_name"),
+        ({"tax_id": ""}, "tax_id"),
+        ({"tax_id": "DE136695977"}, "tax_id"),
+        ({"tax_id": "91110000600037341M", "country": "CN"}, "tax_id"),
+        ({"country": "XX"}, "country"),
+        ({"email": "nobody"}, "email"),
+        ({"email": ""}, "email"),
+        ({"delivery": "pigeon"}, "delivery"),
+        ({"delivery": "post"}, "mailing_address"),
+        ({"currency": "CNY"}, "currency"),
+        ({"invoice_type": "other"}, "invoice_type"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_invoiced_is_said_and_nothing_is_written(api, paid, body, param):
+    answer = ask(api, **body)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "validation_error")
+    assert answer.json()["error"]["param"] == param, answer.json()
+    assert not InvoiceRequest.objects.exists()
+
+
+def test_who_paid_in_two_currencies_names_one(api, paid, customer):
+    paid_topup(customer, "2", method="alipay", charge="142.40")
+    answer = ask(api)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "currency")
+    made = ask(api, currency="CNY", amount="142.40", invoice_type="fapiao_general", country="CN", tax_id=USCC)
+    assert (made.status_code, made.json()["data"]["currency"]) == (201, "CNY")
+
+
+def test_a_key_with_a_limit_may_read_but_not_ask(customer, paid):
+    key = keys.issue(customer=customer, name="k", now=NOW, daily_limit=Decimal(1))
+    api = Client(headers={"Authorization": f"Bearer {key.text}"})
+    assert api.get("/v1/invoice-requests").status_code == 200
+    answer = ask(api)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "key_not_allowed")
+
+
+def test_the_page_explains_each_number_and_asks(browser_client, paid, customer):
+    grant_bonus(customer=customer, amount=Decimal(3), key="gift", reason="gift", now=timezone.now())
+    page = browser_client.get("/console/invoices").content.decode()
+    assert "$20.00" in page
+    assert 'value="20.00"' in page
+    form = {"currency": "USD", "amount": "20.00", "invoice_type": "commercial", "buyer_kind": "company"}
+    wrong = browser_client.post("/console/invoices", {**form, **BUYER, "tax_id": "DE136695977", "delivery": "email"})
+    assert wrong.status_code == 400
+    assert "This is no tax number of DE" in wrong.content.decode()
+    assert 'value="Example GmbH"' in wrong.content.decode()
+    asked = browser_client.post("/console/invoices", {**form, **BUYER, "delivery": "email"}, follow=True)
+    assert "We have your request." in asked.content.decode()
+    invoice = InvoiceRequest.objects.get()
+    assert asked.redirect_chain == [(f"/console/invoices/{invoice.number}", 302)]
+    page = browser_client.get("/console/invoices").content.decode()
+    assert "Nothing to invoice" in page
+    gone = browser_client.post(f"/console/invoices/{invoice.number}/cancel", follow=True)
+    assert "Cancelled." in gone.content.decode()
+
+
+def test_without_a_payment_there_is_nothing_to_invoice(browser_client, customer):
+    assert "Nothing to invoice" in browser_client.get("/console/invoices").content.decode()
+    answer = browser_client.post("/console/invoices", {"amount": "1.00", "currency": "USD"})
+    assert answer.status_code == 400
+
+
+def test_a_developer_reads_but_does_not_ask(browser_client, paid, customer):
+    Membership.objects.filter(customer=customer).update(role="developer")
+    form = {"currency": "USD", "amount": "20.00", "invoice_type": "commercial", "buyer_kind": "company"}
+    assert browser_client.get("/console/invoices").status_code == 200
+    answer = browser_client.post("/console/invoices", {**form, **BUYER, "delivery": "email"})
+    assert answer.status_code == 403
+    assert not InvoiceRequest.objects.exists()
+
+
+def test_customers_download_their_own_documents_only(api, browser_client, paid, series, staff, make_customer):
+    invoice = InvoiceRequest.objects.get(number=ask(api).json()["data"]["id"])
+    document = invoices.issue(request_id=invoice.pk, by=staff, now=timezone.now())
+    path = f"/console/invoices/{invoice.number}/documents/{document.pk}"
+    assert path in browser_client.get(f"/console/invoices/{invoice.number}").content.decode()
+    answer = browser_client.get(path)
+    assert answer.content.startswith(b"%PDF-")
+    assert answer["Content-Disposition"].startswith('attachment; filename="')
+    assert answer["Content-Type"] == "application/pdf"
+    data = api.get(f"/v1/invoice-requests/{invoice.number}").json()["data"]
+    assert [(d["number"], d["amount"]) for d in data["documents"]] == [(document.number, "5.00000000")]
+    stranger = make_customer("1", name="Eve")
+    eve = Client()
+    user = User.objects.create_user("eve@example.org", "a rather long one")
+    Membership.objects.create(user=user, customer=stranger)
+    eve.force_login(user)
+    assert eve.get(path).status_code == 404
+    assert eve.get(f"/console/invoices/{invoice.number}").status_code == 404
+    assert Client().get(path).status_code == 302
+    other = keys.issue(customer=stranger, name="k", now=NOW)
+    program = Client(headers={"Authorization": f"Bearer {other.text}"})
+    assert program.get(f"/v1/invoice-requests/{invoice.number}").status_code == 404
+    assert Document.objects.count() == 1
