@@ -1,6 +1,8 @@
 """What staff do is written down: who, what, before and after, why, from where; and nobody takes it back."""
 
 import pytest
+from allauth.account.models import EmailAddress
+from django.contrib.auth.models import Permission
 from django.db import DatabaseError, connection, transaction
 from django.urls import reverse
 
@@ -184,3 +186,19 @@ def test_staff_actions_are_found_by_who_whom_and_what(desk, chief, customer, use
     assert "A chargeback." not in desk.get(path, {"q": "nobody@example.org"}).content.decode()
     page = desk.get(reverse("admin:accounts_staffaction_change", args=[StaffAction.objects.get().pk])).content.decode()
     assert "suspended_reason: &quot;A chargeback.&quot;" in page
+
+
+def test_confirming_an_address_by_hand_takes_the_right_and_leaves_a_row(desk, user):
+    address = EmailAddress.objects.create(user=user, email=user.email, primary=True)
+    path = reverse("admin:account_emailaddress_changelist")
+    confirm = {"action": "make_verified", "_selected_action": [address.pk]}
+    viewer = User.objects.create_user("viewer@example.org", "a rather long one", is_staff=True)
+    viewer.user_permissions.add(Permission.objects.get(codename="view_emailaddress"))
+    at_desk(viewer).post(path, confirm)
+    address.refresh_from_db()
+    assert not address.verified
+    desk.post(path, confirm)
+    address.refresh_from_db()
+    assert address.verified
+    done = StaffAction.objects.get()
+    assert (done.action, done.before, done.after) == ("make_verified", {"verified": False}, {"verified": True})
