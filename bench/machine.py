@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 MODEL = "bench/model"
 EMAIL = "bench@example.com"
@@ -133,6 +134,25 @@ def asgi(application: str, *, core: int, port: int) -> Iterator[subprocess.Popen
     command += ["--log-level", "warning"]
     with running(pinned(core, command), environment=environment(), port=port) as process:
         yield process
+
+
+@contextmanager
+def database() -> Iterator[None]:
+    """An empty database on the server that DATABASE_URL names, for this process and its children; dropped after."""
+    import psycopg
+
+    given = os.environ["DATABASE_URL"]
+    with psycopg.connect(given, autocommit=True) as connection:
+        connection.execute("DROP DATABASE IF EXISTS chuizi_bench WITH (FORCE)")
+        connection.execute("CREATE DATABASE chuizi_bench")
+    parts = urlsplit(given)
+    os.environ["DATABASE_URL"] = urlunsplit(parts._replace(path="/chuizi_bench"))
+    try:
+        yield
+    finally:
+        os.environ["DATABASE_URL"] = given
+        with psycopg.connect(given, autocommit=True) as connection:
+            connection.execute("DROP DATABASE chuizi_bench WITH (FORCE)")
 
 
 @contextmanager

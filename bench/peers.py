@@ -50,7 +50,7 @@ def main() -> None:
         if name in install:
             install[name](folder)
     found = {}
-    with machine.upstream() as upstream_url:
+    with machine.database(), machine.upstream() as upstream_url:
         for name in names:
             with STARTS[name](upstream_url, folder) as peer:
                 found[name] = path.measure(
@@ -62,7 +62,7 @@ def main() -> None:
                 )
             print(f"\n{name}", end="")
             path.show(found[name])
-    show(found)
+        show(found)
 
 
 def install_litellm(folder: Path) -> None:

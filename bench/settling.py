@@ -22,10 +22,11 @@ def main() -> None:
     parser.add_argument("--generations", type=int, default=50_000)
     parser.add_argument("--tries", type=int, default=1)
     arguments = parser.parse_args()
-    machine.manage("migrate", "--verbosity", "0")
-    machine.django()
-    measure(generations=arguments.generations, tries=arguments.tries)
-    machine.manage("audit_ledger")
+    with machine.database():
+        machine.manage("migrate", "--verbosity", "0")
+        machine.django()
+        measure(generations=arguments.generations, tries=arguments.tries)
+        machine.manage("audit_ledger")
 
 
 def measure(*, generations: int, tries: int = 1) -> None:

@@ -1,0 +1,71 @@
+"""The gateway's memory: with a thousand streams open at once, and over a soak of mixed load."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from bench import machine
+
+OPEN_STREAMS = 1000
+WORDS_MS = 250
+"""42 chunks that far apart make a stream of ten seconds."""
+
+
+def measure(gateway: machine.Chuizi, *, soak: float) -> None:
+    idle = machine.resident_mb(gateway.pid)
+    sizes = watch(gateway.pid, lambda: streams(gateway, seconds=25))
+    print(f"memory: {idle:.0f} MB before, {max(sizes):.0f} MB with {OPEN_STREAMS:,} open streams", flush=True)
+    if soak:
+        sizes = watch(gateway.pid, lambda: mixed(gateway, seconds=soak))
+        tenth = max(1, len(sizes) // 10)
+        after, end = sizes[tenth : 2 * tenth], sizes[-tenth:]
+        print(
+            f"memory over {soak:.0f} s of mixed load: {_mean(after):.0f} MB after a tenth, {_mean(end):.0f} MB in the"
+            f" last, most {max(sizes):.0f} MB",
+            flush=True,
+        )
+
+
+def streams(gateway: machine.Chuizi, *, seconds: float) -> None:
+    found = machine.load(
+        gateway.url,
+        headers=gateway.headers,
+        callers=OPEN_STREAMS,
+        seconds=seconds,
+        stream=True,
+        words_ms=WORDS_MS,
+    )
+    print(f"{OPEN_STREAMS:,} slow streams: {found.rate:.0f} ended a second, {found.failed} failed", flush=True)
+
+
+def mixed(gateway: machine.Chuizi, *, seconds: float) -> None:
+    """A thousand slow streams, and beside them JSON from sixteen callers."""
+    with ThreadPoolExecutor() as pool:
+        slow = pool.submit(streams, gateway, seconds=seconds)
+        found = machine.load(gateway.url, headers=gateway.headers, callers=16, seconds=seconds)
+        slow.result()
+    print(f"beside them: {found.rate:,.0f} requests/s, p99 {found.p99:.0f} ms, {found.failed} failed", flush=True)
+
+
+def watch(pid: int, act: Callable[[], None]) -> Sequence[float]:
+    """Megabytes that the process held, twice a second, while `act` ran."""
+    sizes, over = [machine.resident_mb(pid)], threading.Event()
+
+    def look() -> None:
+        while not over.wait(0.5):
+            sizes.append(machine.resident_mb(pid))
+
+    looker = threading.Thread(target=look)
+    looker.start()
+    try:
+        act()
+    finally:
+        time.sleep(0.5)
+        over.set()
+        looker.join()
+    return sizes
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
