@@ -23,7 +23,7 @@ from billing.models import Document
 
 MARGIN = 18
 WIDTH = 210 - 2 * MARGIN
-INK, FAINT, LINE, SHADE = (23, 27, 33), (104, 112, 122), (218, 222, 227), (245, 246, 248)
+INK, FAINT, LINE = (23, 27, 33), (104, 112, 122), (218, 222, 227)
 PAGES = "{n}"
 """Becomes the number of pages; as short as that is, so that the line stands where it should."""
 UNKNOWN = "\u25a1"
@@ -184,19 +184,20 @@ class _Page(FPDF):
         self.set_y(max(ends) + 9)
 
     def _block(self, left: float, width: float, text: str, height: float) -> None:
+        self._font(self.font_size_pt)
         self.set_x(left)
         self.multi_cell(width, height, _shown(text), align="L", new_x=XPos.LEFT, new_y=YPos.NEXT)
 
     def _lines(self) -> None:
         self._ink(INK, 9.5)
         self.set_draw_color(LINE)
-        heads = FontFace(color=FAINT, fill_color=SHADE)
+        heads = FontFace(color=FAINT)
         with self.table(
             width=WIDTH,
             col_widths=(88, 26, 26, 34),
             text_align=("LEFT", "LEFT", "LEFT", "RIGHT"),
             line_height=5,
-            padding=(1.4, 1.5),
+            padding=(1.4, 0),
             headings_style=heads,
             borders_layout=TableBordersLayout.HORIZONTAL_LINES,
         ) as table:
@@ -244,8 +245,13 @@ class _Page(FPDF):
                 self._block(MARGIN, WIDTH, str(note), 5)
 
     def _ink(self, color: tuple[int, int, int], size: float) -> None:
-        self.set_font("rest", size=size)
+        self._font(size)
         self.set_text_color(color)
+
+    def _font(self, size: float) -> None:
+        """Say the font anew: after characters of the other one the page would go on in a size of its own."""
+        self.font_family = ""
+        self.set_font("rest", size=size)
 
 
 def day_of(moment: datetime) -> str:
