@@ -32,47 +32,75 @@ class NoUpstream(Exception):
         self.reason = reason
 
 
-async def open_upstream(
-    client: Client, entry: Entry, call: Call, *, output_limit: int
-) -> tuple[aiohttp.ClientResponse, Destination]:
-    """The first upstream that answers with success; raises `NoUpstream` with what the last one said.
+class BrokenEarly(Exception):
+    """An upstream that took the request gave nothing to relay: another may be tried."""
 
-    Those that cool down after failures in a row are tried last.
-    """
-    cooldown = client.cooldown
-    refusal = Refusal(503, "provider_unavailable", "No upstream serves this model at the moment.")
-    for destination in cooldown.order(entry.destinations, now=monotonic()):
-        cooldown.begins(destination, now=monotonic())
-        body = openai.upstream_body(call, upstream_model=destination.upstream_model, output_limit=output_limit)
-        try:
-            response = await client.post(destination, CHAT, body)
-        except TimeoutError as error:
-            count_error(destination, "timeout")
-            is_reached = not isinstance(error, aiohttp.ConnectionTimeoutError)
-            cooldown.failed(destination, now=monotonic(), is_reached=is_reached)
-            refusal = Refusal(504, "provider_timeout", "The model's provider did not answer in time.")
-            continue
-        except (aiohttp.ClientError, OSError) as error:
-            log.warning("upstream %s: %s", destination.upstream, type(error).__name__)
-            count_error(destination, "connection")
-            cooldown.failed(
-                destination, now=monotonic(), is_reached=not isinstance(error, aiohttp.ClientConnectorError)
+    def __init__(self, refusal: Refusal, reason: Generation.Reason) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+        self.reason = reason
+
+
+class Way:
+    """One request's way over its upstreams, each tried once; those that cool down after failures in a row come last."""
+
+    def __init__(self, client: Client, entry: Entry, call: Call, *, output_limit: int) -> None:
+        self._client = client
+        self._cooldown = client.cooldown
+        self._call = call
+        self._output_limit = output_limit
+        self._left = iter(self._cooldown.order(entry.destinations, now=monotonic()))
+        self._refusal = Refusal(503, "provider_unavailable", "No upstream serves this model at the moment.")
+        self._reason: Generation.Reason | None = None
+
+    async def open(self) -> tuple[aiohttp.ClientResponse, Destination]:
+        """The next upstream that answers with success; raises `NoUpstream` with what the last one said."""
+        for destination in self._left:
+            self._cooldown.begins(destination, now=monotonic())
+            body = openai.upstream_body(
+                self._call, upstream_model=destination.upstream_model, output_limit=self._output_limit
             )
-            retry = {"Retry-After": "5"}
-            refusal = Refusal(503, "provider_unavailable", "The model's provider cannot be reached.", headers=retry)
-            continue
-        if response.status < 500:
-            cooldown.answered(destination)
-        else:
-            cooldown.failed(destination, now=monotonic(), is_reached=True)
-        if response.status < 300:
-            metrics.UPSTREAM_REQUESTS.labels(metrics.model_label(destination.model), destination.upstream).inc()
-            return response, destination
-        async with response:
-            refusal, is_final = await _refused(response, destination)
-        if is_final:
-            break
-    raise NoUpstream(refusal, Reason.TIMEOUT if refusal.status == 504 else Reason.UPSTREAM_ERROR)
+            self._reason = None
+            try:
+                response = await self._client.post(destination, CHAT, body)
+            except TimeoutError as error:
+                self._failed(destination, "timeout", is_reached=not isinstance(error, aiohttp.ConnectionTimeoutError))
+                self._refusal = Refusal(504, "provider_timeout", "The model's provider did not answer in time.")
+                continue
+            except (aiohttp.ClientError, OSError) as error:
+                log.warning("upstream %s: %s", destination.upstream, type(error).__name__)
+                self._failed(destination, "connection", is_reached=not isinstance(error, aiohttp.ClientConnectorError))
+                retry = {"Retry-After": "5"}
+                self._refusal = Refusal(
+                    503, "provider_unavailable", "The model's provider cannot be reached.", headers=retry
+                )
+                continue
+            if response.status < 300:
+                metrics.UPSTREAM_REQUESTS.labels(metrics.model_label(destination.model), destination.upstream).inc()
+                return response, destination
+            if response.status < 500:
+                self._cooldown.answered(destination)
+            else:
+                self._cooldown.failed(destination, now=monotonic(), is_reached=True)
+            async with response:
+                self._refusal, is_final = await _refused(response, destination)
+            if is_final:
+                break
+        reason = Reason.TIMEOUT if self._refusal.status == 504 else Reason.UPSTREAM_ERROR
+        raise NoUpstream(self._refusal, self._reason or reason)
+
+    def answered(self, destination: Destination) -> None:
+        """What can be relayed has come of it."""
+        self._cooldown.answered(destination)
+
+    def broke(self, destination: Destination, broken: BrokenEarly) -> None:
+        """It began with success and failed before anything could be relayed."""
+        self._cooldown.failed(destination, now=monotonic(), is_reached=True)
+        self._refusal, self._reason = broken.refusal, broken.reason
+
+    def _failed(self, destination: Destination, kind: str, *, is_reached: bool) -> None:
+        count_error(destination, kind)
+        self._cooldown.failed(destination, now=monotonic(), is_reached=is_reached)
 
 
 def count_error(destination: Destination, kind: str) -> None:

@@ -18,7 +18,7 @@ from proxy.estimate import fair_tokens
 from proxy.http import ClientGone, Exchange
 from proxy.metering import ANSWER_SECONDS, Metered, Metering, log_unwritten
 from proxy.models import Generation
-from proxy.outbound import NoUpstream, count_error, error_text, open_upstream
+from proxy.outbound import BrokenEarly, NoUpstream, Way, count_error, error_text
 from proxy.pricing import Cost, Usage, cost_of
 from proxy.protocols import openai
 from proxy.protocols.base import Call, Receipt, Reported
@@ -58,7 +58,7 @@ class Relay:
         self._entry = entry
         self._admitted = admitted
         self._started = started
-        self._client = client
+        self._way = Way(client, entry, call, output_limit=admitted.decision.output_limit)
         self._metering = metering
         self._release = release
         self._drain_seconds = drain_seconds
@@ -73,18 +73,33 @@ class Relay:
         watcher = asyncio.create_task(self._watch())
         try:
             async with asyncio.timeout(None) as self._bound:
-                response, destination = await self._open()
-                async with response:
-                    if self._call.stream and response.content_type == "text/event-stream":
-                        await self._relay_stream(response, destination)
-                    else:
-                        await self._relay_json(response, destination)
+                while not await self._relay_one():
+                    pass
         except TimeoutError:
             # Only the drain bound ends here: the client is gone and the upstream took too long.
             raise ClientGone from None
         finally:
             watcher.cancel()
             self._resolve_if_open()
+
+    async def _relay_one(self) -> bool:
+        """Relay the next upstream's answer; False where it broke before anything could be relayed."""
+        response, destination = await self._open()
+        try:
+            async with response:
+                if self._call.stream and response.content_type == "text/event-stream":
+                    await self._relay_stream(response, destination)
+                else:
+                    await self._relay_json(response, destination)
+        except BrokenEarly as broken:
+            self._why = broken.reason
+            if self._gone:
+                raise ClientGone from None
+            if monotonic() - self._started > destination.total_timeout:
+                raise broken.refusal from None  # a request has its time once, not once an upstream
+            self._way.broke(destination, broken)
+            return False
+        return True
 
     def _resolve_if_open(self) -> None:
         """Nothing was used that we know of: give the hold back."""
@@ -96,9 +111,7 @@ class Relay:
 
     async def _open(self) -> tuple[aiohttp.ClientResponse, Destination]:
         try:
-            found = await open_upstream(
-                self._client, self._entry, self._call, output_limit=self._admitted.decision.output_limit
-            )
+            found = await self._way.open()
         except NoUpstream as none:
             self._why = none.reason
             raise none.refusal from None
@@ -123,18 +136,22 @@ class Relay:
             if not isinstance(answer, dict):
                 raise orjson.JSONDecodeError("not an object", "", 0)
         except TimeoutError:
-            self._why = Reason.TIMEOUT
-            raise Refusal(504, "provider_timeout", "The model's provider did not answer in time.") from None
+            count_error(destination, "timeout")
+            refusal = Refusal(504, "provider_timeout", "The model's provider did not answer in time.")
+            raise BrokenEarly(refusal, Reason.TIMEOUT) from None
         except LOST:
-            self._why = Reason.UPSTREAM_EOF
             count_error(destination, "eof")
-            raise Refusal(502, "provider_error", "The model's provider broke its answer off.") from None
+            refusal = Refusal(502, "provider_error", "The model's provider broke its answer off.")
+            raise BrokenEarly(refusal, Reason.UPSTREAM_EOF) from None
         except orjson.JSONDecodeError:
             count_error(destination, "garbage")
-            raise Refusal(502, "provider_error", "The model's provider sent an answer that is not JSON.") from None
+            refusal = Refusal(502, "provider_error", "The model's provider sent an answer that is not JSON.")
+            raise BrokenEarly(refusal, Reason.UPSTREAM_ERROR) from None
         if "error" in answer and not answer.get("choices"):
             count_error(destination, "error")
-            raise Refusal(502, "provider_error", error_text(answer["error"]))
+            refusal = Refusal(502, "provider_error", error_text(answer["error"]))
+            raise BrokenEarly(refusal, Reason.UPSTREAM_ERROR)
+        self._way.answered(destination)
         reported = openai.read_answer(answer)
         relayed = sum(len(text.encode()) for text in openai.texts(answer)) if reported.usage is None else 0
         record = self._record(destination, reported, relayed_bytes=relayed, reason=Reason.COMPLETED)
@@ -160,6 +177,8 @@ class Relay:
         reason, refusal = Reason.COMPLETED, None
         try:
             async for piece in self._pieces(response, stream):
+                if not self._exchange.started:
+                    self._way.answered(destination)
                 if not self._gone:
                     await self._send(piece)
             if not stream.is_complete:
@@ -229,7 +248,7 @@ class Relay:
         nothing_used = record.usage_source == Source.NONE
         if nothing_used and refusal is not None and not self._exchange.started:
             self._why = Reason(record.reason)
-            raise refusal
+            raise BrokenEarly(refusal, self._why)
         future = self._put(record)
         deadline = monotonic() + ANSWER_SECONDS
         while not future.done():

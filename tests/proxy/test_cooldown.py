@@ -252,3 +252,66 @@ def test_a_transport_error_returns_the_hold_and_the_retry_takes_no_other(
         assert time.monotonic() < deadline, "the hold was not given back"
         time.sleep(0.02)
     assert only_generation().state == "released"
+
+
+async def head_and_nothing(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    await response.prepare(request)
+    await asyncio.sleep(30)
+    return response
+
+
+async def head_and_gone(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    await response.prepare(request)
+    assert request.transport is not None
+    request.transport.close()
+    return response
+
+
+EMPTY: dict[str, list[bytes | float]] = {
+    "an error": [b'data: {"error": {"message": "overloaded"}}\n\n'],
+    "an end": [b": hello\n\n"],
+}
+
+
+@pytest.mark.parametrize("how", ["head_and_nothing", "head_and_gone", *EMPTY])
+def test_an_upstream_that_begins_with_200_and_gives_nothing_is_replaced_under_the_same_hold(
+    gateway: Gateway, upstream, second_upstream, customer, how
+):
+    data = catalog(upstream, second=second_upstream)
+    data["upstreams"][0]["timeout_seconds"] = 1
+    load_catalog(data)
+    time.sleep(1.1)
+    upstream.handler = {"head_and_nothing": head_and_nothing, "head_and_gone": head_and_gone}.get(how)
+    upstream.events = EMPTY.get(how, [])
+    for tried in (1, 2, 3, 3):  # the fourth request leaves it alone
+        with gateway.stream() as response:
+            text = response.read().decode()
+        assert response.status_code == 200
+        assert "one " in text
+        assert "error" not in text
+        assert len(upstream.calls) == tried
+    assert set(Generation.objects.values_list("state", "upstream__name")) == {("metered", "second")}
+    holds_are_clean(customer, answered=4)
+
+
+@pytest.mark.parametrize("garbage", ["not json", {"error": {"message": "overloaded"}}, []])
+def test_a_json_answer_that_is_none_is_asked_for_elsewhere(
+    gateway: Gateway, upstream, second_upstream, customer, garbage
+):
+    load_catalog(catalog(upstream, second=second_upstream))
+    time.sleep(1.1)
+    upstream.json = garbage
+    assert gateway.chat().json()["choices"][0]["message"]["content"] == "one two three"
+    assert (len(upstream.calls), len(second_upstream.calls)) == (1, 1)
+    holds_are_clean(customer, answered=1)
+
+
+def test_nothing_is_asked_for_elsewhere_once_a_byte_was_relayed(gateway: Gateway, upstream, second_upstream):
+    load_catalog(catalog(upstream, second=second_upstream))
+    time.sleep(1.1)
+    upstream.events = upstream.events[:3]
+    with gateway.stream() as response:
+        assert "provider_error" in response.read().decode()
+    assert (len(upstream.calls), len(second_upstream.calls)) == (1, 0)
