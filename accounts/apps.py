@@ -12,7 +12,7 @@ class AccountsConfig(AppConfig):
         from accounts import desk_panels, second_factor, staff
         from chuizi import desk
 
-        desk.add_search(desk_panels.search)
+        desk.add_search(desk_panels.search, permission="accounts.view_customer")
         desk.add_story(desk_panels.story)
         staff.connect()
         authenticator_added.connect(second_factor.count_activation, dispatch_uid="second_factor_activated")

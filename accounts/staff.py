@@ -143,9 +143,10 @@ def write_down(sender: type[LogEntry], instance: LogEntry, created: bool, **kwar
         if row == own:
             before |= first
             after |= second
-        elif first or second:
+        else:
             name = f"{row.label} {row.pk}"
-            before[name], after[name] = first, second
+            before |= {name: first} if first else {}
+            after |= {name: second} if second else {}
     if own not in was:
         customer_id = _customer_of(own, _read(own) or {})
     StaffAction.objects.create(

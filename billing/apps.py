@@ -11,5 +11,5 @@ class BillingConfig(AppConfig):
         from chuizi import desk
 
         desk.add_panels("billing", desk_panels.panels, permission="billing.view_wallet")
-        desk.add_search(desk_panels.search)
+        desk.add_search(desk_panels.search, permission="billing.view_transfer")
         desk.add_story(desk_panels.story)

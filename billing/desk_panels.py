@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from billing import books
-from billing.models import AuditRun, Hold, Mail, RefundRequest, Transfer, Wallet
+from billing.models import AdjustmentProposal, AuditRun, Hold, Mail, RefundRequest, Transfer, Wallet
 from chuizi import desk
 
 State = RefundRequest.State
@@ -38,6 +38,7 @@ def _due() -> desk.Panel:
     queue = reverse("admin:billing_refundrequest_changelist")
     at_desk = RefundRequest.objects.filter(state__in=RefundRequest.AT_DESK)
     overdue = at_desk.filter(due_at__lt=timezone.now()).count()
+    proposed = AdjustmentProposal.objects.filter(state="proposed").count()
     unsent = Mail.objects.filter(send_at__isnull=False, attempts__gt=3).count()
     return desk.Panel(
         _("To do"),
@@ -48,6 +49,11 @@ def _due() -> desk.Panel:
                 _("Refunds on the way"),
                 str(RefundRequest.objects.filter(state__in=(State.APPROVED, State.SENDING)).count()),
                 f"{queue}?queue=way",
+            ),
+            desk.Figure(
+                _("Adjustments to decide"),
+                str(proposed),
+                f"{reverse('admin:billing_adjustmentproposal_changelist')}?queue=proposed",
             ),
             desk.Figure(_("Mail that does not leave"), str(unsent), tone="bad" if unsent else ""),
         ],

@@ -68,7 +68,7 @@ class Event:
 
 Panels = Callable[[], Iterable[Panel]]
 _panels: dict[str, tuple[str, Panels]] = {}
-_searches: list[Callable[[str], Iterable[Found]]] = []
+_searches: list[tuple[str, Callable[[str], Iterable[Found]]]] = []
 _stories: list[Callable[[int], Iterable[Event]]] = []
 
 
@@ -77,9 +77,9 @@ def add_panels(name: str, panels: Panels, *, permission: str) -> None:
     _panels[name] = (permission, panels)
 
 
-def add_search(search: Callable[[str], Iterable[Found]]) -> None:
-    """`search` is given what was typed and finds by exact names alone, through indexes."""
-    _searches.append(search)
+def add_search(search: Callable[[str], Iterable[Found]], *, permission: str) -> None:
+    """`search` is given what staff with that permission typed and finds by exact names alone, through indexes."""
+    _searches.append((permission, search))
 
 
 def add_story(story: Callable[[int], Iterable[Event]]) -> None:
@@ -102,10 +102,11 @@ def panels_for(request: HttpRequest) -> list[Panel]:
     return shown
 
 
-def find(text: str) -> list[Found]:
-    """What all apps find under a name."""
+def find(request: HttpRequest, text: str) -> list[Found]:
+    """What all apps find under a name, of what this person may see."""
     text = text.strip().replace("\0", "")[:200]
-    return [found for search in _searches for found in search(text)] if text else []
+    searches = [search for permission, search in _searches if request.user.has_perm(permission)]
+    return [found for search in searches for found in search(text)] if text else []
 
 
 def story_of(customer_id: int) -> list[Event]:
@@ -133,5 +134,5 @@ def bars(days: Iterable[tuple[Any, Decimal]], *, unit: str = "$") -> list[Bar]:
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Unfold's callback: what the first page shows beside the list of apps."""
     text = request.GET.get("q", "")
-    context |= {"panels": panels_for(request), "q": text, "found": find(text) if text else []}
+    context |= {"panels": panels_for(request), "q": text, "found": find(request, text) if text else []}
     return context

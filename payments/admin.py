@@ -52,6 +52,7 @@ class NotificationAdmin(ReadOnlyAdmin):
                 done = notifications.process(notification_id=notification.pk, now=timezone.now())
             except Exception:
                 log.exception("notification %s", notification.pk)
+                record(request, notification, "Processing again failed.")
                 messages.error(request, _("%(name)s failed; the log says why.") % {"name": notification})
                 continue
             outcome = done.get_outcome_display() or _("not confirmed by the provider")

@@ -20,7 +20,7 @@ class PaymentsConfig(AppConfig):
         from payments.refund_audit import check_refunds
 
         desk.add_panels("payments", desk_panels.panels, permission="payments.view_topup")
-        desk.add_search(desk_panels.search)
+        desk.add_search(desk_panels.search, permission="payments.view_topup")
         desk.add_story(desk_panels.story)
         invoices.register(topups_of)
         register("top-ups", check_topups)

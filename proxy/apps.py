@@ -13,6 +13,6 @@ class ProxyConfig(AppConfig):
         from proxy.audit import check_generations
 
         desk.add_panels("proxy", desk_panels.panels, permission="proxy.view_generation")
-        desk.add_search(desk_panels.search)
+        desk.add_search(desk_panels.search, permission="proxy.view_generation")
         desk.add_story(desk_panels.story)
         register("generations", check_generations)

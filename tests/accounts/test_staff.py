@@ -61,7 +61,7 @@ def test_rows_that_go_along_with_a_form_are_written_down_too(desk, customer, use
     desk.post(path, changed | {"membership_set-0-DELETE": "on"})
     done = StaffAction.objects.order_by("-pk")[0]
     assert done.before[name]["user_id"] == user.pk
-    assert done.after[name] == {}
+    assert name not in done.after
 
 
 def test_a_new_row_and_a_deleted_row_are_written_down_whole(desk, customer, user):
