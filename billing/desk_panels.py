@@ -4,12 +4,24 @@ from collections.abc import Iterable
 from datetime import timedelta
 from decimal import Decimal
 
+from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from billing import books
-from billing.models import AdjustmentProposal, AuditRun, Hold, Mail, RefundRequest, Transfer, Wallet
+from billing.models import (
+    AdjustmentProposal,
+    AuditRun,
+    CreditTask,
+    Document,
+    Hold,
+    InvoiceRequest,
+    Mail,
+    RefundRequest,
+    Transfer,
+    Wallet,
+)
 from chuizi import desk
 
 State = RefundRequest.State
@@ -39,6 +51,10 @@ def _due() -> desk.Panel:
     at_desk = RefundRequest.objects.filter(state__in=RefundRequest.AT_DESK)
     overdue = at_desk.filter(due_at__lt=timezone.now()).count()
     proposed = AdjustmentProposal.objects.filter(state="proposed").count()
+    invoices = reverse("admin:billing_invoicerequest_changelist")
+    to_issue = InvoiceRequest.objects.filter(state=InvoiceRequest.State.REQUESTED)
+    late = to_issue.filter(due_at__lt=timezone.now()).count()
+    wanted = CreditTask.objects.filter(state=CreditTask.State.OPEN).count()
     unsent = Mail.objects.filter(send_at__isnull=False, attempts__gt=3).count()
     return desk.Panel(
         _("To do"),
@@ -55,6 +71,9 @@ def _due() -> desk.Panel:
                 str(proposed),
                 f"{reverse('admin:billing_adjustmentproposal_changelist')}?queue=proposed",
             ),
+            desk.Figure(_("Invoices to issue"), str(to_issue.count()), invoices),
+            desk.Figure(_("Invoices overdue"), str(late), f"{invoices}?queue=overdue", "bad" if late else ""),
+            desk.Figure(_("Credit notes wanted"), str(wanted), f"{invoices}?queue=credit", "bad" if wanted else ""),
             desk.Figure(_("Mail that does not leave"), str(unsent), tone="bad" if unsent else ""),
         ],
     )
@@ -97,7 +116,10 @@ def _audit() -> desk.Panel:
 
 
 def search(text: str) -> Iterable[desk.Found]:
-    """A refund by its number or its mail's reference; a transfer or a hold by its key."""
+    """A refund, an invoice's request or a document by its number; a transfer or a hold by its key."""
+    for invoice in InvoiceRequest.objects.filter(Q(number=text) | Q(documents__number=text)).distinct()[:5]:
+        link = reverse("admin:billing_invoicerequest_change", args=[invoice.pk])
+        yield desk.Found(_("Invoice"), invoice.number, link)
     for refund in RefundRequest.objects.filter(number=text)[:5]:
         yield desk.Found(_("Refund"), refund.number, reverse("admin:billing_refundrequest_change", args=[refund.pk]))
     for transfer in Transfer.objects.filter(key=text)[:1]:
@@ -108,13 +130,22 @@ def search(text: str) -> Iterable[desk.Found]:
 
 
 def story(customer_id: int) -> Iterable[desk.Event]:
-    """Refund requests, mail, and the movements of the balance that are no single request's."""
+    """Refund and invoice requests, documents, mail, and the movements of the balance that are no single request's."""
     for refund in RefundRequest.objects.filter(customer_id=customer_id).order_by("-pk")[:50]:
         link = reverse("admin:billing_refundrequest_change", args=[refund.pk])
         yield desk.Event(refund.created_at, _("Refund"), f"{refund.number}: {refund.reason}", _usd(refund.amount), link)
         if refund.decided_at:
             words = f"{refund.get_state_display()}. {refund.decision}".strip()
             yield desk.Event(refund.decided_at, _("Refund"), f"{refund.number}: {words}", link=link)
+    for invoice in InvoiceRequest.objects.filter(customer_id=customer_id).order_by("-pk")[:50]:
+        link = reverse("admin:billing_invoicerequest_change", args=[invoice.pk])
+        amount = f"{invoice.amount} {invoice.currency}"
+        words = f"{invoice.number}: {invoice.company_name}, {invoice.get_state_display()}"
+        yield desk.Event(invoice.created_at, _("Invoice asked"), words, amount, link)
+    for document in Document.objects.filter(customer_id=customer_id).defer("content").order_by("-pk")[:50]:
+        link = reverse("admin:billing_document_change", args=[document.pk])
+        amount = f"{document.gross} {document.currency}"
+        yield desk.Event(document.issued_at, document.get_kind_display(), document.number, amount, link)
     for mail in Mail.objects.filter(customer_id=customer_id).order_by("-pk")[:50]:
         yield desk.Event(mail.sent_at or mail.created_at, _("Mail"), f"{mail.to}: {mail.subject}")
     wallet = Wallet.objects.filter(pk=customer_id).first()

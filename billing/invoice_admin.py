@@ -91,7 +91,7 @@ class MailedForm(InvoiceForm):
 
 @admin.register(InvoiceRequest)
 class InvoiceDesk(ReadOnlyAdmin):
-    list_display = ("number", "customer", "company_name", "asked", "invoice_type", "delivery", "state_shown", "due")
+    list_display = ("number", "customer", "company_name", "asked", "invoice_type", "state_shown", "due")
     list_filter = (Queue,)
     list_select_related = ("customer",)
     search_fields = (

@@ -87,7 +87,7 @@ def invoice_list(request: HttpRequest) -> HttpResponse:
     customer, now = current_customer(request), timezone.now()
     sums = _sums(customer, now=now)
     free = [found.currency for found in sums if found.amount > 0]
-    initial = _initial(request, customer) | {"amount": next((f.amount for f in sums if f.amount > 0), "")}
+    initial = _initial(request, customer) | {"amount": sums[0].amount if free and len(sums) == 1 else ""}
     form = InvoiceForm(request.POST if request.method == "POST" else None, currencies=free, initial=initial)
     if request.method == "POST" and form.is_valid():
         try:

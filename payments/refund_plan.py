@@ -75,7 +75,7 @@ def plan(
 
 
 def frozen_by_topup(*, customer_id: int, now: datetime, invoiced: frozenset[int] | None = None) -> dict[int, Decimal]:
-    """What open refund requests will take from each top-up, in the currency it was paid in.
+    """What open refund requests will take from each top-up, in the currency it was paid in, 2 places.
 
     Parts that are being sent stand in the top-ups' own sums already.
     """
@@ -90,4 +90,4 @@ def frozen_by_topup(*, customer_id: int, now: datetime, invoiced: frozenset[int]
         for share in plan(customer_id=customer_id, amount=waiting, now=now, invoiced=invoiced):
             if share.topup is not None:
                 frozen[share.topup.pk] += share.charge_amount
-    return dict(frozen)
+    return {topup_id: cents(amount) for topup_id, amount in frozen.items()}

@@ -16,6 +16,7 @@ from payments import topups
 from payments.models import TopUp
 from payments.providers.base import Outcome, PaymentFact
 from tests.conftest import NOW
+from tests.staffing import at_desk, in_role
 
 pytestmark = pytest.mark.django_db
 
@@ -199,3 +200,167 @@ def test_customers_download_their_own_documents_only(api, browser_client, paid, 
     program = Client(headers={"Authorization": f"Bearer {other.text}"})
     assert program.get(f"/v1/invoice-requests/{invoice.number}").status_code == 404
     assert Document.objects.count() == 1
+
+
+# --- The desk ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def desk(staff):
+    client = Client()
+    client.force_login(staff)
+    return client
+
+
+def asked(customer, **fields):
+    details = BUYER | {"amount": "5.00"} | fields
+    return invoices.ask(customer=customer, now=timezone.now(), **details)
+
+
+def act(desk, invoice, name, follow=True, **fields):
+    return desk.post(f"/admin/billing/invoicerequest/{invoice.pk}/act/{name}", fields, follow=follow)
+
+
+def text_of(answer):
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def test_staff_issue_an_invoice_and_read_it(desk, customer, paid, series):
+    invoice = asked(customer)
+    assert "Example GmbH" in text_of(desk.get("/admin/billing/invoicerequest/"))
+    assert "Issue and mail it" in text_of(desk.get(f"/admin/billing/invoicerequest/{invoice.pk}/change/"))
+    assert "Issued: CZ2026-000001." in text_of(act(desk, invoice, "issue"))
+    document = Document.objects.get()
+    assert desk.get(f"/admin/billing/document/{document.pk}/file").content.startswith(b"%PDF-")
+    assert invoice.number in text_of(desk.get(f"/admin/?q={document.number}"))
+    again = text_of(act(desk, invoice, "issue"))
+    assert "This request is issued already." in again
+    assert Document.objects.count() == 1
+
+
+def test_without_a_series_the_desk_says_what_is_missing(desk, customer, paid):
+    invoice = asked(customer)
+    assert "Add a series" in text_of(desk.get(f"/admin/billing/invoicerequest/{invoice.pk}/change/"))
+    act(desk, invoice, "issue")
+    assert not Document.objects.exists()
+
+
+def test_staff_deny_with_words_that_the_customer_reads(desk, browser_client, customer, paid):
+    invoice = asked(customer)
+    assert "Say why." in text_of(act(desk, invoice, "deny", words=" "))
+    act(desk, invoice, "deny", words="The name is not complete.")
+    assert "The name is not complete." in browser_client.get(f"/console/invoices/{invoice.number}").content.decode()
+
+
+def test_a_posted_invoice_carries_its_tracking_number(desk, browser_client, customer, paid, series):
+    invoice = asked(customer, delivery="post", mailing_address="1 Road\nBerlin")
+    assert "There is no invoice to post." in text_of(act(desk, invoice, "post", carrier="DHL", tracking="JD01"))
+    act(desk, invoice, "issue")
+    act(desk, invoice, "post", carrier="DHL", tracking="JD01")
+    assert "JD01" in browser_client.get(f"/console/invoices/{invoice.number}").content.decode()
+
+
+def test_finance_credits_a_part_and_reissues_for_another_buyer(desk, customer, paid, series):
+    invoice = asked(customer)
+    act(desk, invoice, "issue")
+    assert "At most 5.00 USD" in text_of(act(desk, invoice, "credit", amount="5.01", reason="x"))
+    assert "Credited by CZ2026-000002." in text_of(act(desk, invoice, "credit", amount="2.00", reason="Refund"))
+    details = {name: BUYER[name] for name in ("tax_id", "country", "email")} | {"company_name": "Right GmbH"}
+    details |= {"invoice_type": "commercial", "buyer_kind": "company", "delivery": "email", "reason": "Wrong name"}
+    act(desk, invoice, "reissue", **details)
+    invoice.refresh_from_db()
+    assert invoice.state == "credited"
+    again = InvoiceRequest.objects.get(replaces=invoice)
+    assert (again.company_name, again.amount, again.state) == ("Right GmbH", Decimal("3.00"), "requested")
+
+
+def test_a_request_that_came_by_mail_is_checked_like_the_customers_own(desk, customer, paid, browser_client):
+    email = customer.members.order_by("pk")[0].email
+    form = {"customer_email": email, "reference": "Mail of Monday", "currency": "USD", "amount": "30.00"}
+    form |= BUYER | {"invoice_type": "commercial", "buyer_kind": "company", "delivery": "email"}
+    page = text_of(desk.post("/admin/billing/invoicerequest/add/", form))
+    assert "At most 20.00 USD can be invoiced now." in page
+    desk.post("/admin/billing/invoicerequest/add/", form | {"amount": "3.00"})
+    made = InvoiceRequest.objects.get()
+    assert (made.reference, made.entered_by.email) == ("Mail of Monday", "finance@example.org")
+    assert "No customer has this address." in text_of(
+        desk.post("/admin/billing/invoicerequest/add/", form | {"customer_email": "nobody@example.org"})
+    )
+
+
+def test_who_belongs_to_the_customer_does_not_decide(desk, staff, customer, paid, series):
+    Membership.objects.create(user=staff, customer=customer)
+    invoice = asked(customer)
+    assert "somebody else has to decide" in text_of(act(desk, invoice, "issue"))
+    assert not Document.objects.exists()
+
+
+def test_support_issues_but_does_not_credit(customer, paid, series):
+    support = at_desk(in_role("support"))
+    invoice = asked(customer)
+    assert "Issued" in text_of(act(support, invoice, "issue"))
+    assert act(support, invoice, "credit", follow=False, amount="1.00", reason="x").status_code == 403
+    assert act(support, invoice, "nonsense", follow=False).status_code == 404
+    assert support.get("/admin/billing/invoicerequest/99999999999999999999/change/").status_code == 404
+
+
+@pytest.fixture
+def fapiao(customer):
+    paid_topup(customer, "9", method="wechat", charge="142.40")
+    return asked(
+        customer,
+        amount="142.40",
+        invoice_type="fapiao_general",
+        country="CN",
+        tax_id=USCC,
+        company_name="=HYPERLINK(1)",
+    )
+
+
+def test_waiting_fapiao_come_as_a_sheet_without_formulas(desk, fapiao):
+    answer = desk.get("/admin/billing/invoicerequest/export_fapiao/")
+    assert answer["Content-Type"].startswith("text/csv")
+    head, row = answer.content.decode("utf-8-sig").splitlines()
+    assert head.startswith("request,type,")
+    assert row.startswith(f"{fapiao.number},fapiao_general,company,'=HYPERLINK(1),{USCC},142.40,CNY")
+
+
+def upload(desk, *files):
+    from django.core.files.uploadedfile import SimpleUploadedFile
+
+    sent = [SimpleUploadedFile(name, content) for name, content in files]
+    return text_of(desk.post("/admin/billing/invoicerequest/import_fapiao/", {"files": sent}))
+
+
+def test_files_of_the_tax_platform_are_taken_in_bulk_by_their_names(desk, browser_client, fapiao, customer):
+    pdf = b"%PDF-1.7\n%%EOF\n"
+    number = "24952000000012345678"
+    page = upload(
+        desk,
+        (f"{fapiao.number}_{number}.pdf", b"MZ not a document"),
+        (f"invoice_{'x' * 20}_{number}.pdf", pdf),
+        ("invoice.pdf", pdf),
+        (f"{fapiao.number}_{number}.exe", pdf),
+        (f"{fapiao.number}_{number[:-1]}9.pdf", pdf),
+    )
+    assert page.count("desk-good") == 1
+    assert "The file is no PDF, OFD or XML" in page
+    assert "There is no request" in page
+    assert "does not hold a request" in page
+    assert "This request is issued already." in page
+    document = Document.objects.get()
+    assert (document.fapiao_number, document.content_type) == (number, "application/pdf")
+    path = f"/console/invoices/{fapiao.number}/documents/{document.pk}"
+    assert browser_client.get(path).content == pdf
+
+
+def test_a_refund_waits_at_the_desk_for_its_credit_note(desk, customer, paid, series):
+    from billing import refunds
+
+    invoice = asked(customer, amount="20.00")
+    act(desk, invoice, "issue")
+    request = refunds.ask(customer=customer, amount="5.00", reason="x", now=timezone.now())
+    assert request.state == "requested"
+    page = text_of(desk.get("/admin/"))
+    assert "Credit notes wanted" in page
