@@ -19,7 +19,7 @@ from billing.ledger import Posting, house_account, lock_wallets, post
 from billing.models import CreditTask, Hold, Wallet
 from billing.money import usd
 from payments import refunding
-from payments.invoice_sources import money_went_back
+from payments.invoice_sources import want_credit
 from payments.models import Dispute, DisputeMovement, FraudWarning, TopUp
 from payments.providers import registry
 from payments.providers.base import DisputeFact, DisputingProvider, Movement
@@ -177,7 +177,7 @@ def _settle(dispute: Dispute, topup: TopUp, fact: DisputeFact, *, now: datetime)
     sums = Dispute.objects.filter(topup=topup).aggregate(sum=Sum(F("held") + F("withdrawn")))
     TopUp.objects.filter(pk=topup.pk).update(disputed=max(sums["sum"] or NOTHING, NOTHING))
     if not dispute.is_open:  # lost, it bites into what is invoiced; won, it does no longer
-        money_went_back(topup_id=topup.pk, reason=CreditTask.Reason.DISPUTE, now=now)
+        want_credit(topup=topup, reason=CreditTask.Reason.DISPUTE, now=now)
 
 
 def _suspend_or_lift(dispute: Dispute, topup: TopUp, *, now: datetime) -> None:

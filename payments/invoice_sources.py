@@ -7,7 +7,7 @@ from billing import invoices
 from billing.ledger import lock_wallets
 from billing.models import CreditTask
 from billing.money import floor_cents
-from payments.models import RefundPart, TopUp
+from payments.models import Dispute, RefundPart, TopUp
 from payments.models.topups import Method
 from payments.refund_plan import charge_of, frozen_by_topup
 
@@ -43,32 +43,27 @@ def in_charge(topup: TopUp, amount: Decimal) -> Decimal:
 def waits_for_credit_note(part: RefundPart, topup: TopUp, *, now: datetime) -> str:
     """Why a planned part may not leave yet: it would take back invoiced money. Empty if it may.
 
-    The caller holds the refund's, the part's and the top-up's locks; this takes the wallet's. Parts of other refunds
-    that wait for the same top-up count, so that finance is asked for all of it at once.
+    The caller holds the refund's, the part's and the top-up's locks; this takes the wallet's.
+    """
+    need = want_credit(topup=topup, reason=CreditTask.Reason.REFUND, refund_id=part.refund_id, now=now)
+    return f"waits for a credit note: {need} {topup.charge_currency} of {topup.number} is invoiced" if need else ""
+
+
+def want_credit(*, topup: TopUp, reason: str, now: datetime, refund_id: int | None = None) -> Decimal:
+    """Open, or drop, what finance is asked to credit of a top-up; how much of it is invoiced and gone, or going.
+
+    All parts that wait to leave count, so that finance is asked for everything at once; a dispute counts once it is
+    lost. In the caller's transaction, which holds the top-up's lock; this takes the wallet's.
     """
     lock_wallets([topup.customer_id])
+    topup = TopUp.objects.get(pk=topup.pk)
     planned = RefundPart.objects.filter(topup=topup, state=RefundPart.State.PLANNED)
-    leaving = charge_of(topup, sum((p.amount for p in planned), NOTHING))
-    need = _need(topup, leaving=leaving, reason=CreditTask.Reason.REFUND, now=now, refund_id=part.refund_id)
-    if not need:
-        return ""
-    return f"waits for a credit note: {need} {topup.charge_currency} of {topup.number} is invoiced"
-
-
-def money_went_back(*, topup_id: int, reason: str, now: datetime) -> Decimal:
-    """Money of a top-up left without asking us (a lost dispute, a refund begun at the provider): what of it is
-    invoiced wants a credit note; that much is returned. In the caller's transaction, which locks the top-up first.
-    """
-    topup = TopUp.objects.get(pk=topup_id)
-    lock_wallets([topup.customer_id])
-    return _need(topup, leaving=NOTHING, reason=reason, now=now)
-
-
-def _need(topup: TopUp, *, leaving: Decimal, reason: str, now: datetime, refund_id: int | None = None) -> Decimal:
+    leaving = charge_of(topup, sum((part.amount for part in planned), NOTHING))
+    lost = sum((dispute.withdrawn for dispute in Dispute.objects.filter(topup=topup, status="lost")), NOTHING)
     return invoices.need_credit(
         customer_id=topup.customer_id,
         source_id=topup.pk,
-        left=topup.charge_amount - topup.refunded_charge - leaving - in_charge(topup, topup.disputed),
+        left=topup.charge_amount - topup.refunded_charge - leaving - in_charge(topup, lost),
         reason=reason,
         refund_id=refund_id,
         now=now,

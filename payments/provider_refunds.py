@@ -17,7 +17,7 @@ from billing.models import CreditTask, RefundRequest
 from billing.money import CENT
 from payments import refunding
 from payments.disputes import NotYet
-from payments.invoice_sources import money_went_back
+from payments.invoice_sources import want_credit
 from payments.models import RefundPart, TopUp
 from payments.providers import registry
 from payments.providers.base import ProviderRefund, RefundFact, RefundOutcome
@@ -127,6 +127,6 @@ def _record(topup_id: int, refund: ProviderRefund, *, now: datetime) -> RefundRe
             now=now,
             in_transaction=write_part,
         )
-        money_went_back(topup_id=topup.pk, reason=CreditTask.Reason.REFUND, now=now)
+        want_credit(topup=topup, reason=CreditTask.Reason.REFUND, now=now)
     log.warning("%s: refund %s was begun at %s", topup.number, refund.refund_id, topup.method)
     return made

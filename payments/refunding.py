@@ -17,9 +17,9 @@ from django.db.models import F
 
 from accounts.models import User
 from billing import invoices, refunds
-from billing.models import RefundRequest
+from billing.models import CreditTask, RefundRequest
 from billing.money import ZERO
-from payments.invoice_sources import waits_for_credit_note
+from payments.invoice_sources import waits_for_credit_note, want_credit
 from payments.models import FraudWarning, RefundPart, TopUp
 from payments.providers import registry
 from payments.providers.base import REFUND_KEY_PREFIX, RefundFact, RefundOrder, RefundOutcome
@@ -323,6 +323,8 @@ def _drop(part: RefundPart, why: str, *, now: datetime) -> None:
     """A part that has not left is given up; nothing was moved."""
     part.state, part.detail, part.failed_at = State.FAILED, why, now
     part.save(update_fields=["state", "detail", "failed_at"])
+    if part.topup is not None:
+        want_credit(topup=part.topup, reason=CreditTask.Reason.REFUND, now=now)
 
 
 def _conclude(refund_id: int, *, now: datetime) -> None:
