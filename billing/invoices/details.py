@@ -5,7 +5,7 @@ import unicodedata
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from types import ModuleType
+from typing import TYPE_CHECKING
 
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
@@ -18,6 +18,9 @@ from stdnum.us import tin
 
 from billing.invoices.core import InvoiceError
 from billing.models import InvoiceRequest
+
+if TYPE_CHECKING:
+    from stdnum.util import NumberValidationModule
 
 Type, BuyerKind, Delivery = InvoiceRequest.Type, InvoiceRequest.BuyerKind, InvoiceRequest.Delivery
 LOOKS_CHINESE = re.compile(r"[0-9A-Z]{2}[0-9]{6}[0-9A-Z]{10}")
@@ -165,7 +168,7 @@ def _tax_id(value: str, *, country: str, buyer_kind: str) -> str:
     return value.upper()
 
 
-def _forms(country: str, buyer_kind: str) -> list[ModuleType]:
+def _forms(country: str, buyer_kind: str) -> "list[NumberValidationModule]":
     """The checks of which one has to agree; none where the format is not known."""
     if country == "CN":
         return [uscc, ric] if buyer_kind == BuyerKind.INDIVIDUAL else [uscc]
