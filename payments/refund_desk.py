@@ -296,5 +296,5 @@ ACTS: dict[str, tuple[str, Callable[[HttpRequest, RefundRequest], str]]] = {
     "record-transfer": (FINANCE, _record_transfer),
     "give-back": (FINANCE, _give_back),
 }
-OVER_THE_NETWORK = ("look",)
+OVER_THE_NETWORK = ("look", "give-back")
 """They ask a provider, which no transaction waits for."""

@@ -17,6 +17,7 @@ from django.db.models import F
 
 from accounts.models import User
 from billing import invoices, refunds
+from billing.four_eyes import objection
 from billing.models import CreditTask, RefundRequest
 from billing.money import ZERO
 from payments.invoice_sources import waits_for_credit_note, want_credit
@@ -149,6 +150,7 @@ def record_transfer(*, part_id: int, reference: str, by: User, now: datetime) ->
         raise PartError("Enter the bank's reference.")
     with transaction.atomic():
         part = _locked(part_id)
+        _must_not_be_own(part, by)
         if part.state != State.PARKED:
             raise PartError("This part does not wait for a bank transfer.")
         if part.recorded_by_id is None or part.bank_reference != reference.strip():
@@ -169,6 +171,7 @@ def give_back(*, part_id: int, by: User, now: datetime) -> RefundPart:
 
     Raises `PartError`.
     """
+    _must_not_be_own(RefundPart.objects.select_related("refund").get(pk=part_id), by)
     if look(part_id=part_id, now=now) not in (RefundOutcome.PARKED, RefundOutcome.MISSING, RefundOutcome.FAILED):
         raise PartError("The provider may still pay it. Look again later.")
     with transaction.atomic():
@@ -179,6 +182,11 @@ def give_back(*, part_id: int, by: User, now: datetime) -> RefundPart:
             _failed(part, now=now)
     _conclude(part.refund_id, now=now)
     return part
+
+
+def _must_not_be_own(part: RefundPart, by: User) -> None:
+    if words := objection(by=by, customer_id=part.refund.customer_id):
+        raise PartError(words)
 
 
 def call_off(*, topup_id: int, now: datetime) -> None:

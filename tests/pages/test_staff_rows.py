@@ -4,15 +4,16 @@ import ast
 from decimal import Decimal
 
 import pytest
+from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Membership, StaffAction
 from billing import refunds
 from billing.models import AdjustmentProposal, RefundRequest, Wallet
-from payments import topups
-from payments.models import Dispute, ExchangeRate, Notification, TopUp
-from payments.providers.base import Outcome, PaymentFact
+from payments import refunding, topups
+from payments.models import Dispute, ExchangeRate, Notification, RefundPart, TopUp
+from payments.providers.base import Outcome, PaymentFact, RefundOutcome
 from proxy.models import Model
 from tests.staffing import at_desk, in_role
 
@@ -201,3 +202,36 @@ def test_no_button_of_the_desk_forgets_its_row(repository):
             acts = is_button and ("request.method == 'POST'" in text or "queryset" in [a.arg for a in node.args.args])
             writes = any(name in text for name in WRITERS)
             assert writes or not acts, f"{file.name}: {node.name}"
+
+
+def parked(refund: RefundRequest) -> RefundPart:
+    return RefundPart.objects.create(
+        refund=refund, number=1, key="part_1", state="parked", amount=5, charge_amount=5, charge_currency="USD"
+    )
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_provider_is_never_asked_inside_the_acts_transaction(refund, monkeypatch):
+    asked = []
+
+    def look(**kwargs):
+        asked.append(connection.in_atomic_block)
+        return RefundOutcome.PENDING
+
+    monkeypatch.setattr(refunding, "look", look)
+    desk, part = at_desk(in_role("finance")), parked(refund)
+    act(desk, refund, "look", part=part.number)
+    assert "Look again later" in act(desk, refund, "give-back", part=part.number).content.decode()
+    assert asked == [False, False]
+    assert StaffAction.objects.get().action == "look"
+
+
+def test_nobody_ends_a_parked_part_of_a_customer_they_belong_to(refund, customer):
+    finance, part = in_role("finance"), parked(refund)
+    Membership.objects.create(user=finance, customer=customer)
+    desk = at_desk(finance)
+    for name in ("record-transfer", "give-back"):
+        page = act(desk, refund, name, part=part.number, reference="BANK-1").content.decode()
+        assert "You belong to this customer" in page
+    part.refresh_from_db()
+    assert (part.state, part.recorded_by_id) == ("parked", None)
