@@ -13,7 +13,7 @@ from billing.invoices import documents, mails
 from billing.invoices.asking import checked_amount, free_shares, open_request
 from billing.invoices.core import InvoiceError, NotMovable, State, locked, move, must_not_be_own, must_say_why
 from billing.invoices.details import Details
-from billing.invoices.pdf import render
+from billing.invoices.drawing import render
 from billing.invoices.sources import NOTHING
 from billing.models import CreditTask, Document, InvoiceAllocation, InvoiceRequest
 from billing.money import cents

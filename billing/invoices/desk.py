@@ -9,7 +9,7 @@ from accounts.models import User
 from billing.invoices import documents, mails
 from billing.invoices.asking import fit_again
 from billing.invoices.core import InvoiceError, NotMovable, State, locked, move, must_not_be_own, must_say_why
-from billing.invoices.pdf import render
+from billing.invoices.drawing import render
 from billing.models import Document, InvoiceAllocation, InvoiceRequest, InvoiceSeries
 
 

@@ -5,20 +5,19 @@ Drawn from what the document's row says and nothing else, so that a document dra
 
 import json
 import logging
-from datetime import datetime
 from decimal import Decimal
 from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.utils import translation
 from django.utils.translation import gettext as _
 from fontTools.ttLib import TTFont
 from fpdf import FPDF, FontFace
 from fpdf.enums import TableBordersLayout, XPos, YPos
 
+from billing.invoices.drawing import day_of
 from billing.models import Document
 
 MARGIN = 18
@@ -252,8 +251,3 @@ class _Page(FPDF):
         """Say the font anew: after characters of the other one the page would go on in a size of its own."""
         self.font_family = ""
         self.set_font("rest", size=size)
-
-
-def day_of(moment: datetime) -> str:
-    """The day as documents say it, in the desk's time zone."""
-    return moment.astimezone(settings.BUSINESS_TIME_ZONE).date().isoformat()
