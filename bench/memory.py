@@ -8,21 +8,20 @@ from concurrent.futures import ThreadPoolExecutor
 from bench import machine
 
 OPEN_STREAMS = 1000
-WORDS_MS = 250
-"""42 chunks that far apart make a stream of ten seconds."""
+WORDS_MS = 500
+"""42 chunks that far apart make a stream of twenty seconds."""
 
 
 def measure(gateway: machine.Chuizi, *, soak: float) -> None:
     idle = machine.resident_mb(gateway.pid)
-    sizes = watch(gateway.pid, lambda: streams(gateway, seconds=25))
+    sizes = watch(gateway.pid, lambda: streams(gateway, seconds=45))
     print(f"memory: {idle:.0f} MB before, {max(sizes):.0f} MB with {OPEN_STREAMS:,} open streams", flush=True)
     if soak:
         sizes = watch(gateway.pid, lambda: mixed(gateway, seconds=soak))
         tenth = max(1, len(sizes) // 10)
-        after, end = sizes[tenth : 2 * tenth], sizes[-tenth:]
+        means = [f"{_mean(sizes[at : at + tenth]):.0f}" for at in range(0, tenth * 10, tenth)]
         print(
-            f"memory over {soak:.0f} s of mixed load: {_mean(after):.0f} MB after a tenth, {_mean(end):.0f} MB in the"
-            f" last, most {max(sizes):.0f} MB",
+            f"memory over {soak:.0f} s of mixed load, MB by tenths: {', '.join(means)}; most {max(sizes):.0f}",
             flush=True,
         )
 
