@@ -45,6 +45,8 @@ class Running:
         self.lines: list[str] = []
         environment = {name: value for name, value in os.environ.items() if not SET_BY_TESTS.match(name)}
         environment |= {"PORT": str(self.port), "CHUIZI_STATE_DIR": str(state)}
+        # One demo customer tops up more often than one may in an hour.
+        environment |= {"TOPUP_MOST_PER_HOUR": "100", "TOPUP_MOST_OPEN": "100"}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "chuizi.local", "run"],
             cwd=ROOT,
@@ -83,14 +85,14 @@ class Running:
             ["bash", "-c", command, "manage", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True
         )
 
-    def mail_to(self, address: str, *, seconds: float = 10) -> str:
-        """The newest mail to that address, as text."""
+    def mail_to(self, address: str, *, about: str = "", seconds: float = 10) -> str:
+        """The newest mail to that address that holds `about`, as text."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             files = sorted((self.state / "mail").glob("*"), key=lambda file: file.stat().st_mtime, reverse=True)
             for file in files:
                 text = file.read_text(encoding="utf-8", errors="replace")
-                if f"To: {address}" in text:
+                if f"To: {address}" in text and about in text:
                     return text.replace("=\n", "").replace("=3D", "=")
             time.sleep(0.1)
         raise AssertionError(f"no mail to {address}")
@@ -108,6 +110,15 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def log_in(page: Page, running: Running) -> None:
+    """Log the demo customer in."""
+    page.goto(f"{running.url}/accounts/login/")
+    page.fill("input[name=login]", running.login[0])
+    page.fill("input[name=password]", running.login[1])
+    page.click("main form button")
+    page.wait_for_url(re.compile("/console/"))
 
 
 @pytest.fixture(scope="session")

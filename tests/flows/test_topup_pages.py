@@ -5,17 +5,9 @@ import time
 from decimal import Decimal
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
-from tests.flows.conftest import Running
-
-
-def log_in(page: Page, running: Running) -> None:
-    page.goto(f"{running.url}/accounts/login/")
-    page.fill("input[name=login]", running.login[0])
-    page.fill("input[name=password]", running.login[1])
-    page.click("main form button")
-    page.wait_for_url(re.compile("/console/"))
+from tests.flows.conftest import Running, log_in
 
 
 def paid_balance(running: Running) -> Decimal:
