@@ -15,6 +15,7 @@ class PaymentsConfig(AppConfig):
         from payments import desk_panels
         from payments.audit import check_topups
         from payments.dispute_audit import check_disputes
+        from payments.invoice_audit import check_invoiced
         from payments.invoice_sources import topups_of
         from payments.providers import registry
         from payments.refund_audit import check_refunds
@@ -26,5 +27,6 @@ class PaymentsConfig(AppConfig):
         register("top-ups", check_topups)
         register("refunds", check_refunds)
         register("disputes", check_disputes)
+        register("invoiced payments", check_invoiced)
         if "collectstatic" not in sys.argv:  # builds run without the providers' secrets
             registry.providers()

@@ -3,13 +3,22 @@
 from decimal import Decimal
 
 import pytest
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, connection, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from billing import invoices, refunds
+from billing.invoices.audit import check_invoices
 from billing.invoices.crediting import need_credit
-from billing.models import CreditTask, Document, InvoiceAllocation, InvoiceRequest, Mail, RefundRequest
+from billing.models import (
+    CreditTask,
+    Document,
+    InvoiceAllocation,
+    InvoiceRequest,
+    InvoiceSeries,
+    Mail,
+    RefundRequest,
+)
 from tests.billing.conftest import failures, in_threads, topup
 from tests.billing.invoice_steps import CREDIT_CODE, ask, clerk, issue, payments, series
 from tests.billing.test_invoice_details import NUMBER, PDF, XML
@@ -273,3 +282,20 @@ def test_a_row_cannot_say_it_is_credited_when_it_is_not(issued):
     for values in ({"state": State.CREDITED}, {"credited": 5}, {"credited": 31, "state": State.PARTLY_CREDITED}):
         with pytest.raises(DatabaseError), transaction.atomic():
             InvoiceRequest.objects.filter(pk=request.pk).update(**values)
+
+
+def test_the_audit_finds_numbers_sums_and_files_that_do_not_fit(customer, issued, clerk, series):
+    request, first = issued
+    credit(request, clerk, "10.00")
+    assert list(check_invoices(None)) == []
+    InvoiceAllocation.objects.filter(request=request, source_id=1).update(amount="21.00")
+    InvoiceSeries.objects.filter(pk=series.pk).update(next_number=9)
+    with connection.cursor() as cursor:  # what no application does: a hand in the database
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute("UPDATE billing_document SET content = 'x' WHERE id = %s", [first.pk])
+        cursor.execute("SET LOCAL session_replication_role = DEFAULT")
+    sums, numbers, files = check_invoices(None)
+    assert request.number in sums
+    assert "the next is 9" in numbers
+    assert first.number in files
+    assert list(check_invoices(customer.pk)) == [sums]

@@ -213,9 +213,11 @@ def test_a_dispute_calls_the_waiting_part_off_and_wants_a_credit_note_once_it_is
     dispute_steps.settle(dispute_steps.act(sandbox, topup, "lose"))
     assert sum(task.left for task in invoices.open_tasks()) == 20
     assert {task.reason for task in invoices.open_tasks()} == {"dispute"}
+    assert dispute_steps.drifts() == []
     credit(request, clerk)
     assert invoices.open_tasks() == []
     assert most(customer).amount == 0
+    assert dispute_steps.drifts() == []
 
 
 def test_a_won_dispute_wants_nothing(sandbox, customer, clerk, pay_in):
@@ -234,6 +236,11 @@ def test_a_refund_begun_at_the_provider_wants_a_credit_note_afterwards(sandbox, 
     invoiced(customer, clerk, "20.00")
     settle(topup, refund_there(sandbox, topup, Decimal("7.00")))
     assert [(task.amount, task.reason) for task in invoices.open_tasks()] == [(7, "refund")]
+    assert dispute_steps.drifts() == []
+    CreditTask.objects.all().delete()
+    assert dispute_steps.drifts() == [
+        f"customer {customer.pk}: 20.00 USD of {topup.number} is invoiced and not wanted back, 13.00 of it is left"
+    ]
 
 
 def test_an_invoice_that_was_asked_before_a_refund_is_issued_over_what_is_left_or_not_at_all(customer, clerk, pay_in):
