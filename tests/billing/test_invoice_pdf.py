@@ -8,6 +8,7 @@ from typing import Any
 
 import pypdfium2
 import pytest
+from django.db import connection
 
 from billing import invoices
 from billing.invoices import pdf
@@ -195,3 +196,19 @@ def test_the_same_facts_are_drawn_to_the_same_bytes_whatever_was_drawn_between(m
     monkeypatch.setattr(pdf, "_drawn", {})
     assert drawn() == first
     assert drawn(number="CZ-000002") != first
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_page_is_drawn_before_the_wallet_is_locked_and_only_once(customer, payments, clerk, series, monkeypatch):
+    payments.add(customer)
+    request = ask(customer)
+    draw, seen = pdf._Page.draw, []
+
+    def watched(page: Any) -> None:
+        seen.append(connection.in_atomic_block)
+        draw(page)
+
+    monkeypatch.setattr(pdf._Page, "draw", watched)
+    issue(request, clerk)
+    invoices.credit(request_id=request.pk, amount="5.00", reason="Refunded", by=clerk, now=NOW)
+    assert seen == [False, False]
