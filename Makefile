@@ -31,8 +31,8 @@ check: $(DEV_STAMP) ## format, lint, types, migrations, architecture
 	$(PY) -m chuizi.local with $(PY) manage.py makemigrations --check --dry-run
 	.venv/bin/lint-imports
 
-bench: $(DEV_STAMP) ## the money path's benchmarks
-	$(PY) -m chuizi.local --durable with $(PY) -m bench $(ARGS)
+bench: $(DEV_STAMP) ## the money path's benchmarks; SOAK=600 looks at memory for ten minutes
+	$(PY) -m chuizi.local --durable with $(PY) -m bench $(if $(SOAK),--soak $(SOAK)) $(ARGS)
 
 bench-peers: $(DEV_STAMP) ## the same load on other gateways
 	$(PY) -m chuizi.local --durable with $(PY) -m bench.peers $(ARGS)

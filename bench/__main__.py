@@ -17,6 +17,7 @@ QUICK = "path,holds,settling,lag,memory"
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--seconds", type=int, default=10, help="length of each load")
+    parser.add_argument("--tries", type=int, default=1, help="how many times each load of `path` runs; the best counts")
     parser.add_argument("--lag-seconds", type=int, default=60, help="length of the steady load of `lag`")
     parser.add_argument("--soak", type=int, default=30, help="seconds of mixed load over which `memory` looks")
     parser.add_argument("--generations", type=int, default=5_000_000, help="how many `growth` fills the table with")
@@ -31,7 +32,9 @@ def main() -> None:
 def measure(upstream_url: str, arguments: argparse.Namespace) -> None:
     with machine.gateway(upstream_url) as gateway:
         parts: dict[str, Callable[[], None]] = {
-            "path": lambda: requests(gateway, upstream_url=upstream_url, seconds=arguments.seconds),
+            "path": lambda: requests(
+                gateway, upstream_url=upstream_url, seconds=arguments.seconds, tries=arguments.tries
+            ),
             "holds": lambda: holds(gateway, seconds=arguments.seconds),
             "settling": settlement,
             "lag": lambda: lag.measure(gateway, seconds=arguments.lag_seconds),
@@ -44,9 +47,9 @@ def measure(upstream_url: str, arguments: argparse.Namespace) -> None:
     subprocess.run([sys.executable, "manage.py", "audit_ledger"], check=True, env=machine.environment())
 
 
-def requests(gateway: machine.Chuizi, *, upstream_url: str, seconds: float) -> None:
+def requests(gateway: machine.Chuizi, *, upstream_url: str, seconds: float, tries: int) -> None:
     found = path.measure(
-        gateway.url, headers=gateway.headers, upstream_url=upstream_url, pid=gateway.pid, seconds=seconds
+        gateway.url, headers=gateway.headers, upstream_url=upstream_url, pid=gateway.pid, seconds=seconds, tries=tries
     )
     path.show(found)
     commit = machine.one_row_commit()

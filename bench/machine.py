@@ -35,6 +35,7 @@ class Load:
     p50: float
     p99: float
     failed: int
+    requests: int
 
 
 def load(
@@ -76,7 +77,7 @@ def load(
     if found is None:
         raise SystemExit(f"wrk said nothing of its result:\n{out}")
     requests, duration, p50, p99, failed = map(int, found.groups())
-    return Load(rate=requests / (duration / 1e6), p50=p50 / 1e3, p99=p99 / 1e3, failed=failed)
+    return Load(rate=requests / (duration / 1e6), p50=p50 / 1e3, p99=p99 / 1e3, failed=failed, requests=requests)
 
 
 def need_wrk() -> None:
@@ -267,6 +268,12 @@ def resident_mb(pid: int) -> float:
     """Megabytes of memory that a process holds."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1000  # type: ignore[index]
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time that a process has used: unlike a rate, hardly changed by what else the machine does."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def this_machine() -> str:

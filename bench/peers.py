@@ -39,6 +39,7 @@ class Peer:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.peers", description=__doc__)
     parser.add_argument("--seconds", type=int, default=10, help="length of each load")
+    parser.add_argument("--tries", type=int, default=1, help="how many times each load runs; the best counts")
     parser.add_argument("--only", default="chuizi,litellm,portkey", help="which, with commas between")
     arguments = parser.parse_args()
     machine.need_wrk()
@@ -59,6 +60,7 @@ def main() -> None:
                     upstream_url=upstream_url,
                     pid=peer.pid,
                     seconds=arguments.seconds,
+                    tries=arguments.tries,
                 )
             print(f"\n{name}", end="")
             path.show(found[name])
@@ -164,6 +166,8 @@ def show(found: Mapping[str, path.Path]) -> None:
         ("JSON, 32 callers, p99 ms", lambda row: row.json.p99, ",.1f"),
         ("streams of 42 chunks, 32 callers, streams/s", lambda row: row.streams.rate, ",.0f"),
         ("added for one caller, p50 ms", lambda row: row.added, ".2f"),
+        ("processor time for JSON, ms", lambda row: row.json_cpu, ".2f"),
+        ("processor time for a stream, ms", lambda row: row.streams_cpu, ".2f"),
         ("memory after it, MB", lambda row: row.memory, ".0f"),
         ("answers that failed", lambda row: row.json.failed + row.streams.failed + row.one.failed, "d"),
     ]
