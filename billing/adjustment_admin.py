@@ -21,7 +21,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, U
 from accounts.models import Customer, User
 from accounts.staff import recorded
 from billing import adjustments
-from billing.models import AdjustmentProposal
+from billing.models import AdjustmentProposal, Wallet
 from chuizi.adminsite import ReadOnlyAdmin, form_page
 
 Kind = AdjustmentProposal.Kind
@@ -149,8 +149,14 @@ class AdjustmentAdmin(ReadOnlyAdmin):
             "who": proposal.proposed_by,
             "customer": proposal.customer,
             "kind": proposal.get_kind_display(),
-            "amount": f"{proposal.amount.normalize():f}",
+            "amount": proposal.shown_amount,
             "reason": proposal.reason,
+        }
+        wallet = Wallet.objects.get(pk=proposal.customer_id)
+        text += " " + _("The wallet now: paid $%(paid)s, bonus $%(bonus)s, held $%(held)s.") % {
+            "paid": f"{wallet.paid:.4f}",
+            "bonus": f"{wallet.bonus:.4f}",
+            "held": f"{wallet.held:.4f}",
         }
         button = title = _("Approve")
         return form_page(request, model_admin=self, obj=proposal, form=form, title=title, button=button, text=text)

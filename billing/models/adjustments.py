@@ -7,6 +7,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Customer, User
+from billing.money import CENT
 
 
 class AdjustmentProposal(models.Model):
@@ -88,7 +89,12 @@ class AdjustmentProposal(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.key} {self.amount:f} {self.kind}"
+        return f"{self.key}, ${self.shown_amount} {self.kind}"
+
+    @property
+    def shown_amount(self) -> str:
+        """With cents, or with all its places where cents would not tell it."""
+        return f"{self.amount:.2f}" if self.amount == self.amount.quantize(CENT) else f"{self.amount.normalize():f}"
 
     @property
     def key(self) -> str:

@@ -156,7 +156,8 @@ def test_an_adjustment_goes_from_one_desk_to_the_other(customer, user):
     proposal = AdjustmentProposal.objects.get()
     approve = reverse("admin:billing_adjustmentproposal_approve", args=[proposal.pk])
     assert "You proposed it" in first.post(approve, follow=True).content.decode()
-    assert "our outage" in second.get(approve).content.decode()
+    shown = second.get(approve).content.decode()
+    assert "bonus up, $2.50. our outage The wallet now: paid $0.0000, bonus $10.0000" in shown
     queue = f"{reverse('admin:billing_adjustmentproposal_changelist')}?queue=proposed"
     assert f'<a href="{queue}">1</a>' in second.get("/admin/").content.decode()
     assert "Posted." in second.post(approve, follow=True).content.decode()
