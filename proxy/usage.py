@@ -170,7 +170,10 @@ def grouped(*, customer: Customer, by: str, first: date, last: date) -> list[Gro
         )
         .order_by()
     )
-    groups = [Group(str(row[0]), *row[-5:-1], row[-1] or ZERO) for row in rows]
+    groups = [
+        Group(str(name), requests, read, written, cached, charged or ZERO)
+        for name, *_key, requests, read, written, cached, charged in rows
+    ]
     if by == "day":
         return sorted(groups, key=lambda group: group.name, reverse=True)
     return sorted(groups, key=lambda group: (-group.cost, group.name))
