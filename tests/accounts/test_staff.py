@@ -2,8 +2,10 @@
 
 import pytest
 from allauth.account.models import EmailAddress
+from asgiref.sync import async_to_sync
 from django.contrib.auth.models import Permission
 from django.db import DatabaseError, connection, transaction
+from django.test import AsyncClient
 from django.urls import reverse
 
 from accounts import customers
@@ -202,3 +204,16 @@ def test_confirming_an_address_by_hand_takes_the_right_and_leaves_a_row(desk, us
     assert address.verified
     done = StaffAction.objects.get()
     assert (done.action, done.before, done.after) == ("make_verified", {"verified": False}, {"verified": True})
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_row_knows_its_request_under_the_server_of_production_too(chief, customer):
+    """Pages are served over ASGI, where middleware and view may run in other threads."""
+    client = AsyncClient()
+    client.force_login(chief)
+    path = reverse("admin:accounts_customer_suspend", args=[customer.pk])
+    answer = async_to_sync(client.post)(path, {"reason": "A chargeback."})
+    assert answer.status_code == 302
+    done = StaffAction.objects.get()
+    assert (done.action, done.why, done.address) == ("suspend", "A chargeback.", "127.0.0.1")
+    assert done.after["suspended_reason"] == "A chargeback."
