@@ -307,3 +307,60 @@ def test_staff_enter_a_request_that_came_by_mail(customer, payments, clerk):
     assert (request.entered_by, request.reference) == (clerk, "<mail-7@ada.example>")
     assert request.tax_id == CREDIT_CODE
     assert User.objects.filter(pk=clerk.pk).exists()
+
+
+@pytest.mark.parametrize(
+    ("locale", "subjects"),
+    [
+        (
+            "en",
+            [
+                "We received your invoice request",
+                "Your invoice CZ2026-000001",
+                "Your invoice is in the post",
+                "Credit note CZ2026-000002",
+                "We received your invoice request",
+                "Your invoice request was declined",
+            ],
+        ),
+        (
+            "zh-CN",
+            [
+                "我们已收到您的账单申请",
+                "您的账单 CZ2026-000001",
+                "您的账单已寄出",
+                "贷项通知单 CZ2026-000002",
+                "我们已收到您的账单申请",
+                "您的账单申请未获通过",
+            ],
+        ),
+    ],
+)
+def test_each_step_is_told_in_the_language_it_was_asked_in(customer, user, payments, clerk, series, locale, subjects):
+    payments.add(customer)
+    request = ask(customer, locale=locale, delivery="post", mailing_address="Street 1", email="")
+    issue(request, clerk)
+    invoices.mark_posted(request_id=request.pk, carrier="SF", tracking="1", by=clerk, now=NOW)
+    invoices.credit(request_id=request.pk, reason="100%(x)s", by=clerk, now=NOW)
+    again = ask(customer, locale=locale, company_name="%(words)s {0}")
+    invoices.deny(request_id=again.pk, words="50 % no, %(amount)s", by=clerk, now=NOW)
+    told = list(Mail.objects.order_by("pk").values_list("subject", "body"))
+    assert [subject for subject, _body in told] == subjects
+    assert "50 % no, %(amount)s" in told[-1][1]
+    assert "%(words)s {0}" in told[-2][1]
+    assert all("20.00 USD" in body for _subject, body in told)
+
+
+def test_a_deny_a_cancel_and_an_issue_leave_each_other_alone(customer, payments, clerk, series):
+    payments.add(customer)
+    request = ask(customer)
+    issue(request, clerk)
+    for act in (
+        lambda: issue(request, clerk),
+        lambda: invoices.cancel(request_id=request.pk, now=NOW),
+        lambda: invoices.deny(request_id=request.pk, words="no", by=clerk, now=NOW),
+    ):
+        with pytest.raises(invoices.NotMovable):
+            act()
+    request.refresh_from_db()
+    assert (request.state, Document.objects.count()) == (State.ISSUED, 1)
