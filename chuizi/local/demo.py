@@ -15,7 +15,7 @@ from accounts import keys, signup
 from accounts.models import ApiKey, Customer, KeyMeter, User
 from billing import holds
 from billing.grants import grant_bonus
-from billing.models import Hold, Wallet
+from billing.models import Hold, InvoiceSeries, Wallet
 from billing.money import usd
 from chuizi.local.state import state_dir, write_private
 from proxy import settlement
@@ -49,6 +49,7 @@ def seed(*, now: datetime) -> str:
     with transaction.atomic():
         customer = _customer(made, now=now)
         _staff(made)
+        _invoice_series(now=now)
         key = _key(customer, made, now=now)
     if not Generation.objects.filter(customer=customer).exists():
         make_history(customer=customer, key=key, now=now)
@@ -67,6 +68,19 @@ def load_demo_catalog(*, now: datetime) -> None:
         load_catalog({"upstreams": [upstream], "models": catalog_data(WELL_KNOWN, upstream=UPSTREAM, at=now)})
     # The sandbox's port may be another than last time.
     Upstream.objects.filter(name=UPSTREAM).exclude(base_url=url).update(base_url=url)
+
+
+def _invoice_series(*, now: datetime) -> None:
+    """A seller nobody takes for a real one, so that a first invoice can be made."""
+    if not InvoiceSeries.objects.exists():
+        InvoiceSeries.objects.create(
+            prefix=f"DEMO-{now:%Y}-",
+            tax_rate=Decimal("0.0600"),
+            seller_name_en="Demo seller (enter your own)",
+            seller_name_zh="演示销售方（请填写您自己的信息）",
+            seller_address_en="Invoice series, in the admin",
+            seller_address_zh="管理后台：账单序列",
+        )
 
 
 def _secrets(folder: Path) -> Secrets:
