@@ -26,7 +26,7 @@ from unfold.decorators import action, display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm
 from unfold.widgets import UnfoldAdminEmailInputWidget, UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 
-from accounts import customers, keys
+from accounts import customers, keys, second_factor
 from accounts.models import ApiKey, Customer, Membership, StaffAction, User, WelcomedAddress
 from accounts.staff import belongs_to, recorded
 from chuizi import desk
@@ -121,6 +121,9 @@ class SecondFactorAdmin(ReadOnlyAdmin, AuthenticatorAdmin):  # type: ignore[misc
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return bool(request.user.has_perm("mfa.delete_authenticator"))
+
+    def delete_model(self, request: HttpRequest, obj: Authenticator) -> None:
+        second_factor.forget(obj)
 
 
 class SuspensionForm(forms.Form):

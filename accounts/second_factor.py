@@ -16,6 +16,8 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 OPEN_TO_ALL = ("login", "logout")
+OWN = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
+"""What a person sets up; recovery codes only stand in for one of these."""
 
 
 class SecondFactor:
@@ -35,7 +37,7 @@ class SecondFactor:
         user = request.user
         if not settings.STAFF_SECOND_FACTOR or not user.is_authenticated or not user.is_staff:
             return None  # the desk itself sends strangers away
-        if not is_mfa_enabled(user):
+        if not is_mfa_enabled(user, types=OWN):
             messages.info(request, _("The staff desk asks for a second factor. Set it up, then open the desk again."))
             return HttpResponseRedirect(reverse("mfa_activate_totp"))
         if not _is_passed(request):
@@ -50,6 +52,15 @@ def check_required(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     if settings.STAFF_SECOND_FACTOR or not settings.SITE_URL.startswith("https://"):
         return []
     return [Warning("STAFF_SECOND_FACTOR is off: a password alone opens /admin/.", id="accounts.W001")]
+
+
+def forget(authenticator: Authenticator) -> None:
+    """Delete a lost second factor, and the recovery codes with the last one, so that a new one can be set up."""
+    user_id = authenticator.user_id
+    authenticator.delete()
+    left = Authenticator.objects.filter(user_id=user_id)
+    if not left.filter(type__in=OWN).exists():
+        left.delete()
 
 
 def count_activation(sender: Any, request: HttpRequest, user: Any, authenticator: Authenticator, **kwargs: Any) -> None:

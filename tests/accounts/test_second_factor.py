@@ -5,12 +5,13 @@ import re
 import pytest
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal.auth import TOTP, format_hotp_value, hotp_value, yield_hotp_counters_from_time
 from django.core.checks import run_checks
 from django.test import Client
 from django.urls import reverse
 
-from accounts.models import User
+from accounts.models import StaffAction, User
 from tests.staffing import at_desk
 
 pytestmark = pytest.mark.django_db
@@ -91,6 +92,20 @@ def test_a_session_that_passed_no_second_factor_is_asked_for_it(staff):
     answer = client.post(answer.headers["Location"], {"code": code(SECRET)})
     assert answer.headers["Location"] == f"{path}?q=topup%3A7"
     assert client.get(path).status_code == 200
+
+
+def test_whoever_lost_it_sets_up_a_new_one_once_a_superuser_deleted_it(staff, settings):
+    lost = TOTP.activate(staff, SECRET).instance
+    RecoveryCodes.activate(staff)
+    chief = User.objects.create_superuser("chief@example.org", PASSWORD)
+    settings.STAFF_SECOND_FACTOR = False
+    path = reverse("admin:mfa_authenticator_delete", args=[lost.pk])
+    assert at_desk(chief).post(path, {"post": "yes"}).status_code == 302
+    done = StaffAction.objects.get()
+    assert (done.action, done.before["data"], done.before["user_id"]) == ("delete", "•••", staff.pk)
+    settings.STAFF_SECOND_FACTOR = True
+    assert not Authenticator.objects.filter(user=staff).exists()
+    assert at_desk(staff).get("/admin/").headers["Location"] == reverse("mfa_activate_totp")
 
 
 def test_the_desks_own_login_is_the_one_with_limits_and_second_factor(staff):
