@@ -3,12 +3,15 @@
 The past is a made one: settled generations, each with its captured hold and its transfer, in one customer's books.
 """
 
+import contextlib
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from bench import machine
@@ -23,41 +26,65 @@ def measure(gateway: machine.Chuizi, *, seconds: float, most: int) -> None:
     machine.django()
     from proxy.models import Generation
 
+    machine.load(gateway.url, headers=gateway.headers, callers=8, seconds=3)  # opens the gateway's connections
+    backends = _backends()
     for wanted in sorted({min(step, most) for step in STEPS}):
         began = time.monotonic()
         fill(wanted - Generation.objects.count())
-        _say(f"{wanted:>9,} generations", gateway, seconds, note=f"(filled in {time.monotonic() - began:.0f} s)")
+        note = f"(filled in {time.monotonic() - began:.0f} s)"
+        _say(f"{wanted:,} generations", gateway, backends, seconds, note=note)
     audit = [sys.executable, "manage.py", "audit_ledger", "--full"]
     with subprocess.Popen(audit, env=machine.environment(), stdout=subprocess.PIPE) as process:
-        _say("while the full audit runs", gateway, seconds, note="" if process.poll() is None else "(it had ended)")
+        _say("while the full audit runs", gateway, backends, seconds)
+        if process.poll() is not None:
+            print("the audit had ended before the load")
         process.kill()
     over = threading.Event()
     export = threading.Thread(target=_export, args=(over,))
     export.start()
-    _say("while an export runs", gateway, seconds)
+    _say("while an export runs", gateway, backends, seconds)
     over.set()
     export.join()
 
 
-def _say(what: str, gateway: machine.Chuizi, seconds: float, note: str = "") -> None:
+def _backends() -> Sequence[int]:
+    """The processes of PostgreSQL that serve the gateway; none where it runs elsewhere."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            " AND backend_type = 'client backend'"
+        )
+        return [pid for (pid,) in cursor.fetchall() if Path(f"/proc/{pid}").exists()]
+
+
+def _say(what: str, gateway: machine.Chuizi, backends: Sequence[int], seconds: float, note: str = "") -> None:
     from proxy.settlement import settle_all
 
+    def used(pids: Sequence[int]) -> float:
+        return sum(machine.cpu_seconds(pid) for pid in pids if Path(f"/proc/{pid}").exists())
+
+    own, theirs = used([gateway.pid]), used(backends)
     many = machine.load(gateway.url, headers=gateway.headers, callers=32, seconds=seconds)
+    own = (used([gateway.pid]) - own) / many.requests * 1e3
+    theirs = (used(backends) - theirs) / many.requests * 1e3
     one = machine.load(gateway.url, headers=gateway.headers, callers=1, seconds=seconds)
     start = time.perf_counter()
     done = settle_all(now=datetime.now(UTC))
     settled = done / (time.perf_counter() - start)
     commit = machine.one_row_commit(times=200)
     print(
-        f"{what:28} {many.rate:>6,.0f} requests/s at 32 callers, one caller's p50 {one.p50:.2f} ms, settlement"
-        f" {settled:>6,.0f}/s, a one-row commit {commit:.2f} ms {note}",
+        f"{what:28} processor time of a request: {own:.3f} ms the gateway, {theirs:.3f} ms PostgreSQL;"
+        f" {many.rate:,.0f} requests/s at 32 callers; one caller's p50 {one.p50:.2f} ms beside a one-row commit of"
+        f" {commit:.2f} ms; settlement {settled:,.0f}/s {note}",
         flush=True,
     )
 
 
 def fill(count: int) -> None:
     """That many settled requests of the benchmark's customer, older than all that is there; the books stay right."""
-    from django.db import connection, transaction
+    from django.db import ProgrammingError, connection, transaction
 
     from accounts.models import ApiKey
     from billing.ledger import house_account
@@ -96,6 +123,8 @@ def fill(count: int) -> None:
         cursor.execute("SET statement_timeout = 0")
         for table in ("proxy_generation", "billing_hold", "billing_transfer"):
             cursor.execute(f"VACUUM ANALYZE {table}")
+        with contextlib.suppress(ProgrammingError):  # a role that may not: then what was filled is still being written
+            cursor.execute("CHECKPOINT")
 
 
 def _made() -> int:
