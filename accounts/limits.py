@@ -5,12 +5,14 @@ count requests in five-second slots, the partial one in full, so a limit is neve
 `proxy/admission.py` over its own connection.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
+
+import orjson
 
 Network = IPv4Network | IPv6Network
 SLOT_SECONDS = 5
@@ -217,18 +219,23 @@ def check(
     return None
 
 
-READ_KEY_METERS = (
-    "SELECT key_id, customer_id, version, active, slot, slots, day, day_spent, total_spent FROM accounts_keymeter"
-    " WHERE key_id = ANY(%s)"
+_METERS = (
+    "SELECT k.key_id, k.customer_id, k.version, k.active, k.slot, k.slots, k.day, k.day_spent, k.total_spent,"
+    " c.customer_id, c.version, c.suspended, c.slot, c.slots, c.by_model"
+    " FROM accounts_keymeter k JOIN accounts_customermeter c ON c.customer_id = k.customer_id"
 )
-READ_CUSTOMER_METERS = (
-    "SELECT customer_id, version, suspended, slot, slots, by_model FROM accounts_customermeter"
-    " WHERE customer_id = ANY(%s)"
-)
-WRITE_KEY_METERS = (
+READ_METERS = f"{_METERS} WHERE k.key_id = ANY(%s)"
+READ_METERS_OF_ONE = f"{_METERS} WHERE k.key_id = %s"
+_KEY_METER = (
     "UPDATE accounts_keymeter m SET slot = d.slot, slots = d.slots::int[], day = d.day, day_spent = d.day_spent,"
     " total_spent = d.total_spent, last_used_at = %s"
-    " FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::date[], %s::numeric[], %s::numeric[])"
+)
+WRITE_KEY_METERS = (
+    f"{_KEY_METER} FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::date[], %s::numeric[], %s::numeric[])"
+    " AS d(key_id, slot, slots, day, day_spent, total_spent) WHERE m.key_id = d.key_id"
+)
+WRITE_ONE_KEY_METER = (
+    f"{_KEY_METER} FROM (SELECT %s::bigint, %s::bigint, %s::text, %s::date, %s::numeric, %s::numeric)"
     " AS d(key_id, slot, slots, day, day_spent, total_spent) WHERE m.key_id = d.key_id"
 )
 WRITE_CUSTOMER_METERS = (
@@ -236,6 +243,53 @@ WRITE_CUSTOMER_METERS = (
     " FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::text[]) AS d(customer_id, slot, slots, by_model)"
     " WHERE m.customer_id = d.customer_id"
 )
+
+
+def counters(rows: Iterable[Sequence[Any]]) -> tuple[dict[int, KeyCounter], dict[int, CustomerCounter]]:
+    """Rows of READ_METERS by key and by customer."""
+    keys: dict[int, KeyCounter] = {}
+    customers: dict[int, CustomerCounter] = {}
+    for row in rows:
+        keys[row[0]] = KeyCounter(row)
+        if row[9] not in customers:
+            customers[row[9]] = CustomerCounter(row[9:])
+    return keys, customers
+
+
+def writes(
+    keys: Iterable[KeyCounter], customers: Iterable[CustomerCounter], *, now: datetime
+) -> list[tuple[str, Sequence[Any]]]:
+    """The statements, each with its parameters, that write what was counted; none for what was not."""
+    statements: list[tuple[str, Sequence[Any]]] = []
+    counted = [
+        (key.key_id, key.rate.slot, _array(key.rate.slots), key.day, key.day_spent, key.total_spent)
+        for key in keys
+        if key.rate.changed
+    ]
+    if len(counted) == 1:
+        statements.append((WRITE_ONE_KEY_METER, (now, *counted[0])))
+    elif counted:
+        statements.append((WRITE_KEY_METERS, (now, *(list(column) for column in zip(*counted, strict=True)))))
+    slot = slot_of(now)
+    changed = [
+        (
+            customer.customer_id,
+            customer.rate.slot,
+            _array(customer.rate.slots),
+            orjson.dumps(customer.models_at(slot)).decode(),
+        )
+        for customer in customers
+        if customer.changed
+    ]
+    if changed:
+        statements.append((WRITE_CUSTOMER_METERS, [list(column) for column in zip(*changed, strict=True)]))
+    return statements
+
+
+def _array(slots: Sequence[int]) -> str:
+    """As PostgreSQL writes an array."""
+    return "{" + ",".join(map(str, slots)) + "}"
+
 
 CORRECT_KEY_METERS = (
     "UPDATE accounts_keymeter m SET total_spent = m.total_spent + d.change,"

@@ -30,8 +30,10 @@ def main() -> None:
 
 
 def measure(*, generations: int, tries: int = 1) -> None:
+    from chuizi.garbage import collect_rarely
     from proxy.settlement import settle_all
 
+    collect_rarely()  # as a worker does
     people = make_customers(max(CUSTOMERS))
     for count in CUSTOMERS:
         for _try in range(tries):

@@ -44,6 +44,10 @@ LOCK_FREE_WALLETS = (
     "SELECT customer_id, paid + bonus - held, exposure, topped_up FROM billing_wallet"
     " WHERE customer_id = ANY(%s) ORDER BY customer_id FOR NO KEY UPDATE SKIP LOCKED"
 )
+LOCK_FREE_WALLET = (
+    "SELECT customer_id, paid + bonus - held, exposure, topped_up FROM billing_wallet"
+    " WHERE customer_id = %s FOR NO KEY UPDATE SKIP LOCKED"
+)
 LOCK_WALLETS = (
     "SELECT customer_id, paid + bonus - held, exposure, topped_up FROM billing_wallet"
     " WHERE customer_id = ANY(%s) ORDER BY customer_id FOR NO KEY UPDATE"

@@ -16,6 +16,7 @@ django = get_asgi_application()
 from django.conf import settings  # noqa: E402
 
 from chuizi.api import error_body  # noqa: E402
+from chuizi.garbage import collect_rarely  # noqa: E402
 from chuizi.server import limit_heads  # noqa: E402
 from proxy import probes  # noqa: E402
 from proxy.gateway import Gateway  # noqa: E402
@@ -82,6 +83,7 @@ async def lifespan(receive: Callable[[], Awaitable[Any]], send: Callable[[Any], 
             except Exception as error:
                 await send({"type": "lifespan.startup.failed", "message": f"The gateway cannot start: {error}"})
                 return
+            collect_rarely()
             await send({"type": "lifespan.startup.complete"})
         else:
             await gateway.stop()

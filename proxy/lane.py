@@ -2,14 +2,13 @@
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from time import monotonic
 from typing import Any
 
-import orjson
 import psycopg
 
 from accounts import limits
@@ -60,6 +59,8 @@ CONNECTION_LOST = ("08", "57P")
 """SQLSTATE classes of a connection that broke or a server that went away."""
 
 Grant = tuple[Waiter, Admitted]
+Part = tuple[str, Sequence[Any]]
+"""A statement and its parameters."""
 
 
 class CommitUnknown(Exception):
@@ -150,20 +151,23 @@ class Lane:
     ) -> tuple[dict[int, WalletCounter], dict[int, KeyCounter], dict[int, CustomerCounter]]:
         customer_ids = sorted({ask.policy.customer_id for ask in asks})
         key_ids = list({ask.policy.key_id for ask in asks})
-        lock = holds.LOCK_WALLETS if wait_for_locks else holds.LOCK_FREE_WALLETS
         async with connection.pipeline():
             await connection.execute("BEGIN")
+            # Meters are read by a statement of their own, after the locks: a snapshot taken before would be stale.
             if wait_for_locks:
                 await connection.execute("SET LOCAL lock_timeout = 250")
-            # Meters are read by statements of their own, after the locks: a snapshot taken before would be stale.
-            wallets = await connection.execute(lock, [customer_ids])
-            keys = await connection.execute(limits.READ_KEY_METERS, [key_ids])
-            customers = await connection.execute(limits.READ_CUSTOMER_METERS, [customer_ids])
-        return (
-            {row[0]: WalletCounter(row[1], row[2], row[3]) for row in await wallets.fetchall()},
-            {row[0]: KeyCounter(row) for row in await keys.fetchall()},
-            {row[0]: CustomerCounter(row) for row in await customers.fetchall()},
-        )
+                locked = await connection.execute(holds.LOCK_WALLETS, [customer_ids])
+            elif len(customer_ids) == 1:
+                locked = await connection.execute(holds.LOCK_FREE_WALLET, customer_ids)
+            else:
+                locked = await connection.execute(holds.LOCK_FREE_WALLETS, [customer_ids])
+            if len(key_ids) == 1:
+                meters = await connection.execute(limits.READ_METERS_OF_ONE, key_ids)
+            else:
+                meters = await connection.execute(limits.READ_METERS, [key_ids])
+        wallets = {row[0]: WalletCounter(row[1], row[2], row[3]) for row in await locked.fetchall()}
+        keys, customers = limits.counters(await meters.fetchall())
+        return wallets, keys, customers
 
     def _decide(
         self,
@@ -201,52 +205,24 @@ class Lane:
         customers: dict[int, CustomerCounter],
         now: datetime,
     ) -> None:
+        """Everything in one statement, each part on a table of its own, and the COMMIT behind it."""
         rows = [self._row(waiter.ask, admitted) for waiter, admitted in grants]
-        held_rows = [row for row in rows if row[9]]  # a zero estimate takes no hold
-        touched = {customer_id: wallet for customer_id, wallet in wallets.items() if wallet.held or wallet.exposed}
-        slot = limits.slot_of(now)
+        parts = [
+            _generations(rows),
+            *_holds([row for row in rows if row[9]]),  # a zero estimate takes no hold
+            *_wallets({number: wallet for number, wallet in wallets.items() if wallet.held or wallet.exposed}),
+            *limits.writes(keys.values(), customers.values(), now=now),
+        ]
+        statement = ", ".join(f"part{number} AS ({sql})" for number, (sql, _) in enumerate(parts))
+        parameters = [parameter for _, given in parts for parameter in given]
         try:
-            await self._send(connection, rows, held_rows, touched, keys=keys, customers=customers, slot=slot, now=now)
+            async with connection.pipeline():
+                await connection.execute(f"WITH {statement} SELECT", parameters)
+                await connection.execute("COMMIT")
         except psycopg.OperationalError as error:
             if error.sqlstate is None or error.sqlstate.startswith(CONNECTION_LOST):
                 raise CommitUnknown(grants) from error
             raise
-
-    async def _send(
-        self,
-        connection: psycopg.AsyncConnection[Any],
-        rows: Sequence[list[Any]],
-        held_rows: Sequence[list[Any]],
-        touched: dict[int, WalletCounter],
-        *,
-        keys: dict[int, KeyCounter],
-        customers: dict[int, CustomerCounter],
-        slot: int,
-        now: datetime,
-    ) -> None:
-        async with connection.pipeline():
-            if len(rows) == 1:
-                await connection.execute(WRITE_GENERATION, rows[0])
-            else:
-                await connection.execute(WRITE_GENERATIONS, [list(column) for column in zip(*rows, strict=True)])
-            if len(held_rows) == 1:
-                row = held_rows[0]
-                await connection.execute(holds.PLACE_ONE_HOLD, [row[0], row[1], row[9], row[8], row[10]])
-            elif held_rows:
-                columns = [list(column) for column in zip(*held_rows, strict=True)]
-                await connection.execute(
-                    holds.PLACE_HOLDS, [columns[0], columns[1], columns[9], columns[8], columns[10]]
-                )
-            if len(touched) == 1:
-                [(customer_id, wallet)] = touched.items()
-                await connection.execute(holds.ADD_HELD_TO_ONE, [wallet.held, wallet.exposed, customer_id])
-            elif touched:
-                await connection.execute(
-                    holds.ADD_HELD,
-                    [list(touched), [w.held for w in touched.values()], [w.exposed for w in touched.values()]],
-                )
-            await self._write_meters(connection, keys=keys, customers=customers, slot=slot, now=now)
-            await connection.execute("COMMIT")
 
     def _row(self, ask: Ask, admitted: Admitted) -> list[Any]:
         decision = admitted.decision
@@ -264,37 +240,27 @@ class Lane:
             admitted.created_at,
         ]
 
-    @staticmethod
-    async def _write_meters(
-        connection: psycopg.AsyncConnection[Any],
-        *,
-        keys: dict[int, KeyCounter],
-        customers: dict[int, CustomerCounter],
-        slot: int,
-        now: datetime,
-    ) -> None:
-        counted = [key for key in keys.values() if key.rate.changed]
-        if counted:
-            await connection.execute(
-                limits.WRITE_KEY_METERS,
-                [
-                    now,
-                    [key.key_id for key in counted],
-                    [key.rate.slot for key in counted],
-                    [str(key.rate.slots).replace("[", "{").replace("]", "}") for key in counted],
-                    [key.day for key in counted],
-                    [key.day_spent for key in counted],
-                    [key.total_spent for key in counted],
-                ],
-            )
-        changed = [customer for customer in customers.values() if customer.changed]
-        if changed:
-            await connection.execute(
-                limits.WRITE_CUSTOMER_METERS,
-                [
-                    [customer.customer_id for customer in changed],
-                    [customer.rate.slot for customer in changed],
-                    [str(customer.rate.slots).replace("[", "{").replace("]", "}") for customer in changed],
-                    [orjson.dumps(customer.models_at(slot)).decode() for customer in changed],
-                ],
-            )
+
+def _columns(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _generations(rows: Sequence[Sequence[Any]]) -> Part:
+    if len(rows) == 1:
+        return WRITE_GENERATION, rows[0]
+    return WRITE_GENERATIONS, _columns(rows)
+
+
+def _holds(rows: Sequence[Sequence[Any]]) -> list[Part]:
+    chosen = [(row[0], row[1], row[9], row[8], row[10]) for row in rows]
+    if len(chosen) == 1:
+        return [(holds.PLACE_ONE_HOLD, chosen[0])]
+    return [(holds.PLACE_HOLDS, _columns(chosen))] if chosen else []
+
+
+def _wallets(touched: Mapping[int, WalletCounter]) -> list[Part]:
+    rows = [(customer_id, wallet.held, wallet.exposed) for customer_id, wallet in touched.items()]
+    if len(rows) == 1:
+        [(customer_id, held, exposed)] = rows
+        return [(holds.ADD_HELD_TO_ONE, (held, exposed, customer_id))]
+    return [(holds.ADD_HELD, _columns(rows))] if rows else []
