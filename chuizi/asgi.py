@@ -18,6 +18,7 @@ from django.conf import settings  # noqa: E402
 from chuizi.api import error_body  # noqa: E402
 from chuizi.garbage import collect_rarely  # noqa: E402
 from chuizi.server import limit_heads  # noqa: E402
+from chuizi.stopping import stop_in_order  # noqa: E402
 from proxy import probes  # noqa: E402
 from proxy.gateway import Gateway  # noqa: E402
 from proxy.http import Exchange  # noqa: E402
@@ -47,7 +48,7 @@ async def application(
     if scope["type"] == "http" and scope["path"] in GATEWAY_PATHS:
         await gateway(scope, receive, send)
     elif scope["type"] == "http" and scope["path"] in probes.PATHS:
-        await probes.answer(scope, receive, send, draining=gateway.draining)
+        await probes.answer(scope, receive, send, leaving=gateway.leaving)
     elif scope["type"] == "http":
         await page(scope, receive, send)
 
@@ -84,6 +85,7 @@ async def lifespan(receive: Callable[[], Awaitable[Any]], send: Callable[[Any], 
                 await send({"type": "lifespan.startup.failed", "message": f"The gateway cannot start: {error}"})
                 return
             collect_rarely()
+            stop_in_order(gateway)
             await send({"type": "lifespan.startup.complete"})
         else:
             await gateway.stop()

@@ -188,6 +188,7 @@ USD_CNY_RATE = _decimal("USD_CNY_RATE", "0")
 # --- Gateway ------------------------------------------------------------------------------------------------------
 MAX_BODY_BYTES = _count("MAX_BODY_BYTES", 20_000_000, least=1)
 BODY_BUDGET_BYTES = _count("BODY_BUDGET_BYTES", 512_000_000, least=MAX_BODY_BYTES)
+STOP_NOTICE_SECONDS = _count("STOP_NOTICE_SECONDS", 5)
 DRAIN_SECONDS = _count("DRAIN_SECONDS", 600)
 ALLOW_PRIVATE_UPSTREAMS = env.bool("ALLOW_PRIVATE_UPSTREAMS", False)
 DEFAULT_KEY_RPM = _count("DEFAULT_KEY_RPM", 60)

@@ -61,10 +61,15 @@ def _in_thread(function: Callable[Params, Returned]) -> Callable[Params, Awaitab
 
 
 class Gateway:
-    """One process's gateway. `start` before the first request, `stop` after the last."""
+    """One process's gateway. `start` before the first request, `stop` after the last.
+
+    `leaving` tells balancers to look elsewhere; `draining` refuses new requests.
+    """
 
     def __init__(self) -> None:
+        self.leaving = False
         self.draining = False
+        self._cut_at = 0.0
         self._in_flight: set[asyncio.Task[None]] = set()
         self._budget = BodyBudget(settings.BODY_BUDGET_BYTES)
         self._catalog = Catalog(version=0, models={})
@@ -72,7 +77,7 @@ class Gateway:
         self._renewed = monotonic()
 
     async def start(self) -> None:
-        self.draining = False
+        self.leaving = self.draining = False
         self._lease_id = await _in_thread(lease.take)(now=datetime.now(UTC))
         self._renewed = monotonic()
         self._catalog = await _in_thread(catalog.load)()
@@ -89,12 +94,11 @@ class Gateway:
         self._showing = asyncio.create_task(self._show())
 
     async def stop(self) -> None:
-        """Wait for requests, cut what is left after DRAIN_SECONDS, then let the batchers finish."""
-        self.draining = True
+        """Wait for requests until they are cut, then let the batchers finish."""
+        self.drain()
         if self._in_flight:
-            _, late = await asyncio.wait(self._in_flight, timeout=settings.DRAIN_SECONDS)
-            for task in late:
-                task.cancel()
+            _, late = await asyncio.wait(self._in_flight, timeout=max(0, self._cut_at - monotonic()))
+            self._cut()
             await asyncio.gather(*late, return_exceptions=True)
         await self._admission.close()
         await self._metering.close()
@@ -105,6 +109,17 @@ class Gateway:
         self._showing.cancel()
         await asyncio.gather(self._upkeep, self._showing, return_exceptions=True)
         await _in_thread(lease.give_back)(self._lease_id)
+
+    def drain(self) -> None:
+        """Take no new requests; those under way have DRAIN_SECONDS from the first call."""
+        if not self.draining:
+            self.leaving = self.draining = True
+            self._cut_at = monotonic() + settings.DRAIN_SECONDS
+            asyncio.get_running_loop().call_later(settings.DRAIN_SECONDS, self._cut)
+
+    def _cut(self) -> None:
+        for task in list(self._in_flight):
+            task.cancel()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one gateway request; whatever goes wrong has an answer in the protocol's shape."""
@@ -309,8 +324,7 @@ class Gateway:
                 log.warning("upkeep cannot reach the database: %s", type(error).__name__)
                 if monotonic() - self._renewed > lease.LOST_AFTER_SECONDS:
                     log.error("the lease is lost; %s requests are given up", len(self._in_flight))
-                    for task in list(self._in_flight):
-                        task.cancel()
+                    self._cut()
 
     async def _look_at_catalog(self) -> None:
         self._catalog_looked = monotonic()

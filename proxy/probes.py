@@ -18,7 +18,7 @@ PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 PATIENCE_SECONDS = 3.0
 
 
-async def answer(scope: Scope, receive: Receive, send: Send, *, draining: bool) -> None:
+async def answer(scope: Scope, receive: Receive, send: Send, *, leaving: bool) -> None:
     exchange = Exchange(scope, receive, send)
     if scope["path"] == "/healthz":
         await _text(exchange, 200, "ok")
@@ -28,7 +28,7 @@ async def answer(scope: Scope, receive: Receive, send: Send, *, draining: bool) 
             await _text(exchange, 200, metrics.render().decode(), b"text/plain; version=0.0.4; charset=utf-8")
         else:
             await _text(exchange, 403, "forbidden")
-    elif draining:
+    elif leaving:
         await _text(exchange, 503, "draining")
     else:
         missing = await _missing()

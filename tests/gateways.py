@@ -41,6 +41,7 @@ class GatewayProcess:
             env={
                 **os.environ,
                 "DATABASE_URL": database_url or url_of_the_test_database(),
+                "STOP_NOTICE_SECONDS": "0",
                 "DRAIN_SECONDS": "1",
                 "LOG_LEVEL": "ERROR",
                 **environment,

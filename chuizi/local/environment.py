@@ -84,6 +84,7 @@ def sandbox_values(
         # The demo's staff login is for a look around on one's own machine.
         "STAFF_SECOND_FACTOR": "False",
         "USD_CNY_RATE": "7.12",
+        "STOP_NOTICE_SECONDS": "0",
         "DRAIN_SECONDS": "2",
         "STRIPE_SECRET_KEY": text("stripe_secret_key.txt"),
         "STRIPE_WEBHOOK_SECRET": text("stripe_webhook_secret.txt"),

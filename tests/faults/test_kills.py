@@ -16,6 +16,8 @@ import aiohttp
 import psycopg
 import pytest
 import yaml
+from aiohttp import web
+from django.core.management import call_command
 from django.utils import timezone
 
 from accounts import keys
@@ -25,33 +27,20 @@ from proxy import settlement
 from proxy.loading import load_catalog
 from proxy.models import Generation, Lease
 from tests.conftest import NOW
+from tests.faults.conftest import wait_until
 from tests.gateways import BODY, GatewayProcess, ask_many, url_of_the_test_database
 from tests.local.conftest import state_folder
 from tests.proxy.conftest import catalog
-from tests.upstream import STREAM, FakeUpstream
+from tests.upstream import STREAM
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 pytestmark = pytest.mark.faults
 
 
 @pytest.fixture
-def upstream() -> Iterator[FakeUpstream]:
-    server = FakeUpstream()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
 def issued(transactional_db, make_customer, upstream) -> keys.IssuedKey:
     load_catalog(catalog(upstream))
     return keys.issue(customer=make_customer("10"), name="k", now=NOW)
-
-
-def wait_until(condition, *, seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 async def leave_streams_open(url: str, key: str, count: int, until) -> None:
@@ -98,6 +87,51 @@ def test_a_crash_between_answer_and_settlement_does_not_lose_the_charge(issued, 
     assert Transfer.objects.filter(kind="usage_bonus").count() == 50
     wallet = Wallet.objects.get()
     assert (wallet.bonus, wallet.held) == (Decimal(10) - 50 * Decimal("0.00042"), 0)
+
+
+def test_gateways_killed_at_any_stage_under_load_leave_no_hold_and_charge_nobody_twice(issued, upstream):
+    """Three are killed one after another, whatever their requests are at: admitted, under way, metered, answered."""
+
+    async def now_and_then(request: web.Request) -> web.StreamResponse:
+        await asyncio.sleep(0.01 * (len(upstream.calls) % 5))
+        return web.json_response(upstream.json)
+
+    upstream.handler = now_and_then
+    gateways = [GatewayProcess() for _ in range(3)]
+    answered: set[str] = set()
+
+    async def call_on(session: aiohttp.ClientSession, gateway: GatewayProcess) -> None:
+        while True:
+            try:
+                async with session.post(gateway.url + "/v1/chat/completions", json=BODY) as response:
+                    answered.add((await response.json())["id"])
+            except aiohttp.ClientError:
+                return  # it was killed
+
+    async def call_until_all_are_dead() -> None:
+        async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {issued.text}"}) as session:
+            callers = [call_on(session, gateway) for gateway in gateways for _ in range(16)]
+            calls = [asyncio.create_task(call) for call in callers]
+            for gateway, pause in zip(gateways, (0.7, 0.11, 0.23), strict=True):
+                await asyncio.sleep(pause)
+                await asyncio.to_thread(gateway.kill)
+            await asyncio.gather(*calls)
+
+    for gateway in gateways:
+        gateway.wait()
+    asyncio.run(call_until_all_are_dead())
+    Lease.objects.update(renewed_at=timezone.now() - timedelta(seconds=61))
+    swept = settlement.sweep(now=timezone.now())
+    settlement.settle_all(now=timezone.now())
+    settled = set(Generation.objects.filter(state="settled").values_list("pk", flat=True))
+    assert len(answered) > 50
+    assert answered <= settled
+    orphans = Generation.objects.filter(state="released", settlement_reason="abandoned", is_flagged=True)
+    assert orphans.count() == swept == Generation.objects.count() - len(settled)
+    assert Transfer.objects.filter(kind="usage_bonus").count() == len(settled)
+    wallet = Wallet.objects.get()
+    assert (wallet.held, wallet.exposure) == (0, 0)
+    call_command("audit_ledger")
 
 
 def test_a_settler_killed_anywhere_charges_each_generation_once(issued, upstream):

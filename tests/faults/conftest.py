@@ -1,0 +1,22 @@
+"""What tests of kills and cuts share."""
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.upstream import FakeUpstream
+
+
+@pytest.fixture
+def upstream() -> Iterator[FakeUpstream]:
+    server = FakeUpstream()
+    yield server
+    server.stop()
+
+
+def wait_until(condition: Callable[[], object], *, seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
