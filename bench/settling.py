@@ -90,15 +90,13 @@ def work(people: list[tuple[int, int]], generations: int) -> None:
             ).row()
             for row in rows
         ]
-        names = [name for name, _ in metering.COLUMNS]
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(lane.WRITE_GENERATIONS, [list(column) for column in zip(*rows, strict=True)])
             columns = [list(column) for column in zip(*rows, strict=True)]
             cursor.execute(holds.PLACE_HOLDS, [columns[0], columns[1], columns[9], columns[8], columns[10]])
             cursor.execute(holds.ADD_HELD, [list(held), list(held.values()), [Decimal(0)] * len(held)])
         with connection.cursor() as cursor:
-            meters = [list(column) for column in zip(*records, strict=True)]
-            cursor.execute(metering.MANY, dict(zip(names, meters, strict=True)))
+            cursor.execute(metering.MANY, [list(column) for column in zip(*records, strict=True)])
 
 
 def a_model() -> tuple[int, int]:

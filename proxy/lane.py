@@ -18,6 +18,7 @@ from proxy import database
 from proxy.deciding import Ask, Decision, WalletCounter, decide
 from proxy.errors import invalid_key
 from proxy.ids import new_generation_id
+from proxy.roundtrip import Statement, round_trip
 
 
 class PolicyChanged(Exception):
@@ -59,8 +60,6 @@ CONNECTION_LOST = ("08", "57P")
 """SQLSTATE classes of a connection that broke or a server that went away."""
 
 Grant = tuple[Waiter, Admitted]
-Part = tuple[str, Sequence[Any]]
-"""A statement and its parameters."""
 
 
 class CommitUnknown(Exception):
@@ -102,7 +101,7 @@ class Lane:
                     continue
                 grants.append((waiter, Admitted(new_generation_id(), decision, now)))
             if not grants:
-                await connection.execute("ROLLBACK")
+                await round_trip(connection, [("ROLLBACK", ())])
                 return [], locked
             await self._write(connection, grants, wallets=wallets, keys=keys, customers=customers, now=now)
         except BaseException:
@@ -114,11 +113,15 @@ class Lane:
         """Which of these holds exist: locking their wallets waits for the backend that may still be committing."""
         connection = await self._connected()
         customers = sorted({waiter.ask.policy.customer_id for waiter, _ in grants})
+        statements: list[Statement] = [
+            ("BEGIN", ()),
+            (holds.LOCK_WALLETS, [customers]),
+            (FIND_GENERATIONS, [[admitted.generation_id for _, admitted in grants]]),
+            ("COMMIT", ()),
+        ]
         try:
-            async with connection.transaction():
-                await connection.execute(holds.LOCK_WALLETS, [customers])
-                found = await connection.execute(FIND_GENERATIONS, [[a.generation_id for _, a in grants]])
-                return {row[0] for row in await found.fetchall()}
+            *_, found, _committed = await round_trip(connection, statements)
+            return {row[0] for row in found}
         except BaseException:
             await self._reset()
             raise
@@ -139,7 +142,7 @@ class Lane:
             return
         try:
             async with asyncio.timeout(1):
-                await connection.execute("ROLLBACK")
+                await round_trip(connection, [("ROLLBACK", ())])
         except (psycopg.Error, TimeoutError):
             self._connection = None
             with contextlib.suppress(psycopg.Error):
@@ -151,22 +154,17 @@ class Lane:
     ) -> tuple[dict[int, WalletCounter], dict[int, KeyCounter], dict[int, CustomerCounter]]:
         customer_ids = sorted({ask.policy.customer_id for ask in asks})
         key_ids = list({ask.policy.key_id for ask in asks})
-        async with connection.pipeline():
-            await connection.execute("BEGIN")
-            # Meters are read by a statement of their own, after the locks: a snapshot taken before would be stale.
-            if wait_for_locks:
-                await connection.execute("SET LOCAL lock_timeout = 250")
-                locked = await connection.execute(holds.LOCK_WALLETS, [customer_ids])
-            elif len(customer_ids) == 1:
-                locked = await connection.execute(holds.LOCK_FREE_WALLET, customer_ids)
-            else:
-                locked = await connection.execute(holds.LOCK_FREE_WALLETS, [customer_ids])
-            if len(key_ids) == 1:
-                meters = await connection.execute(limits.READ_METERS_OF_ONE, key_ids)
-            else:
-                meters = await connection.execute(limits.READ_METERS, [key_ids])
-        wallets = {row[0]: WalletCounter(row[1], row[2], row[3]) for row in await locked.fetchall()}
-        keys, customers = limits.counters(await meters.fetchall())
+        # Meters are read by a statement of their own, after the locks: a snapshot taken before would be stale.
+        if wait_for_locks:
+            lock: list[Statement] = [("SET LOCAL lock_timeout = 250", ()), (holds.LOCK_WALLETS, [customer_ids])]
+        elif len(customer_ids) == 1:
+            lock = [(holds.LOCK_FREE_WALLET, customer_ids)]
+        else:
+            lock = [(holds.LOCK_FREE_WALLETS, [customer_ids])]
+        read = (limits.READ_METERS_OF_ONE, key_ids) if len(key_ids) == 1 else (limits.READ_METERS, [key_ids])
+        *_, locked, meters = await round_trip(connection, [("BEGIN", ()), *lock, read])
+        wallets = {row[0]: WalletCounter(row[1], row[2], row[3]) for row in locked}
+        keys, customers = limits.counters(meters)
         return wallets, keys, customers
 
     def _decide(
@@ -216,9 +214,7 @@ class Lane:
         statement = ", ".join(f"part{number} AS ({sql})" for number, (sql, _) in enumerate(parts))
         parameters = [parameter for _, given in parts for parameter in given]
         try:
-            async with connection.pipeline():
-                await connection.execute(f"WITH {statement} SELECT", parameters)
-                await connection.execute("COMMIT")
+            await round_trip(connection, [(f"WITH {statement} SELECT", parameters), ("COMMIT", ())])
         except psycopg.OperationalError as error:
             if error.sqlstate is None or error.sqlstate.startswith(CONNECTION_LOST):
                 raise CommitUnknown(grants) from error
@@ -245,20 +241,20 @@ def _columns(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
     return [list(column) for column in zip(*rows, strict=True)]
 
 
-def _generations(rows: Sequence[Sequence[Any]]) -> Part:
+def _generations(rows: Sequence[Sequence[Any]]) -> Statement:
     if len(rows) == 1:
         return WRITE_GENERATION, rows[0]
     return WRITE_GENERATIONS, _columns(rows)
 
 
-def _holds(rows: Sequence[Sequence[Any]]) -> list[Part]:
+def _holds(rows: Sequence[Sequence[Any]]) -> list[Statement]:
     chosen = [(row[0], row[1], row[9], row[8], row[10]) for row in rows]
     if len(chosen) == 1:
         return [(holds.PLACE_ONE_HOLD, chosen[0])]
     return [(holds.PLACE_HOLDS, _columns(chosen))] if chosen else []
 
 
-def _wallets(touched: Mapping[int, WalletCounter]) -> list[Part]:
+def _wallets(touched: Mapping[int, WalletCounter]) -> list[Statement]:
     rows = [(customer_id, wallet.held, wallet.exposed) for customer_id, wallet in touched.items()]
     if len(rows) == 1:
         [(customer_id, held, exposed)] = rows

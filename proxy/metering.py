@@ -19,6 +19,7 @@ import psycopg
 from proxy import database, metrics
 from proxy.batching import Batcher
 from proxy.pricing import Cost, Usage
+from proxy.roundtrip import round_trip
 
 log = logging.getLogger(__name__)
 
@@ -94,15 +95,15 @@ COLUMNS = (
     ("metered_at", "timestamptz"),
 )
 VALUES = [name for name, _ in COLUMNS if name != "id"]
+IN_ONE = (*VALUES, "id")
+"""The parameters of ONE, in order; those of the others are COLUMNS, each a list."""
 ONE = (
     "UPDATE proxy_generation SET state = 'metered', "
-    + ", ".join(f"{name} = %({name})s" for name in VALUES)
-    + " WHERE id = %(id)s AND state = 'held' RETURNING id"
+    + ", ".join(f"{name} = %s" for name in VALUES)
+    + " WHERE id = %s AND state = 'held' RETURNING id"
 )
 RECORDS = (
-    "unnest("
-    + ", ".join(f"%({name})s::{kind}[]" for name, kind in COLUMNS)
-    + f") AS r({', '.join(name for name, _ in COLUMNS)})"
+    "unnest(" + ", ".join(f"%s::{kind}[]" for _, kind in COLUMNS) + f") AS r({', '.join(name for name, _ in COLUMNS)})"
 )
 MANY = (
     "UPDATE proxy_generation g SET state = 'metered', "
@@ -116,6 +117,10 @@ TOO_LATE = (
     + f" FROM {RECORDS} WHERE g.id = r.id AND g.state = 'released' AND g.metered_at IS NULL"
 )
 """Usage that arrives after a release is stored and flagged, and not charged."""
+
+
+def _columns(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)]
 
 
 class Metering:
@@ -184,17 +189,12 @@ class Metering:
             self._connection = await database.connect()
         metrics.METERING_BATCH.observe(len(records))
         rows = [record.row() for record in records]
-        names = [name for name, _ in COLUMNS]
-        if len(rows) == 1:
-            cursor = await self._connection.execute(ONE, dict(zip(names, rows[0], strict=True)))
-        else:
-            columns = [list(column) for column in zip(*rows, strict=True)]
-            cursor = await self._connection.execute(MANY, dict(zip(names, columns, strict=True)))
-        written = {row[0] for row in await cursor.fetchall()}
+        update = (ONE, [*rows[0][1:], rows[0][0]]) if len(rows) == 1 else (MANY, _columns(rows))
+        [updated] = await round_trip(self._connection, [update])
+        written = {row[0] for row in updated}
         late = [row for row in rows if row[0] not in written]
         if late:
-            columns = [list(column) for column in zip(*late, strict=True)]
-            await self._connection.execute(TOO_LATE, dict(zip(names, columns, strict=True)))
+            await round_trip(self._connection, [(TOO_LATE, _columns(late))])
         return written
 
     async def _drop(self) -> None:

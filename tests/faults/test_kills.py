@@ -21,6 +21,8 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from accounts import keys
+from accounts.models import Customer
+from billing.grants import grant_bonus
 from billing.models import Transfer, Wallet
 from chuizi.local.postgres import Postgres
 from proxy import settlement
@@ -97,6 +99,7 @@ def test_gateways_killed_at_any_stage_under_load_leave_no_hold_and_charge_nobody
         return web.json_response(upstream.json)
 
     upstream.handler = now_and_then
+    grant_bonus(customer=Customer.objects.get(), amount=Decimal(1000), key="more", reason="test", now=NOW)
     gateways = [GatewayProcess() for _ in range(3)]
     answered: set[str] = set()
 
@@ -104,7 +107,9 @@ def test_gateways_killed_at_any_stage_under_load_leave_no_hold_and_charge_nobody
         while True:
             try:
                 async with session.post(gateway.url + "/v1/chat/completions", json=BODY) as response:
-                    answered.add((await response.json())["id"])
+                    body = await response.json()
+                    assert response.status == 200, body
+                    answered.add(body["id"])
             except aiohttp.ClientError:
                 return  # it was killed
 

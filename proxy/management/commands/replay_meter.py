@@ -8,7 +8,7 @@ import orjson
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
 
-from proxy.metering import COLUMNS, ONE
+from proxy.metering import IN_ONE, ONE
 
 MARK = "meter_unwritten "
 
@@ -32,7 +32,7 @@ class Command(BaseCommand):
     def _write(self, record: str) -> int:
         try:
             values = orjson.loads(record)
-            values = {name: values[name] for name, _ in COLUMNS}
+            values = [values[name] for name in IN_ONE]
         except (orjson.JSONDecodeError, LookupError, TypeError):
             raise CommandError(f"not a usage record: {record[:80]}") from None
         with connection.cursor() as cursor:

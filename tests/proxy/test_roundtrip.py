@@ -1,0 +1,80 @@
+"""Several statements in one packet: rows, errors, and what is left of the connection."""
+
+import asyncio
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import psycopg
+import pytest
+
+from proxy import database
+from proxy.roundtrip import round_trip
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+async def connection():
+    opened = await database.connect()
+    yield opened
+    await opened.close()
+
+
+async def test_each_statement_answers_with_its_rows(connection):
+    now = datetime(2026, 11, 27, tzinfo=UTC)
+    for _ in range(2):  # prepared on the way, then prepared before
+        found = await round_trip(
+            connection,
+            [
+                ("BEGIN", ()),
+                ("SELECT %s::numeric + 1, %s::timestamptz", [Decimal("0.5"), now]),
+                ("SELECT unnest(%s::bigint[])", [[1, 2]]),
+                ("COMMIT", ()),
+            ],
+        )
+        assert found == [[], [(Decimal("1.5"), now)], [(1,), (2,)], []]
+
+
+async def test_the_first_error_travels_and_the_connection_serves_on(connection):
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        await round_trip(connection, [("SELECT 1 / %s::int", [0]), ("SELECT 2", ()), ("SELECT nothing", ())])
+    assert await round_trip(connection, [("SELECT 1 / %s::int", [1]), ("SELECT 2", ())]) == [[(1,)], [(2,)]]
+
+
+async def test_an_error_undoes_what_stood_before_it_in_the_packet(connection):
+    await round_trip(connection, [("CREATE TEMPORARY TABLE noted (n int)", ())])
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        await round_trip(connection, [("INSERT INTO noted VALUES (%s)", [1]), ("SELECT 1 / 0", ())])
+    assert await round_trip(connection, [("SELECT count(*) FROM noted", ())]) == [[(0,)]]
+
+
+async def test_values_of_another_type_are_prepared_apart(connection):
+    for value in (1, 2**40, None):
+        assert await round_trip(connection, [("SELECT %s::bigint", [value])]) == [[(value,)]]
+
+
+async def test_a_text_that_cannot_be_sent_closes_the_connection_and_nothing_else(connection):
+    with pytest.raises(psycopg.DataError):
+        await round_trip(connection, [("SELECT %s::text", ["\x00"])])
+    assert connection.closed
+
+
+async def test_an_interrupted_round_trip_closes_the_connection(connection):
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await round_trip(connection, [("SELECT pg_sleep(2)", ())])
+    assert connection.closed
+
+
+async def test_more_than_the_socket_takes_at_once_is_sent_in_pieces(connection):
+    text = "x" * 20_000_000
+    assert await round_trip(connection, [("SELECT length(%s::text)", [text])]) == [[(len(text),)]]
+
+
+async def test_a_server_that_goes_away_is_an_operational_error(connection):
+    other = await database.connect()
+    await other.execute("SELECT pg_terminate_backend(%s)", [connection.info.backend_pid])
+    await other.close()
+    with pytest.raises(psycopg.OperationalError):
+        await round_trip(connection, [("SELECT 1", ())])
+    assert connection.closed
