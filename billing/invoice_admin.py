@@ -284,9 +284,7 @@ def _shown(request: HttpRequest, invoice: InvoiceRequest) -> dict[str, Any]:
         "allocations": invoice.allocations.order_by("paid_at", "source_id"),
         "documents": invoice.documents.defer("content").select_related("refers_to", "issued_by").order_by("id"),
         "tasks": invoice.tasks.filter(state="open").select_related("refund").order_by("id"),
-        "series": InvoiceSeries.objects.filter(is_active=True, currency__in=["", invoice.currency]).order_by(
-            "-currency"
-        ),
+        "series": invoices.series_in_use(currency=invoice.currency),
         "earlier": InvoiceRequest.objects.filter(customer=customer).exclude(pk=invoice.pk).order_by("-id")[:10],
         "is_requested": invoice.state == State.REQUESTED,
         "is_standing": is_standing,

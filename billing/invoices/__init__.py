@@ -23,7 +23,7 @@ from billing.invoices.crediting import (
 )
 from billing.invoices.desk import deny, issue, mark_posted, record_fapiao
 from billing.invoices.details import Details, checked, countries
-from billing.invoices.documents import series_for
+from billing.invoices.documents import series_for, series_in_use
 from billing.invoices.sources import Source, claimed, register
 
 __all__ = [
@@ -55,4 +55,5 @@ __all__ = [
     "register",
     "reissue",
     "series_for",
+    "series_in_use",
 ]

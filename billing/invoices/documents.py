@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import Sum
+from django.db.models import QuerySet, Sum
 from django.utils import translation
 from django.utils.translation import gettext as _
 from psycopg.errors import UniqueViolation
@@ -22,10 +22,14 @@ from billing.money import net_of
 Kind = Document.Kind
 
 
+def series_in_use(*, currency: str) -> QuerySet[InvoiceSeries]:
+    """The series a document in a currency may come from: its own before those for any, the newest first."""
+    return InvoiceSeries.objects.filter(is_active=True, currency__in=["", currency]).order_by("-currency", "-id")
+
+
 def series_for(*, currency: str) -> InvoiceSeries:
-    """The series in use for a currency, one of its own before one for any; raises `InvoiceError` (field `series`)."""
-    found = InvoiceSeries.objects.filter(is_active=True, currency__in=["", currency]).order_by("-currency", "-id")
-    series = found.first()
+    """The series that is taken unless staff choose; raises `InvoiceError` (field `series`) if none is in use."""
+    series = series_in_use(currency=currency).first()
     if series is None:
         raise InvoiceError(
             _("No invoice series is in use for %(currency)s: enter the seller's details first.")
