@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 from prometheus_client import Counter
 
-from payments import refunding
+from payments import refunding, refused
 from payments.disputes import NotYet, settle_dispute, topup_of
 from payments.fraud_warnings import settle_warning
 from payments.models import Notification, RefundPart, TopUp
@@ -29,7 +29,6 @@ MOST_BYTES = 256_000
 MOST_ATTEMPTS = 80
 """Nearly three days at the slowest pace; after that staff may process it again."""
 FIRST_RETRY, SLOWEST_RETRY = timedelta(seconds=5), timedelta(hours=1)
-SECRET_HEADERS = frozenset({"cookie", "authorization", "proxy-authorization", "x-api-key", "x-goog-api-key"})
 ABOUT_PAYMENTS = (
     "checkout.session.completed",
     "checkout.session.async_payment_succeeded",
@@ -42,7 +41,6 @@ Found = tuple[str, str, TopUp | None]
 """An outcome, its detail, and the top-up it is about."""
 Act = Callable[["Notification", datetime], Found]
 RECEIVED = Counter("chuizi_notifications_total", "Verified notifications by provider.", ["provider"])
-REFUSED = Counter("chuizi_notifications_refused_total", "Notifications that did not verify.", ["provider"])
 
 
 def receive(*, provider: str, body: bytes, headers: Mapping[str, str], now: datetime) -> Notification:
@@ -50,27 +48,32 @@ def receive(*, provider: str, body: bytes, headers: Mapping[str, str], now: date
     reader = registry.get(provider)
     try:
         notice = reader.read_notification(body, headers)
-    except BadSignature:
-        REFUSED.labels(provider).inc()
+    except BadSignature as error:
+        refused.count(provider=provider, reason=str(error), body=body, headers=headers, now=now)
         raise
     RECEIVED.labels(provider).inc()
-    key = (notice.key or f"{notice.kind}:{notice.order_number}")[:200]
+    key = _clean(notice.key or f"{notice.kind}:{notice.order_number}", 200)
     try:
         with transaction.atomic():
             return Notification.objects.create(
                 provider=provider,
                 key=key,
-                kind=notice.kind[:100],
-                order_number=notice.order_number[:64],
-                reference=notice.reference[:120],
-                headers={name: value for name, value in headers.items() if name.lower() not in SECRET_HEADERS},
-                body=body.decode("utf-8", "replace").replace("\x00", ""),
+                kind=_clean(notice.kind, 100),
+                order_number=_clean(notice.order_number, 64),
+                reference=_clean(notice.reference, 120),
+                headers=refused.without_secrets(headers),
+                body=_clean(body.decode("utf-8", "replace"), MOST_BYTES),
                 received_at=now,
                 retry_at=now + FIRST_RETRY,
             )
     except IntegrityError:
         Notification.objects.filter(provider=provider, key=key).update(repeats=F("repeats") + 1)
         return Notification.objects.get(provider=provider, key=key)
+
+
+def _clean(text: str, most: int) -> str:
+    """What PostgreSQL takes: it knows no NUL."""
+    return text.replace("\x00", "")[:most]
 
 
 def process(*, notification_id: int, now: datetime) -> Notification:

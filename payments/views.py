@@ -1,6 +1,5 @@
 """Pages to top up on, and the doors at which providers knock."""
 
-import logging
 from typing import cast
 
 from django.conf import settings
@@ -18,12 +17,10 @@ from accounts.authentication import request_address
 from accounts.customers import current_customer
 from accounts.models import User
 from billing.models import RefundRequest
-from payments import fx, notifications, polling, qr, tasks, topups
+from payments import checks, fx, notifications, polling, qr, tasks, topups
 from payments.forms import OTHER, PRESETS, TopUpForm
 from payments.models import TopUp
 from payments.providers.base import BadSignature
-
-log = logging.getLogger(__name__)
 
 
 @never_cache
@@ -130,8 +127,9 @@ def _receive(request: HttpRequest, provider: str, *, accepted: HttpResponse, ref
         stored = notifications.receive(provider=provider, body=body, headers=dict(request.headers), now=timezone.now())
     except LookupError:
         return HttpResponse(status=404)
-    except BadSignature as error:
-        log.warning("a %s notification was refused: %s", provider, error)
+    except BadSignature:
+        if mark := checks.mark_of(request.headers.get(checks.PROBE_HEADER, "")):
+            refused[checks.PROBE_HEADER] = mark
         return refused
     if stored.processed_at is None:
         tasks.wake(tasks.process_notification, stored.pk)
