@@ -4,16 +4,19 @@ import logging
 from typing import Any
 
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
+from unfold.decorators import action
 
 from accounts.customers import customers_with
 from chuizi.adminsite import ByRight, CappedPaginator, ExactSearch, ReadOnlyAdmin, record
-from payments import dispute_admin, notifications, refund_desk, statement_admin  # noqa: F401  the desks register themselves
-from payments.models import ExchangeRate, Notification, TopUp
+from payments import dispute_admin, notifications, refund_desk, refused, statement_admin  # noqa: F401  the desks register themselves
+from payments.models import ExchangeRate, Method, Notification, TopUp
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +47,21 @@ class NotificationAdmin(ReadOnlyAdmin):
     search_fields = ("order_number__exact", "reference__exact", "key__exact")
     ordering = ("-id",)
     actions = ("process_again",)  # type: ignore[assignment]
+    actions_list = ("refused",)
+
+    @action(description=_("Refused lately"), icon="block")
+    def refused(self, request: HttpRequest) -> HttpResponse:
+        """What came to a provider's door without its signature: a few of them, to see what is wrong."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        samples = {label: refused.samples(provider=code) for code, label in Method.choices}
+        context = {
+            **self.admin_site.each_context(request),
+            "title": _("Refused notifications"),
+            "opts": self.opts,
+            "samples": samples,
+        }
+        return TemplateResponse(request, "admin/refused.html", context)
 
     @admin.action(description=_("Process again"), permissions=["process"])
     def process_again(self, request: HttpRequest, queryset: QuerySet[Notification]) -> None:

@@ -29,4 +29,4 @@ class PaymentsConfig(AppConfig):
         register("disputes", check_disputes)
         register("invoiced payments", check_invoiced)
         if "collectstatic" not in sys.argv:  # builds run without the providers' secrets
-            registry.providers()
+            registry.check()

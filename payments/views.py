@@ -123,14 +123,17 @@ def _receive(request: HttpRequest, provider: str, *, accepted: HttpResponse, ref
     body = request.read(notifications.MOST_BYTES + 1)
     if len(body) > notifications.MOST_BYTES:
         return HttpResponse(_("The body is too long."), status=413)
+    headers = dict(request.headers)
+    answer = accepted
     try:
-        stored = notifications.receive(provider=provider, body=body, headers=dict(request.headers), now=timezone.now())
+        stored = notifications.receive(provider=provider, body=body, headers=headers, now=timezone.now())
     except LookupError:
         return HttpResponse(status=404)
     except BadSignature:
-        if mark := checks.mark_of(request.headers.get(checks.PROBE_HEADER, "")):
-            refused[checks.PROBE_HEADER] = mark
-        return refused
-    if stored.processed_at is None:
-        tasks.wake(tasks.process_notification, stored.pk)
-    return accepted
+        answer = refused
+    else:
+        if stored.processed_at is None:
+            tasks.wake(tasks.process_notification, stored.pk)
+    if mark := checks.mark_of(provider=provider, body=body, headers=headers):
+        answer[checks.PROBE_HEADER] = mark
+    return answer

@@ -10,10 +10,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key, l
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from payments.providers.alipay import AlipayProvider
 from payments.providers.base import Provider
-from payments.providers.stripe import StripeProvider
-from payments.providers.wechat import WechatProvider
 
 REQUIRED = {
     "stripe": ("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET"),
@@ -41,10 +38,35 @@ def get(code: str) -> Provider:
     return providers()[code]
 
 
+def check() -> None:
+    """Raise `ImproperlyConfigured` for what is half or wrongly set; loads no SDK, which a gateway does without."""
+    _accounts(tuple(sorted(settings.PAYMENT_VARIABLES.items())), settings.DEBUG)
+
+
 @cache
 def _made(variables: tuple[tuple[str, str], ...], debug: bool) -> dict[str, Provider]:
+    return {code: _provider(code, account) for code, account in _accounts(variables, debug).items()}
+
+
+@cache
+def _accounts(variables: tuple[tuple[str, str], ...], debug: bool) -> dict[str, dict[str, str]]:
+    """What each provider that is on is made with, checked."""
     values = dict(variables)
-    return {code: MAKERS[code](values) for code in REQUIRED if _is_on(code, values, debug=debug)}
+    return {code: ACCOUNTS[code](values) for code in REQUIRED if _is_on(code, values, debug=debug)}
+
+
+def _provider(code: str, account: dict[str, str]) -> Provider:
+    if code == "stripe":
+        from payments.providers.stripe import StripeProvider
+
+        return StripeProvider(**account)
+    if code == "alipay":
+        from payments.providers.alipay import AlipayProvider
+
+        return AlipayProvider(**account)
+    from payments.providers.wechat import WechatProvider
+
+    return WechatProvider(**account)
 
 
 def _is_on(code: str, values: Mapping[str, str], *, debug: bool) -> bool:
@@ -80,46 +102,55 @@ def _is_local(url: str) -> bool:
         return host == "localhost" or host.endswith((".localhost", ".local", ".internal"))
 
 
-def _stripe(values: Mapping[str, str]) -> Provider:
+def _stripe(values: Mapping[str, str]) -> dict[str, str]:
     if not values["STRIPE_WEBHOOK_SECRET"].startswith("whsec_"):
         raise ImproperlyConfigured("STRIPE_WEBHOOK_SECRET must start with whsec_.")
     if not values["STRIPE_SECRET_KEY"].startswith(("sk_", "rk_")):
         raise ImproperlyConfigured("STRIPE_SECRET_KEY must start with sk_ or rk_.")
-    return StripeProvider(
-        secret_key=values["STRIPE_SECRET_KEY"],
-        webhook_secret=values["STRIPE_WEBHOOK_SECRET"],
-        api_base=values["STRIPE_API_BASE"].rstrip("/"),
-    )
+    return {
+        "secret_key": values["STRIPE_SECRET_KEY"],
+        "webhook_secret": values["STRIPE_WEBHOOK_SECRET"],
+        "api_base": values["STRIPE_API_BASE"].rstrip("/"),
+    }
 
 
-def _alipay(values: Mapping[str, str]) -> Provider:
-    return AlipayProvider(
-        app_id=values["ALIPAY_APP_ID"],
-        seller_id=values["ALIPAY_SELLER_ID"],
-        app_private_key=_private_key(values, "ALIPAY_APP_PRIVATE_KEY"),
-        public_key=_public_key(values, "ALIPAY_PUBLIC_KEY"),
-        gateway=values["ALIPAY_GATEWAY"],
-    )
+def _alipay(values: Mapping[str, str]) -> dict[str, str]:
+    return {
+        "app_id": values["ALIPAY_APP_ID"],
+        "seller_id": values["ALIPAY_SELLER_ID"],
+        "app_private_key": _private_key(values, "ALIPAY_APP_PRIVATE_KEY"),
+        "public_key": _public_key(values, "ALIPAY_PUBLIC_KEY"),
+        "gateway": values["ALIPAY_GATEWAY"],
+    }
 
 
-def _wechat(values: Mapping[str, str]) -> Provider:
+def _wechat(values: Mapping[str, str]) -> dict[str, str]:
     if len(values["WECHATPAY_APIV3_KEY"].encode()) != 32:
         raise ImproperlyConfigured("WECHATPAY_APIV3_KEY must be 32 bytes long.")
     if not values["WECHATPAY_PUBLIC_KEY_ID"].startswith("PUB_KEY_ID_"):
         raise ImproperlyConfigured("WECHATPAY_PUBLIC_KEY_ID must start with PUB_KEY_ID_.")
-    return WechatProvider(
-        mchid=values["WECHATPAY_MCHID"],
-        appid=values["WECHATPAY_APPID"],
-        private_key=_private_key(values, "WECHATPAY_PRIVATE_KEY", pkcs8=True),
-        cert_serial=values["WECHATPAY_CERT_SERIAL"],
-        apiv3_key=values["WECHATPAY_APIV3_KEY"],
-        public_key=_public_key(values, "WECHATPAY_PUBLIC_KEY"),
-        public_key_id=values["WECHATPAY_PUBLIC_KEY_ID"],
-        api_base=values["WECHATPAY_API_BASE"],
-    )
+    return {
+        "mchid": values["WECHATPAY_MCHID"],
+        "appid": values["WECHATPAY_APPID"],
+        "private_key": _private_key(values, "WECHATPAY_PRIVATE_KEY", pkcs8=True),
+        "cert_serial": values["WECHATPAY_CERT_SERIAL"],
+        "apiv3_key": values["WECHATPAY_APIV3_KEY"],
+        "public_key": _public_key(values, "WECHATPAY_PUBLIC_KEY"),
+        "public_key_id": values["WECHATPAY_PUBLIC_KEY_ID"],
+        "api_base": values["WECHATPAY_API_BASE"],
+    }
 
 
-MAKERS: dict[str, Callable[[Mapping[str, str]], Provider]] = {"stripe": _stripe, "alipay": _alipay, "wechat": _wechat}
+ACCOUNTS: dict[str, Callable[[Mapping[str, str]], dict[str, str]]] = {
+    "stripe": _stripe,
+    "alipay": _alipay,
+    "wechat": _wechat,
+}
+
+
+def pem_of(name: str) -> str:
+    """The PEM that one of the variables holds or names; raises `ImproperlyConfigured`."""
+    return _pem(settings.PAYMENT_VARIABLES, name)
 
 
 def _pem(values: Mapping[str, str], name: str) -> str:

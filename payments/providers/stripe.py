@@ -62,7 +62,7 @@ class StripeProvider:
         price = {"currency": order.currency.lower(), "unit_amount": minor(order.amount), "product_data": product}
         params: dict[str, Any] = {
             "mode": "payment",
-            "payment_method_types": ["card"],
+            "allowed_payment_method_types": ["card"],
             "adaptive_pricing": {"enabled": False},
             "line_items": [{"quantity": 1, "price_data": price}],
             "client_reference_id": order.number,

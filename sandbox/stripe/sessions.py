@@ -18,7 +18,7 @@ PARAMETER_NAMES = (
     "excluded_payment_method_types expand expires_at integration_identifier invoice_creation line_items locale "
     "managed_payments metadata mode name_collection optional_items origin_context payment_intent_data "
     "payment_method_collection payment_method_configuration payment_method_data payment_method_options "
-    "payment_method_types permissions phone_number_collection redirect_on_completion return_url "
+    "permissions phone_number_collection redirect_on_completion return_url "
     "saved_payment_method_options setup_intent_data shipping_address_collection shipping_options submit_type "
     "subscription_data success_url tax_id_collection ui_mode wallet_options crypto_wallet_options"
 )
@@ -27,6 +27,12 @@ PARAMETERS = frozenset(PARAMETER_NAMES.split())
 
 def create(world: World, params: dict[str, Any]) -> Order:
     """Raise `StripeError` for whatever Stripe would not take."""
+    if "payment_method_types" in params:  # gone since 2026-09-30
+        raise StripeError(
+            "payment_method_types is no longer supported. Use allowed_payment_method_types.",
+            code="payment_method_types_no_longer_supported",
+            param="payment_method_types",
+        )
     for name in params:
         if name not in PARAMETERS:
             raise StripeError(f"Received unknown parameter: {name}", code="parameter_unknown", param=name)
@@ -38,10 +44,10 @@ def create(world: World, params: dict[str, Any]) -> Order:
     for name in ("success_url", "cancel_url"):
         if params.get(name) and not str(params[name]).startswith(("http://", "https://")):
             raise StripeError("Not a valid URL", code="url_invalid", param=name)
-    methods = params.get("payment_method_types", ["card"])
+    methods = params.get("allowed_payment_method_types", ["card"])
     if not isinstance(methods, list) or methods != ["card"]:
         raise StripeError(
-            f"The payment method types provided ({methods}) are not active.", param="payment_method_types"
+            f"The payment method types provided ({methods}) are not active.", param="allowed_payment_method_types"
         )
     amount, currency, name = _sum(params["line_items"])
     if amount < MINIMUM.get(currency, 1):

@@ -2,11 +2,12 @@
 
 import pytest
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Membership, User
 from billing.models import Wallet
-from payments import polling, topups
+from payments import polling, refused, topups
 from payments.models import ExchangeRate, Notification, TopUp
 from tests.payments.conftest import METHODS, open_topup, pay, pay_at
 
@@ -158,6 +159,17 @@ def test_staff_process_a_notification_again(desk, sandbox, customer):
         about.refresh_from_db()
         assert (answer.status_code, about.outcome) == (200, outcome)
     assert Wallet.objects.get(customer=customer).paid == 20
+
+
+def test_staff_look_at_what_was_refused_lately(desk, client):
+    refused._last_slot.clear()
+    client.post("/payments/wechat/notify", b'{"id": "<b>forged</b>"}', content_type="application/json")
+    address = reverse("admin:payments_notification_refused")
+    page = desk.get(address).content.decode()
+    assert "a header is missing" in page
+    assert "&lt;b&gt;forged&lt;/b&gt;" in page
+    listed = desk.get("/admin/payments/notification/").content.decode()
+    assert address in listed
 
 
 def test_staff_who_may_only_look_cannot_process(sandbox, customer, django_user_model):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from payments import notifications, polling
+from payments import polling, refused
 from payments.providers import registry
 from tests.payments.conftest import METHODS, open_topup
 
@@ -106,7 +106,7 @@ def test_secrets_are_in_no_log(sandbox, customer, settings, caplog, method, faul
 
 
 def test_refused_notifications_are_counted(client, sandbox):
-    counter = notifications.REFUSED.labels("alipay")
+    counter = refused.REFUSED.labels("alipay")
     before = counter._value.get()
     client.post("/payments/alipay/notify", b"out_trade_no=1", content_type="application/x-www-form-urlencoded")
     assert counter._value.get() == before + 1

@@ -14,7 +14,7 @@ from tests.sandbox_server import ControlError
 def ask(**more):
     return {
         "mode": "payment",
-        "payment_method_types": ["card"],
+        "allowed_payment_method_types": ["card"],
         "line_items": [
             {
                 "price_data": {"currency": "usd", "unit_amount": 2000, "product_data": {"name": "Chuizi credit"}},
@@ -145,6 +145,7 @@ def test_a_wrong_key_and_an_unknown_session_raise_what_stripe_raises(sandbox, st
     [
         ({"success_url": ""}, "parameter_missing"),
         ({"colour": "red"}, "parameter_unknown"),
+        ({"payment_method_types": ["card"]}, "payment_method_types_no_longer_supported"),
         ({"expires_at": 1}, None),
         (
             {"line_items": [{"price_data": {"currency": "usd", "unit_amount": 12.5}, "quantity": 1}]},

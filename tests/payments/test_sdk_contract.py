@@ -1,0 +1,125 @@
+"""What of the three SDKs is set behind their backs, and the fields that are asked: an upgrade that moves it fails here.
+
+The facts are of stripe 16.1.0, python-alipay-sdk 3.4.0 and wechatpayv3 2.0.4.
+"""
+
+import inspect
+from datetime import datetime
+from urllib.parse import parse_qs, urlsplit
+
+import stripe
+from alipay import AliPay
+from django.utils import timezone
+from stripe.params import RefundCreateParams
+from stripe.params.checkout import SessionCreateParams
+from wechatpayv3 import WeChatPay
+
+from payments.providers import registry, wechat
+from payments.providers.alipay import SHANGHAI
+from payments.providers.base import RefundOrder
+from payments.topups import order_of
+from tests.payments.conftest import METHODS, open_topup
+
+
+def asked(monkeypatch, owner, name):
+    """The keyword and positional arguments that a method of an SDK is called with; it goes on as before."""
+    calls, original = [], getattr(owner, name)
+
+    def recorded(*args, **kwargs):
+        calls.append(inspect.signature(original).bind(*args, **kwargs).arguments)
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(owner, name, recorded)
+    return calls
+
+
+def test_the_address_of_alipay_is_the_private_attribute_we_set(sandbox, settings):
+    client = registry.get("alipay")._client
+    assert client._gateway == settings.PAYMENT_VARIABLES["ALIPAY_GATEWAY"]
+    live = registry._made.__wrapped__(
+        tuple({**settings.PAYMENT_VARIABLES, "ALIPAY_GATEWAY": "", "STRIPE_SECRET_KEY": "sk_test_x"}.items()), True
+    )
+    assert live["alipay"]._client._gateway == "https://openapi.alipay.com/gateway.do"
+
+
+def test_the_address_and_timeout_of_wechat_are_the_private_attributes_we_set(sandbox, settings):
+    core = registry.get("wechat")._client._core
+    assert core._gate_way == settings.PAYMENT_VARIABLES["WECHATPAY_API_BASE"]
+    assert core._timeout == wechat.TIMEOUT
+    live = registry._made.__wrapped__(tuple({**settings.PAYMENT_VARIABLES, "WECHATPAY_API_BASE": ""}.items()), True)
+    assert live["wechat"]._client._core._gate_way == "https://api.mch.weixin.qq.com"
+
+
+def test_alipays_requests_carry_shanghais_time(sandbox):
+    body = registry.get("alipay")._client.build_body("alipay.trade.query", {"out_trade_no": "x"})
+    sent = datetime.strptime(body["timestamp"], "%Y-%m-%d %H:%M:%S").replace(tzinfo=SHANGHAI)
+    assert abs((timezone.now() - sent).total_seconds()) < 60
+
+
+def test_every_field_asked_of_stripe_is_one_of_its_sdk(sandbox, customer, monkeypatch):
+    client = registry.get("stripe")._client
+    sessions = asked(monkeypatch, type(client.v1.checkout.sessions), "create")
+    refunds = asked(monkeypatch, type(client.v1.refunds), "create")
+    topup = open_topup(customer, method="stripe")
+    order = RefundOrder(
+        key="part_x",
+        order_number=topup.number,
+        transaction_id="pi_x",
+        amount=topup.charge_amount,
+        total=topup.charge_amount,
+        currency="USD",
+        notify_url="",
+    )
+    registry.get("stripe").send_refund(order)
+    [session], [refund] = sessions, refunds
+    assert set(session["params"]) <= set(SessionCreateParams.__annotations__)
+    assert session["params"]["mode"] == "payment"
+    assert set(refund["params"]) <= set(RefundCreateParams.__annotations__)
+    assert {"payment_status", "client_reference_id", "amount_total", "currency", "payment_intent", "status"} <= set(
+        stripe.checkout.Session.__annotations__
+    )
+    assert {"status", "amount", "failure_reason", "metadata", "payment_intent"} <= set(stripe.Refund.__annotations__)
+
+
+def test_every_argument_given_to_the_qr_providers_is_one_of_their_sdks(sandbox, customer, monkeypatch):
+    """`bind` raises for an argument that the SDK does not know."""
+    pays = asked(monkeypatch, WeChatPay, "pay")
+    calls = asked(monkeypatch, AliPay, "server_api")
+    for method in ("alipay", "wechat"):
+        open_topup(customer, method=method)
+    [pay] = pays
+    assert isinstance(pay["amount"]["total"], int)
+    assert {"description", "out_trade_no", "time_expire", "notify_url"} <= set(pay)
+    [call] = [call for call in calls if call["api_name"] == "alipay.trade.precreate"]
+    assert isinstance(call["biz_content"]["total_amount"], str)
+    known = {
+        "query": {"out_trade_no"},
+        "close": {"out_trade_no"},
+        "refund": {"out_refund_no", "transaction_id", "amount", "reason", "notify_url"},
+        "query_refund": {"out_refund_no"},
+        "trade_bill": {"bill_date"},
+        "download_bill": {"url"},
+        "callback": {"headers", "body"},
+    }
+    for name, arguments in known.items():
+        assert arguments <= set(inspect.signature(getattr(WeChatPay, name)).parameters), name
+
+
+def test_addresses_given_to_providers_follow_from_site_url_and_never_from_the_host_header(
+    sandbox, customer, client, settings
+):
+    client.force_login(customer.members.get())
+    settings.ALLOWED_HOSTS = ["*"]
+    for method in METHODS:
+        client.post(
+            "/console/topup",
+            {"preset": "20", "method": method},
+            headers={"Host": "evil.example", "X-Forwarded-Host": "x"},
+        )
+    orders = [order_of(topup) for topup in customer.topups.all()]
+    assert len(orders) == 3
+    for order in orders:
+        for address in (order.notify_url, order.return_url):
+            assert address.startswith(f"{settings.SITE_URL}/")
+            assert "evil" not in address
+            assert parse_qs(urlsplit(address).query) == {}
