@@ -9,9 +9,9 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-from bench import growth, lag, machine, memory, path, settling
+from bench import growth, inbox, lag, machine, memory, path, settling
 
-QUICK = "path,holds,settling,lag,memory"
+QUICK = "path,holds,settling,lag,memory,inbox"
 
 
 def main() -> None:
@@ -39,6 +39,7 @@ def measure(upstream_url: str, arguments: argparse.Namespace) -> None:
             "settling": settlement,
             "lag": lambda: lag.measure(gateway, seconds=arguments.lag_seconds),
             "memory": lambda: memory.measure(gateway, soak=arguments.soak),
+            "inbox": lambda: inbox.measure(seconds=arguments.seconds, orders=10_000),
             "growth": lambda: growth.measure(gateway, seconds=arguments.seconds, most=arguments.generations),
         }
         for name in arguments.only.split(","):

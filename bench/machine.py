@@ -130,10 +130,12 @@ def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def asgi(application: str, *, core: int, port: int) -> Iterator[subprocess.Popen[bytes]]:
+def asgi(
+    application: str, *, core: int, port: int, more: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
     command = [sys.executable, "-m", "uvicorn", application, "--port", str(port), "--no-access-log"]
     command += ["--log-level", "warning"]
-    with running(pinned(core, command), environment=environment(), port=port) as process:
+    with running(pinned(core, command), environment={**environment(), **(more or {})}, port=port) as process:
         yield process
 
 
@@ -233,7 +235,14 @@ def environment() -> dict[str, str]:
     limits = {"DEFAULT_KEY_RPM": "0", "DEFAULT_CUSTOMER_RPM": "0", "DEFAULT_MODEL_RPM": "0"}
     # As in production, where a sandbox's addresses would stop the start.
     kept = {name: value for name, value in os.environ.items() if not name.startswith(PAYMENT_PROVIDERS)}
-    return {**kept, **limits, "ALLOW_PRIVATE_UPSTREAMS": "True", "DEBUG": "False", "LOG_LEVEL": "ERROR"}
+    return {
+        **kept,
+        **limits,
+        "ALLOW_PRIVATE_UPSTREAMS": "True",
+        "DEBUG": "False",
+        "LOG_LEVEL": "ERROR",
+        "STOP_NOTICE_SECONDS": "0",
+    }
 
 
 def django() -> None:

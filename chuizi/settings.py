@@ -137,7 +137,11 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TASK_DEFAULT_QUEUE = "celery"
-CELERY_TASK_ROUTES = {"proxy.tasks.settle": {"queue": "settlement"}, "payments.tasks.*": {"queue": "payments"}}
+CELERY_TASK_ROUTES = {
+    "proxy.tasks.settle": {"queue": "settlement"},
+    "payments.tasks.poll_topup": {"queue": "polling"},  # thousands of them must not stand before a notification
+    "payments.tasks.*": {"queue": "payments"},
+}
 CELERY_BEAT_SCHEDULE = {
     "send-mail": {"task": "billing.tasks.send_mail", "schedule": 5.0, "options": {"expires": 5}},
     "close-days": {"task": "billing.tasks.close_days", "schedule": 1800.0, "options": {"expires": 1800}},

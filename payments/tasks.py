@@ -11,6 +11,9 @@ from payments import missed, notifications, polling, reconcile, refunding
 
 log = logging.getLogger(__name__)
 
+POLL_EXPIRES_SECONDS = 60
+"""An order that no worker came to by then has its next turn anyway; a slow provider piles nothing up."""
+
 
 def wake(task: Any, identifier: int) -> None:
     """Hand over to a worker at once. A broker that is down costs seconds, not the work: beat's rounds find it."""
@@ -24,7 +27,7 @@ def wake(task: Any, identifier: int) -> None:
 def poll_topups() -> None:
     """Hand every order whose turn it is to a task of its own."""
     for topup_id in polling.claim_due(now=timezone.now()):
-        poll_topup.delay(topup_id)
+        poll_topup.apply_async((topup_id,), expires=POLL_EXPIRES_SECONDS)
 
 
 @shared_task

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import ClassVar
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Case, F, Q, When
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -34,8 +34,9 @@ class TopUpQuerySet(models.QuerySet["TopUp"]):
         return self.filter(Q(number=text) | Q(transaction_id=text, method__in=Method.values))
 
     def due(self, *, now: datetime) -> TopUpQuerySet:
-        """Those whose turn it is to be asked about: open ones, and now and then one that was given up."""
-        return self.filter(next_poll_at__lte=now).order_by("next_poll_at")
+        """Those whose turn it is to be asked about, watched ones first: open, and now and then one given up."""
+        unwatched = Case(When(watched_until__gt=now, then=0), default=1)
+        return self.filter(next_poll_at__lte=now).order_by(unwatched, "next_poll_at")
 
 
 class TopUp(models.Model):

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from chuizi.celery import app
 from payments import notifications, polling
 from payments.models import Notification, TopUp
 from payments.providers import alipay, registry, stripe, wechat
@@ -42,6 +43,31 @@ def test_two_pollers_take_different_orders(sandbox, customer):
     assert (len(first), len(second)) == (3, 1)
     assert not set(first) & set(second)
     poll_topups()  # hands over to the broker without a word
+
+
+def test_a_watched_order_is_asked_about_before_thousands_that_nobody_watches(sandbox, customer):
+    topup = open_topup(customer, method="alipay")
+    now = timezone.now()
+    facts = {
+        name: getattr(topup, name) for name in ("customer", "method", "amount", "charge_amount", "charge_currency")
+    }
+    facts |= {"fx_rate": topup.fx_rate, "request": {}, "created_at": now, "changed_at": now, "next_poll_at": now}
+    facts |= {"expires_at": now + timedelta(minutes=15)}
+    TopUp.objects.bulk_create(TopUp(number=f"many{number}", **facts) for number in range(10_000))
+    polling.watch(topup=topup, now=now)
+    later = now + polling.WHILE_WATCHED
+    first = polling.claim_due(now=later, limit=200)
+    assert (len(first), first[0]) == (200, topup.pk)
+    rest = [pk for _ in range(49) for pk in polling.claim_due(now=later, limit=200)]
+    assert len(set(first) | set(rest)) == 10_000
+    assert polling.claim_due(now=later, limit=200) == [TopUp.objects.order_by("pk").last().pk]
+
+
+def test_polls_have_a_queue_of_their_own_so_that_no_other_task_waits_behind_them():
+    router = app.amqp.router
+    queues = {name: router.route({}, f"payments.tasks.{name}")["queue"].name for name in ("poll_topup", "send_refund")}
+    queues |= {"process": router.route({}, "payments.tasks.process_notification")["queue"].name}
+    assert queues == {"poll_topup": "polling", "send_refund": "payments", "process": "payments"}
 
 
 def test_polling_grows_slower_and_a_watching_page_quickens_it(sandbox, customer):
