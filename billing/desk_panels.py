@@ -17,6 +17,7 @@ from billing.models import (
     Document,
     Hold,
     InvoiceRequest,
+    LedgerAccount,
     Mail,
     RefundRequest,
     Transfer,
@@ -33,12 +34,13 @@ def panels() -> Iterable[desk.Panel]:
     yield _liability()
     usage = books.turnover("revenue:usage", days=30, now=now)
     by_day = [(day, credits - debits) for day, debits, credits in usage]
+    charges = _account("revenue:usage")
     yield desk.Panel(
         _("Charged from paid balance"),
         [
-            desk.Figure(_("Today"), _usd(by_day[-1][1])),
-            desk.Figure(_("Last 7 days"), _usd(sum((amount for _d, amount in by_day[-7:]), Decimal(0)))),
-            desk.Figure(_("Last 30 days"), _usd(sum((amount for _d, amount in by_day), Decimal(0)))),
+            desk.Figure(_("Today"), _usd(by_day[-1][1]), charges),
+            desk.Figure(_("Last 7 days"), _usd(sum((amount for _d, amount in by_day[-7:]), Decimal(0))), charges),
+            desk.Figure(_("Last 30 days"), _usd(sum((amount for _d, amount in by_day), Decimal(0))), charges),
         ],
         desk.bars(by_day),
         _("A bar a day, 30 days, UTC"),
@@ -74,7 +76,12 @@ def _due() -> desk.Panel:
             desk.Figure(_("Invoices to issue"), str(to_issue.count()), invoices),
             desk.Figure(_("Invoices overdue"), str(late), f"{invoices}?queue=overdue", "bad" if late else ""),
             desk.Figure(_("Credit notes wanted"), str(wanted), f"{invoices}?queue=credit", "bad" if wanted else ""),
-            desk.Figure(_("Mail that does not leave"), str(unsent), tone="bad" if unsent else ""),
+            desk.Figure(
+                _("Mail that does not leave"),
+                str(unsent),
+                f"{reverse('admin:billing_mail_changelist')}?send_at__isnull=0&attempts__gt=3",
+                "bad" if unsent else "",
+            ),
         ],
     )
 
@@ -89,22 +96,34 @@ def _liability() -> desk.Panel:
             desk.Figure(_("Paid balance"), _usd(owed["paid"]), wallets),
             desk.Figure(_("Bonus"), _usd(owed["bonus"]), wallets),
             desk.Figure(_("Held"), _usd(owed["held"]), reverse("admin:billing_hold_changelist")),
-            desk.Figure(_("Refunds in transit"), _usd(transit.get("refunds:in_transit", Decimal(0)))),
-            desk.Figure(_("Wallets below zero"), str(negative), wallets, "bad" if negative else ""),
+            desk.Figure(
+                _("Refunds in transit"),
+                _usd(transit.get("refunds:in_transit", Decimal(0))),
+                _account("refunds:in_transit"),
+            ),
+            desk.Figure(_("Wallets below zero"), str(negative), f"{wallets}?paid__lt=0", "bad" if negative else ""),
         ],
     )
 
 
+def _account(name: str) -> str:
+    """The page of an account of the house; their list before its first transfer."""
+    account = LedgerAccount.objects.filter(name=name).first()
+    if account is None:
+        return reverse("admin:billing_ledgeraccount_changelist")
+    return reverse("admin:billing_ledgeraccount_change", args=[account.pk])
+
+
 def _audit() -> desk.Panel:
-    last = AuditRun.objects.order_by("-finished_at").first()
+    last, runs = AuditRun.objects.order_by("-finished_at").first(), reverse("admin:billing_auditrun_changelist")
     if last is None:
-        return desk.Panel(_("Last audit"), [desk.Figure(_("None yet"), "—", tone="bad")])
+        return desk.Panel(_("Last audit"), [desk.Figure(_("None yet"), "—", runs, "bad")])
     is_old = last.finished_at < timezone.now() - timedelta(hours=36)
     return desk.Panel(
         _("Last audit"),
         [
-            desk.Figure(_("When (UTC)"), f"{last.finished_at:%Y-%m-%d %H:%M}", tone="bad" if is_old else ""),
-            desk.Figure(_("Customers"), f"{last.customers:,}"),
+            desk.Figure(_("When (UTC)"), f"{last.finished_at:%Y-%m-%d %H:%M}", runs, "bad" if is_old else ""),
+            desk.Figure(_("Customers"), f"{last.customers:,}", reverse("admin:accounts_customer_changelist")),
             desk.Figure(
                 _("Drifts"),
                 str(last.drifts),

@@ -69,7 +69,7 @@ def _to_look_at() -> desk.Panel:
     parked = RefundPart.objects.filter(state=RefundPart.State.PARKED).count()
     rows = (
         (_("Payments that do not fit"), problems, topups),
-        (_("Notifications that wait"), waiting, inbox),
+        (_("Notifications that wait"), waiting, f"{inbox}?processed_at__isnull=1"),
         (_("Open disputes"), disputes, reverse("admin:payments_dispute_changelist")),
         (_("Differences with statements"), differences, f"{queue}?state__exact=open"),
         (_("Parked refund parts"), parked, reverse("admin:billing_refundrequest_changelist")),

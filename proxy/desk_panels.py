@@ -31,7 +31,12 @@ def panels() -> Iterable[desk.Panel]:
                 str(Generation.objects.filter(state=State.HELD)[:5000].count()),
                 f"{requests}?state__exact=held",
             ),
-            desk.Figure(_("Settlement lag"), f"{lag.total_seconds():.0f} s", tone="bad" if lag > LATE else ""),
+            desk.Figure(
+                _("Settlement lag"),
+                f"{lag.total_seconds():.0f} s",
+                f"{requests}?state__exact=metered",
+                "bad" if lag > LATE else "",
+            ),
             desk.Figure(
                 _("Flagged: orphans, capped, quarantined"),
                 str(flagged),
@@ -44,13 +49,14 @@ def panels() -> Iterable[desk.Panel]:
         requests=Count("pk"), cost=Sum("cost"), upstream=Sum("upstream_cost")
     )
     cost, upstream = sums["cost"] or Decimal(0), sums["upstream"] or Decimal(0)
+    settled = f"{requests}?state__exact=settled"
     yield desk.Panel(
         _("Requests, 24 hours"),
         [
-            desk.Figure(_("Settled"), f"{sums['requests']:,}", f"{requests}?state__exact=settled"),
-            desk.Figure(_("Charged"), f"${cost:,.4f}"),
-            desk.Figure(_("Upstream cost"), f"${upstream:,.4f}"),
-            desk.Figure(_("Margin"), f"${cost - upstream:,.4f}", tone="bad" if cost < upstream else ""),
+            desk.Figure(_("Settled"), f"{sums['requests']:,}", settled),
+            desk.Figure(_("Charged"), f"${cost:,.4f}", settled),
+            desk.Figure(_("Upstream cost"), f"${upstream:,.4f}", settled),
+            desk.Figure(_("Margin"), f"${cost - upstream:,.4f}", settled, "bad" if cost < upstream else ""),
         ],
     )
 

@@ -1,5 +1,7 @@
 """The staff's first page, its search, a customer's story, and how long they take to ask for."""
 
+import html
+import re
 from datetime import timedelta
 from decimal import Decimal
 
@@ -63,6 +65,19 @@ def test_the_first_page_shows_what_is_due_owed_and_wrong(desk, customer, paid):
     assert "142.40 CNY" in page
     assert refund.number in text_of(desk.get(overdue))
     assert 'Drifts</dt><dd class="desk-bad">' in page
+
+
+@pytest.mark.parametrize("is_audited", [False, True])
+def test_every_figure_of_the_first_page_links_to_its_rows(desk, customer, paid, is_audited):
+    if is_audited:
+        books.run_audit(now=timezone.now())
+    page = text_of(desk.get("/admin/"))
+    figures = re.findall(r"<dd[^>]*>(.*?)</dd>", page)
+    links = [re.match(r'<a href="([^"]+)">', figure) for figure in figures]
+    assert len(figures) > 25
+    assert None not in links
+    for address in {html.unescape(link[1]) for link in links}:
+        assert desk.get(address).status_code == 200, address
 
 
 @pytest.mark.parametrize("name", ["topup_1", "2026112322001", "topup:1:USD", "ADA@example.org", "ck-", "refund_"])
