@@ -7,8 +7,6 @@ from pathlib import Path
 from urllib.parse import unquote
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-# python-alipay-sdk reconfigures logging when it is imported, so it goes first and Django's logging wins.
-import alipay  # type: ignore[import-untyped]  # noqa: F401
 import environ
 from celery.schedules import crontab
 from csp.constants import NONCE, NONE, SELF
@@ -379,6 +377,7 @@ UNFOLD = {
 }
 
 # --- Logging ------------------------------------------------------------------------------------------------------
+QUIET_LOGGERS = ("stripe", "python-alipay-sdk", "wechatpayv3", "urllib3", "celery.beat")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -387,7 +386,10 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", "INFO")},
     # The SDKs log whole requests and answers at DEBUG and INFO; those hold order and account data.
     "loggers": {
-        **{name: {"level": "WARNING"} for name in ("stripe", "alipay", "wechatpayv3", "urllib3", "celery.beat")},
+        **{
+            name: {"level": "WARNING"}
+            for name in ("stripe", "python-alipay-sdk", "wechatpayv3", "urllib3", "celery.beat")
+        },
         "django": {"handlers": [], "propagate": True},
     },
 }

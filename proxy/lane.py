@@ -18,7 +18,7 @@ from proxy import database
 from proxy.deciding import Ask, Decision, WalletCounter, decide
 from proxy.errors import invalid_key
 from proxy.ids import new_generation_id
-from proxy.roundtrip import Statement, round_trip
+from proxy.roundtrip import Statement, columns, round_trip
 
 
 class PolicyChanged(Exception):
@@ -237,21 +237,17 @@ class Lane:
         ]
 
 
-def _columns(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)]
-
-
 def _generations(rows: Sequence[Sequence[Any]]) -> Statement:
     if len(rows) == 1:
         return WRITE_GENERATION, rows[0]
-    return WRITE_GENERATIONS, _columns(rows)
+    return WRITE_GENERATIONS, columns(rows)
 
 
 def _holds(rows: Sequence[Sequence[Any]]) -> list[Statement]:
     chosen = [(row[0], row[1], row[9], row[8], row[10]) for row in rows]
     if len(chosen) == 1:
         return [(holds.PLACE_ONE_HOLD, chosen[0])]
-    return [(holds.PLACE_HOLDS, _columns(chosen))] if chosen else []
+    return [(holds.PLACE_HOLDS, columns(chosen))] if chosen else []
 
 
 def _wallets(touched: Mapping[int, WalletCounter]) -> list[Statement]:
@@ -259,4 +255,4 @@ def _wallets(touched: Mapping[int, WalletCounter]) -> list[Statement]:
     if len(rows) == 1:
         [(customer_id, held, exposed)] = rows
         return [(holds.ADD_HELD_TO_ONE, (held, exposed, customer_id))]
-    return [(holds.ADD_HELD, _columns(rows))] if rows else []
+    return [(holds.ADD_HELD, columns(rows))] if rows else []

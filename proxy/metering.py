@@ -19,7 +19,7 @@ import psycopg
 from proxy import database, metrics
 from proxy.batching import Batcher
 from proxy.pricing import Cost, Usage
-from proxy.roundtrip import round_trip
+from proxy.roundtrip import columns, round_trip
 
 log = logging.getLogger(__name__)
 
@@ -119,10 +119,6 @@ TOO_LATE = (
 """Usage that arrives after a release is stored and flagged, and not charged."""
 
 
-def _columns(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)]
-
-
 class Metering:
     """Queue a record, wait until it is committed."""
 
@@ -189,12 +185,12 @@ class Metering:
             self._connection = await database.connect()
         metrics.METERING_BATCH.observe(len(records))
         rows = [record.row() for record in records]
-        update = (ONE, [*rows[0][1:], rows[0][0]]) if len(rows) == 1 else (MANY, _columns(rows))
+        update = (ONE, [*rows[0][1:], rows[0][0]]) if len(rows) == 1 else (MANY, columns(rows))
         [updated] = await round_trip(self._connection, [update])
         written = {row[0] for row in updated}
         late = [row for row in rows if row[0] not in written]
         if late:
-            await round_trip(self._connection, [(TOO_LATE, _columns(late))])
+            await round_trip(self._connection, [(TOO_LATE, columns(late))])
         return written
 
     async def _drop(self) -> None:

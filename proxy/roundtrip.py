@@ -52,6 +52,11 @@ async def round_trip(
     return rows
 
 
+def columns(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
+    """Rows as one list a column, as `unnest` takes them."""
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
 Asked = tuple[bool, tuple[str, tuple[int, ...]]]
 """Whether it was prepared on the way, and what."""
 

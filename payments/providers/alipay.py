@@ -9,11 +9,8 @@ from urllib.error import URLError
 from urllib.parse import parse_qsl
 from zoneinfo import ZoneInfo
 
-from alipay import AliPay
-from alipay.exceptions import AliPayException, AliPayValidationError
-from alipay.utils import AliPayConfig
-
 from billing.money import InvalidAmount, cents
+from payments.providers.alipay_sdk import AliPay, AliPayConfig, AliPayException, AliPayValidationError
 from payments.providers.base import (
     REFUND_KEY_PREFIX,
     BadSignature,

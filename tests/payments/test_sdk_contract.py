@@ -4,6 +4,9 @@ The facts are of stripe 16.1.0, python-alipay-sdk 3.4.0 and wechatpayv3 2.0.4.
 """
 
 import inspect
+import os
+import subprocess
+import sys
 from datetime import datetime
 from urllib.parse import parse_qs, urlsplit
 
@@ -48,6 +51,18 @@ def test_the_address_and_timeout_of_wechat_are_the_private_attributes_we_set(san
     assert core._timeout == wechat.TIMEOUT
     live = registry._made.__wrapped__(tuple({**settings.PAYMENT_VARIABLES, "WECHATPAY_API_BASE": ""}.items()), True)
     assert live["wechat"]._client._core._gate_way == "https://api.mch.weixin.qq.com"
+
+
+def test_importing_the_sdks_leaves_logging_as_it_was_and_a_gateway_imports_none_of_them(repository):
+    code = (
+        "import sys, logging, chuizi.asgi\n"
+        "assert not {'stripe', 'alipay', 'wechatpayv3'} & set(sys.modules)\n"
+        "before = [*logging.root.handlers]\n"
+        "import payments.providers.alipay, payments.providers.stripe, payments.providers.wechat\n"
+        "sdk = logging.getLogger('python-alipay-sdk')\n"
+        "assert (logging.root.handlers, sdk.handlers, sdk.level) == (before, [], logging.WARNING)\n"
+    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=repository, check=True, env=os.environ)
 
 
 def test_alipays_requests_carry_shanghais_time(sandbox):
