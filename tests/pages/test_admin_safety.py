@@ -56,7 +56,7 @@ FORMS = {
 """What is kept by forms. All the rest of the desk is facts: to be looked at, and moved by the domain's functions."""
 ASKED_FOR = {"billing.refundrequest", "billing.invoicerequest", "billing.adjustmentproposal"}
 """Facts that begin at the desk, by a domain function behind a form of its own."""
-READS = {"story", "export"}
+READS = {"refused", "story", "export"}
 """Buttons that only show."""
 
 
