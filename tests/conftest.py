@@ -6,6 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from django.db.backends.postgresql.creation import DatabaseCreation
 from django.db.backends.postgresql.operations import DatabaseOperations
 from django.test import Client
 
@@ -31,6 +32,21 @@ def _flush_past_the_append_only_triggers() -> Iterator[None]:
     DatabaseOperations.sql_flush = sql_flush_quietly  # type: ignore[method-assign]
     yield
     DatabaseOperations.sql_flush = original  # type: ignore[method-assign]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _drop_the_database_whoever_is_connected() -> Iterator[None]:
+    """A process that a test killed may have a backend that has not noticed yet."""
+    original = DatabaseCreation._destroy_test_db
+
+    def destroy(self, test_database_name, verbosity):  # type: ignore[no-untyped-def]
+        self.connection.close_pool()
+        with self._nodb_cursor() as cursor:
+            cursor.execute(f"DROP DATABASE {self.connection.ops.quote_name(test_database_name)} WITH (FORCE)")
+
+    DatabaseCreation._destroy_test_db = destroy  # type: ignore[method-assign]
+    yield
+    DatabaseCreation._destroy_test_db = original  # type: ignore[method-assign]
 
 
 @pytest.fixture
