@@ -12,6 +12,7 @@ from accounts.models import Customer, Membership, User
 from billing.models import Wallet
 from payments import notifications, topups
 from payments.models import Notification, TopUp
+from payments.providers import alipay, registry, stripe, wechat
 from tests.sandbox_server import SandboxServer
 
 METHODS = ("stripe", "alipay", "wechat")
@@ -38,6 +39,17 @@ def sandbox(sandbox_server: SandboxServer, live_server: Any, settings: Any) -> I
     settings.PAYMENT_VARIABLES = {name: sandbox_server.environment.get(name, "") for name in settings.PAYMENT_VARIABLES}
     yield sandbox_server
     sandbox_server.reset()  # no notification of this test reaches the next
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Providers with half a second to answer."""
+    monkeypatch.setattr(alipay, "TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr(stripe, "TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr(wechat, "TIMEOUT", (0.5, 0.5))
+    registry._made.cache_clear()
+    yield
+    registry._made.cache_clear()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from django.utils import timezone
 from chuizi.celery import app
 from payments import notifications, polling
 from payments.models import Notification, TopUp
-from payments.providers import alipay, registry, stripe, wechat
+from payments.providers import registry
 from payments.tasks import poll_topups
 from tests.payments.conftest import METHODS, open_topup, pay_at, provider_number
 
@@ -164,17 +164,6 @@ def test_a_late_notification_is_tried_again_until_the_provider_answers(sandbox, 
     assert notifications.process(notification_id=about.pk, now=now).outcome == "credited"
     wallet.refresh_from_db()
     assert wallet.paid == 20
-
-
-@pytest.fixture
-def impatient(monkeypatch):
-    """Providers with half a second to answer."""
-    monkeypatch.setattr(alipay, "TIMEOUT_SECONDS", 0.5)
-    monkeypatch.setattr(stripe, "TIMEOUT_SECONDS", 0.5)
-    monkeypatch.setattr(wechat, "TIMEOUT", (0.5, 0.5))
-    registry._made.cache_clear()
-    yield
-    registry._made.cache_clear()
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -128,7 +128,7 @@ def test_our_refund_after_one_started_at_the_provider_pays_back_the_rest(sandbox
     assert drifts() == []
 
 
-def test_a_refund_of_ours_is_not_taken_for_one_of_the_providers(sandbox, customer):
+def test_a_refund_of_ours_is_not_taken_for_one_of_the_providers(impatient, sandbox, customer):
     topup = paid_by(sandbox, customer, "stripe")
     request = refunds.ask(customer=customer, amount="8.00", reason="not needed", now=timezone.now())
     clerk = User.objects.create_user("clerk@example.org", "a rather long one", is_staff=True)
