@@ -23,7 +23,7 @@ from billing.invoices.crediting import (
 )
 from billing.invoices.desk import deny, issue, mark_posted, record_fapiao
 from billing.invoices.details import Details, checked, countries
-from billing.invoices.documents import series_for, series_in_use
+from billing.invoices.documents import series_in_use
 from billing.invoices.sources import Source, claimed, register
 
 __all__ = [
@@ -54,6 +54,5 @@ __all__ = [
     "record_fapiao",
     "register",
     "reissue",
-    "series_for",
     "series_in_use",
 ]

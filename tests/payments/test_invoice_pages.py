@@ -1,6 +1,7 @@
 """Invoices as customers, programs and staff meet them: pages, REST and documents."""
 
 import json
+import re
 from decimal import Decimal
 
 import pytest
@@ -237,6 +238,14 @@ def test_staff_issue_an_invoice_and_read_it(desk, customer, paid, series):
     again = text_of(act(desk, invoice, "issue"))
     assert "This request is issued already." in again
     assert Document.objects.count() == 1
+
+
+def test_of_several_series_the_desk_offers_the_newest_first_and_issues_from_it(desk, customer, paid, series):
+    newer = InvoiceSeries.objects.create(prefix="CZ2027-", seller_name_en="Chuizi Ltd", seller_address_en="1 Main St")
+    invoice = asked(customer)
+    page = text_of(desk.get(f"/admin/billing/invoicerequest/{invoice.pk}/change/"))
+    assert re.findall(r'<option value="(\d+)">CZ', page) == [str(newer.pk), str(series.pk)]
+    assert "Issued: CZ2027-000001." in text_of(act(desk, invoice, "issue"))
 
 
 def test_without_a_series_the_desk_says_what_is_missing(desk, customer, paid):
