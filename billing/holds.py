@@ -40,18 +40,10 @@ class Resolution:
 
 
 # Admission's statements. Wallets that another transaction has locked are skipped here and taken one by one elsewhere.
-LOCK_FREE_WALLETS = (
-    "SELECT customer_id, paid + bonus - held, exposure, topped_up FROM billing_wallet"
-    " WHERE customer_id = ANY(%s) ORDER BY customer_id FOR NO KEY UPDATE SKIP LOCKED"
-)
-LOCK_FREE_WALLET = (
-    "SELECT customer_id, paid + bonus - held, exposure, topped_up FROM billing_wallet"
-    " WHERE customer_id = %s FOR NO KEY UPDATE SKIP LOCKED"
-)
-LOCK_WALLETS = (
-    "SELECT customer_id, paid + bonus - held, exposure, topped_up FROM billing_wallet"
-    " WHERE customer_id = ANY(%s) ORDER BY customer_id FOR NO KEY UPDATE"
-)
+_WALLETS = "SELECT customer_id, paid + bonus - held, exposure, topped_up FROM billing_wallet"
+LOCK_FREE_WALLET = f"{_WALLETS} WHERE customer_id = %s FOR NO KEY UPDATE SKIP LOCKED"
+LOCK_WALLETS = f"{_WALLETS} WHERE customer_id = ANY(%s) ORDER BY customer_id FOR NO KEY UPDATE"
+LOCK_FREE_WALLETS = f"{LOCK_WALLETS} SKIP LOCKED"
 LOCK_WALLETS_OF = (
     "SELECT FROM billing_wallet WHERE customer_id IN (SELECT customer_id FROM billing_hold WHERE key = ANY(%s))"
     " ORDER BY customer_id FOR NO KEY UPDATE"

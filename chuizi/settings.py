@@ -377,7 +377,6 @@ UNFOLD = {
 }
 
 # --- Logging ------------------------------------------------------------------------------------------------------
-QUIET_LOGGERS = ("stripe", "python-alipay-sdk", "wechatpayv3", "urllib3", "celery.beat")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

@@ -141,19 +141,24 @@ def test_a_poisoned_request_fails_alone(gateway, customer, monkeypatch):
 # --- Streams and disconnects ------------------------------------------------------------------------------------------
 
 
+def give_up_waiting(gateway, **body) -> None:
+    """A client with 0.3 s of patience."""
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(
+            f"{gateway.url}/v1/chat/completions",
+            json={"model": "openai/m", "messages": [{"role": "user", "content": "hello"}], **body},
+            headers={"Authorization": f"Bearer {gateway.key}"},
+            timeout=0.3,
+        )
+
+
 def test_a_client_that_times_out_without_a_stream_is_not_served_for_free(gateway, upstream):
     async def slowly(request: web.Request) -> web.StreamResponse:
         await asyncio.sleep(0.6)
         return web.json_response(answer())
 
     upstream.handler = slowly
-    with pytest.raises(httpx.ReadTimeout):
-        httpx.post(
-            f"{gateway.url}/v1/chat/completions",
-            json={"model": "openai/m", "max_tokens": 100, "messages": [{"role": "user", "content": "hello"}]},
-            headers={"Authorization": f"Bearer {gateway.key}"},
-            timeout=0.3,
-        )
+    give_up_waiting(gateway, max_tokens=100)
     generation = wait_for("metered")
     assert (generation.settlement_reason, generation.usage_source) == ("client_disconnected", "upstream")
     assert generation.cost == COST
@@ -167,13 +172,7 @@ def test_a_client_gone_before_anything_was_made_for_it_is_charged_nothing(gatewa
         return web.json_response(answer())
 
     upstream.handler = never
-    with pytest.raises(httpx.ReadTimeout):
-        httpx.post(
-            f"{gateway.url}/v1/chat/completions",
-            json={"model": "openai/m", "stream": True, "messages": [{"role": "user", "content": "hello"}]},
-            headers={"Authorization": f"Bearer {gateway.key}"},
-            timeout=0.3,
-        )
+    give_up_waiting(gateway, stream=True)
     generation = wait_for("released")
     assert (generation.settlement_reason, generation.cost) == ("client_disconnected", 0)
     assert Wallet.objects.get(customer=customer).held == 0
