@@ -70,8 +70,8 @@ class Admission:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._fast.close()
-        await self._slow.close()
+        self._fast.close()
+        self._slow.close()
 
     @property
     def waiting(self) -> int:

@@ -1,11 +1,11 @@
 """One connection that admits batches: read and lock, decide, write and commit, in two round trips."""
 
 import asyncio
-import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from time import monotonic
 from typing import Any
 
@@ -14,11 +14,10 @@ import psycopg
 from accounts import limits
 from accounts.limits import CustomerCounter, KeyCounter
 from billing import holds
-from proxy import database
 from proxy.deciding import Ask, Decision, WalletCounter, decide
 from proxy.errors import invalid_key
 from proxy.ids import new_generation_id
-from proxy.roundtrip import Statement, columns, round_trip
+from proxy.roundtrip import Statement, Wire, columns
 
 
 class PolicyChanged(Exception):
@@ -73,7 +72,7 @@ class Lane:
     """One connection that writes batches."""
 
     def __init__(self, *, lease_id: int, overrun: Decimal) -> None:
-        self._connection: psycopg.AsyncConnection[Any] | None = None
+        self._wire: Wire | None = None
         self._lease_id = lease_id
         self._overrun = overrun
 
@@ -82,10 +81,10 @@ class Lane:
 
         Raises psycopg errors with nothing written, or `CommitUnknown`.
         """
-        connection = await self._connected()
+        wire = await self._connected()
         asks = [waiter.ask for waiter in waiters]
         try:
-            wallets, keys, customers = await self._read(connection, asks, wait_for_locks=wait_for_locks)
+            wallets, keys, customers = await self._read(wire, asks, wait_for_locks=wait_for_locks)
             now = datetime.now(UTC)
             locked, grants = [], []
             for waiter in waiters:
@@ -101,9 +100,9 @@ class Lane:
                     continue
                 grants.append((waiter, Admitted(new_generation_id(), decision, now)))
             if not grants:
-                await round_trip(connection, [("ROLLBACK", ())])
+                await wire.round_trip([("ROLLBACK", ())])
                 return [], locked
-            await self._write(connection, grants, wallets=wallets, keys=keys, customers=customers, now=now)
+            await self._write(wire, grants, wallets=wallets, keys=keys, customers=customers, now=now)
         except BaseException:
             await self._reset()
             raise
@@ -111,7 +110,7 @@ class Lane:
 
     async def committed(self, grants: Sequence[Grant]) -> set[str]:
         """Which of these holds exist: locking their wallets waits for the backend that may still be committing."""
-        connection = await self._connected()
+        wire = await self._connected()
         customers = sorted({waiter.ask.policy.customer_id for waiter, _ in grants})
         statements: list[Statement] = [
             ("BEGIN", ()),
@@ -120,37 +119,35 @@ class Lane:
             ("COMMIT", ()),
         ]
         try:
-            *_, found, _committed = await round_trip(connection, statements)
+            *_, found, _committed = await wire.round_trip(statements)
             return {row[0] for row in found}
         except BaseException:
             await self._reset()
             raise
 
-    async def close(self) -> None:
-        if self._connection is not None:
-            await self._connection.close()
+    def close(self) -> None:
+        if self._wire is not None:
+            self._wire.close()
 
-    async def _connected(self) -> psycopg.AsyncConnection[Any]:
-        if self._connection is None or self._connection.closed:
-            self._connection = await database.connect()
-        return self._connection
+    async def _connected(self) -> Wire:
+        if self._wire is None or self._wire.closed:
+            self._wire = await Wire.open()
+        return self._wire
 
     async def _reset(self) -> None:
         """Leave no transaction open: roll back, or give the connection up."""
-        connection = self._connection
-        if connection is None:
+        wire = self._wire
+        if wire is None or wire.closed:
             return
         try:
             async with asyncio.timeout(1):
-                await round_trip(connection, [("ROLLBACK", ())])
+                await wire.round_trip([("ROLLBACK", ())])
         except (psycopg.Error, TimeoutError):
-            self._connection = None
-            with contextlib.suppress(psycopg.Error):
-                await connection.close()
+            wire.close()
 
     @staticmethod
     async def _read(
-        connection: psycopg.AsyncConnection[Any], asks: Sequence[Ask], *, wait_for_locks: bool
+        wire: Wire, asks: Sequence[Ask], *, wait_for_locks: bool
     ) -> tuple[dict[int, WalletCounter], dict[int, KeyCounter], dict[int, CustomerCounter]]:
         customer_ids = sorted({ask.policy.customer_id for ask in asks})
         key_ids = list({ask.policy.key_id for ask in asks})
@@ -162,7 +159,7 @@ class Lane:
         else:
             lock = [(holds.LOCK_FREE_WALLETS, [customer_ids])]
         read = (limits.READ_METERS_OF_ONE, key_ids) if len(key_ids) == 1 else (limits.READ_METERS, [key_ids])
-        *_, locked, meters = await round_trip(connection, [("BEGIN", ()), *lock, read])
+        *_, locked, meters = await wire.round_trip([("BEGIN", ()), *lock, read])
         wallets = {row[0]: WalletCounter(row[1], row[2], row[3]) for row in locked}
         keys, customers = limits.counters(meters)
         return wallets, keys, customers
@@ -195,7 +192,7 @@ class Lane:
 
     async def _write(
         self,
-        connection: psycopg.AsyncConnection[Any],
+        wire: Wire,
         grants: Sequence[Grant],
         *,
         wallets: dict[int, WalletCounter],
@@ -211,10 +208,10 @@ class Lane:
             *_wallets({number: wallet for number, wallet in wallets.items() if wallet.held or wallet.exposed}),
             *limits.writes(keys.values(), customers.values(), now=now),
         ]
-        statement = ", ".join(f"part{number} AS ({sql})" for number, (sql, _) in enumerate(parts))
+        together = _together(*[sql for sql, _ in parts])
         parameters = [parameter for _, given in parts for parameter in given]
         try:
-            await round_trip(connection, [(f"WITH {statement} SELECT", parameters), ("COMMIT", ())])
+            await wire.round_trip([(together, parameters), ("COMMIT", ())])
         except psycopg.OperationalError as error:
             if error.sqlstate is None or error.sqlstate.startswith(CONNECTION_LOST):
                 raise CommitUnknown(grants) from error
@@ -235,6 +232,12 @@ class Lane:
             decision.hold,
             admitted.created_at,
         ]
+
+
+@lru_cache
+def _together(*parts: str) -> str:
+    """One statement of several that write."""
+    return f"WITH {', '.join(f'part{number} AS ({sql})' for number, sql in enumerate(parts))} SELECT"
 
 
 def _generations(rows: Sequence[Sequence[Any]]) -> Statement:

@@ -16,10 +16,10 @@ from typing import Any
 import orjson
 import psycopg
 
-from proxy import database, metrics
+from proxy import metrics
 from proxy.batching import Batcher
 from proxy.pricing import Cost, Usage
-from proxy.roundtrip import columns, round_trip
+from proxy.roundtrip import Wire, columns
 
 log = logging.getLogger(__name__)
 
@@ -123,7 +123,7 @@ class Metering:
     """Queue a record, wait until it is committed."""
 
     def __init__(self) -> None:
-        self._connection: psycopg.AsyncConnection[Any] | None = None
+        self._wire: Wire | None = None
         self._batcher: Batcher[Metered, bool] = Batcher(self._flush, most=MOST_IN_BATCH)
         self._since: deque[float] = deque()
 
@@ -156,8 +156,7 @@ class Metering:
 
     async def close(self) -> None:
         await self._batcher.close()
-        if self._connection is not None:
-            await self._connection.close()
+        self._drop()
 
     def _written(self, done: asyncio.Future[bool], record: Metered, since: float) -> None:
         self._since.remove(since)
@@ -172,31 +171,30 @@ class Metering:
             except (psycopg.OperationalError, OSError) as error:
                 # The database is away or slow. A repeat is harmless: the compare-and-set writes once.
                 log.warning("metering cannot reach the database: %s", type(error).__name__)
-                await self._drop()
+                self._drop()
                 await asyncio.sleep(PAUSE_SECONDS)
             except BaseException:
-                await self._drop()
+                self._drop()
                 raise
             else:
                 return [record.generation_id in open_ids for record in records]
 
     async def _update(self, records: Sequence[Metered]) -> set[str]:
-        if self._connection is None or self._connection.closed:
-            self._connection = await database.connect()
+        if self._wire is None or self._wire.closed:
+            self._wire = await Wire.open()
         metrics.METERING_BATCH.observe(len(records))
         rows = [record.row() for record in records]
         update = (ONE, [*rows[0][1:], rows[0][0]]) if len(rows) == 1 else (MANY, columns(rows))
-        [updated] = await round_trip(self._connection, [update])
+        [updated] = await self._wire.round_trip([update])
         written = {row[0] for row in updated}
         late = [row for row in rows if row[0] not in written]
         if late:
-            await round_trip(self._connection, [(TOO_LATE, columns(late))])
+            await self._wire.round_trip([(TOO_LATE, columns(late))])
         return written
 
-    async def _drop(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await connection.close()
+    def _drop(self) -> None:
+        if self._wire is not None:
+            self._wire.close()
 
 
 def log_unwritten(record: Metered) -> None:

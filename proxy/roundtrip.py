@@ -1,7 +1,5 @@
 """Several statements in one packet and one wait: what admission and metering pay for each batch.
 
-A connection used so is used so alone: psycopg's own ROLLBACK would deallocate what is prepared here.
-
 psycopg's own pipeline sends each statement by itself, and a cursor for each costs more than the statement. This uses
 psycopg's documented lower half (`psycopg.pq`, its adapters) on an ordinary connection, prepared statements included.
 """
@@ -11,45 +9,25 @@ import itertools
 import re
 from collections.abc import Sequence
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import psycopg
-from psycopg import abc, pq
+from psycopg import pq
 from psycopg.adapt import PyFormat, Transformer
+
+from proxy import database
 
 Statement = tuple[str, Sequence[Any]]
 """SQL with `%s` for each parameter, and the parameters."""
-Prepared = dict[tuple[str, tuple[int, ...]], bytes]
+Rows = list[tuple[Any, ...]]
+Asked = tuple[bool, tuple[str, tuple[int, ...]]]
+"""Whether it was prepared on the way, and what: the SQL and its parameters' types."""
 
-_prepared: WeakKeyDictionary[psycopg.AsyncConnection[Any], Prepared] = WeakKeyDictionary()
 _numbers = itertools.count()
-TEXT = pq.Format.TEXT
+OK = pq.ConnStatus.OK
+SYNC = pq.ExecStatus.PIPELINE_SYNC
+ABORTED = pq.ExecStatus.PIPELINE_ABORTED
+TUPLES = pq.ExecStatus.TUPLES_OK
 FAILED = (pq.ExecStatus.FATAL_ERROR, pq.ExecStatus.BAD_RESPONSE)
-
-
-async def round_trip(
-    connection: psycopg.AsyncConnection[Any], statements: Sequence[Statement]
-) -> list[list[tuple[Any, ...]]]:
-    """Send them together, wait once, return the rows of each.
-
-    Raises the psycopg error of the first that failed, the rest having been skipped by the server. Whatever else
-    interrupts it closes the connection, which nobody could tell the state of.
-    """
-    pgconn = connection.pgconn
-    prepared = _prepared.setdefault(connection, {})
-    transformer = Transformer(connection)
-    try:
-        pgconn.enter_pipeline_mode()
-        asked = [_send(pgconn, transformer, prepared, sql, parameters) for sql, parameters in statements]
-        pgconn.pipeline_sync()
-        rows, error = await _receive(pgconn, transformer, prepared, asked)
-        pgconn.exit_pipeline_mode()
-    except BaseException:
-        pgconn.finish()
-        raise
-    if error is not None:
-        raise error
-    return rows
 
 
 def columns(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
@@ -57,20 +35,129 @@ def columns(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
     return [list(column) for column in zip(*rows, strict=True)]
 
 
-Asked = tuple[bool, tuple[str, tuple[int, ...]]]
-"""Whether it was prepared on the way, and what."""
+class Wire:
+    """A connection that makes one round trip after the other, and nothing else: psycopg's own methods do not fit it.
 
+    Its socket stays registered with the event loop, so that a wait costs no system call of its own.
+    """
 
-def _send(pgconn: Any, transformer: abc.Transformer, prepared: Prepared, sql: str, parameters: Sequence[Any]) -> Asked:
-    values = transformer.dump_sequence(parameters, [PyFormat.AUTO] * len(parameters)) if parameters else []
-    key = (sql, transformer.types or () if parameters else ())
-    name = prepared.get(key)
-    is_new = name is None
-    if name is None:
-        name = prepared[key] = b"rt%d" % next(_numbers)
-        pgconn.send_prepare(name, _numbered(sql), key[1])
-    pgconn.send_query_prepared(name, values, transformer.formats if parameters else None)
-    return is_new, key
+    def __init__(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        self._pgconn: Any = connection.pgconn
+        self._connection = connection
+        self._transformer = Transformer(connection)
+        self._prepared: dict[tuple[str, tuple[int, ...]], bytes] = {}
+        self._loop = asyncio.get_running_loop()
+        self._results: list[Any] = []
+        self._arrived: asyncio.Future[None] | None = None
+        self._pgconn.enter_pipeline_mode()
+        self._socket: int = self._pgconn.socket
+        self._loop.add_reader(self._socket, self._read)
+
+    @classmethod
+    async def open(cls) -> "Wire":
+        return cls(await database.connect())
+
+    @property
+    def closed(self) -> bool:
+        return bool(self._pgconn.status != OK)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._loop.remove_reader(self._socket)
+            self._loop.remove_writer(self._socket)
+            self._pgconn.finish()
+
+    async def round_trip(self, statements: Sequence[Statement]) -> list[Rows]:
+        """Send them together, wait once, return the rows of each.
+
+        Raises the psycopg error of the first that failed, the rest having been skipped by the server. Whatever else
+        interrupts it closes the connection, which nobody could tell the state of.
+        """
+        try:
+            self._results.clear()
+            self._arrived = self._loop.create_future()
+            asked = [self._send(sql, parameters) for sql, parameters in statements]
+            self._pgconn.pipeline_sync()
+            if self._pgconn.flush():
+                self._loop.add_writer(self._socket, self._write)
+            await self._arrived
+            rows, error = self._loaded(asked)
+        except BaseException:
+            self.close()
+            raise
+        if error is not None:
+            raise error
+        return rows
+
+    def _send(self, sql: str, parameters: Sequence[Any]) -> Asked:
+        transformer = self._transformer
+        values = transformer.dump_sequence(parameters, [PyFormat.AUTO] * len(parameters)) if parameters else None
+        what = (sql, transformer.types or () if parameters else ())
+        name = self._prepared.get(what)
+        is_new = name is None
+        if name is None:
+            name = self._prepared[what] = b"rt%d" % next(_numbers)
+            self._pgconn.send_prepare(name, _numbered(sql), what[1])
+        self._pgconn.send_query_prepared(name, values, transformer.formats if parameters else None)
+        return is_new, what
+
+    def _write(self) -> None:
+        """The socket takes more of what did not fit at once."""
+        try:
+            if not self._pgconn.flush():
+                self._loop.remove_writer(self._socket)
+        except psycopg.Error as error:
+            self._lost(error)
+
+    def _read(self) -> None:
+        """Something has arrived: results, or the end of the connection."""
+        pgconn, results = self._pgconn, self._results
+        try:
+            pgconn.consume_input()
+            if self._arrived is None:
+                return
+            nothing = False
+            while not pgconn.is_busy():
+                result = pgconn.get_result()
+                if result is not None:
+                    results.append(result)
+                    if result.status == SYNC:
+                        break
+                elif nothing:
+                    raise psycopg.OperationalError("the connection is lost")
+                nothing = result is None  # one stands between the results of two statements
+            else:
+                return
+        except psycopg.Error as error:
+            self._lost(error)
+        else:
+            arrived, self._arrived = self._arrived, None
+            if not arrived.done():
+                arrived.set_result(None)
+
+    def _lost(self, error: psycopg.Error) -> None:
+        self.close()
+        arrived, self._arrived = self._arrived, None
+        if arrived is not None and not arrived.done():
+            arrived.set_exception(error)
+
+    def _loaded(self, asked: Sequence[Asked]) -> tuple[list[Rows], psycopg.Error | None]:
+        found: list[Rows] = []
+        error: psycopg.Error | None = None
+        results = iter(self._results)
+        for is_new, what in asked:
+            if is_new and (prepared := next(results)).status in (*FAILED, ABORTED):
+                del self._prepared[what]
+                error = error or _error(prepared)
+            result = next(results)
+            status = result.status
+            if status == TUPLES and error is None:
+                self._transformer.set_pgresult(result)
+                found.append(self._transformer.load_rows(0, result.ntuples, tuple))
+            else:
+                found.append([])
+                error = error or _error(result)
+        return found, error
 
 
 def _numbered(sql: str) -> bytes:
@@ -79,69 +166,6 @@ def _numbered(sql: str) -> bytes:
     return re.sub("%s", lambda _: f"${next(numbers)}", sql).encode()
 
 
-async def _receive(
-    pgconn: Any, transformer: abc.Transformer, prepared: Prepared, asked: Sequence[Asked]
-) -> tuple[list[list[tuple[Any, ...]]], psycopg.Error | None]:
-    found: list[list[tuple[Any, ...]]] = []
-    error: psycopg.Error | None = None
-    for is_new, key in asked:
-        if is_new:
-            [result] = await _results(pgconn)
-            if result.status != pq.ExecStatus.COMMAND_OK:
-                prepared.pop(key, None)
-                error = error or _error(pgconn, result)
-        [result] = await _results(pgconn)
-        if result.status in FAILED:
-            error = error or _error(pgconn, result)
-        elif result.status == pq.ExecStatus.TUPLES_OK and error is None:
-            transformer.set_pgresult(result)
-            found.append(transformer.load_rows(0, result.ntuples, tuple))
-        else:
-            found.append([])
-    await _results(pgconn)  # the sync
-    if pgconn.status != pq.ConnStatus.OK:
-        raise psycopg.OperationalError("the connection is lost")
-    return found, error
-
-
-def _error(pgconn: Any, result: Any) -> psycopg.Error | None:
-    if result.status == pq.ExecStatus.PIPELINE_ABORTED:
-        return None  # what it was aborted by came before
-    return psycopg.errors.error_from_result(result)
-
-
-async def _results(pgconn: Any) -> list[Any]:
-    """The results of the next command; waits for the socket where they have not arrived."""
-    results: list[Any] = []
-    while True:
-        while pgconn.is_busy():
-            await _readable(pgconn)
-            pgconn.consume_input()
-        result = pgconn.get_result()
-        if result is None:
-            return results
-        results.append(result)
-        if result.status == pq.ExecStatus.PIPELINE_SYNC:
-            return results
-
-
-async def _readable(pgconn: Any) -> None:
-    """Flush what is still to be sent, and wait until something can be read."""
-    loop = asyncio.get_running_loop()
-    future = loop.create_future()
-
-    def wake() -> None:
-        if not future.done():
-            future.set_result(None)
-
-    socket = pgconn.socket
-    loop.add_reader(socket, wake)
-    writes = pgconn.flush() != 0
-    if writes:
-        loop.add_writer(socket, wake)
-    try:
-        await future
-    finally:
-        loop.remove_reader(socket)
-        if writes:
-            loop.remove_writer(socket)
+def _error(result: Any) -> psycopg.Error | None:
+    """What the server says went wrong; nothing where it only skipped a statement after another's error."""
+    return psycopg.errors.error_from_result(result) if result.status in FAILED else None

@@ -8,23 +8,22 @@ import psycopg
 import pytest
 
 from proxy import database
-from proxy.roundtrip import round_trip
+from proxy.roundtrip import Wire
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-async def connection():
-    opened = await database.connect()
+async def wire():
+    opened = await Wire.open()
     yield opened
-    await opened.close()
+    opened.close()
 
 
-async def test_each_statement_answers_with_its_rows(connection):
+async def test_each_statement_answers_with_its_rows(wire):
     now = datetime(2026, 11, 27, tzinfo=UTC)
     for _ in range(2):  # prepared on the way, then prepared before
-        found = await round_trip(
-            connection,
+        found = await wire.round_trip(
             [
                 ("BEGIN", ()),
                 ("SELECT %s::numeric + 1, %s::timestamptz", [Decimal("0.5"), now]),
@@ -35,46 +34,46 @@ async def test_each_statement_answers_with_its_rows(connection):
         assert found == [[], [(Decimal("1.5"), now)], [(1,), (2,)], []]
 
 
-async def test_the_first_error_travels_and_the_connection_serves_on(connection):
+async def test_the_first_error_travels_and_the_connection_serves_on(wire):
     with pytest.raises(psycopg.errors.DivisionByZero):
-        await round_trip(connection, [("SELECT 1 / %s::int", [0]), ("SELECT 2", ()), ("SELECT nothing", ())])
-    assert await round_trip(connection, [("SELECT 1 / %s::int", [1]), ("SELECT 2", ())]) == [[(1,)], [(2,)]]
+        await wire.round_trip([("SELECT 1 / %s::int", [0]), ("SELECT 2", ()), ("SELECT nothing", ())])
+    assert await wire.round_trip([("SELECT 1 / %s::int", [1]), ("SELECT 2", ())]) == [[(1,)], [(2,)]]
 
 
-async def test_an_error_undoes_what_stood_before_it_in_the_packet(connection):
-    await round_trip(connection, [("CREATE TEMPORARY TABLE noted (n int)", ())])
+async def test_an_error_undoes_what_stood_before_it_in_the_packet(wire):
+    await wire.round_trip([("CREATE TEMPORARY TABLE noted (n int)", ())])
     with pytest.raises(psycopg.errors.DivisionByZero):
-        await round_trip(connection, [("INSERT INTO noted VALUES (%s)", [1]), ("SELECT 1 / 0", ())])
-    assert await round_trip(connection, [("SELECT count(*) FROM noted", ())]) == [[(0,)]]
+        await wire.round_trip([("INSERT INTO noted VALUES (%s)", [1]), ("SELECT 1 / 0", ())])
+    assert await wire.round_trip([("SELECT count(*) FROM noted", ())]) == [[(0,)]]
 
 
-async def test_values_of_another_type_are_prepared_apart(connection):
+async def test_values_of_another_type_are_prepared_apart(wire):
     for value in (1, 2**40, None):
-        assert await round_trip(connection, [("SELECT %s::bigint", [value])]) == [[(value,)]]
+        assert await wire.round_trip([("SELECT %s::bigint", [value])]) == [[(value,)]]
 
 
-async def test_a_text_that_cannot_be_sent_closes_the_connection_and_nothing_else(connection):
+async def test_a_text_that_cannot_be_sent_closes_the_connection_and_nothing_else(wire):
     with pytest.raises(psycopg.DataError):
-        await round_trip(connection, [("SELECT %s::text", ["\x00"])])
-    assert connection.closed
+        await wire.round_trip([("SELECT %s::text", ["\x00"])])
+    assert wire.closed
 
 
-async def test_an_interrupted_round_trip_closes_the_connection(connection):
+async def test_an_interrupted_round_trip_closes_the_connection(wire):
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
-            await round_trip(connection, [("SELECT pg_sleep(2)", ())])
-    assert connection.closed
+            await wire.round_trip([("SELECT pg_sleep(2)", ())])
+    assert wire.closed
 
 
-async def test_more_than_the_socket_takes_at_once_is_sent_in_pieces(connection):
+async def test_more_than_the_socket_takes_at_once_is_sent_in_pieces(wire):
     text = "x" * 20_000_000
-    assert await round_trip(connection, [("SELECT length(%s::text)", [text])]) == [[(len(text),)]]
+    assert await wire.round_trip([("SELECT length(%s::text)", [text])]) == [[(len(text),)]]
 
 
-async def test_a_server_that_goes_away_is_an_operational_error(connection):
+async def test_a_server_that_goes_away_is_an_operational_error(wire):
     other = await database.connect()
-    await other.execute("SELECT pg_terminate_backend(%s)", [connection.info.backend_pid])
+    await other.execute("SELECT pg_terminate_backend(%s)", [wire._pgconn.backend_pid])
     await other.close()
     with pytest.raises(psycopg.OperationalError):
-        await round_trip(connection, [("SELECT 1", ())])
-    assert connection.closed
+        await wire.round_trip([("SELECT 1", ())])
+    assert wire.closed
