@@ -14,6 +14,8 @@ from typing import Any
 
 import orjson
 
+from chuizi.arrays import array, columns
+
 Network = IPv4Network | IPv6Network
 SLOT_SECONDS = 5
 SLOTS = 13
@@ -262,33 +264,28 @@ def writes(
     """The statements, each with its parameters, that write what was counted; none for what was not."""
     statements: list[tuple[str, Sequence[Any]]] = []
     counted = [
-        (key.key_id, key.rate.slot, _array(key.rate.slots), key.day, key.day_spent, key.total_spent)
+        (key.key_id, key.rate.slot, array(key.rate.slots), key.day, key.day_spent, key.total_spent)
         for key in keys
         if key.rate.changed
     ]
     if len(counted) == 1:
         statements.append((WRITE_ONE_KEY_METER, (now, *counted[0])))
     elif counted:
-        statements.append((WRITE_KEY_METERS, (now, *(list(column) for column in zip(*counted, strict=True)))))
+        statements.append((WRITE_KEY_METERS, (now, *columns(counted))))
     slot = slot_of(now)
     changed = [
         (
             customer.customer_id,
             customer.rate.slot,
-            _array(customer.rate.slots),
+            array(customer.rate.slots),
             orjson.dumps(customer.models_at(slot)).decode(),
         )
         for customer in customers
         if customer.changed
     ]
     if changed:
-        statements.append((WRITE_CUSTOMER_METERS, [list(column) for column in zip(*changed, strict=True)]))
+        statements.append((WRITE_CUSTOMER_METERS, columns(changed)))
     return statements
-
-
-def _array(slots: Sequence[int]) -> str:
-    """As PostgreSQL writes an array."""
-    return "{" + ",".join(map(str, slots)) + "}"
 
 
 CORRECT_KEY_METERS = (

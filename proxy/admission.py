@@ -18,6 +18,7 @@ from proxy import metrics
 from proxy.deciding import Ask
 from proxy.errors import Refusal, unavailable
 from proxy.lane import Admitted, CommitUnknown, Grant, Lane, PolicyChanged, Waiter
+from proxy.patience import limit
 
 __all__ = ["Admission", "Admitted", "Ask", "PolicyChanged"]
 
@@ -52,7 +53,7 @@ class Admission:
         self._waiting += 1
         self._wake.set()
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            with limit(PATIENCE_SECONDS):
                 admitted = await waiter.future
         except TimeoutError:
             raise unavailable("The balance could not be reserved in time. Nothing was charged.") from None

@@ -142,7 +142,7 @@ class Gateway:
             started = monotonic()
             self._refuse_unready(exchange)
             sha256, policy = await self._authenticate(exchange)
-            raw = await exchange.body(limit=settings.MAX_BODY_BYTES, budget=self._budget)
+            raw = await exchange.body(most=settings.MAX_BODY_BYTES, budget=self._budget)
             call = openai.read_request(raw)
             entry = await self._find_model(call)
             model = entry.slug

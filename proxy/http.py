@@ -1,11 +1,11 @@
 """Raw ASGI: what Django would have supplied. Read a request within limits, send an answer, notice who has gone."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
 from chuizi.middleware import new_request_id
 from proxy.errors import Refusal
+from proxy.patience import limit
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -65,15 +65,15 @@ class Exchange:
         client = self.scope.get("client")
         return client[0] if client else ""
 
-    async def body(self, *, limit: int, budget: BodyBudget) -> bytes:
+    async def body(self, *, most: int, budget: BodyBudget) -> bytes:
         """The whole body; raises `Refusal` 413, 408 or 503, or `ClientGone`. The caller gives `taken` back."""
         announced = self.header(b"content-length")
-        if announced.isdigit() and int(announced) > limit:
-            raise self._too_large(limit)
+        if announced.isdigit() and int(announced) > most:
+            raise self._too_large(most)
         pieces: list[bytes] = []
         while True:
             try:
-                async with asyncio.timeout(STALLED_BODY_SECONDS):
+                with limit(STALLED_BODY_SECONDS):
                     message = await self._receive()
             except TimeoutError:
                 raise Refusal(408, "validation_error", "The body did not arrive in time.") from None
@@ -83,11 +83,22 @@ class Exchange:
             if piece:
                 budget.take(len(piece))
                 self.taken += len(piece)
-                if self.taken > limit:
-                    raise self._too_large(limit)
+                if self.taken > most:
+                    raise self._too_large(most)
                 pieces.append(piece)
             if not message.get("more_body"):
                 return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether the client has disconnected; the body is to have been read. Not while `gone` is being awaited."""
+        asked = self._receive().__await__()
+        try:
+            next(asked)
+        except StopIteration as told:
+            return bool(told.value["type"] == "http.disconnect")
+        asked.close()
+        return False
 
     async def gone(self) -> None:
         """Return when the client has disconnected."""
@@ -115,11 +126,11 @@ class Exchange:
 
     async def _unless_stalled(self, message: Message) -> None:
         try:
-            async with asyncio.timeout(STALLED_READER_SECONDS):
+            with limit(STALLED_READER_SECONDS):
                 await self._send(message)
         except (TimeoutError, OSError):
             raise ClientGone from None
 
     @staticmethod
-    def _too_large(limit: int) -> Refusal:
-        return Refusal(413, "request_too_large", f"The body may have at most {limit} bytes.")
+    def _too_large(most: int) -> Refusal:
+        return Refusal(413, "request_too_large", f"The body may have at most {most} bytes.")

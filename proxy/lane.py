@@ -14,10 +14,11 @@ import psycopg
 from accounts import limits
 from accounts.limits import CustomerCounter, KeyCounter
 from billing import holds
+from chuizi.arrays import columns
 from proxy.deciding import Ask, Decision, WalletCounter, decide
 from proxy.errors import invalid_key
 from proxy.ids import new_generation_id
-from proxy.roundtrip import Statement, Wire, columns
+from proxy.roundtrip import Statement, Wire
 
 
 class PolicyChanged(Exception):

@@ -16,10 +16,12 @@ from typing import Any
 import orjson
 import psycopg
 
+from chuizi.arrays import columns
 from proxy import metrics
 from proxy.batching import Batcher
+from proxy.patience import limit
 from proxy.pricing import Cost, Usage
-from proxy.roundtrip import Wire, columns
+from proxy.roundtrip import Wire
 
 log = logging.getLogger(__name__)
 
@@ -139,7 +141,7 @@ class Metering:
         """Wait until the record is committed; raises `TimeoutError` after 15 s, the record being logged then."""
         future = self.put(record)
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
+            with limit(ANSWER_SECONDS):
                 await asyncio.shield(future)
         except TimeoutError:
             log_unwritten(record)

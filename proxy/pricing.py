@@ -107,7 +107,7 @@ class PriceVersion:
 def line_items(price: PriceVersion, usage: Usage) -> list[LineItem]:
     """What was used at what rate; lines of quantity zero are left out."""
     if price.billing == PER_TOKEN:
-        return [item for item in _token_items(price.rates_for(usage.input_tokens), usage) if item.quantity]
+        return _token_items(price.rates_for(usage.input_tokens), usage)
     unit = next(name for name in UNIT_RATES if name in price.rates)
     rate = price.rates[unit]
     amount = usage.units * rate / (MILLION if unit == "character" else 1)
@@ -134,7 +134,7 @@ def _token_items(rates: Mapping[str, Decimal], usage: Usage) -> list[LineItem]:
         ("output_token", usage.output_tokens - reasoning, output_rate),
         ("reasoning_token", reasoning, rates.get("reasoning", output_rate)),
     ]
-    return [LineItem(unit, Decimal(count), rate, count * rate / MILLION) for unit, count, rate in lines]
+    return [LineItem(unit, Decimal(count), rate, count * rate / MILLION) for unit, count, rate in lines if count]
 
 
 @dataclass(frozen=True, slots=True)

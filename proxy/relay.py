@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 READ_OUT_SECONDS = 0.5
 COMMENT_AFTER_SECONDS = 2.0
+WATCH_AFTER_SECONDS = 0.1
+"""An answer that is there sooner asks only once whether anybody still waits for it: a watcher costs a task."""
 LARGEST_COST = Decimal(999999999999)
 NOTHING = Usage()
 Reason = Generation.Reason
@@ -64,13 +66,15 @@ class Relay:
         self._drain_seconds = drain_seconds
         self._bound: asyncio.Timeout | None = None
         self._gone = False
+        self._watcher: asyncio.Task[None] | None = None
         self._first_byte: float | None = None
         self._resolved = False
         self.headers = [(b"x-generation-id", admitted.generation_id.encode())]
 
     async def run(self) -> None:
         """Raises `Refusal` for an answer that has not begun, `ClientGone` where nobody is left to answer."""
-        watcher = asyncio.create_task(self._watch())
+        loop = asyncio.get_running_loop()
+        watching = loop.call_later(WATCH_AFTER_SECONDS, self._start_watching)
         try:
             async with asyncio.timeout(None) as self._bound:
                 while not await self._relay_one():
@@ -79,7 +83,9 @@ class Relay:
             # Only the drain bound ends here: the client is gone and the upstream took too long.
             raise ClientGone from None
         finally:
-            watcher.cancel()
+            watching.cancel()
+            if self._watcher is not None:
+                self._watcher.cancel()
             self._resolve_if_open()
 
     async def _relay_one(self) -> bool:
@@ -93,7 +99,7 @@ class Relay:
                     await self._relay_json(response, destination)
         except BrokenEarly as broken:
             self._why = broken.reason
-            if self._gone:
+            if self._has_left():
                 raise ClientGone from None
             if monotonic() - self._started > destination.total_timeout:
                 raise broken.refusal from None  # a request has its time once, not once an upstream
@@ -105,7 +111,7 @@ class Relay:
         """Nothing was used that we know of: give the hold back."""
         if not self._resolved:
             self._resolved = True
-            self._release(self._admitted.generation_id, Reason.CLIENT_DISCONNECTED if self._gone else self._why)
+            self._release(self._admitted.generation_id, Reason.CLIENT_DISCONNECTED if self._has_left() else self._why)
 
     _why = Reason.UPSTREAM_ERROR
 
@@ -118,10 +124,19 @@ class Relay:
         self._first_byte = monotonic()
         return found
 
+    def _start_watching(self) -> None:
+        self._watcher = asyncio.create_task(self._watch())
+
     async def _watch(self) -> None:
         """When the client leaves, give the upstream a bounded time to tell what it used."""
         await self._exchange.gone()
         self._client_left()
+
+    def _has_left(self) -> bool:
+        """Whether nobody waits for the answer any more."""
+        if not self._gone and self._watcher is None and self._exchange.is_abandoned:
+            self._client_left()
+        return self._gone
 
     def _client_left(self) -> None:
         if not self._gone and self._bound is not None:
@@ -285,7 +300,7 @@ class Relay:
             generation_id=self._admitted.generation_id,
             upstream_id=destination.upstream_id,
             usage_source=source,
-            reason=Reason.CLIENT_DISCONNECTED if self._gone and reason == Reason.COMPLETED else reason,
+            reason=Reason.CLIENT_DISCONNECTED if reason == Reason.COMPLETED and self._has_left() else reason,
             finish_reason=reported.finish_reason,
             usage=usage,
             native=reported.usage or NOTHING,

@@ -30,11 +30,6 @@ TUPLES = pq.ExecStatus.TUPLES_OK
 FAILED = (pq.ExecStatus.FATAL_ERROR, pq.ExecStatus.BAD_RESPONSE)
 
 
-def columns(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
-    """Rows as one list a column, as `unnest` takes them."""
-    return [list(column) for column in zip(*rows, strict=True)]
-
-
 class Wire:
     """A connection that makes one round trip after the other, and nothing else: psycopg's own methods do not fit it.
 

@@ -211,7 +211,7 @@ def _first(details: Any, usage: Mapping[str, Any], names: tuple[str, ...]) -> in
 
 def _tokens(counts: Any, field: str) -> int | None:
     value = counts.get(field) if isinstance(counts, dict) else None
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 62 else None
+    return value if type(value) is int and 0 <= value < 1 << 62 else None
 
 
 def read_answer(answer: Mapping[str, Any]) -> Reported:

@@ -50,8 +50,9 @@ def test_client_gone_mid_stream_the_true_usage_is_still_learned_and_charged(gate
     assert generation.cost == COST
 
 
-def test_client_gone_before_the_first_byte_the_true_usage_is_still_learned(gateway, upstream):
-    upstream.events = [0.3, *STREAM]
+@pytest.mark.parametrize("pause", [0.3, 0.05])  # with and without a watcher
+def test_client_gone_before_the_first_byte_the_true_usage_is_still_learned(gateway, upstream, pause):
+    upstream.events = [pause, *STREAM]
     leave_after(gateway, upstream, received=b"")
     generation = wait_for("metered")
     assert (generation.settlement_reason, generation.cost) == ("client_disconnected", COST)
