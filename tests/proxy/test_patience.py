@@ -11,9 +11,8 @@ from proxy.patience import limit
 
 async def test_a_wait_past_its_limit_is_a_timeout_and_the_task_goes_on():
     began = monotonic()
-    with pytest.raises(TimeoutError):
-        with limit(0.05):
-            await asyncio.sleep(5)
+    with pytest.raises(TimeoutError), limit(0.05):
+        await asyncio.sleep(5)
     assert 0.05 <= monotonic() - began < 1
     await asyncio.sleep(0)  # nothing of the cancellation is left
     assert asyncio.current_task().cancelling() == 0
@@ -52,9 +51,8 @@ async def test_a_cancellation_from_elsewhere_stays_one():
 
 
 async def test_an_error_inside_travels():
-    with pytest.raises(ZeroDivisionError):
-        with limit(5):
-            raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError), limit(5):
+        raise ZeroDivisionError
 
 
 def test_it_ticks_in_the_next_event_loop_too():
