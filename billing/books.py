@@ -6,6 +6,8 @@ stored; the open day is summed when it is asked for.
 
 import csv
 import io
+import string
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -36,7 +38,9 @@ SELECT account, sum(debit), sum(credit) FROM (
  UNION ALL
  SELECT credit_id, 0, amount FROM billing_transfer WHERE created_at >= %(start)s
 ) t WHERE account = ANY(%(accounts)s) GROUP BY account"""
-DANGEROUS = ("=", "+", "-", "@", "\t", "\r")
+DANGEROUS = ("=", "+", "-", "@")
+BLANK = "\ufeff\u200b\u200c\u200d\u2060"
+"""Characters without a width, which `isspace` does not know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +140,10 @@ def journal(*, year: int, month: int) -> Iterator[str]:
 
 
 def harmless(text: str) -> str:
-    """A cell that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.startswith(DANGEROUS) else text
+    """A cell that no spreadsheet takes for a formula, whatever blanks or wide signs (＝) it begins with."""
+    begin = text.lstrip().lstrip(BLANK + string.whitespace)
+    is_formula = unicodedata.normalize("NFKC", begin[:1]).startswith(DANGEROUS)
+    return f"'{text}" if is_formula or text.startswith(("\t", "\r", "\n")) else text
 
 
 def csv_line(cells: list[object]) -> str:

@@ -31,6 +31,7 @@ from chuizi.adminsite import ByRight, ReadOnlyAdmin
 HANDLE = "billing.handle_invoices"
 FINANCE = "billing.post_adjustments"
 State = InvoiceRequest.State
+MOST_DIGITS = 18
 DETAILS = (
     *("invoice_type", "buyer_kind", "company_name", "tax_id", "country", "billing_address"),
     *("delivery", "email", "mailing_address", "remark"),
@@ -132,7 +133,11 @@ class InvoiceDesk(ReadOnlyAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         act = self.admin_site.admin_view(require_POST(self.act))
-        own = [path("<path:object_id>/act/<slug:name>", act, name="billing_invoicerequest_act")]
+        preview = self.admin_site.admin_view(require_GET(self.preview))
+        own = [
+            path("<path:object_id>/act/<slug:name>", act, name="billing_invoicerequest_act"),
+            path("<path:object_id>/preview", preview, name="billing_invoicerequest_preview"),
+        ]
         return own + list(super().get_urls())
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
@@ -193,6 +198,23 @@ class InvoiceDesk(ReadOnlyAdmin):
             messages.success(request, done)
         return redirect("admin:billing_invoicerequest_change", invoice.pk)
 
+    def preview(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """The page that would be issued, before it takes a number."""
+        invoice = self._find(object_id)
+        if not request.user.has_perm(HANDLE):
+            raise PermissionDenied
+        if invoice.state != State.REQUESTED or invoice.is_fapiao:
+            raise Http404
+        try:
+            series = _series(request.GET.get("series", ""), invoice)
+        except invoices.InvoiceError as error:
+            messages.error(request, str(error))
+            return redirect("admin:billing_invoicerequest_change", invoice.pk)
+        page = invoices.preview(request_id=invoice.pk, series=series, by=_staff(request), now=timezone.now())
+        answer = HttpResponse(page, content_type="application/pdf")
+        answer["Content-Disposition"] = f'attachment; filename="preview-{invoice.number}.pdf"'
+        return answer
+
     @action(description=gettext_lazy("Fapiao to make, as a sheet"), icon="download", permissions=["handle"])
     def export_fapiao(self, request: HttpRequest) -> HttpResponseBase:
         """The fapiao requests at the desk, for the tax platform."""
@@ -222,7 +244,7 @@ class InvoiceDesk(ReadOnlyAdmin):
 
     @staticmethod
     def _find(object_id: str) -> InvoiceRequest:
-        if not object_id.isascii() or not object_id.isdigit() or len(object_id) > 18:
+        if not object_id.isascii() or not object_id.isdigit() or len(object_id) > MOST_DIGITS:
             raise Http404
         return get_object_or_404(InvoiceRequest.objects.select_related("customer", "replaces"), pk=int(object_id))
 
@@ -301,9 +323,17 @@ def _staff(request: HttpRequest) -> User:
     return cast(User, request.user)
 
 
+def _series(chosen: str, invoice: InvoiceRequest) -> InvoiceSeries:
+    """The series that was chosen; raises `InvoiceError` for one that is not in use: no other takes its place."""
+    is_number = chosen.isascii() and chosen.isdigit() and len(chosen) <= MOST_DIGITS
+    series = invoices.series_in_use(currency=invoice.currency).filter(pk=int(chosen)).first() if is_number else None
+    if series is None:
+        raise invoices.InvoiceError(_("Choose one of the series in use."), field="series")
+    return series
+
+
 def _issue(request: HttpRequest, invoice: InvoiceRequest) -> str:
-    chosen = request.POST.get("series", "")
-    series = InvoiceSeries.objects.filter(pk=int(chosen)).first() if chosen.isascii() and chosen.isdigit() else None
+    series = _series(request.POST.get("series", ""), invoice)
     document = invoices.issue(request_id=invoice.pk, series=series, by=_staff(request), now=timezone.now())
     return _("Issued: %(number)s.") % {"number": document.number}
 

@@ -5,8 +5,8 @@ paid (`register`) and says when invoiced money goes back (`need_credit`). Every 
 `InvoiceError` with the field at fault, and writes nothing then. Lock order: the request's row, then its wallet (which
 guards everything that is invoiced of a customer), then the series.
 
-The customer's side: `currencies`, `invoiceable`, `ask`, `cancel`. The desk's: `issue` or `record_fapiao`, `deny`,
-`mark_posted`. Finance's: `open_tasks`, `credit`, `override`, `reissue`. Payments': `register`, `claimed`,
+The customer's side: `currencies`, `invoiceable`, `ask`, `cancel`. The desk's: `preview`, `issue` or `record_fapiao`,
+`deny`, `mark_posted`. Finance's: `open_tasks`, `credit`, `override`, `reissue`. Payments': `register`, `claimed`,
 `need_credit`, `open_tasks_for`.
 """
 
@@ -21,7 +21,7 @@ from billing.invoices.crediting import (
     override,
     reissue,
 )
-from billing.invoices.desk import deny, issue, mark_posted, record_fapiao
+from billing.invoices.desk import deny, issue, mark_posted, preview, record_fapiao
 from billing.invoices.details import Details, checked, countries
 from billing.invoices.documents import series_in_use
 from billing.invoices.sources import Source, claimed, register
@@ -51,6 +51,7 @@ __all__ = [
     "open_tasks",
     "open_tasks_for",
     "override",
+    "preview",
     "record_fapiao",
     "register",
     "reissue",

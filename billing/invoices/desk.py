@@ -3,6 +3,7 @@
 from datetime import datetime
 from decimal import Decimal
 
+from django.utils import translation
 from django.utils.translation import gettext as _
 
 from accounts.models import User
@@ -33,6 +34,15 @@ def issue(*, request_id: int, by: User, now: datetime, series: InvoiceSeries | N
         document = documents.make(request, shares=_whole(request), series=series, by=by, now=now)
         _issued(request, document, by=by, now=now)
     return document
+
+
+def preview(*, request_id: int, series: InvoiceSeries, by: User, now: datetime) -> bytes:
+    """The commercial invoice that would be made now, as a PDF without a number; nothing is written."""
+    request = InvoiceRequest.objects.get(pk=request_id)
+    document = documents.draft(request, shares=_whole(request), series=series, by=by, now=now)
+    with translation.override(request.locale):
+        document.number = _("Preview, no number yet")
+    return render(document)
 
 
 def record_fapiao(*, request_id: int, fapiao_number: str, content: bytes, by: User, now: datetime) -> Document:

@@ -55,22 +55,7 @@ def render(document: Document) -> bytes:
 
 def _facts(document: Document) -> str:
     """All that the page is drawn from."""
-    names = [
-        "kind",
-        "number",
-        "currency",
-        "gross",
-        "net",
-        "tax",
-        "tax_rate",
-        "seller",
-        "buyer",
-        "lines",
-        "reason",
-        "locale",
-        "issued_at",
-    ]
-    said = {name: getattr(document, name) for name in names}
+    said = {name: getattr(document, name) for name in DRAWN}
     first = document.refers_to.number if document.refers_to is not None else ""
     return json.dumps({**said, "first": first}, default=str, sort_keys=True)
 

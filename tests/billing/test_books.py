@@ -92,6 +92,24 @@ def test_the_journal_holds_a_month_to_the_day_and_no_formula(four_days):
     assert len(list(books.journal(year=2026, month=12))) == 2
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("=1+1", "+1", "-1", "@SUM(A1)", " =1+1", "\t=1+1", "\n=1+1", "\r\n@x", "\tplain"),
+        *("\xa0=1", "\u3000=1", "\ufeff=1", "\u200b =1", "\uff1d1+1", "\uff0d1"),
+    ],
+)
+def test_a_cell_is_never_a_formula_however_it_begins(text):
+    [[cell]] = csv.reader(io.StringIO(books.csv_line([text])))
+    assert cell == f"'{text}"
+
+
+@pytest.mark.parametrize("text", ["", " ", "1=1", "a@b.example", "锤子 - 有限公司", "(-1)"])
+def test_other_cells_stay_as_they_are(text):
+    [[cell]] = csv.reader(io.StringIO(books.csv_line([text])))
+    assert cell == text
+
+
 def test_an_audit_is_kept_with_what_it_found(customer, wallet):
     wallet.__class__.objects.filter(pk=wallet.pk).update(paid=5)
     run = books.run_audit(now=FIRST)

@@ -17,6 +17,7 @@ from payments import topups
 from payments.models import TopUp
 from payments.providers.base import Outcome, PaymentFact
 from tests.conftest import NOW
+from tests.pdf_pages import read
 from tests.staffing import at_desk, in_role
 
 pytestmark = pytest.mark.django_db
@@ -231,11 +232,11 @@ def test_staff_issue_an_invoice_and_read_it(desk, customer, paid, series):
     invoice = asked(customer)
     assert "Example GmbH" in text_of(desk.get("/admin/billing/invoicerequest/"))
     assert "Issue and mail it" in text_of(desk.get(f"/admin/billing/invoicerequest/{invoice.pk}/change/"))
-    assert "Issued: CZ2026-000001." in text_of(act(desk, invoice, "issue"))
+    assert "Issued: CZ2026-000001." in text_of(act(desk, invoice, "issue", series=series.pk))
     document = Document.objects.get()
     assert desk.get(f"/admin/billing/document/{document.pk}/file").content.startswith(b"%PDF-")
     assert invoice.number in text_of(desk.get(f"/admin/?q={document.number}"))
-    again = text_of(act(desk, invoice, "issue"))
+    again = text_of(act(desk, invoice, "issue", series=series.pk))
     assert "This request is issued already." in again
     assert Document.objects.count() == 1
 
@@ -245,7 +246,37 @@ def test_of_several_series_the_desk_offers_the_newest_first_and_issues_from_it(d
     invoice = asked(customer)
     page = text_of(desk.get(f"/admin/billing/invoicerequest/{invoice.pk}/change/"))
     assert re.findall(r'<option value="(\d+)">CZ', page) == [str(newer.pk), str(series.pk)]
-    assert "Issued: CZ2027-000001." in text_of(act(desk, invoice, "issue"))
+    assert "Issued: CZ2027-000001." in text_of(act(desk, invoice, "issue", series=newer.pk))
+
+
+@pytest.mark.parametrize("chosen", ["", "x", "0", "9" * 30, "unused"])
+def test_a_number_is_never_taken_from_a_series_that_nobody_chose(desk, customer, paid, series, chosen):
+    unused = InvoiceSeries.objects.create(
+        prefix="OLD-", seller_name_en="Chuizi Ltd", seller_address_en="1 Main St", is_active=False
+    )
+    invoice = asked(customer)
+    answer = act(desk, invoice, "issue", series=unused.pk if chosen == "unused" else chosen)
+    assert "Choose one of the series in use." in text_of(answer)
+    assert not Document.objects.exists()
+    series.refresh_from_db()
+    assert series.next_number == 1
+
+
+def test_the_page_to_be_issued_is_seen_before_it_takes_a_number(desk, customer, paid, series):
+    invoice = asked(customer)
+    page = text_of(desk.get(f"/admin/billing/invoicerequest/{invoice.pk}/change/"))
+    assert f'value="{series.pk}"' in page  # what is shown is what is posted
+    [link] = re.findall(r'href="([^"]+/preview\?series=\d+)"', page)
+    [said] = read(desk.get(link).content)
+    assert "Example GmbH" in said
+    assert "5.00 USD" in said
+    assert "Preview, no number yet" in said
+    assert "CZ2026-000001" not in said
+    series.refresh_from_db()
+    assert (series.next_number, Document.objects.count()) == (1, 0)
+    assert "Choose one of" in text_of(desk.get(link.partition("?")[0], follow=True))
+    act(desk, invoice, "issue", series=series.pk)
+    assert desk.get(link).status_code == 404
 
 
 def test_without_a_series_the_desk_says_what_is_missing(desk, customer, paid):
@@ -265,14 +296,14 @@ def test_staff_deny_with_words_that_the_customer_reads(desk, browser_client, cus
 def test_a_posted_invoice_carries_its_tracking_number(desk, browser_client, customer, paid, series):
     invoice = asked(customer, delivery="post", mailing_address="1 Road\nBerlin")
     assert "There is no invoice to post." in text_of(act(desk, invoice, "post", carrier="DHL", tracking="JD01"))
-    act(desk, invoice, "issue")
+    act(desk, invoice, "issue", series=series.pk)
     act(desk, invoice, "post", carrier="DHL", tracking="JD01")
     assert "JD01" in browser_client.get(f"/console/invoices/{invoice.number}").content.decode()
 
 
 def test_finance_credits_a_part_and_reissues_for_another_buyer(desk, customer, paid, series):
     invoice = asked(customer)
-    act(desk, invoice, "issue")
+    act(desk, invoice, "issue", series=series.pk)
     assert "At most 5.00 USD" in text_of(act(desk, invoice, "credit", amount="5.01", reason="x"))
     assert "Credited by CZ2026-000002." in text_of(act(desk, invoice, "credit", amount="2.00", reason="Refund"))
     details = {name: BUYER[name] for name in ("tax_id", "country", "email")} | {"company_name": "Right GmbH"}
@@ -301,14 +332,14 @@ def test_a_request_that_came_by_mail_is_checked_like_the_customers_own(desk, cus
 def test_who_belongs_to_the_customer_does_not_decide(desk, staff, customer, paid, series):
     Membership.objects.create(user=staff, customer=customer)
     invoice = asked(customer)
-    assert "somebody else has to decide" in text_of(act(desk, invoice, "issue"))
+    assert "somebody else has to decide" in text_of(act(desk, invoice, "issue", series=series.pk))
     assert not Document.objects.exists()
 
 
 def test_support_issues_but_does_not_credit(customer, paid, series):
     support = at_desk(in_role("support"))
     invoice = asked(customer)
-    assert "Issued" in text_of(act(support, invoice, "issue"))
+    assert "Issued" in text_of(act(support, invoice, "issue", series=series.pk))
     assert act(support, invoice, "credit", follow=False, amount="1.00", reason="x").status_code == 403
     assert act(support, invoice, "nonsense", follow=False).status_code == 404
     assert support.get("/admin/billing/invoicerequest/99999999999999999999/change/").status_code == 404
@@ -368,7 +399,7 @@ def test_a_refund_waits_at_the_desk_for_its_credit_note(desk, customer, paid, se
     from billing import refunds
 
     invoice = asked(customer, amount="20.00")
-    act(desk, invoice, "issue")
+    act(desk, invoice, "issue", series=series.pk)
     request = refunds.ask(customer=customer, amount="5.00", reason="x", now=timezone.now())
     assert request.state == "requested"
     page = text_of(desk.get("/admin/"))
