@@ -98,7 +98,7 @@ class GroupAdmin(ModelAdmin):  # type: ignore[misc]
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "permissions":  # each names its content type
-            kwargs["queryset"] = Permission.objects.select_related("content_type").order_by(*Permission._meta.ordering)
+            kwargs["queryset"] = Permission.objects.select_related("content_type")
         return super().formfield_for_manytomany(db_field, request, **kwargs)
 
 
