@@ -13,6 +13,7 @@ from accounts.staff import recorded
 from billing import invoices
 from billing.books import csv_line
 from billing.models import InvoiceRequest
+from billing.workdays import day_of
 
 MOST_FILES = 50
 NAME = re.compile(r"(invoice_[0-9A-Za-z]{20})[^0-9A-Za-z]+([0-9]{8,20})(?![0-9])")
@@ -41,7 +42,7 @@ def sheet() -> Iterator[str]:
             [
                 *(one.number, one.invoice_type, one.buyer_kind, one.company_name, one.tax_id, f"{one.amount:f}"),
                 *(one.currency, one.billing_address, one.remark, one.delivery, one.email, one.mailing_address),
-                *(f"{one.created_at:%Y-%m-%d %H:%M}", f"{one.due_at:%Y-%m-%d}"),
+                *(f"{one.created_at:%Y-%m-%d %H:%M}", day_of(one.due_at)),
             ]
         )
 

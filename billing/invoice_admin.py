@@ -18,7 +18,6 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_POST
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
-from unfold.widgets import UnfoldAdminTextInputWidget
 
 from accounts.models import Customer, User
 from accounts.staff import belongs_to, recorded
@@ -26,10 +25,12 @@ from billing import fapiao, invoices
 from billing.invoice_views import InvoiceForm, as_file
 from billing.invoices.files import MOST_BYTES
 from billing.models import CreditTask, Document, InvoiceRequest, InvoiceSeries
+from billing.workdays import day_of
 from chuizi.adminsite import ByRight, ReadOnlyAdmin
 
 HANDLE = "billing.handle_invoices"
 FINANCE = "billing.post_adjustments"
+QUEUE = ("due_at", "id")
 State = InvoiceRequest.State
 MOST_DIGITS = 18
 DETAILS = (
@@ -78,7 +79,7 @@ class Queue(admin.SimpleListFilter):
 class MailedForm(InvoiceForm):
     """A request that came by mail, for a customer who is named by address."""
 
-    customer_email = forms.EmailField(label=gettext_lazy("The customer's address"), widget=UnfoldAdminTextInputWidget)
+    customer_email = forms.EmailField(label=gettext_lazy("The customer's address"))
     reference = forms.CharField(label=gettext_lazy("Reference of the mail"), max_length=200)
     field_order = ("customer_email", "reference")
 
@@ -100,7 +101,7 @@ class InvoiceDesk(ReadOnlyAdmin):
         "customer__members__email__exact",
     )
     search_help_text = gettext_lazy("Number of the request or document, reference, tax number or a member's address.")
-    ordering = ("due_at", "id")
+    ordering = QUEUE
     list_per_page = 50
     actions_list = ("export_fapiao", "import_fapiao")
 
@@ -115,11 +116,11 @@ class InvoiceDesk(ReadOnlyAdmin):
 
     @display(description=gettext_lazy("Amount"), ordering="amount")
     def asked(self, invoice: InvoiceRequest) -> str:
-        return f"{invoice.amount} {invoice.currency}"
+        return f"{invoice.amount}\u00a0{invoice.currency}"
 
     @display(description=gettext_lazy("Due"), ordering="due_at")
     def due(self, invoice: InvoiceRequest) -> str:
-        text = f"{invoice.due_at:%Y-%m-%d}"
+        text = day_of(invoice.due_at)
         if invoice.state == State.REQUESTED and invoice.due_at < timezone.now():
             return format_html('<b class="text-red-700 dark:text-red-400">{} {}</b>', text, _("overdue"))
         return text
@@ -308,6 +309,7 @@ def _shown(request: HttpRequest, invoice: InvoiceRequest) -> dict[str, Any]:
         "tasks": invoice.tasks.filter(state="open").select_related("refund").order_by("id"),
         "series": invoices.series_in_use(currency=invoice.currency),
         "earlier": InvoiceRequest.objects.filter(customer=customer).exclude(pk=invoice.pk).order_by("-id")[:10],
+        "next": InvoiceRequest.objects.filter(state=State.REQUESTED).exclude(pk=invoice.pk).order_by(*QUEUE).first(),
         "is_requested": invoice.state == State.REQUESTED,
         "is_standing": is_standing,
         "is_overdue": invoice.state == State.REQUESTED and invoice.due_at < now,

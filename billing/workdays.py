@@ -17,3 +17,8 @@ def due_after(start: datetime, *, days: int) -> datetime:
         if day.weekday() < 5 and day not in settings.BUSINESS_HOLIDAYS:
             days -= 1
     return datetime.combine(day, time.max, tzinfo=zone).replace(microsecond=0)
+
+
+def day_of(moment: datetime) -> str:
+    """The day in the desk's time zone, as documents and queues say it."""
+    return moment.astimezone(settings.BUSINESS_TIME_ZONE).date().isoformat()

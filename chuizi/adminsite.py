@@ -14,6 +14,8 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 
+from chuizi import desk
+
 MOST_COUNTED = 5_000
 
 
@@ -105,7 +107,8 @@ def form_page(
 
 
 def record(request: HttpRequest, obj: Model, message: str) -> None:
-    """Write into the object's history who did what."""
+    """Write into the object's history who did what; the first page counts anew."""
+    desk.forget()
     actor: Any = request.user
     LogEntry.objects.log_actions(
         user_id=actor.pk, queryset=[obj], action_flag=CHANGE, change_message=message, single_object=True

@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from django.conf import settings
 from django.core.cache import cache
 from django.http import HttpRequest
 
@@ -93,13 +94,22 @@ def panels_for(request: HttpRequest) -> list[Panel]:
     for name, (permission, make) in _panels.items():
         if not request.user.has_perm(permission):
             continue
-        key = f"desk:{name}:{request.LANGUAGE_CODE}"
+        key = _key(name, request.LANGUAGE_CODE)
         panels = cache.get(key)
         if panels is None:
             panels = list(make())
             cache.set(key, panels, KEPT_SECONDS)
         shown += panels
     return shown
+
+
+def forget() -> None:
+    """Ask for all figures again: staff has just changed some."""
+    cache.delete_many([_key(name, language) for name in _panels for language, _title in settings.LANGUAGES])
+
+
+def _key(name: str, language: str) -> str:
+    return f"desk:{name}:{language}"
 
 
 def find(request: HttpRequest, text: str) -> list[Found]:

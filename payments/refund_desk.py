@@ -24,6 +24,7 @@ from accounts.models import Customer, User
 from accounts.staff import recorded
 from billing import refunds
 from billing.models import RefundRequest, Wallet
+from billing.workdays import day_of
 from chuizi.adminsite import ReadOnlyAdmin, record
 from payments import refunding
 from payments.models import Method, RefundPart, TopUp
@@ -31,6 +32,7 @@ from payments.refund_plan import plan
 
 HANDLE = "billing.handle_refunds"
 FINANCE = "billing.approve_large_refunds"
+QUEUE = ("due_at", "id")
 
 
 class Queue(admin.SimpleListFilter):
@@ -89,7 +91,7 @@ class RefundDesk(ReadOnlyAdmin):
     list_select_related = ("customer",)
     search_fields = ("number__exact", "reference__exact", "customer__members__email__exact", "parts__key__exact")
     search_help_text = gettext_lazy("Number, reference, a member's address, or our number at the provider.")
-    ordering = ("due_at", "id")
+    ordering = QUEUE
     list_per_page = 50
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -104,7 +106,7 @@ class RefundDesk(ReadOnlyAdmin):
 
     @display(description=gettext_lazy("Due"), ordering="due_at")
     def due(self, refund: RefundRequest) -> str:
-        text = f"{timezone.localtime(refund.due_at, settings.BUSINESS_TIME_ZONE):%Y-%m-%d}"
+        text = day_of(refund.due_at)
         if refund.state in RefundRequest.AT_DESK and refund.due_at < timezone.now():
             return format_html('<b class="text-red-700 dark:text-red-400">{} {}</b>', text, _("overdue"))
         return text
@@ -226,6 +228,11 @@ class RefundDesk(ReadOnlyAdmin):
             "parts": refund.parts.select_related("topup").order_by("number"),
             "by_method": [row | {"method": Method(row["method"]).label} for row in by_method],
             "earlier": RefundRequest.objects.filter(customer=customer).exclude(pk=refund.pk).order_by("-id")[:10],
+            "next": RefundRequest.objects.filter(state__in=RefundRequest.AT_DESK)
+            .exclude(pk=refund.pk)
+            .select_related("customer")
+            .order_by(*QUEUE)
+            .first(),
             "media": self.media,
         }
 

@@ -13,11 +13,12 @@ from psycopg.errors import UniqueViolation
 
 from accounts.models import User
 from billing.invoices.core import CHINESE, InvoiceError
-from billing.invoices.drawing import day_of, render
+from billing.invoices.drawing import render
 from billing.invoices.files import TYPES, kind_of
 from billing.invoices.sources import all_of
 from billing.models import Document, InvoiceAllocation, InvoiceRequest, InvoiceSeries
 from billing.money import net_of
+from billing.workdays import day_of
 
 Kind = Document.Kind
 

@@ -17,8 +17,8 @@ from fontTools.ttLib import TTFont
 from fpdf import FPDF, FontFace
 from fpdf.enums import TableBordersLayout, XPos, YPos
 
-from billing.invoices.drawing import day_of
 from billing.models import Document
+from billing.workdays import day_of
 
 MARGIN = 18
 WIDTH = 210 - 2 * MARGIN

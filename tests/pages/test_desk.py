@@ -67,6 +67,19 @@ def test_the_first_page_shows_what_is_due_owed_and_wrong(desk, customer, paid):
     assert 'Drifts</dt><dd class="desk-bad">' in page
 
 
+def test_the_first_page_counts_anew_after_an_act_and_the_next_in_the_queue_is_a_click_away(desk, customer, paid):
+    first, second = (
+        refunds.ask(customer=customer, amount="1.00", reason=why, now=timezone.now()) for why in ("one", "two")
+    )
+    assert re.search(r"Refunds at the desk</dt><dd[^>]*><a[^>]*>2<", text_of(desk.get("/admin/")))
+    page = text_of(desk.get(f"/admin/billing/refundrequest/{first.pk}/change/"))
+    assert first.number in page
+    assert f'href="/admin/billing/refundrequest/{second.pk}/change/"' in page.partition("Next in the queue")[2]
+    desk.post(f"/admin/billing/refundrequest/{first.pk}/act/deny", {"words": "Spent."})
+    assert re.search(r"Refunds at the desk</dt><dd[^>]*><a[^>]*>1<", text_of(desk.get("/admin/")))
+    assert "Next in the queue" not in text_of(desk.get(f"/admin/billing/refundrequest/{second.pk}/change/"))
+
+
 @pytest.mark.parametrize("is_audited", [False, True])
 def test_every_figure_of_the_first_page_links_to_its_rows(desk, customer, paid, is_audited):
     if is_audited:
