@@ -1,9 +1,10 @@
-"""Which customer a page is about."""
+"""Which customer a page is about, the language it is written to in, and its suspension."""
 
 from datetime import datetime
 from typing import Any
 
 from allauth.account.models import EmailAddress
+from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -47,6 +48,12 @@ def owned_customer(request: HttpRequest) -> Customer:
     if membership.role != Membership.Role.OWNER:
         raise PermissionDenied(_("Only an owner of the account may do this."))
     return membership.customer
+
+
+def language_of(customer: Customer) -> str:
+    """The language to write to a customer in: the first member's."""
+    language = customer.members.order_by("membership__id").values_list("language", flat=True).first()
+    return language or settings.LANGUAGE_CODE
 
 
 def suspend(*, customer: Customer, reason: str, now: datetime) -> None:

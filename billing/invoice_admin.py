@@ -154,7 +154,6 @@ class InvoiceDesk(ReadOnlyAdmin):
                         customer=form.customer,
                         **given,
                         entered_by=_staff(request),
-                        locale=form.customer.members.order_by("pk").values_list("language", flat=True).first() or "en",
                         now=timezone.now(),
                     )
                     note.obj, note.text = made, f"Entered for {form.cleaned_data['customer_email']}, {made.reference}"

@@ -139,7 +139,6 @@ class RefundDesk(ReadOnlyAdmin):
                         reference=form.cleaned_data["reference"],
                         origin=RefundRequest.Origin.STAFF,
                         entered_by=by,
-                        locale=_language_of(form.customer),
                         now=timezone.now(),
                     )
                     note.obj, note.text = refund, f"Entered for {form.cleaned_data['email']}, {refund.reference}"
@@ -235,11 +234,6 @@ class RefundDesk(ReadOnlyAdmin):
             .first(),
             "media": self.media,
         }
-
-
-def _language_of(customer: Customer) -> str:
-    member = customer.members.order_by("pk").first()
-    return member.language if member is not None else settings.LANGUAGE_CODE
 
 
 def _approve(request: HttpRequest, refund: RefundRequest) -> str:

@@ -18,6 +18,7 @@ from django.db import IntegrityError, transaction
 from django.utils import translation
 from django.utils.translation import gettext as _
 
+from accounts.customers import language_of
 from accounts.models import Customer, User
 from billing import refunds
 from billing.ledger import Posting, house_account, lock_wallets, mark_topped_up, post
@@ -118,7 +119,7 @@ def open_topup(
     method: str,
     now: datetime,
     user: User | None = None,
-    locale: str = "en",
+    locale: str = "",
     address: str = "",
     in_transaction: Callable[[str], None] | None = None,
 ) -> TopUp:
@@ -139,7 +140,7 @@ def open_topup(
             method=method,
             now=now,
             user=user,
-            locale=locale,
+            locale=locale or language_of(customer),
             network=abuse.network_hash(address),
         )
         if in_transaction is not None:

@@ -8,6 +8,7 @@ from decimal import Decimal
 from django.db import transaction
 from django.utils.translation import gettext as _
 
+from accounts.customers import language_of
 from accounts.models import Customer, User
 from billing.invoices import mails
 from billing.invoices.core import DAYS, InvoiceError, State, language, locked, move, must_not_be_own, new_number
@@ -81,12 +82,13 @@ def ask(
     asked_by: User | None = None,
     entered_by: User | None = None,
     reference: str = "",
-    locale: str = "en",
+    locale: str = "",
     in_transaction: Callable[[InvoiceRequest], None] | None = None,
 ) -> InvoiceRequest:
     """Open a request over `amount` in `currency` (default: the only one paid in), taken from the oldest payments.
 
-    `entered_by` is staff who type in what came by mail, `reference` that mail. Raises `InvoiceError` naming the
+    `entered_by` is staff who type in what came by mail, `reference` that mail; `locale` is the
+    customer's language unless given. Raises `InvoiceError` naming the
     field; nothing is written then. Two who ask at once never get the same money: the wallet's lock is held.
     """
     details = checked(
@@ -113,7 +115,7 @@ def ask(
             details=details,
             currency=currency,
             shares=_spread(asked, payments, currency),
-            locale=locale,
+            locale=locale or language_of(customer),
             now=now,
             asked_by=asked_by,
             entered_by=entered_by,

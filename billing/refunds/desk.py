@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext as _
 
+from accounts.customers import language_of
 from accounts.models import Customer, User
 from billing.four_eyes import objection
 from billing.ledger import lock_wallets
@@ -72,10 +73,12 @@ def ask(
     entered_by: User | None = None,
     reference: str = "",
     origin: RefundRequest.Origin = RefundRequest.Origin.CUSTOMER,
-    locale: str = "en",
+    locale: str = "",
     in_transaction: Callable[[RefundRequest], None] | None = None,
 ) -> RefundRequest:
-    """Open a request and freeze its amount; raises `RefundError` naming the field."""
+    """Open a request and freeze its amount; raises `RefundError` naming the field. `locale`: the customer's language
+    unless given.
+    """
     asked = checked_amount(amount)
     if not reason.strip():
         raise RefundError(_("Say in a few words why."), field="reason")
@@ -97,7 +100,7 @@ def ask(
             asked_by=asked_by,
             entered_by=entered_by,
             reference=reference.strip()[:200],
-            locale=locale[:10],
+            locale=(locale or language_of(customer))[:10],
             created_at=now,
             changed_at=now,
             due_at=due_after(now, days=DAYS),

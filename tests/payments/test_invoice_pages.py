@@ -12,7 +12,7 @@ from accounts import keys
 from accounts.models import Membership, User
 from billing import invoices
 from billing.grants import grant_bonus
-from billing.models import Document, InvoiceRequest, InvoiceSeries
+from billing.models import Document, InvoiceRequest, InvoiceSeries, Mail
 from payments import topups
 from payments.models import TopUp
 from payments.providers.base import Outcome, PaymentFact
@@ -86,6 +86,17 @@ def test_an_invoice_is_asked_for_listed_shown_and_cancelled_over_the_api(api, pa
     assert api.post(cancel, "{}", content_type="application/json").json()["data"]["state"] == "cancelled"
     again = api.post(cancel, "{}", content_type="application/json")
     assert (again.status_code, again.json()["error"]["code"]) == (409, "invoice_not_cancellable")
+
+
+def test_who_reads_chinese_gets_a_chinese_document_though_a_program_asked(api, paid, customer, series, staff):
+    customer.members.update(language="zh-hans")
+    ask(api)
+    document = invoices.issue(request_id=InvoiceRequest.objects.get().pk, by=staff, now=timezone.now())
+    assert "账单" in read(bytes(document.content))[0]
+    assert [mail.subject for mail in Mail.objects.order_by("pk")] == [
+        "我们已收到您的账单申请",
+        "您的账单 CZ2026-000001",
+    ]
 
 
 def test_the_same_idempotency_key_asks_once(api, paid):

@@ -13,7 +13,7 @@ from accounts.models import User
 from billing import refunds
 from billing.grants import grant_bonus
 from billing.ledger import mark_topped_up
-from billing.models import RefundRequest, Wallet
+from billing.models import Mail, RefundRequest, Wallet
 from payments import topups
 from payments.models import TopUp
 from payments.providers.base import Outcome, PaymentFact
@@ -65,6 +65,12 @@ def test_a_refund_is_asked_for_listed_shown_and_cancelled_over_the_api(api, paid
     again = api.post(f"/v1/refund-requests/{data['id']}/cancel", "{}", content_type="application/json")
     assert (again.status_code, again.json()["error"]["code"]) == (409, "refund_not_cancellable")
     assert api.get("/v1/credits").json()["data"]["held"] == "0.00000000"
+
+
+def test_who_reads_chinese_is_answered_in_chinese_though_a_program_asked(api, paid, customer):
+    customer.members.update(language="zh-hans")
+    ask(api)
+    assert Mail.objects.get().subject == "我们已收到您的退款申请"
 
 
 def test_the_same_idempotency_key_asks_once(api, paid):

@@ -39,6 +39,11 @@ def test_a_paid_order_is_credited_once_and_the_books_say_how(sandbox, customer, 
     assert audit().drifts == []
 
 
+def test_an_order_is_in_the_customers_language_unless_a_page_says_otherwise(sandbox, customer):
+    customer.members.update(language="zh-hans")
+    assert open_topup(customer, method="stripe").request["locale"] == "zh-hans"
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_notification_poller_and_success_page_at_once_credit_once(sandbox, customer, wallet, method):
     sandbox.fault("drop_notification", provider=method, times=0)
