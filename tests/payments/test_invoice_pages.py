@@ -93,10 +93,8 @@ def test_who_reads_chinese_gets_a_chinese_document_though_a_program_asked(api, p
     ask(api)
     document = invoices.issue(request_id=InvoiceRequest.objects.get().pk, by=staff, now=timezone.now())
     assert "账单" in read(bytes(document.content))[0]
-    assert [mail.subject for mail in Mail.objects.order_by("pk")] == [
-        "我们已收到您的账单申请",
-        "您的账单 CZ2026-000001",
-    ]
+    subjects = Mail.objects.values_list("subject", flat=True)
+    assert set(subjects) == {"我们已收到您的账单申请", "您的账单 CZ2026-000001"}
 
 
 def test_the_same_idempotency_key_asks_once(api, paid):
