@@ -22,7 +22,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from accounts.models import Customer, User
 from accounts.staff import recorded
-from billing import refunds
+from billing import invoices, refunds
 from billing.models import RefundRequest, Wallet
 from billing.workdays import day_of
 from chuizi.adminsite import ReadOnlyAdmin, record
@@ -224,6 +224,7 @@ class RefundDesk(ReadOnlyAdmin):
             "may_handle": request.user.has_perm(HANDLE),
             "may_finance": request.user.has_perm(FINANCE),
             "ways": plan(customer_id=customer.pk, amount=most, now=now) if is_at_desk and most else [],
+            "tasks": invoices.open_tasks_for(refund_id=refund.pk),
             "parts": refund.parts.select_related("topup").order_by("number"),
             "by_method": [row | {"method": Method(row["method"]).label} for row in by_method],
             "earlier": RefundRequest.objects.filter(customer=customer).exclude(pk=refund.pk).order_by("-id")[:10],

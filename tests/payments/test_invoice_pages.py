@@ -10,10 +10,10 @@ from django.utils import timezone
 
 from accounts import keys
 from accounts.models import Membership, User
-from billing import invoices
+from billing import invoices, refunds
 from billing.grants import grant_bonus
 from billing.models import Document, InvoiceRequest, InvoiceSeries, Mail
-from payments import topups
+from payments import refunding, topups
 from payments.models import TopUp
 from payments.providers.base import Outcome, PaymentFact
 from tests.conftest import NOW
@@ -404,12 +404,15 @@ def test_files_of_the_tax_platform_are_taken_in_bulk_by_their_names(desk, browse
     assert browser_client.get(path).content == pdf
 
 
-def test_a_refund_waits_at_the_desk_for_its_credit_note(desk, customer, paid, series):
-    from billing import refunds
-
+def test_a_refund_waits_at_the_desk_for_its_credit_note(desk, staff, customer, paid, series):
     invoice = asked(customer, amount="20.00")
     act(desk, invoice, "issue", series=series.pk)
     request = refunds.ask(customer=customer, amount="5.00", reason="x", now=timezone.now())
     assert request.state == "requested"
+    refunds.approve(refund_id=request.pk, amount="5.00", words="", by=staff, now=timezone.now())
+    refunding.send(refund_id=request.pk, now=timezone.now())
+    page = text_of(desk.get(f"/admin/billing/refundrequest/{request.pk}/change/"))
+    assert f'<a href="/admin/billing/invoicerequest/{invoice.pk}/change/">{invoice.number}</a>' in page
+    assert "A credit note over 5.00 USD is wanted" in page
     page = text_of(desk.get("/admin/"))
     assert "Credit notes wanted" in page
