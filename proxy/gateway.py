@@ -130,6 +130,10 @@ class Gateway:
         metrics.IN_FLIGHT.inc()
         try:
             await self._serve(exchange)
+        except asyncio.CancelledError:
+            if not self.draining:
+                raise
+            log.warning("request %s was cut: this gateway stops", exchange.request_id)
         finally:
             metrics.IN_FLIGHT.dec()
             self._budget.give_back(exchange.taken)

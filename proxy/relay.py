@@ -84,9 +84,10 @@ class Relay:
             raise ClientGone from None
         finally:
             watching.cancel()
+            self._resolve_if_open()
             if self._watcher is not None:
                 self._watcher.cancel()
-            self._resolve_if_open()
+                self._watcher = None  # what was cancelled keeps its frames, and they this: a circle, seldom collected
 
     async def _relay_one(self) -> bool:
         """Relay the next upstream's answer; False where it broke before anything could be relayed."""
