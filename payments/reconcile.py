@@ -206,8 +206,10 @@ def _differences(line: StatementLine) -> Iterator[Difference]:
         yield from _compare(line, ours, f"{line.number} {line.transaction_id}")
     elif line.kind == "refund":
         part = _part_of(line, line.provider)
-        is_booked = part is not None and part.state in (RefundPart.State.DONE, RefundPart.State.FAILED)
-        ours = (-(part.charge_amount or ZERO), part.charge_currency) if part is not None and is_booked else None
+        ours = None
+        # What two of finance paid by bank should not be here.
+        if part is not None and part.state in (part.State.DONE, part.State.FAILED) and part.confirmed_by_id is None:
+            ours = (-(part.charge_amount or ZERO), part.charge_currency)
         yield from _compare(line, ours, f"{line.number} {line.refund_id}")
     elif line.kind == "dispute":
         movement = DisputeMovement.objects.filter(dispute__provider=line.provider, provider_id=line.key).first()
@@ -251,13 +253,17 @@ def _missing_there(provider: str, day: date) -> Iterator[Difference]:
                 detail=topup.transaction_id,
             )
     parts = RefundPart.objects.filter(
-        topup__method=provider, state=RefundPart.State.DONE, done_at__gte=start, done_at__lt=end
+        topup__method=provider,
+        state=RefundPart.State.DONE,
+        confirmed_by__isnull=True,
+        done_at__gte=start,
+        done_at__lt=end,
     ).exclude(charge_amount=0)
     for part in parts.order_by("pk"):
         names = Q(number=part.key)
         if part.provider_id:
             names |= Q(refund_id=part.provider_id)
-        if not part.bank_reference and not lines.filter(names).exists():
+        if not lines.filter(names).exists():
             amount = -(part.charge_amount or ZERO)
             yield Difference(Kind.MISSING_THERE, part.key, part.charge_currency, ours=amount, detail=part.provider_id)
 

@@ -26,9 +26,10 @@ class PartSerializer(serializers.Serializer[RefundPart]):
     """One way that money of the refund goes."""
 
     topup = serializers.CharField(
-        source="topup.number", allow_null=True, default=None, help_text="null: by bank transfer"
+        source="topup.number", allow_null=True, default=None, help_text="null: of no single top-up"
     )
     method = serializers.CharField(source="topup.method", allow_null=True, default=None)
+    by_bank = serializers.BooleanField(help_text="By bank transfer: the provider no longer pays it back.")
     state = serializers.ChoiceField(RefundPart.State.choices)
     amount = serializers.SerializerMethodField()
     charge_amount = serializers.SerializerMethodField()

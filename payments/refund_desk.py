@@ -284,6 +284,12 @@ def _record_transfer(request: HttpRequest, refund: RefundRequest) -> str:
     return _("Confirmed: %(reference)s.") % {"reference": part.bank_reference}
 
 
+def _withdraw_transfer(request: HttpRequest, refund: RefundRequest) -> str:
+    part = _part(request, refund)
+    refunding.withdraw_transfer(part_id=part.pk, by=cast(User, request.user), now=timezone.now())
+    return _("Taken back: %(reference)s.") % {"reference": part.bank_reference}
+
+
 def _give_back(request: HttpRequest, refund: RefundRequest) -> str:
     part = refunding.give_back(part_id=_part(request, refund).pk, by=cast(User, request.user), now=timezone.now())
     return _("Part %(part)s is the customer's balance again.") % {"part": part.number}
@@ -296,6 +302,7 @@ ACTS: dict[str, tuple[str, Callable[[HttpRequest, RefundRequest], str]]] = {
     "ask": (HANDLE, _ask_back),
     "look": (HANDLE, _look),
     "record-transfer": (FINANCE, _record_transfer),
+    "withdraw-transfer": (FINANCE, _withdraw_transfer),
     "give-back": (FINANCE, _give_back),
 }
 OVER_THE_NETWORK = ("look", "give-back")

@@ -1,4 +1,7 @@
-"""Which top-ups a refund goes back to: within the provider's window, not invoiced first, then the newest."""
+"""Which top-ups a refund goes back to: within the provider's window, not invoiced first, then the newest.
+
+What is older goes by bank, and is taken from its top-up all the same: it cannot be invoiced any more.
+"""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -16,12 +19,16 @@ from payments.models import RefundPart, TopUp
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What goes back to one top-up: USD at 2 places, and in the currency it was paid in. No top-up: by bank."""
+    """What goes back of one top-up: USD at 2 places, and in the currency it was paid in.
+
+    `by_bank`: its provider no longer pays back; no top-up: what none of them covers goes by bank too.
+    """
 
     topup: TopUp | None
     amount: Decimal
     charge_amount: Decimal
     charge_currency: str
+    by_bank: bool = False
 
 
 def charge_of(topup: TopUp, amount: Decimal) -> Decimal:
@@ -48,7 +55,7 @@ def plan(
     invoiced: frozenset[int] | None = None,
     first: frozenset[int] = frozenset(),
 ) -> list[Share]:
-    """Spread `amount` USD over a customer's top-ups; what they do not cover is left to a bank transfer.
+    """Spread `amount` USD over a customer's top-ups; those whose provider no longer pays back come last, by bank.
 
     `invoiced` are top-ups of which something is invoiced or is to be (default: those there are). `first` are top-ups
     that come before all others, as those that a card network reported as fraud.
@@ -61,16 +68,16 @@ def plan(
         .annotate(Sum("amount"))
     )
     topups = TopUp.objects.filter(customer_id=customer_id, state=TopUp.State.PAID, disputed=0)
-    reachable = [t for t in topups if t.paid_at is not None and t.paid_at > now - window_of(t.method)]
-    reachable.sort(key=lambda t: (t.pk not in first, t.pk in invoiced, -(t.paid_at or now).timestamp(), -t.pk))
+    paid = [(t.paid_at <= now - window_of(t.method), t.paid_at, t) for t in topups if t.paid_at is not None]
+    paid.sort(key=lambda one: (one[0], one[2].pk not in first, one[2].pk in invoiced, -one[1].timestamp(), -one[2].pk))
     shares, left = [], amount
-    for topup in reachable:
+    for is_late, _paid_at, topup in paid:
         share = cents(min(left, topup.amount - topup.refunded - planned.get(topup.pk, ZERO)))
         if share > 0:
-            shares.append(Share(topup, share, charge_of(topup, share), topup.charge_currency))
+            shares.append(Share(topup, share, charge_of(topup, share), topup.charge_currency, by_bank=is_late))
             left -= share
     if left > 0:
-        shares.append(Share(None, left, left, "USD"))
+        shares.append(Share(None, left, left, "USD", by_bank=True))
     return shares
 
 

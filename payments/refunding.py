@@ -18,6 +18,7 @@ from django.db.models import F
 from accounts.models import User
 from billing import invoices, refunds
 from billing.four_eyes import objection
+from billing.ledger import lock_wallets
 from billing.models import CreditTask, RefundRequest
 from billing.money import ZERO
 from payments.invoice_sources import waits_for_credit_note, want_credit
@@ -85,7 +86,7 @@ def look(*, part_id: int, now: datetime, is_first: bool = False) -> RefundOutcom
     A part on its first way is sent without asking: its number is new.
     """
     part = RefundPart.objects.select_related("topup", "refund").get(pk=part_id)
-    if part.topup is None or part.state not in (State.SENDING, State.PARKED, State.DONE):
+    if part.topup is None or part.by_bank or part.state not in (State.SENDING, State.PARKED, State.DONE):
         return RefundOutcome.MISSING
     try:
         provider = registry.get(part.topup.method)
@@ -131,14 +132,18 @@ def book(*, part_id: int, fact: RefundFact, now: datetime) -> None:
         if fact.detail:
             part.detail = fact.detail[:300]
         part.save(update_fields=["provider_id", "detail"])
-        if fact.outcome is RefundOutcome.DONE:
+        if part.confirmed_by_id is not None:
+            if fact.outcome is RefundOutcome.DONE:
+                log.error("part %s was paid by bank, and its provider says it paid too", part.key)
+        elif fact.outcome is RefundOutcome.DONE:
             if fact.amount is not None and fact.amount != part.charge_amount:
                 log.error("part %s: %s was paid back, not %s", part.key, fact.amount, part.charge_amount)
                 _park(part, f"the provider paid back {fact.amount} {part.charge_currency}", now=now)
             else:
                 _done(part, clearing=_clearing(part), now=now)
         elif fact.outcome is RefundOutcome.FAILED:
-            _failed(part, now=now)
+            if part.recorded_by_id is None:  # else somebody says that it was paid by bank
+                _failed(part, now=now)
         elif fact.outcome is RefundOutcome.PARKED:
             _park(part, fact.detail, now=now)
     _conclude(part.refund_id, now=now)
@@ -146,15 +151,16 @@ def book(*, part_id: int, fact: RefundFact, now: datetime) -> None:
 
 def record_transfer(*, part_id: int, reference: str, by: User, now: datetime) -> RefundPart:
     """Finance paid a parked part by bank: the first records it, a second confirms it. Raises `PartError`."""
-    if not reference.strip():
+    reference = reference.strip()[:120]
+    if not reference:
         raise PartError("Enter the bank's reference.")
     with transaction.atomic():
         part = _locked(part_id)
         _must_not_be_own(part, by)
         if part.state != State.PARKED:
             raise PartError("This part does not wait for a bank transfer.")
-        if part.recorded_by_id is None or part.bank_reference != reference.strip():
-            part.bank_reference, part.recorded_by = reference.strip()[:120], by
+        if part.recorded_by_id is None or part.bank_reference != reference:
+            part.bank_reference, part.recorded_by = reference, by
             part.save(update_fields=["bank_reference", "recorded_by"])
             return part
         if part.recorded_by_id == by.pk:
@@ -166,20 +172,39 @@ def record_transfer(*, part_id: int, reference: str, by: User, now: datetime) ->
     return part
 
 
+def withdraw_transfer(*, part_id: int, by: User, now: datetime) -> RefundPart:
+    """What was recorded was not paid: the part waits as before. Raises `PartError`."""
+    with transaction.atomic():
+        part = _locked(part_id)
+        _must_not_be_own(part, by)
+        if part.state != State.PARKED or part.recorded_by_id is None:
+            raise PartError("No transfer of this part waits for somebody to confirm it.")
+        part.bank_reference, part.recorded_by = "", None
+        part.save(update_fields=["bank_reference", "recorded_by"])
+    return part
+
+
 def give_back(*, part_id: int, by: User, now: datetime) -> RefundPart:
     """A parked part will not be sent: the money is the customer's again. Only when the provider has not paid it.
 
     Raises `PartError`.
     """
-    _must_not_be_own(RefundPart.objects.select_related("refund").get(pk=part_id), by)
+    part = RefundPart.objects.select_related("refund").get(pk=part_id)
+    _must_not_be_own(part, by)
+    if part.state != State.PARKED:
+        raise PartError("This part does not wait for staff.")
     if look(part_id=part_id, now=now) not in (RefundOutcome.PARKED, RefundOutcome.MISSING, RefundOutcome.FAILED):
         raise PartError("The provider may still pay it. Look again later.")
     with transaction.atomic():
         part = _locked(part_id)
+        if part.recorded_by_id is not None:
+            raise PartError("A bank transfer of it is recorded: confirm that, or take the record back first.")
         if part.state == State.PARKED:
             part.detail = f"given back by {by.pk}: {part.detail}"[:300]
             part.save(update_fields=["detail"])
             _failed(part, now=now)
+        elif part.state != State.FAILED:
+            raise PartError("This part does not wait for staff.")
     _conclude(part.refund_id, now=now)
     return part
 
@@ -209,6 +234,7 @@ def _plan(refund_id: int, *, now: datetime) -> None:
     """Write the parts that are missing; under the request's lock, so that nobody plans twice."""
     with transaction.atomic():
         refund = RefundRequest.objects.select_for_update(no_key=True).get(pk=refund_id)
+        lock_wallets([refund.customer_id])  # another of this customer's requests may be planned now
         parts = list(refund.parts.all())
         missing = refund.left - sum((part.amount for part in parts if part.state == State.PLANNED), ZERO)
         if refund.state != RefundRequest.State.SENDING or missing <= 0:
@@ -225,6 +251,7 @@ def _plan(refund_id: int, *, now: datetime) -> None:
                 refund=refund,
                 number=number,
                 topup=share.topup,
+                by_bank=share.by_bank,
                 amount=share.amount,
                 charge_currency=share.charge_currency,
                 key=new_key(),
@@ -251,12 +278,13 @@ def _leave(part_id: int, *, now: datetime) -> bool:
         part.charge_amount = charge_of(topup, part.amount) if topup is not None else part.amount
         part.state, part.sent_at, part.look_at = State.SENDING, now, now + timedelta(seconds=LOOKS[0])
         part.save(update_fields=["charge_amount", "state", "sent_at", "look_at"])
-        if topup is None:
-            _park(part, "no payment of this customer can be refunded by its provider: pay by bank transfer", now=now)
-            return False
-        _add_to_topup(topup, part.amount, part.charge_amount)
+        if topup is not None:
+            _add_to_topup(topup, part.amount, part.charge_amount)
         if part.charge_amount == 0:
             _done(part, clearing=_clearing(part), now=now)
+            return False
+        if part.by_bank:
+            _park(part, "no payment of this customer can be refunded by its provider: pay by bank transfer", now=now)
             return False
     return True
 
@@ -277,7 +305,9 @@ def _add_to_topup(topup: TopUp, amount: Decimal, charge: Decimal) -> None:
 
 
 def _clearing(part: RefundPart) -> str:
-    return f"clearing:{part.topup.method}:{part.charge_currency}" if part.topup else f"bank:{part.charge_currency}"
+    if part.topup is None or part.by_bank:
+        return f"bank:{part.charge_currency}"
+    return f"clearing:{part.topup.method}:{part.charge_currency}"
 
 
 def _done(part: RefundPart, *, clearing: str, now: datetime) -> None:
@@ -293,7 +323,8 @@ def _done(part: RefundPart, *, clearing: str, now: datetime) -> None:
         now=now,
     )
     part.state, part.done_at = State.DONE, now
-    part.look_at = now + AFTERWARDS[0] if part.topup_id is not None else None
+    is_providers = not part.by_bank and part.confirmed_by_id is None
+    part.look_at = now + AFTERWARDS[0] if is_providers else None
     part.save(update_fields=["state", "done_at", "look_at"])
 
 

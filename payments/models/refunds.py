@@ -16,7 +16,7 @@ class RefundPart(models.Model):
     """`amount` USD of a refund; `charge_amount` in `charge_currency` is what the provider is asked to pay back.
 
     `key` is our number at the provider, stored before the first call and sent with each repeat. Without a top-up
-    the part is paid by bank transfer, which finance records.
+    or with `by_bank` the part is paid by bank transfer, which finance records.
     """
 
     class State(models.TextChoices):
@@ -39,6 +39,7 @@ class RefundPart(models.Model):
     topup = models.ForeignKey(
         TopUp, on_delete=models.PROTECT, null=True, blank=True, related_name="refund_parts", verbose_name=_("top-up")
     )
+    by_bank = models.BooleanField(_("by bank transfer"), default=False)
     state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.PLANNED)
     amount = models.DecimalField(_("amount, USD"), max_digits=12, decimal_places=2)
     charge_amount = models.DecimalField(_("paid back"), max_digits=12, decimal_places=2, null=True, blank=True)
@@ -69,6 +70,7 @@ class RefundPart(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["refund", "number"], name="refundpart_number_once"),
             models.CheckConstraint(condition=Q(amount__gt=0), name="refundpart_amount_positive"),
+            models.CheckConstraint(condition=Q(by_bank=True) | Q(topup__isnull=False), name="refundpart_has_a_way"),
             models.CheckConstraint(
                 condition=Q(charge_amount__isnull=True) | Q(charge_amount__gte=0), name="refundpart_charge_not_negative"
             ),

@@ -12,13 +12,13 @@ from django.db import connection
 from django.utils import timezone
 
 from accounts.models import Customer, User
-from billing import refunds
+from billing import invoices, refunds
 from billing.audit import audit
 from billing.ledger import Posting, house_account, post
-from billing.models import LedgerAccount, RefundRequest, Transfer, Wallet
+from billing.models import InvoiceSeries, LedgerAccount, RefundRequest, Transfer, Wallet
 from payments import refunding
 from payments.models import Notification, TopUp
-from payments.providers.base import RefundOutcome
+from payments.providers.base import RefundFact, RefundOutcome
 from payments.refund_plan import frozen_by_topup
 from tests.payments.conftest import METHODS, open_topup, pay, process_inbox
 from tests.sandbox_server import SandboxServer
@@ -192,6 +192,95 @@ def test_an_abnormal_refund_is_parked_until_two_of_finance_record_the_transfer(s
     assert drifts() == []
 
 
+def colleague() -> User:
+    return User.objects.create_user("other@example.org", "a rather long one", is_staff=True)
+
+
+def paid_by_bank(refund, first: User, second: User):
+    part = refund.parts.get()
+    for by in (first, second):
+        refunding.record_transfer(part_id=part.pk, reference="BANK-1", by=by, now=timezone.now())
+    part.refresh_from_db()
+    return part
+
+
+@pytest.mark.parametrize("end", ["failed", "done"])
+def test_what_was_paid_by_bank_is_not_paid_again_whatever_the_provider_says_later(sandbox, customer, clerk, paid, end):
+    paid("wechat")
+    sandbox.fault("refund_abnormal", provider="wechat")
+    refund = look(send(approved(customer, clerk, "20.00")))
+    part = paid_by_bank(refund, clerk, colleague())
+    assert part.look_at is None
+    sandbox.control("POST", f"/refunds/wechat/{part.key}/{end}")
+    for fact in (RefundFact(RefundOutcome.FAILED), RefundFact(RefundOutcome.DONE, amount=part.charge_amount)):
+        refunding.look(part_id=part.pk, now=timezone.now())
+        refunding.book(part_id=part.pk, fact=fact, now=timezone.now())
+    refund.refresh_from_db()
+    part.refresh_from_db()
+    assert (refund.state, part.state) == ("done", "done")
+    assert Wallet.objects.get(customer=customer).paid == 0
+    assert balance("bank:CNY") == part.charge_amount
+    assert drifts() == []
+
+
+def test_a_transfer_that_one_recorded_is_confirmed_or_taken_back_before_the_money_is_the_customers(
+    sandbox, customer, clerk, paid
+):
+    paid("wechat")
+    sandbox.fault("refund_abnormal", provider="wechat")
+    refund = look(send(approved(customer, clerk, "20.00")))
+    part, other = refund.parts.get(), colleague()
+    refunding.record_transfer(part_id=part.pk, reference="BANK-1", by=clerk, now=timezone.now())
+    with pytest.raises(refunding.PartError, match="recorded"):
+        refunding.give_back(part_id=part.pk, by=other, now=timezone.now())
+    refunding.book(part_id=part.pk, fact=RefundFact(RefundOutcome.FAILED), now=timezone.now())
+    part.refresh_from_db()
+    assert (part.state, Wallet.objects.get(customer=customer).paid) == ("parked", 0)
+    refunding.withdraw_transfer(part_id=part.pk, by=other, now=timezone.now())
+    with pytest.raises(refunding.PartError):
+        refunding.withdraw_transfer(part_id=part.pk, by=other, now=timezone.now())
+    refunding.give_back(part_id=part.pk, by=other, now=timezone.now())
+    assert Wallet.objects.get(customer=customer).paid == 20
+    with pytest.raises(refunding.PartError, match="does not wait"):
+        refunding.give_back(part_id=part.pk, by=other, now=timezone.now())
+    assert drifts() == []
+
+
+def test_a_long_bank_reference_can_be_confirmed(sandbox, customer, clerk, paid):
+    paid("wechat")
+    sandbox.fault("refund_abnormal", provider="wechat")
+    part = look(send(approved(customer, clerk, "20.00"))).parts.get()
+    for by in (clerk, colleague()):
+        refunding.record_transfer(part_id=part.pk, reference="B" * 200, by=by, now=timezone.now())
+    part.refresh_from_db()
+    assert part.state == "done"
+
+
+def test_what_goes_back_by_bank_waits_for_its_credit_note_and_is_not_invoiced_again(sandbox, customer, clerk, paid):
+    old = paid("stripe")
+    TopUp.objects.filter(pk=old.pk).update(paid_at=timezone.now() - timedelta(days=400))
+    InvoiceSeries.objects.create(prefix="CZ-", seller_name_en="Chuizi Ltd", seller_address_en="1 Main St")
+    invoice = invoices.ask(
+        customer=customer,
+        amount="20.00",
+        company_name="Ada",
+        buyer_kind="individual",
+        email="a@b.co",
+        now=timezone.now(),
+    )
+    invoices.issue(request_id=invoice.pk, by=clerk, now=timezone.now())
+    refund = send(approved(customer, clerk, "20.00"))
+    assert refund.problem.startswith("waits for a credit note: 20.00 USD")
+    invoices.credit(request_id=invoice.pk, amount="20.00", reason="Refund", by=clerk, now=timezone.now())
+    refund = send(refund)
+    assert refund.parts.get().state == "parked"
+    assert invoices.invoiceable(customer_id=customer.pk, currency="USD", now=timezone.now()).amount == 0
+    paid_by_bank(refund, clerk, colleague())
+    assert invoices.invoiceable(customer_id=customer.pk, currency="USD", now=timezone.now()).amount == 0
+    old.refresh_from_db()
+    assert (old.refunded, balance("bank:USD"), drifts()) == (20, Decimal(20), [])
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_a_provider_account_without_funds_parks_the_part(sandbox, customer, clerk, paid, method):
     paid(method)
@@ -207,7 +296,8 @@ def test_what_no_provider_can_refund_is_left_to_a_bank_transfer(sandbox, custome
     TopUp.objects.filter(pk=old.pk).update(paid_at=timezone.now() - timedelta(days=400))
     refund = send(approved(customer, clerk, "20.00"))
     part = refund.parts.get()
-    assert (part.topup, part.state, refund.state) == (None, "parked", "returned")
+    assert (part.topup, part.by_bank, part.state, refund.state) == (old, True, "parked", "returned")
+    assert (part.charge_amount, part.charge_currency) == (Decimal("142.40"), "CNY")
     assert drifts() == []
     refunding.give_back(part_id=part.pk, by=clerk, now=timezone.now())
     refund.refresh_from_db()
