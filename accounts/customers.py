@@ -50,6 +50,25 @@ def owned_customer(request: HttpRequest) -> Customer:
     return membership.customer
 
 
+class Unclear(ValueError):
+    """An address that names no customer, or several; the text says how to name one."""
+
+
+def named(text: str) -> Customer:
+    """The customer that staff name by a member's address, or by its id (`#12`); raises `Unclear`."""
+    text = text.strip()
+    if text.startswith("#") and text[1:].isascii() and text[1:].isdigit() and len(text) < 19:
+        found = list(Customer.objects.filter(pk=int(text[1:])))
+    else:
+        found = list(Customer.objects.filter(pk__in=customers_with(text)).order_by("pk")[:10])
+    if not found:
+        raise Unclear(_("No customer has this address."))
+    if len(found) > 1:
+        several = ", ".join(f"#{customer.pk} {customer.name}" for customer in found)
+        raise Unclear(_("It belongs to several customers. Enter one of them: %(several)s.") % {"several": several})
+    return found[0]
+
+
 def language_of(customer: Customer) -> str:
     """The language to write to a customer in: the first member's."""
     language = customer.members.order_by("membership__id").values_list("language", flat=True).first()

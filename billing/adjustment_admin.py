@@ -18,7 +18,8 @@ from django.utils.translation import gettext_lazy
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
-from accounts.models import Customer, User
+from accounts.customers import Unclear, named
+from accounts.models import User
 from accounts.staff import recorded
 from billing import adjustments
 from billing.models import AdjustmentProposal, Wallet
@@ -49,7 +50,9 @@ def _reason() -> forms.CharField:
 
 
 class ProposalForm(forms.Form):
-    email = forms.EmailField(label=gettext_lazy("The customer's address"), widget=UnfoldAdminTextInputWidget)
+    email = forms.CharField(
+        max_length=254, label=gettext_lazy("The customer's address"), widget=UnfoldAdminTextInputWidget
+    )
     kind = forms.ChoiceField(
         label=gettext_lazy("Which balance, and which way"),
         choices=[(kind.value, kind.label) for kind in Kind if kind != Kind.REVERSAL],
@@ -66,11 +69,12 @@ class ProposalForm(forms.Form):
     )
 
     def clean_email(self) -> str:
-        email = str(self.cleaned_data["email"]).lower()
-        self.customer = Customer.objects.filter(members__email=email).order_by("pk").first()
-        if self.customer is None:
-            raise forms.ValidationError(_("No customer has this address."))
-        return email
+        text = str(self.cleaned_data["email"])
+        try:
+            self.customer = named(text)
+        except Unclear as unclear:
+            raise forms.ValidationError(str(unclear)) from None
+        return text
 
 
 class ReversalForm(forms.Form):

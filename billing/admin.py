@@ -6,11 +6,14 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.core.handlers.asgi import ASGIRequest
 from django.db.models import Q
 from django.http import HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html_join
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 
@@ -18,6 +21,7 @@ from accounts.customers import customers_with
 from billing import adjustment_admin, books, invoice_admin  # noqa: F401  the desks register themselves
 from billing.models import AccountDay, AuditRun, Hold, LedgerAccount, Mail, Transfer, Wallet
 from chuizi.adminsite import ExactSearch, ReadOnlyAdmin
+from chuizi.streaming import in_threads
 
 STATE_COLOURS = {"open": "warning", "captured": "success", "released": "default"}
 
@@ -29,6 +33,25 @@ class LedgerAccountAdmin(ReadOnlyAdmin):
     list_filter = ("kind", "currency")
     search_fields = ("name",)
     ordering = ("kind", "name")
+    fields = ("name", "kind", "currency", "customer", "balance", "rows")
+    readonly_fields = ("balance", "rows")
+
+    @display(description=_("Credits less debits"))
+    def balance(self, account: LedgerAccount) -> str:
+        """Of the house; a customer's stands on the wallet."""
+        found = books.house_balances(account.name) if account.kind == LedgerAccount.Kind.SYSTEM else []
+        return next((f"{one.amount:,.2f} {account.currency}" for one in found if one.account == account), "-")
+
+    @display(description=_("Rows"))
+    def rows(self, account: LedgerAccount) -> str:
+        """The way from a figure of the first page to what it sums up."""
+        transfers, days = reverse("admin:billing_transfer_changelist"), reverse("admin:billing_accountday_changelist")
+        links = (
+            (_("credited"), f"{transfers}?credit__id__exact={account.pk}"),
+            (_("debited"), f"{transfers}?debit__id__exact={account.pk}"),
+            (_("by day"), f"{days}?account__id__exact={account.pk}"),
+        )
+        return format_html_join(", ", '<a href="{}">{}</a>', ((link, name) for name, link in links))
 
 
 @admin.register(Wallet)
@@ -66,7 +89,9 @@ class TransferAdmin(ExactSearch, ReadOnlyAdmin):
             messages.error(request, _("A month is written like 2026-10."))
             return redirect("admin:billing_transfer_changelist")
         lines = books.journal(year=int(text[:4]), month=int(text[5:]))
-        answer = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
+        # Django would collect a plain generator whole before its first byte leaves an ASGI server.
+        pieces = in_threads(lines) if isinstance(request, ASGIRequest) else lines
+        answer = StreamingHttpResponse(pieces, content_type="text/csv; charset=utf-8")
         answer["Content-Disposition"] = f'attachment; filename="journal-{text}.csv"'
         return answer
 

@@ -57,7 +57,7 @@ def _due() -> desk.Panel:
     to_issue = InvoiceRequest.objects.filter(state=InvoiceRequest.State.REQUESTED)
     late = to_issue.filter(due_at__lt=timezone.now()).count()
     wanted = CreditTask.objects.filter(state=CreditTask.State.OPEN).count()
-    unsent = Mail.objects.filter(send_at__isnull=False, attempts__gt=3).count()
+    unsent = Mail.objects.filter(sent_at__isnull=True, attempts__gt=3).count()
     return desk.Panel(
         _("To do"),
         [
@@ -79,7 +79,7 @@ def _due() -> desk.Panel:
             desk.Figure(
                 _("Mail that does not leave"),
                 str(unsent),
-                f"{reverse('admin:billing_mail_changelist')}?send_at__isnull=0&attempts__gt=3",
+                f"{reverse('admin:billing_mail_changelist')}?sent_at__isnull=1&attempts__gt=3",
                 "bad" if unsent else "",
             ),
         ],
@@ -95,7 +95,7 @@ def _liability() -> desk.Panel:
         [
             desk.Figure(_("Paid balance"), _usd(owed["paid"]), wallets),
             desk.Figure(_("Bonus"), _usd(owed["bonus"]), wallets),
-            desk.Figure(_("Held"), _usd(owed["held"]), reverse("admin:billing_hold_changelist")),
+            desk.Figure(_("Held"), _usd(owed["held"]), f"{reverse('admin:billing_hold_changelist')}?state__exact=open"),
             desk.Figure(
                 _("Refunds in transit"),
                 _usd(transit.get("refunds:in_transit", Decimal(0))),

@@ -1,9 +1,9 @@
 """The desk for invoices: the queue by due time, one page with all that is needed to issue, and what was given out."""
 
-from collections.abc import Callable
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
@@ -19,24 +19,18 @@ from django.views.decorators.http import require_GET, require_POST
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
-from accounts.models import Customer, User
+from accounts.customers import Unclear, named
 from accounts.staff import belongs_to, recorded
 from billing import fapiao, invoices
+from billing.invoice_acts import ACTS, DETAILS, FINANCE, HANDLE, series_named, staff_of
 from billing.invoice_views import InvoiceForm, as_file
 from billing.invoices.files import MOST_BYTES
 from billing.models import CreditTask, Document, InvoiceRequest, InvoiceSeries
 from billing.workdays import day_of
-from chuizi.adminsite import ByRight, ReadOnlyAdmin
+from chuizi.adminsite import ByRight, ReadOnlyAdmin, row_id
 
-HANDLE = "billing.handle_invoices"
-FINANCE = "billing.post_adjustments"
 QUEUE = ("due_at", "id")
 State = InvoiceRequest.State
-MOST_DIGITS = 18
-DETAILS = (
-    *("invoice_type", "buyer_kind", "company_name", "tax_id", "country", "billing_address"),
-    *("delivery", "email", "mailing_address", "remark"),
-)
 
 
 class Queue(admin.SimpleListFilter):
@@ -79,16 +73,17 @@ class Queue(admin.SimpleListFilter):
 class MailedForm(InvoiceForm):
     """A request that came by mail, for a customer who is named by address."""
 
-    customer_email = forms.EmailField(label=gettext_lazy("The customer's address"))
+    customer_email = forms.CharField(max_length=254, label=gettext_lazy("The customer's address"))
     reference = forms.CharField(label=gettext_lazy("Reference of the mail"), max_length=200)
     field_order = ("customer_email", "reference")
 
     def clean_customer_email(self) -> str:
-        email = str(self.cleaned_data["customer_email"]).lower()
-        self.customer = Customer.objects.filter(members__email=email).order_by("pk").first()
-        if self.customer is None:
-            raise forms.ValidationError(_("No customer has this address."))
-        return email
+        text = str(self.cleaned_data["customer_email"])
+        try:
+            self.customer = named(text)
+        except Unclear as unclear:
+            raise forms.ValidationError(str(unclear)) from None
+        return text
 
 
 @admin.register(InvoiceRequest)
@@ -153,7 +148,7 @@ class InvoiceDesk(ReadOnlyAdmin):
                     made = invoices.ask(
                         customer=form.customer,
                         **given,
-                        entered_by=_staff(request),
+                        entered_by=staff_of(request),
                         now=timezone.now(),
                     )
                     note.obj, note.text = made, f"Entered for {form.cleaned_data['customer_email']}, {made.reference}"
@@ -206,11 +201,11 @@ class InvoiceDesk(ReadOnlyAdmin):
         if invoice.state != State.REQUESTED or invoice.is_fapiao:
             raise Http404
         try:
-            series = _series(request.GET.get("series", ""), invoice)
+            series = series_named(request.GET.get("series", ""), invoice)
         except invoices.InvoiceError as error:
             messages.error(request, str(error))
             return redirect("admin:billing_invoicerequest_change", invoice.pk)
-        page = invoices.preview(request_id=invoice.pk, series=series, by=_staff(request), now=timezone.now())
+        page = invoices.preview(request_id=invoice.pk, series=series, by=staff_of(request), now=timezone.now())
         answer = HttpResponse(page, content_type="application/pdf")
         answer["Content-Disposition"] = f'attachment; filename="preview-{invoice.number}.pdf"'
         return answer
@@ -227,26 +222,28 @@ class InvoiceDesk(ReadOnlyAdmin):
         """Take in files of the tax platform, each matched by the request's number in its name."""
         results: list[fapiao.Taken] = []
         if request.method == "POST":
-            files = request.FILES.getlist("files")[: fapiao.MOST_FILES]
-            for file in files:
-                content = file.read(MOST_BYTES + 1)
-                results.append(fapiao.take(request, name=file.name or "", content=content, by=_staff(request)))
+            files = request.FILES.getlist("files")
             if not files:
                 messages.error(request, _("Choose files first."))
+            if len(files) > fapiao.MOST_FILES:
+                messages.error(request, _("At most %(most)s files at once, please.") % {"most": fapiao.MOST_FILES})
+                files = []
+            for file in files:
+                content = file.read(MOST_BYTES + 1)
+                results.append(fapiao.take(request, name=file.name or "", content=content, by=staff_of(request)))
         context = {
             **self.admin_site.each_context(request),
             "title": _("Record fapiao files"),
             "opts": self.opts,
             "results": results,
             "most": fapiao.MOST_FILES,
+            "megabytes": settings.MAX_BODY_BYTES // 1_000_000,
         }
         return TemplateResponse(request, "admin/fapiao.html", context)
 
     @staticmethod
     def _find(object_id: str) -> InvoiceRequest:
-        if not object_id.isascii() or not object_id.isdigit() or len(object_id) > MOST_DIGITS:
-            raise Http404
-        return get_object_or_404(InvoiceRequest.objects.select_related("customer", "replaces"), pk=int(object_id))
+        return get_object_or_404(InvoiceRequest.objects.select_related("customer", "replaces"), pk=row_id(object_id))
 
 
 @admin.register(Document)
@@ -312,104 +309,9 @@ def _shown(request: HttpRequest, invoice: InvoiceRequest) -> dict[str, Any]:
         "is_requested": invoice.state == State.REQUESTED,
         "is_standing": is_standing,
         "is_overdue": invoice.state == State.REQUESTED and invoice.due_at < now,
-        "is_own": belongs_to(_staff(request), customer.pk),
+        "is_own": belongs_to(staff_of(request), customer.pk),
         "left": invoice.amount - invoice.credited,
         "may_handle": request.user.has_perm(HANDLE),
         "may_finance": request.user.has_perm(FINANCE),
         "form": InvoiceForm(currencies=["USD", "CNY"], initial={name: getattr(invoice, name) for name in DETAILS}),
     }
-
-
-def _staff(request: HttpRequest) -> User:
-    return cast(User, request.user)
-
-
-def _series(chosen: str, invoice: InvoiceRequest) -> InvoiceSeries:
-    """The series that was chosen; raises `InvoiceError` for one that is not in use: no other takes its place."""
-    is_number = chosen.isascii() and chosen.isdigit() and len(chosen) <= MOST_DIGITS
-    series = invoices.series_in_use(currency=invoice.currency).filter(pk=int(chosen)).first() if is_number else None
-    if series is None:
-        raise invoices.InvoiceError(_("Choose one of the series in use."), field="series")
-    return series
-
-
-def _issue(request: HttpRequest, invoice: InvoiceRequest) -> str:
-    series = _series(request.POST.get("series", ""), invoice)
-    document = invoices.issue(request_id=invoice.pk, series=series, by=_staff(request), now=timezone.now())
-    return _("Issued: %(number)s.") % {"number": document.number}
-
-
-def _record(request: HttpRequest, invoice: InvoiceRequest) -> str:
-    document = invoices.record_fapiao(
-        request_id=invoice.pk,
-        fapiao_number=request.POST.get("fapiao_number", ""),
-        content=_upload(request),
-        by=_staff(request),
-        now=timezone.now(),
-    )
-    return _("Recorded: %(number)s.") % {"number": document.number}
-
-
-def _deny(request: HttpRequest, invoice: InvoiceRequest) -> str:
-    words = request.POST.get("words", "")
-    invoices.deny(request_id=invoice.pk, words=words, by=_staff(request), now=timezone.now())
-    return _("Denied: %(words)s") % {"words": words[:200]}
-
-
-def _post(request: HttpRequest, invoice: InvoiceRequest) -> str:
-    carrier, tracking = request.POST.get("carrier", ""), request.POST.get("tracking", "")
-    invoices.mark_posted(
-        request_id=invoice.pk, carrier=carrier, tracking=tracking, by=_staff(request), now=timezone.now()
-    )
-    return _("Posted with %(carrier)s, %(tracking)s.") % {"carrier": carrier, "tracking": tracking}
-
-
-def _credit(request: HttpRequest, invoice: InvoiceRequest) -> str:
-    task = request.POST.get("task", "")
-    document = invoices.credit(
-        request_id=invoice.pk,
-        amount=request.POST.get("amount", ""),
-        reason=request.POST.get("reason", ""),
-        task_id=int(task) if task.isascii() and task.isdigit() else None,
-        fapiao_number=request.POST.get("fapiao_number", ""),
-        content=_upload(request),
-        by=_staff(request),
-        now=timezone.now(),
-    )
-    return _("Credited by %(number)s.") % {"number": document.number}
-
-
-def _override(request: HttpRequest, invoice: InvoiceRequest) -> str:
-    chosen, words = request.POST.get("task", ""), request.POST.get("words", "")
-    task = get_object_or_404(invoice.tasks, pk=int(chosen) if chosen.isascii() and chosen.isdigit() else 0)
-    invoices.override(task_id=task.pk, words=words, by=_staff(request), now=timezone.now())
-    return _("No credit note: %(words)s") % {"words": words[:200]}
-
-
-def _reissue(request: HttpRequest, invoice: InvoiceRequest) -> str:
-    again = invoices.reissue(
-        request_id=invoice.pk,
-        details=invoices.checked(**{name: request.POST.get(name, "") for name in DETAILS}),
-        reason=request.POST.get("reason", ""),
-        fapiao_number=request.POST.get("fapiao_number", ""),
-        content=_upload(request),
-        by=_staff(request),
-        now=timezone.now(),
-    )
-    return _("Credited whole; %(number)s takes its place.") % {"number": again.number}
-
-
-def _upload(request: HttpRequest) -> bytes:
-    file = request.FILES.get("file")
-    return b"" if file is None else file.read(MOST_BYTES + 1)
-
-
-ACTS: dict[str, tuple[str, Callable[[HttpRequest, InvoiceRequest], str]]] = {
-    "issue": (HANDLE, _issue),
-    "record": (HANDLE, _record),
-    "deny": (HANDLE, _deny),
-    "post": (HANDLE, _post),
-    "credit": (FINANCE, _credit),
-    "override": (FINANCE, _override),
-    "reissue": (FINANCE, _reissue),
-}

@@ -20,7 +20,6 @@ from billing import invoices
 from billing.invoice_api import of_customer
 from billing.models import Document, InvoiceRequest
 
-FAPIAO_CURRENCY = "CNY"
 LINES = forms.Textarea(attrs={"rows": 3, "maxlength": 500})
 
 
@@ -75,7 +74,7 @@ class InvoiceForm(forms.Form):
     def __init__(self, *args: Any, currencies: list[str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         cast(forms.ChoiceField, self.fields["currency"]).choices = [(name, name) for name in currencies]
-        if FAPIAO_CURRENCY not in currencies:
+        if invoices.FAPIAO_CURRENCY not in currencies:
             cast(forms.ChoiceField, self.fields["invoice_type"]).choices = [InvoiceRequest.Type.choices[0]]
 
 

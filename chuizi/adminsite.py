@@ -19,6 +19,9 @@ from chuizi import desk
 MOST_COUNTED = 5_000
 
 
+MOST_DIGITS = 18
+
+
 class CappedPaginator(Paginator):  # type: ignore[type-arg]
     """Counts no further than a few thousand rows: a count of all requests would outlive a statement's time."""
 
@@ -104,6 +107,11 @@ def form_page(
         "media": model_admin.media + form.media,
     }
     return TemplateResponse(request, "admin/act.html", context)
+
+
+def row_id(text: str) -> int:
+    """The id that a form or an address names; 0, which no row has, for anything else."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS else 0
 
 
 def record(request: HttpRequest, obj: Model, message: str) -> None:

@@ -1,5 +1,6 @@
 """The REST API's common ground: error shape, pagination, how an amount is read."""
 
+import json
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
@@ -49,9 +50,20 @@ class ApiError(exceptions.APIException):
 
 
 class Numbers(JSONParser):
-    """JSON in which NaN and Infinity are numbers, so that the answer can name the field they stand in."""
+    """JSON in which NaN and Infinity are numbers, so that the answer can name the field they stand in.
+
+    Halves of characters (`"\\ud800"`) are refused: no text that can be stored or sent has them.
+    """
 
     strict = False
+
+    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
+        data = super().parse(stream, media_type, parser_context)
+        try:
+            json.dumps(data, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise exceptions.ParseError("The body holds half a character.") from None
+        return data
 
 
 KEY_HEADER = OpenApiParameter(

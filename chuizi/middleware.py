@@ -1,8 +1,9 @@
-"""Request ids and the content policies of the pages that bring their own scripts."""
+"""Request ids, the content policies of the pages that bring their own scripts, and a character no form may hold."""
 
 import secrets
 from collections.abc import Callable
 
+from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse
 
 # Unfold runs on Alpine, which evaluates expressions; Swagger UI writes inline styles.
@@ -26,6 +27,22 @@ class RequestId:
         if request.path.startswith(SCRIPTED_PAGES):
             response.setdefault("Content-Security-Policy", SCRIPTED_POLICY)
         return response
+
+
+class NoNul:
+    """A form with a NUL in it is refused: PostgreSQL keeps none, and no keyboard writes one.
+
+    Not for what payment providers send, whose bodies are theirs to read.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        is_ours = request.method == "POST" and not request.path.startswith(("/payments/", "/v1/"))
+        if is_ours and any("\0" in text for name, values in request.POST.lists() for text in (name, *values)):
+            raise BadRequest("a NUL in a form")
+        return self.get_response(request)
 
 
 def new_request_id() -> str:

@@ -101,6 +101,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
+    "chuizi.middleware.NoNul",
     "allauth.account.middleware.AccountMiddleware",
     "accounts.second_factor.SecondFactor",
     "accounts.staff.StaffDesk",

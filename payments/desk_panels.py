@@ -68,11 +68,11 @@ def _to_look_at() -> desk.Panel:
     )
     parked = RefundPart.objects.filter(state=RefundPart.State.PARKED).count()
     rows = (
-        (_("Payments that do not fit"), problems, topups),
+        (_("Payments that do not fit"), problems, f"{topups}?problem__gt=&next_poll_at__isnull=0"),
         (_("Notifications that wait"), waiting, f"{inbox}?processed_at__isnull=1"),
-        (_("Open disputes"), disputes, reverse("admin:payments_dispute_changelist")),
+        (_("Open disputes"), disputes, f"{reverse('admin:payments_dispute_changelist')}?queue=open"),
         (_("Differences with statements"), differences, f"{queue}?state__exact=open"),
-        (_("Parked refund parts"), parked, reverse("admin:billing_refundrequest_changelist")),
+        (_("Parked refund parts"), parked, f"{reverse('admin:billing_refundrequest_changelist')}?queue=parked"),
     )
     return desk.Panel(
         _("Payments to look at"),

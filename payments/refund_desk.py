@@ -20,12 +20,13 @@ from django.views.decorators.http import require_POST
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
-from accounts.models import Customer, User
+from accounts.customers import Unclear, named
+from accounts.models import User
 from accounts.staff import recorded
 from billing import invoices, refunds
 from billing.models import RefundRequest, Wallet
 from billing.workdays import day_of
-from chuizi.adminsite import ReadOnlyAdmin, record
+from chuizi.adminsite import ReadOnlyAdmin, record, row_id
 from payments import refunding
 from payments.models import Method, RefundPart, TopUp
 from payments.refund_plan import plan
@@ -44,6 +45,7 @@ class Queue(admin.SimpleListFilter):
         ("desk", gettext_lazy("At the desk")),
         ("overdue", gettext_lazy("Overdue")),
         ("way", gettext_lazy("On the way")),
+        ("parked", gettext_lazy("With a part that waits for staff")),
         ("all", gettext_lazy("All")),
     )
 
@@ -62,6 +64,8 @@ class Queue(admin.SimpleListFilter):
             return queryset
         if chosen == "way":
             return queryset.filter(state__in=(RefundRequest.State.APPROVED, RefundRequest.State.SENDING))
+        if chosen == "parked":
+            return queryset.filter(pk__in=RefundPart.objects.filter(state=RefundPart.State.PARKED).values("refund_id"))
         desk = queryset.filter(state__in=RefundRequest.AT_DESK)
         return desk.filter(due_at__lt=timezone.now()) if chosen == "overdue" else desk
 
@@ -69,7 +73,9 @@ class Queue(admin.SimpleListFilter):
 class MailedForm(forms.Form):
     """A request that came by mail."""
 
-    email = forms.EmailField(label=gettext_lazy("The customer's address"), widget=UnfoldAdminTextInputWidget)
+    email = forms.CharField(
+        max_length=254, label=gettext_lazy("The customer's address"), widget=UnfoldAdminTextInputWidget
+    )
     amount = forms.CharField(label=gettext_lazy("Amount in USD"), max_length=20, widget=UnfoldAdminTextInputWidget)
     reason = forms.CharField(label=gettext_lazy("Reason"), max_length=500, widget=UnfoldAdminTextareaWidget)
     reference = forms.CharField(
@@ -77,11 +83,12 @@ class MailedForm(forms.Form):
     )
 
     def clean_email(self) -> str:
-        email = str(self.cleaned_data["email"]).lower()
-        self.customer = Customer.objects.filter(members__email=email).order_by("pk").first()
-        if self.customer is None:
-            raise forms.ValidationError(_("No customer has this address."))
-        return email
+        text = str(self.cleaned_data["email"])
+        try:
+            self.customer = named(text)
+        except Unclear as unclear:
+            raise forms.ValidationError(str(unclear)) from None
+        return text
 
 
 @admin.register(RefundRequest)
@@ -191,9 +198,8 @@ class RefundDesk(ReadOnlyAdmin):
 
     @staticmethod
     def _find(object_id: str) -> RefundRequest:
-        if not object_id.isascii() or not object_id.isdigit() or len(object_id) > 18:
-            raise Http404
-        return get_object_or_404(RefundRequest.objects.select_related("customer", "proposed_by"), pk=int(object_id))
+        requests = RefundRequest.objects.select_related("customer", "proposed_by")
+        return get_object_or_404(requests, pk=row_id(object_id))
 
     def _context(self, request: HttpRequest, refund: RefundRequest) -> dict[str, Any]:
         now, customer = timezone.now(), refund.customer
@@ -262,8 +268,7 @@ def _ask_back(request: HttpRequest, refund: RefundRequest) -> str:
 
 
 def _part(request: HttpRequest, refund: RefundRequest) -> RefundPart:
-    number = request.POST.get("part", "")
-    return get_object_or_404(refund.parts, number=int(number) if number.isascii() and number.isdigit() else 0)
+    return get_object_or_404(refund.parts, number=row_id(request.POST.get("part", "")))
 
 
 def _look(request: HttpRequest, refund: RefundRequest) -> str:

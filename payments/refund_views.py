@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts.customers import current_customer, owned_customer
+from accounts.customers import current_customer, current_membership, owned_customer
 from accounts.models import User
 from billing import refunds
 from billing.models import RefundRequest
@@ -72,10 +72,11 @@ def refund_list(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def refund_show(request: HttpRequest, number: str) -> HttpResponse:
     """One request: where it stands, what goes where; POST answers the desk's question."""
-    customer = current_customer(request)
-    refund = get_object_or_404(of_customer(customer), number=number)
+    membership = current_membership(request)
+    refund = get_object_or_404(of_customer(membership.customer), number=number)
     problem = ""
     if request.method == "POST":
+        owned_customer(request)  # an answer may name the account that the money goes to
         try:
             refunds.answer(refund_id=refund.pk, text=request.POST.get("answer", ""), now=timezone.now())
         except refunds.RefundError as error:
@@ -89,7 +90,10 @@ def refund_show(request: HttpRequest, number: str) -> HttpResponse:
         "problem": problem,
         "may_cancel": refund.state == RefundRequest.State.REQUESTED
         and refund.origin != RefundRequest.Origin.FRAUD_WARNING,
-        "may_answer": bool(refund.question) and not refund.answer and refund.state in RefundRequest.AT_DESK,
+        "may_answer": bool(refund.question)
+        and not refund.answer
+        and refund.state in RefundRequest.AT_DESK
+        and membership.role == membership.Role.OWNER,
     }
     return render(request, "console/refund.html", context, status=400 if problem else 200)
 

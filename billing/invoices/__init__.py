@@ -10,7 +10,16 @@ The customer's side: `currencies`, `invoiceable`, `ask`, `cancel`. The desk's: `
 `need_credit`, `open_tasks_for`.
 """
 
-from billing.invoices.asking import Invoiceable, Sum, ask, cancel, checked_amount, currencies, invoiceable
+from billing.invoices.asking import (
+    FAPIAO_CURRENCY,
+    Invoiceable,
+    Sum,
+    ask,
+    cancel,
+    checked_amount,
+    currencies,
+    invoiceable,
+)
 from billing.invoices.core import InvoiceError, NotAllowed, NotMovable
 from billing.invoices.crediting import (
     LOOK_AGAIN,
@@ -27,6 +36,7 @@ from billing.invoices.documents import series_in_use
 from billing.invoices.sources import Source, claimed, register
 
 __all__ = [
+    "FAPIAO_CURRENCY",
     "LOOK_AGAIN",
     "Details",
     "InvoiceError",

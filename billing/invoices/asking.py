@@ -19,6 +19,8 @@ from billing.models import InvoiceAllocation, InvoiceRequest
 from billing.money import InvalidAmount, cents
 from billing.workdays import due_after
 
+FAPIAO_CURRENCY = "CNY"
+
 
 @dataclass(frozen=True, slots=True)
 class Invoiceable:
@@ -108,6 +110,8 @@ def ask(
         must_not_be_own(entered_by, customer)
     with transaction.atomic():
         lock_wallets([customer.pk])
+        if entered_by is not None:
+            _must_be_new(customer, reference)
         currency = _currency(currency, customer_id=customer.pk, now=now)
         payments = _payments(customer.pk, currency, now=now)
         request = open_request(
@@ -164,6 +168,8 @@ def open_request(
 ) -> InvoiceRequest:
     """Write a request and its allocations; the caller holds the wallet's lock and knows that the shares are free."""
     shares = list(shares)
+    if details.invoice_type != InvoiceRequest.Type.COMMERCIAL and currency != FAPIAO_CURRENCY:
+        raise InvoiceError(_("A fapiao is made for what was paid in CNY."), field="invoice_type")
     request = InvoiceRequest.objects.create(
         customer=customer,
         number=new_number(),
@@ -269,6 +275,15 @@ def _sum(currency: str, payments: tuple[Invoiceable, ...]) -> Sum:
         requested=sum((p.requested for p in payments), NOTHING),
         payments=payments,
     )
+
+
+def _must_be_new(customer: Customer, reference: str) -> None:
+    """The same mail is entered once; the caller holds the wallet's lock."""
+    entered = InvoiceRequest.objects.filter(
+        customer=customer, entered_by__isnull=False, reference=reference.strip()[:200]
+    )
+    if reference.strip() and (first := entered.first()) is not None:
+        raise InvoiceError(_("This mail is entered already: %(number)s.") % {"number": first.number}, field="reference")
 
 
 def _currency(wanted: str, *, customer_id: int, now: datetime) -> str:

@@ -1,7 +1,9 @@
 """Files of the tax platform: each is looked into, whatever its name says. Nothing of them is run or shown as a page."""
 
 import io
+import lzma
 import zipfile
+import zlib
 from xml.etree.ElementTree import ParseError
 
 from defusedxml import DefusedXmlException, ElementTree
@@ -13,6 +15,11 @@ MOST_BYTES = 5 * 1024 * 1024
 MOST_UNPACKED = 50 * 1024 * 1024
 """An OFD is a zip: one that grows to more than this is a bomb, not a document."""
 TYPES = {"pdf": "application/pdf", "ofd": "application/ofd", "xml": "application/xml"}
+DAMAGED = (
+    *(zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, lzma.LZMAError),
+    *(NotImplementedError, RuntimeError, EOFError, OSError, ValueError),
+)
+"""What reading a zip raises when it is not one, ends early, lies, or is packed in a way that Python lacks."""
 PAGES = ("html", "svg")
 """Roots of XML that a browser would run."""
 
@@ -48,7 +55,7 @@ def _must_be_ofd(content: bytes) -> None:
                 raise InvoiceError(_("This is a zip file, but no OFD."), field="file")
             with archive.open("OFD.xml") as entry:
                 first = entry.read(MOST_BYTES)
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+    except DAMAGED as error:
         raise InvoiceError(_("The OFD is damaged."), field="file") from error
     if _root(first, "OFD") != "ofd":
         raise InvoiceError(_("This is a zip file, but no OFD."), field="file")

@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 
 from billing import mail
 from billing.models import Document, InvoiceRequest
+from billing.workdays import day_of
 
 
 def tell(request: InvoiceRequest, step: str, *, now: datetime, document: Document | None = None) -> None:
@@ -36,7 +37,7 @@ def _words(request: InvoiceRequest, step: str, document: Document | None) -> tup
         "buyer": request.company_name,
         "document": document.number if document is not None else "",
         "first": document.refers_to.number if document is not None and document.refers_to is not None else "",
-        "day": f"{request.due_at:%Y-%m-%d}",
+        "day": day_of(request.due_at),
         "words": request.decision,
         "carrier": request.carrier,
         "tracking": request.tracking,

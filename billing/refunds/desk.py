@@ -88,6 +88,8 @@ def ask(
         _must_not_be_own(entered_by, customer)
     with transaction.atomic():
         wallet = lock_wallets([customer.pk])[customer.pk]
+        if entered_by is not None:
+            _must_be_new(customer, reference)
         most = fit(wallet, held_by_kind(customer.pk), own=ZERO)
         if asked > most:
             raise RefundError(_("At most $%(most)s can be refunded now.") % {"most": most})
@@ -252,8 +254,8 @@ def answer(*, refund_id: int, text: str, now: datetime) -> RefundRequest:
     if not text.strip():
         raise RefundError(_("Write an answer."), field="answer")
     with locked(refund_id) as refund:
-        if not refund.question or refund.state not in RefundRequest.AT_DESK:
-            raise NotMovable(_("Nothing was asked."), field="answer")
+        if not refund.question or refund.answer or refund.state not in RefundRequest.AT_DESK:
+            raise NotMovable(_("Nothing is asked, or it is answered already."), field="answer")
         refund.answer, refund.changed_at = text.strip()[:1000], now
         refund.save(update_fields=["answer", "changed_at"])
     return refund
@@ -269,6 +271,15 @@ def _must_be_possible(refund: RefundRequest, amount: Decimal) -> None:
     most = most_now(refund)
     if amount > most:
         raise RefundError(_("At most $%(most)s of this request can be refunded now.") % {"most": most})
+
+
+def _must_be_new(customer: Customer, reference: str) -> None:
+    """The same mail is entered once; the caller holds the wallet's lock."""
+    entered = RefundRequest.objects.filter(
+        customer=customer, entered_by__isnull=False, reference=reference.strip()[:200]
+    )
+    if reference.strip() and (first := entered.first()) is not None:
+        raise RefundError(_("This mail is entered already: %(number)s.") % {"number": first.number}, field="reference")
 
 
 def _must_not_be_own(user: User, customer: Customer) -> None:

@@ -103,6 +103,8 @@ def part_failed(
         add(refund, sent=-amount, returned=-amount if was_done else ZERO, now=now)
         if refund.state in (*RefundRequest.OPEN, State.DONE, State.PARTLY_DONE):
             freeze(refund, own_left(refund) + amount, now=now, as_much_as_fits=True)
+        if was_done:
+            mails.tell(refund, "bounced", now=now)
 
 
 def finish(*, refund_id: int, now: datetime) -> None:

@@ -126,6 +126,14 @@ def zipped(**files):
     return out.getvalue()
 
 
+def spoilt(content, *, at, by=b"\xff" * 8):
+    return content[:at] + by + content[at + len(by) :]
+
+
+NAMED = zipped(OFD_xml=OFD_XML)
+"""Its entry begins at byte 0: 30 bytes of head, the name's 7, then what is packed."""
+
+
 @pytest.mark.parametrize(
     ("content", "kind"),
     [(PDF, "pdf"), (XML, "xml"), (b"\xef\xbb\xbf\n" + XML[38:], "xml"), (zipped(OFD_xml=OFD_XML), "ofd")],
@@ -150,6 +158,11 @@ REACHES_OUT = b'<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><a>&b;</a>
         zipped(OFD_xml=XML),  # a zip that only says so
         zipped(OFD_xml=b"no xml"),
         zipped(OFD_xml=OFD_XML)[:-30],
+        spoilt(NAMED, at=37),  # packed badly
+        spoilt(NAMED, at=NAMED.rindex(b"PK\x01\x02") + 10, by=b"\x0e\x00"),  # said to be LZMA
+        spoilt(
+            spoilt(NAMED, at=NAMED.rindex(b"OFD.xml"), by=b"\xff\xfe"), at=NAMED.rindex(b"PK\x01\x02") + 9, by=b"\x08"
+        ),
         zipped(OFD_xml=OFD_XML, big_bin=b"\0" * (51 * 1024 * 1024)),
         b"<html><script>alert(1)</script></html>",
         b'<svg xmlns="http://www.w3.org/2000/svg"/>',
@@ -159,7 +172,7 @@ REACHES_OUT = b'<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><a>&b;</a>
         b"<?xml version='1.0' encoding='klingon'?><a/>",
         b"\x89PNG\r\n\x1a\n",
     ],
-    ids=range(17),
+    ids=range(20),
 )
 def test_an_upload_that_is_not_what_it_says_is_refused(content):
     with pytest.raises(invoices.InvoiceError) as error:

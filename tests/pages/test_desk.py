@@ -6,17 +6,19 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.core.cache import cache
-from django.test import Client
+from django.test import AsyncClient, Client
 from django.urls import reverse
 from django.utils import timezone
 
 from accounts import keys
 from accounts.models import User
 from billing import books, refunds
-from billing.models import Wallet
+from billing.models import LedgerAccount, Mail, Wallet
+from chuizi import streaming
 from payments import topups
-from payments.models import TopUp
+from payments.models import RefundPart, TopUp
 from payments.providers.base import Outcome, PaymentFact
 
 pytestmark = pytest.mark.django_db
@@ -109,6 +111,48 @@ def test_anything_is_found_by_its_full_name(desk, customer, paid, user, name):
 @pytest.mark.parametrize("name", ["nothing-of-this-name", "'; DROP TABLE", "gen-" + "x" * 24, "\0", "%", "a" * 5000])
 def test_what_is_not_there_is_said(desk, customer, name):
     assert desk.get("/admin/", {"q": name}).status_code == 200
+
+
+def test_figures_lead_to_the_rows_they_count(desk, customer, paid):
+    now = timezone.now()
+    given_up = Mail.objects.create(
+        customer=customer, to="a@b.co", about="refund_x", subject="Given up", body="", attempts=30, created_at=now
+    )
+    Mail.objects.create(
+        customer=customer, to="a@b.co", about="y", subject="Went", body="", attempts=1, sent_at=now, created_at=now
+    )
+    refund = refunds.ask(customer=customer, amount="4.00", reason="x", now=now)
+    parts = {"key": "part_1", "state": "parked", "amount": 4, "charge_amount": 4, "by_bank": True}
+    RefundPart.objects.create(refund=refund, number=1, **parts)
+    page = text_of(desk.get("/admin/"))
+
+    def rows(label: str) -> str:
+        link, count = re.search(rf'{label}</dt><dd[^>]*><a href="([^"]+)">([^<]+)<', page).groups()
+        assert count == "1"
+        return text_of(desk.get(html.unescape(link)))
+
+    listed = rows("Mail that does not leave")
+    assert (given_up.subject in listed, "Went" in listed) == (True, False)
+    assert refund.number in rows("Parked refund parts")
+    account = LedgerAccount.objects.get(name="clearing:alipay:CNY")
+    shown = text_of(desk.get(reverse("admin:billing_ledgeraccount_change", args=[account.pk])))
+    assert "142.40 CNY" in shown
+    for link in re.findall(r'href="([^"]+(?:debit|credit|account)__id__exact=\d+)"', shown):
+        assert desk.get(html.unescape(link)).status_code == 200
+    debited = text_of(desk.get(f"/admin/billing/transfer/?debit__id__exact={account.pk}"))
+    assert f"topup:{paid.pk}:CNY" in debited
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_the_journal_leaves_piece_by_piece_over_asgi(customer, paid, monkeypatch):
+    monkeypatch.setattr(streaming, "LINES", 1)
+    staff = await sync_to_async(User.objects.create_superuser)("asgi@example.org", "a rather long one")
+    client = AsyncClient()
+    await client.aforce_login(staff)
+    answer = await client.get(reverse("admin:billing_transfer_export"), {"month": f"{timezone.now():%Y-%m}"})
+    pieces = [piece async for piece in answer.streaming_content]
+    assert len(pieces) == 4  # the names of the columns, a grant and two transfers
+    assert b"clearing:alipay:CNY" in pieces[2]
 
 
 def test_a_customers_story_tells_it_in_order(desk, customer, paid, user):

@@ -207,7 +207,7 @@ def test_no_button_of_the_desk_forgets_its_row(repository):
 
 def parked(refund: RefundRequest) -> RefundPart:
     return RefundPart.objects.create(
-        refund=refund, number=1, key="part_1", state="parked", amount=5, charge_amount=5, charge_currency="USD"
+        refund=refund, number=1, key="part_1", state="parked", amount=5, charge_amount=5, by_bank=True
     )
 
 

@@ -250,6 +250,12 @@ def test_staff_issue_an_invoice_and_read_it(desk, customer, paid, series):
     assert Document.objects.count() == 1
 
 
+def test_a_fapiao_is_for_what_was_paid_in_cny(api, paid):
+    answer = ask(api, invoice_type="fapiao_general", country="CN", tax_id=USCC)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "invoice_type")
+    assert not InvoiceRequest.objects.exists()
+
+
 def test_of_several_series_the_desk_offers_the_newest_first_and_issues_from_it(desk, customer, paid, series):
     newer = InvoiceSeries.objects.create(prefix="CZ2027-", seller_name_en="Chuizi Ltd", seller_address_en="1 Main St")
     invoice = asked(customer)
@@ -402,6 +408,16 @@ def test_files_of_the_tax_platform_are_taken_in_bulk_by_their_names(desk, browse
     assert (document.fapiao_number, document.content_type) == (number, "application/pdf")
     path = f"/console/invoices/{fapiao.number}/documents/{document.pk}"
     assert browser_client.get(path).content == pdf
+
+
+def test_a_spoilt_file_in_the_middle_stops_no_other_and_too_many_are_refused_at_once(desk, fapiao, customer):
+    number, pdf = "24952000000012345678", b"%PDF-1.7\n%%EOF\n"
+    spoilt = b"PK\x03\x04" + b"\xff" * 100
+    page = upload(desk, (f"{fapiao.number}_1234567890.ofd", spoilt), (f"{fapiao.number}_{number}.pdf", pdf))
+    assert "The OFD is damaged." in page
+    assert Document.objects.get().fapiao_number == number
+    page = upload(desk, *[(f"{n}.pdf", pdf) for n in range(51)])
+    assert "At most 50 files at once" in page
 
 
 def test_a_refund_waits_at_the_desk_for_its_credit_note(desk, staff, customer, paid, series):

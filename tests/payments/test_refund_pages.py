@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts import keys
-from accounts.models import User
+from accounts.models import Membership, User
 from billing import refunds
 from billing.grants import grant_bonus
 from billing.ledger import mark_topped_up
@@ -18,6 +18,7 @@ from payments import topups
 from payments.models import TopUp
 from payments.providers.base import Outcome, PaymentFact
 from tests.conftest import NOW
+from tests.staffing import at_desk, in_role
 
 pytestmark = pytest.mark.django_db
 
@@ -141,10 +142,75 @@ def test_a_customer_asks_answers_and_cancels_on_the_pages(browser_client, paid, 
     browser_client.post(f"/console/refunds/{refund.number}", {"answer": "Blue"})
     refund.refresh_from_db()
     assert refund.answer == "Blue"
+    again = browser_client.post(f"/console/refunds/{refund.number}", {"answer": "Red"})
+    assert "answered already" in again.content.decode()
+    refund.refresh_from_db()
+    assert refund.answer == "Blue"
     browser_client.post(f"/console/refunds/{refund.number}/cancel")
     refund.refresh_from_db()
     assert refund.state == RefundRequest.State.CANCELLED
     assert Wallet.objects.get(customer=customer).held == 0
+
+
+def test_an_owner_alone_answers_the_desk(browser_client, customer, paid, desk_user):
+    refund = refunds.ask(customer=customer, amount="5.00", reason="x", now=timezone.now())
+    refunds.ask_back(refund_id=refund.pk, question="Which account?", by=desk_user, now=timezone.now())
+    Membership.objects.filter(customer=customer).update(role=Membership.Role.DEVELOPER)
+    path = f"/console/refunds/{refund.number}"
+    page = browser_client.get(path).content.decode()
+    assert ("Which account?" in page, "Your answer" in page) == (True, False)
+    assert browser_client.post(path, {"answer": "My own"}).status_code == 403
+    refund.refresh_from_db()
+    assert refund.answer == ""
+
+
+@pytest.mark.parametrize("text", ["a\0b", "\0"])
+def test_a_nul_in_a_form_is_refused_and_nothing_is_half_done(browser_client, desk, customer, paid, desk_user, text):
+    refund = refunds.ask(customer=customer, amount="5.00", reason="x", now=timezone.now())
+    refunds.ask_back(refund_id=refund.pk, question="Which?", by=desk_user, now=timezone.now())
+    assert browser_client.post(f"/console/refunds/{refund.number}", {"answer": text}).status_code == 400
+    for name in ("approve", "deny", "ask"):
+        path = reverse("admin:billing_refundrequest_act", args=[refund.pk, name])
+        assert desk.post(path, {"amount": "5.00", "words": text}).status_code == 400
+    refund.refresh_from_db()
+    assert (refund.state, refund.answer) == ("requested", "")
+
+
+def test_half_a_character_is_refused_by_the_api(api, paid):
+    body = '{"amount": "5.00", "reason": "\\ud800"}'
+    answer = api.post("/v1/refund-requests", body, content_type="application/json")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "validation_error")
+    assert not RefundRequest.objects.exists()
+
+
+def test_one_mail_is_entered_once_and_names_one_customer(desk, customer, paid, make_customer):
+    address = customer.members.get().email
+    form = {"email": address.upper(), "amount": "4.00", "reason": "by mail", "reference": "Mail 17"}
+    path = "/admin/billing/refundrequest/add/"
+    assert desk.post(path, form).status_code == 302
+    assert "This mail is entered already" in desk.post(path, form).content.decode()
+    other = make_customer("0")
+    Membership.objects.create(user=customer.members.get(), customer=other)
+    again = form | {"reference": "Mail 18"}
+    page = desk.post(path, again).content.decode()
+    assert f"#{customer.pk} {customer.name}, #{other.pk} {other.name}" in page
+    assert desk.post(path, again | {"email": f"#{customer.pk}"}).status_code == 302
+    assert [refund.customer for refund in RefundRequest.objects.all()] == [customer] * 2
+    assert "No customer has this address." in desk.post(path, again | {"email": "#9" + "9" * 30}).content.decode()
+
+
+def test_support_approves_a_part_within_its_limit_of_a_large_request(customer, paid, settings):
+    settings.REFUND_SUPPORT_LIMIT = Decimal(10)
+    refund = refunds.ask(customer=customer, amount="20.00", reason="x", now=timezone.now())
+    support = at_desk(in_role("support"))
+    page = support.get(reverse("admin:billing_refundrequest_change", args=[refund.pk])).content.decode()
+    assert ">Approve</button>" in page
+    assert ">Propose</button>" in page
+    assert "Propose it instead" in act(support, refund, "approve", amount="20.00").content.decode()
+    act(support, refund, "approve", amount="10.00")
+    refund.refresh_from_db()
+    assert (refund.state, refund.approved) == ("approved", Decimal("10.00"))
+    assert "We approved $10.00 of $20.00" in Mail.objects.latest("pk").body
 
 
 def test_too_much_is_refused_on_the_page_with_the_most_there_is(browser_client, paid):
