@@ -30,7 +30,7 @@ from accounts import customers, keys, second_factor
 from accounts.models import ApiKey, Customer, Membership, StaffAction, User, WelcomedAddress
 from accounts.staff import belongs_to, recorded
 from chuizi import desk
-from chuizi.adminsite import CappedPaginator, ReadOnlyAdmin, form_page
+from chuizi.adminsite import CappedPaginator, ReadOnlyAdmin, form_page, row_id
 
 # One way to log in for everybody, with its limits of attempts and its second factor.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
@@ -168,6 +168,12 @@ class CustomerAdmin(ModelAdmin):  # type: ignore[misc]
         "created_at",
     )
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Customer | None = None) -> tuple[str, ...]:
+        """Nobody raises the limits of a customer they belong to."""
+        fields = self.readonly_fields
+        is_own = obj is not None and isinstance(request.user, User) and belongs_to(request.user, obj.pk)
+        return (*fields, "group", "rpm_limit") if is_own else fields
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False  # a customer begins with a confirmed address, or with create_customer
 
@@ -198,7 +204,7 @@ class CustomerAdmin(ModelAdmin):  # type: ignore[misc]
     @action(description=gettext_lazy("Whole story"), icon="history", permissions=["view"])
     def story(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """All that happened to a customer, on one page."""
-        customer = get_object_or_404(Customer, pk=object_id)
+        customer = get_object_or_404(Customer, pk=row_id(object_id))
         context = {
             **self.admin_site.each_context(request),
             "title": customer.name,
@@ -211,7 +217,7 @@ class CustomerAdmin(ModelAdmin):  # type: ignore[misc]
 
     @action(description=gettext_lazy("Suspend"), icon="block", permissions=["change"])
     def suspend(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        customer = get_object_or_404(Customer, pk=object_id)
+        customer = get_object_or_404(Customer, pk=row_id(object_id))
         if (refusal := _refusal_to_own(request, customer)) is not None:
             return refusal
         form = SuspensionForm(request.POST or None)
@@ -228,7 +234,7 @@ class CustomerAdmin(ModelAdmin):  # type: ignore[misc]
 
     @action(description=gettext_lazy("Lift suspension"), icon="check_circle", permissions=["change"])
     def lift_suspension(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        customer = get_object_or_404(Customer, pk=object_id)
+        customer = get_object_or_404(Customer, pk=row_id(object_id))
         if (refusal := _refusal_to_own(request, customer)) is not None:
             return refusal
         form = forms.Form(request.POST if request.method == "POST" else None)

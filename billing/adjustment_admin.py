@@ -23,7 +23,7 @@ from accounts.models import User
 from accounts.staff import recorded
 from billing import adjustments
 from billing.models import AdjustmentProposal, Wallet
-from chuizi.adminsite import ReadOnlyAdmin, form_page
+from chuizi.adminsite import ReadOnlyAdmin, form_page, row_id
 
 Kind = AdjustmentProposal.Kind
 LABELS = {"proposed": "warning", "posted": "success", "refused": "info"}
@@ -138,7 +138,7 @@ class AdjustmentAdmin(ReadOnlyAdmin):
 
     @action(description=gettext_lazy("Approve"), icon="check_circle", permissions=["finance"])
     def approve(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        proposal = get_object_or_404(AdjustmentProposal.objects.select_related("proposed_by"), pk=object_id)
+        proposal = get_object_or_404(AdjustmentProposal.objects.select_related("proposed_by"), pk=row_id(object_id))
         form = forms.Form(request.POST if request.method == "POST" else None)
         if request.method == "POST" and form.is_valid():
             try:
@@ -167,7 +167,7 @@ class AdjustmentAdmin(ReadOnlyAdmin):
 
     @action(description=gettext_lazy("Refuse or take back"), icon="cancel", permissions=["finance"])
     def refuse(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        proposal = get_object_or_404(AdjustmentProposal, pk=object_id)
+        proposal = get_object_or_404(AdjustmentProposal, pk=row_id(object_id))
         form = RefusalForm(request.POST or None)
         if request.method == "POST" and form.is_valid():
             why = form.cleaned_data["why"]

@@ -39,6 +39,14 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
     list_max_show_all = 0
     actions = None
 
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Addresses are kept in small letters."""
+        term = search_term.lower() if "@" in search_term else search_term
+        found: tuple[QuerySet[Any], bool] = super().get_search_results(request, queryset, term)
+        return found
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 

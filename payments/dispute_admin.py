@@ -18,7 +18,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from accounts.models import User
 from accounts.staff import recorded
-from chuizi.adminsite import ReadOnlyAdmin, form_page, record
+from chuizi.adminsite import ReadOnlyAdmin, form_page, record, row_id
 from payments import write_offs
 from payments.disputes import NotYet, settle_dispute
 from payments.models import Dispute, FraudWarning
@@ -132,7 +132,7 @@ class DisputeAdmin(ReadOnlyAdmin):
 
     @action(description=gettext_lazy("Ask the provider"), icon="sync", permissions=["look"])
     def look(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        dispute = get_object_or_404(Dispute, pk=object_id)
+        dispute = get_object_or_404(Dispute, pk=row_id(object_id))
         try:
             dispute = settle_dispute(provider=dispute.provider, dispute_id=dispute.provider_id, now=timezone.now())
         except (ProviderError, NotYet, LookupError) as error:
@@ -144,7 +144,7 @@ class DisputeAdmin(ReadOnlyAdmin):
 
     @action(description=gettext_lazy("Propose a write-off"), icon="money_off", permissions=["finance"])
     def propose_write_off(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        dispute = get_object_or_404(Dispute, pk=object_id)
+        dispute = get_object_or_404(Dispute, pk=row_id(object_id))
         most = write_offs.most(dispute)
         form = WriteOffForm(request.POST or None, initial={"amount": most})
         if request.method == "POST" and form.is_valid():
@@ -171,7 +171,7 @@ class DisputeAdmin(ReadOnlyAdmin):
 
     @action(description=gettext_lazy("Confirm the write-off"), icon="check_circle", permissions=["finance"])
     def confirm_write_off(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        dispute = get_object_or_404(Dispute.objects.select_related("write_off_by"), pk=object_id)
+        dispute = get_object_or_404(Dispute.objects.select_related("write_off_by"), pk=row_id(object_id))
         form = forms.Form(request.POST if request.method == "POST" else None)
         if request.method == "POST" and form.is_valid():
             words, why = f"Write-off of {dispute.write_off} USD confirmed", dispute.write_off_reason

@@ -93,7 +93,7 @@ class MailedForm(forms.Form):
 
 @admin.register(RefundRequest)
 class RefundDesk(ReadOnlyAdmin):
-    list_display = ("number", "customer", "asked", "state_shown", "due", "origin", "problem")
+    list_display = ("number", "customer", "asked", "state_shown", "asked_back", "due", "origin", "problem")
     list_filter = (Queue,)
     list_select_related = ("customer",)
     search_fields = ("number__exact", "reference__exact", "customer__members__email__exact", "parts__key__exact")
@@ -110,6 +110,12 @@ class RefundDesk(ReadOnlyAdmin):
     @display(description=gettext_lazy("Asked"), ordering="amount")
     def asked(self, refund: RefundRequest) -> str:
         return f"${refund.amount}"
+
+    @display(description=gettext_lazy("Asked back"))
+    def asked_back(self, refund: RefundRequest) -> str:
+        if not refund.question or refund.state not in RefundRequest.AT_DESK:
+            return ""
+        return _("answered") if refund.answer else _("no answer yet")
 
     @display(description=gettext_lazy("Due"), ordering="due_at")
     def due(self, refund: RefundRequest) -> str:

@@ -14,7 +14,7 @@ from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from accounts.staff import recorded
-from chuizi.adminsite import ReadOnlyAdmin, form_page
+from chuizi.adminsite import ReadOnlyAdmin, form_page, row_id
 from payments import reconcile
 from payments.models import Discrepancy, Statement, StatementLine
 
@@ -70,7 +70,7 @@ class DiscrepancyAdmin(ReadOnlyAdmin):
         """Close one with a note."""
         if not self.has_explain_permission(request):
             raise PermissionDenied
-        row = get_object_or_404(Discrepancy, pk=object_id)
+        row = get_object_or_404(Discrepancy, pk=row_id(object_id))
         form = NoteForm(request.POST or None)
         if request.method == "POST" and form.is_valid():
             note, by = form.cleaned_data["note"], request.user.pk

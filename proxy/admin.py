@@ -16,7 +16,7 @@ from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminPasswordWidget
 
 from accounts.customers import customers_with
-from chuizi.adminsite import ByRight, CappedPaginator, ExactSearch, ReadOnlyAdmin, form_page, record
+from chuizi.adminsite import ByRight, CappedPaginator, ExactSearch, ReadOnlyAdmin, form_page, record, row_id
 from proxy.loading import InvalidCatalog, checked_base_url, set_price
 from proxy.models import Generation, Lease, Model, Price, Route, Upstream
 from proxy.priceform import PriceForm
@@ -120,7 +120,7 @@ class ModelModelAdmin(ByRight, ModelAdmin):  # type: ignore[misc]
 
     @action(description=gettext_lazy("New price"), icon="sell", permissions=["price"])
     def new_price(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        model = get_object_or_404(Model, pk=object_id)
+        model = get_object_or_404(Model, pk=row_id(object_id))
         newest = model.prices.order_by("-version").first()
         form = PriceForm(request.POST) if request.method == "POST" else PriceForm(initial=PriceForm.initial_of(newest))
         if request.method == "POST" and form.is_valid():

@@ -19,6 +19,18 @@ class Migration(migrations.Migration):
             field=models.BooleanField(default=False, verbose_name="by bank transfer"),
         ),
         migrations.RunPython(mark, migrations.RunPython.noop),
+        migrations.AddIndex(
+            model_name="refundpart",
+            index=models.Index(fields=["refund"], condition=models.Q(("state", "parked")), name="refundpart_parked"),
+        ),
+        migrations.AddIndex(
+            model_name="refundpart",
+            index=models.Index(
+                fields=["provider_id"],
+                condition=models.Q(("provider_id", ""), _negated=True),
+                name="refundpart_provider_id",
+            ),
+        ),
         migrations.AddConstraint(
             model_name="refundpart",
             constraint=models.CheckConstraint(

@@ -66,6 +66,8 @@ class RefundPart(models.Model):
         verbose_name_plural = _("parts of refunds")
         indexes = [
             models.Index(fields=["look_at"], condition=Q(look_at__isnull=False), name="refundpart_to_look"),
+            models.Index(fields=["refund"], condition=Q(state="parked"), name="refundpart_parked"),
+            models.Index(fields=["provider_id"], condition=~Q(provider_id=""), name="refundpart_provider_id"),
         ]
         constraints = [
             models.UniqueConstraint(fields=["refund", "number"], name="refundpart_number_once"),
