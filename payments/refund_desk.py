@@ -232,7 +232,7 @@ class RefundDesk(ReadOnlyAdmin):
             "is_overdue": is_at_desk and refund.due_at < now,
             "is_own": customer.members.filter(pk=request.user.pk).exists(),
             "limit": limit,
-            "is_large": most + refund.sent > limit,
+            "is_large": most + refunds.counted_for_limit(refund, now=now) > limit,
             "may_handle": request.user.has_perm(HANDLE),
             "may_finance": request.user.has_perm(FINANCE),
             "ways": plan(customer_id=customer.pk, amount=most, now=now) if is_at_desk and most else [],

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Sum
 from django.utils.translation import gettext as _
 
 from accounts.customers import language_of
@@ -193,8 +194,8 @@ def approve(*, refund_id: int, amount: object, by: User, now: datetime, words: s
     with locked(refund_id) as refund:
         _must_be_at_desk(refund)
         _must_not_be_own(by, refund.customer)
-        _must_have_four_eyes(refund, checked, by)
-        _must_be_possible(refund, checked)
+        _must_be_possible(refund, checked)  # locks the wallet: this customer's requests are approved one after another
+        _must_have_four_eyes(refund, checked, by, now=now)
         move(
             refund,
             State.APPROVED,
@@ -287,16 +288,28 @@ def _must_not_be_own(user: User, customer: Customer) -> None:
         raise NotAllowed(words, field="state")
 
 
-def _must_have_four_eyes(refund: RefundRequest, amount: Decimal, by: User) -> None:
-    if amount + refund.sent <= settings.REFUND_SUPPORT_LIMIT:
+def counted_for_limit(refund: RefundRequest, *, now: datetime) -> Decimal:
+    """What counts besides, USD: what was sent of it, and what staff approved for its customer within a day.
+
+    A large sum cut into small requests is as large.
+    """
+    others = RefundRequest.objects.filter(
+        customer_id=refund.customer_id, decided_by__isnull=False, decided_at__gt=now - timedelta(days=1)
+    ).exclude(pk=refund.pk)
+    return refund.sent + (others.aggregate(sum=Sum("approved"))["sum"] or ZERO)
+
+
+def _must_have_four_eyes(refund: RefundRequest, amount: Decimal, by: User, *, now: datetime) -> None:
+    if amount + counted_for_limit(refund, now=now) <= settings.REFUND_SUPPORT_LIMIT:
         return
     if not by.has_perm("billing.approve_large_refunds"):
         raise NotAllowed(
-            _("Above $%(limit)s finance approves. Propose it instead.") % {"limit": settings.REFUND_SUPPORT_LIMIT}
+            _("Above $%(limit)s for a customer within a day finance approves. Propose it instead.")
+            % {"limit": settings.REFUND_SUPPORT_LIMIT}
         )
     if refund.proposed is None or refund.proposed < amount:
         raise NotAllowed(
-            _("Above $%(limit)s one proposes and another approves. Propose it first.")
+            _("Above $%(limit)s for a customer within a day one proposes and another approves. Propose it first.")
             % {"limit": settings.REFUND_SUPPORT_LIMIT}
         )
     if words := objection(by=by, customer_id=None, proposed_by_id=refund.proposed_by_id):

@@ -213,6 +213,19 @@ def test_support_approves_a_part_within_its_limit_of_a_large_request(customer, p
     assert "We approved $10.00 of $20.00" in Mail.objects.latest("pk").body
 
 
+def test_a_large_sum_in_small_requests_is_as_large(customer, paid, settings):
+    settings.REFUND_SUPPORT_LIMIT = Decimal(10)
+    first, second = (
+        refunds.ask(customer=customer, amount="6.00", reason=why, now=timezone.now()) for why in ("one", "two")
+    )
+    support = at_desk(in_role("support"))
+    act(support, first, "approve", amount="6.00")
+    assert "within a day finance approves" in act(support, second, "approve", amount="6.00").content.decode()
+    act(support, second, "approve", amount="4.00")
+    second.refresh_from_db()
+    assert second.approved == Decimal("4.00")
+
+
 def test_too_much_is_refused_on_the_page_with_the_most_there_is(browser_client, paid):
     answer = browser_client.post("/console/refunds", {"amount": "20.01", "reason": "all"})
     assert answer.status_code == 400
