@@ -21,7 +21,7 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from unfold.admin import ModelAdmin, TabularInline
+from unfold.admin import TabularInline
 from unfold.decorators import action, display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm
 from unfold.widgets import UnfoldAdminEmailInputWidget, UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
@@ -30,7 +30,7 @@ from accounts import customers, keys, second_factor
 from accounts.models import ApiKey, Customer, Membership, StaffAction, User, WelcomedAddress
 from accounts.staff import belongs_to, recorded
 from chuizi import desk
-from chuizi.adminsite import CappedPaginator, ReadOnlyAdmin, form_page, row_id
+from chuizi.adminsite import CappedPaginator, FormAdmin, ReadOnlyAdmin, form_page, row_id
 
 # One way to log in for everybody, with its limits of attempts and its second factor.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
@@ -67,7 +67,7 @@ class MembershipInline(TabularInline):  # type: ignore[misc]
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
+class UserAdmin(DjangoUserAdmin, FormAdmin):  # type: ignore[misc,type-arg]
     form = UserChangeForm
     add_form = NewUserForm
     change_password_form = AdminPasswordChangeForm
@@ -92,7 +92,7 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
 
 
 @admin.register(Group)
-class GroupAdmin(ModelAdmin):  # type: ignore[misc]
+class GroupAdmin(FormAdmin):  # type: ignore[misc]
     search_fields = ("name",)
     filter_horizontal = ("permissions",)
 
@@ -103,7 +103,7 @@ class GroupAdmin(ModelAdmin):  # type: ignore[misc]
 
 
 @admin.register(EmailAddress)
-class ConfirmedAddressAdmin(EmailAddressAdmin, ModelAdmin):  # type: ignore[misc]
+class ConfirmedAddressAdmin(EmailAddressAdmin, FormAdmin):  # type: ignore[misc]
     autocomplete_fields = ("user",)
     raw_id_fields = ()
 
@@ -131,6 +131,15 @@ class SecondFactorAdmin(ReadOnlyAdmin, AuthenticatorAdmin):  # type: ignore[misc
         second_factor.forget(obj)
 
 
+class WhyForm(forms.Form):
+    why = forms.CharField(
+        label=gettext_lazy("Why, for the list of staff actions"),
+        max_length=500,
+        required=False,
+        widget=UnfoldAdminTextInputWidget,
+    )
+
+
 class SuspensionForm(forms.Form):
     reason = forms.CharField(
         label=gettext_lazy("Reason"),
@@ -141,7 +150,7 @@ class SuspensionForm(forms.Form):
 
 
 @admin.register(Customer)
-class CustomerAdmin(ModelAdmin):  # type: ignore[misc]
+class CustomerAdmin(FormAdmin):  # type: ignore[misc]
     list_display = ("name", "id", "group", "state", "available", "held", "created_at")
     list_filter = ("group",)
     list_select_related = ("wallet",)
@@ -237,7 +246,7 @@ class CustomerAdmin(ModelAdmin):  # type: ignore[misc]
         customer = get_object_or_404(Customer, pk=row_id(object_id))
         if (refusal := _refusal_to_own(request, customer)) is not None:
             return refusal
-        form = forms.Form(request.POST if request.method == "POST" else None)
+        form = WhyForm(request.POST if request.method == "POST" else None)
         if request.method == "POST" and form.is_valid():
             with recorded(request, customer, "Suspension lifted"):
                 customers.lift_suspension(customer=customer)
@@ -266,7 +275,7 @@ def _dollars(amount: Any) -> str:
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(ModelAdmin):  # type: ignore[misc]
+class ApiKeyAdmin(FormAdmin):  # type: ignore[misc]
     list_display = ("prefix", "name", "customer", "is_active", "expires_at", "created_at")
     list_filter = ("is_active",)
     list_select_related = ("customer",)
@@ -313,7 +322,7 @@ class ApiKeyAdmin(ModelAdmin):  # type: ignore[misc]
 
 
 @admin.register(Membership)
-class MembershipAdmin(ModelAdmin):  # type: ignore[misc]
+class MembershipAdmin(FormAdmin):  # type: ignore[misc]
     list_display = ("user", "customer", "role", "created_at")
     list_select_related = ("user", "customer")
     autocomplete_fields = ("user", "customer")

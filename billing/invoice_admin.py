@@ -16,7 +16,6 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_POST
-from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
 from accounts.customers import Unclear, named
@@ -27,7 +26,7 @@ from billing.invoice_views import InvoiceForm, as_file
 from billing.invoices.files import MOST_BYTES
 from billing.models import CreditTask, Document, InvoiceRequest, InvoiceSeries
 from billing.workdays import day_of
-from chuizi.adminsite import ByRight, ReadOnlyAdmin, row_id
+from chuizi.adminsite import ByRight, FormAdmin, ReadOnlyAdmin, row_id
 
 QUEUE = ("due_at", "id")
 State = InvoiceRequest.State
@@ -280,7 +279,7 @@ class DocumentAdmin(ReadOnlyAdmin):
 
 
 @admin.register(InvoiceSeries)
-class InvoiceSeriesAdmin(ByRight, ModelAdmin):  # type: ignore[misc]
+class InvoiceSeriesAdmin(ByRight, FormAdmin):  # type: ignore[misc]
     """The seller's details. What was printed stays as it was; the next document takes these."""
 
     right = FINANCE

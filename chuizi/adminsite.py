@@ -31,6 +31,12 @@ class CappedPaginator(Paginator):  # type: ignore[type-arg]
         return int(rows.order_by()[:MOST_COUNTED].count())
 
 
+class FormAdmin(ModelAdmin):  # type: ignore[misc]
+    """What is kept by a form, which asks why; the answer goes with the staff action."""
+
+    change_form_after_template = "admin/why.html"
+
+
 class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
     """To look at; the domain's functions are the only writers."""
 

@@ -10,11 +10,10 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
-from unfold.admin import ModelAdmin
 from unfold.decorators import action
 
 from accounts.customers import customers_with
-from chuizi.adminsite import ByRight, CappedPaginator, ExactSearch, ReadOnlyAdmin, record
+from chuizi.adminsite import ByRight, CappedPaginator, ExactSearch, FormAdmin, ReadOnlyAdmin, record
 from payments import dispute_admin, notifications, refund_desk, refused, statement_admin  # noqa: F401  the desks register themselves
 from payments.models import ExchangeRate, Method, Notification, TopUp
 
@@ -82,7 +81,7 @@ class NotificationAdmin(ReadOnlyAdmin):
 
 
 @admin.register(ExchangeRate)
-class ExchangeRateAdmin(ByRight, ModelAdmin):  # type: ignore[misc]
+class ExchangeRateAdmin(ByRight, FormAdmin):  # type: ignore[misc]
     """Each change of the rate is a new row."""
 
     right = "payments.set_rates"

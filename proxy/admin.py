@@ -11,12 +11,12 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from unfold.admin import ModelAdmin, TabularInline
+from unfold.admin import TabularInline
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminPasswordWidget
 
 from accounts.customers import customers_with
-from chuizi.adminsite import ByRight, CappedPaginator, ExactSearch, ReadOnlyAdmin, form_page, record, row_id
+from chuizi.adminsite import ByRight, CappedPaginator, ExactSearch, FormAdmin, ReadOnlyAdmin, form_page, record, row_id
 from proxy.loading import InvalidCatalog, checked_base_url, set_price
 from proxy.models import Generation, Lease, Model, Price, Route, Upstream
 from proxy.priceform import PriceForm
@@ -60,7 +60,7 @@ class UpstreamForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(Upstream)
-class UpstreamAdmin(ByRight, ModelAdmin):  # type: ignore[misc]
+class UpstreamAdmin(ByRight, FormAdmin):  # type: ignore[misc]
     """Nobody deletes one: requests name it. It is made inactive."""
 
     right = MANAGE
@@ -104,7 +104,7 @@ class PriceInline(TabularInline):  # type: ignore[misc]
 
 
 @admin.register(Model)
-class ModelModelAdmin(ByRight, ModelAdmin):  # type: ignore[misc]
+class ModelModelAdmin(ByRight, FormAdmin):  # type: ignore[misc]
     right = MANAGE
     list_display = ("slug", "name", "max_output_tokens", "context_window", "is_active")
     list_filter = ("is_active",)

@@ -39,8 +39,9 @@ def customer_form(customer: Customer, members: tuple[Membership, ...] = (), **fi
 def test_a_changed_form_leaves_who_what_before_after_and_from_where(desk, chief, customer, settings):
     settings.TRUSTED_PROXY_DEPTH = 1
     path = reverse("admin:accounts_customer_change", args=[customer.pk])
-    answer = desk.post(path, customer_form(customer, group="large"), headers={"X-Forwarded-For": "203.0.113.9"})
-    assert answer.status_code == 302
+    assert 'name="why"' in desk.get(path).content.decode()
+    form = customer_form(customer, group="large", why="They grew")
+    assert desk.post(path, form, headers={"X-Forwarded-For": "203.0.113.9"}).status_code == 302
     done = StaffAction.objects.get()
     assert (done.user, done.action, done.object_type, done.object_id) == (
         chief,
@@ -48,7 +49,7 @@ def test_a_changed_form_leaves_who_what_before_after_and_from_where(desk, chief,
         "accounts.customer",
         str(customer.pk),
     )
-    assert (done.before, done.after) == ({"group": "default"}, {"group": "large"})
+    assert (done.before, done.after, done.why) == ({"group": "default"}, {"group": "large"}, "They grew")
     assert (done.address, done.customer, done.object_text) == ("203.0.113.9", customer, "Ada")
 
 
@@ -128,8 +129,18 @@ def test_a_suspension_says_why_and_stands_in_the_customers_story(desk, chief, cu
     page = desk.get(reverse("admin:accounts_customer_story", args=[customer.pk])).content.decode()
     assert "chief@example.org: suspend Ada (A chargeback is open.)" in page
     assert reverse("admin:accounts_staffaction_change", args=[done.pk]) in page
-    desk.post(reverse("admin:accounts_customer_lift_suspension", args=[customer.pk]))
-    assert StaffAction.objects.order_by("-pk")[0].action == "lift_suspension"
+    desk.post(reverse("admin:accounts_customer_lift_suspension", args=[customer.pk]), {"why": "It was won."})
+    done = StaffAction.objects.order_by("-pk")[0]
+    assert (done.action, done.why) == ("lift_suspension", "It was won.")
+
+
+def test_nobody_changes_the_limits_of_a_customer_they_belong_to(desk, chief, customer):
+    Membership.objects.create(user=chief, customer=customer)
+    members = tuple(Membership.objects.order_by("pk"))
+    path = reverse("admin:accounts_customer_change", args=[customer.pk])
+    desk.post(path, customer_form(customer, members, group="large", rpm_limit="9000"))
+    customer.refresh_from_db()
+    assert (customer.group, customer.rpm_limit) == ("default", None)
 
 
 def test_an_action_on_a_list_leaves_a_row_for_each(desk, key):
