@@ -59,11 +59,17 @@ class Numbers(JSONParser):
 
     def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
         data = super().parse(stream, media_type, parser_context)
-        try:
-            json.dumps(data, ensure_ascii=False).encode()
-        except UnicodeEncodeError:
-            raise exceptions.ParseError("The body holds half a character.") from None
+        for name, value in data.items() if isinstance(data, dict) else [(None, data)]:
+            try:
+                json.dumps([name, value], ensure_ascii=False).encode()
+            except UnicodeEncodeError:
+                message = "The body holds half a character, which is no text."
+                raise ApiError(message, status=400, code="validation_error", param=_sendable(name)) from None
         return data
+
+
+def _sendable(name: str | None) -> str | None:
+    return None if name is None else name.encode("utf-8", "replace").decode()
 
 
 KEY_HEADER = OpenApiParameter(

@@ -179,7 +179,10 @@ def test_a_nul_in_a_form_is_refused_and_nothing_is_half_done(browser_client, des
 def test_half_a_character_is_refused_by_the_api(api, paid):
     body = '{"amount": "5.00", "reason": "\\ud800"}'
     answer = api.post("/v1/refund-requests", body, content_type="application/json")
-    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "validation_error")
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"], error["param"]) == (400, "validation_error", "reason")
+    answer = api.post("/v1/refund-requests", '{"\\ud800": 1}', content_type="application/json")
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "?")
     assert not RefundRequest.objects.exists()
 
 
