@@ -346,6 +346,8 @@ def _failed(part: RefundPart, *, now: datetime) -> None:
         _add_to_topup(part.topup, -part.amount, -(part.charge_amount or ZERO))
     part.state, part.failed_at, part.look_at = State.FAILED, now, None
     part.save(update_fields=["state", "failed_at", "look_at"])
+    if part.topup is not None:
+        want_credit(topup=part.topup, reason=CreditTask.Reason.REFUND, now=now)
     if was_done:
         words = f"part {part.number} came back: {part.detail}"
         refunds.return_to_desk(refund_id=part.refund_id, problem=words, now=now)

@@ -100,7 +100,8 @@ def need_credit(
 ) -> Decimal:
     """How much of a payment is invoiced beyond `left`, what remains of it after all that went or is to go back.
 
-    Opens tasks for what no open task wants yet, on the newest invoices first, and drops what is no longer wanted.
+    Opens tasks for what no open task wants yet, on the newest invoices first, and drops what is no longer wanted. What
+    was overridden counts no longer than its money is gone.
     Zero says that nothing has to be credited first. In the payment's currency, 2 places. The caller holds the
     wallet's lock, in a transaction; `refund_id` is the refund that waits.
     """
@@ -108,8 +109,9 @@ def need_credit(
         source_id=source_id, request__customer_id=customer_id, request__state__in=InvoiceRequest.STANDING
     )
     allocations = list(found.select_related("request").order_by("-id"))
-    stands = sum((a.standing - a.waived for a in allocations), NOTHING)
-    need = max(NOTHING, cents(stands - max(left, NOTHING)))
+    gone = max(NOTHING, cents(sum((a.standing for a in allocations), NOTHING) - max(left, NOTHING)))
+    _forget_waivers(allocations, sum((a.waived for a in allocations), NOTHING) - gone)
+    need = gone - sum((a.waived for a in allocations), NOTHING)
     tasks = list(
         CreditTask.objects.filter(
             source_id=source_id, request__customer_id=customer_id, state=CreditTask.State.OPEN
@@ -133,6 +135,15 @@ def need_credit(
             )
             missing -= share
     return need
+
+
+def _forget_waivers(allocations: list[InvoiceAllocation], excess: Decimal) -> None:
+    for allocation in allocations:
+        less = min(excess, allocation.waived)
+        if less > 0:
+            excess -= less
+            allocation.waived -= less
+            allocation.save(update_fields=["waived"])
 
 
 def override(*, task_id: int, words: str, by: User, now: datetime) -> CreditTask:

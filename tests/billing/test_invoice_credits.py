@@ -201,6 +201,15 @@ def test_an_override_needs_a_reason_and_covers_that_much_alone(customer, issued,
         invoices.override(task_id=task.pk, words="again", by=clerk, now=NOW)
 
 
+def test_an_override_counts_no_longer_than_its_money_is_gone(customer, issued, clerk):
+    need(customer, 1, "15.00")
+    invoices.override(task_id=invoices.open_tasks()[0].pk, words="Later.", by=clerk, now=NOW)
+    assert need(customer, 1, "17.00") == 0  # a part of it came back
+    assert need(customer, 1, "15.00") == 2
+    assert need(customer, 1, "20.00") == 0  # all of it
+    assert need(customer, 1, "15.00") == 5
+
+
 def test_a_credit_note_after_an_override_counts_once(customer, issued, clerk):
     request, _first = issued
     need(customer, 1, "15.00")
