@@ -156,17 +156,30 @@ def story(customer_id: int) -> Iterable[desk.Event]:
         if refund.decided_at:
             words = f"{refund.get_state_display()}. {refund.decision}".strip()
             yield desk.Event(refund.decided_at, _("Refund"), f"{refund.number}: {words}", link=link)
+        if refund.asked_back_at:
+            words = f"{refund.question} → {refund.answer or _('no answer yet')}"
+            yield desk.Event(refund.asked_back_at, _("Asked back"), f"{refund.number}: {words}", link=link)
+        if refund.finished_at and refund.finished_at != refund.decided_at:
+            words = f"{refund.number}: {refund.get_state_display()}"
+            yield desk.Event(refund.finished_at, _("Refund"), words, _usd(refund.returned), link)
     for invoice in InvoiceRequest.objects.filter(customer_id=customer_id).order_by("-pk")[:50]:
         link = reverse("admin:billing_invoicerequest_change", args=[invoice.pk])
         amount = f"{invoice.amount} {invoice.currency}"
         words = f"{invoice.number}: {invoice.company_name}, {invoice.get_state_display()}"
         yield desk.Event(invoice.created_at, _("Invoice asked"), words, amount, link)
+        if invoice.state == InvoiceRequest.State.CANCELLED:
+            words = f"{invoice.number}: {invoice.get_state_display()}"
+            yield desk.Event(invoice.changed_at, _("Invoice"), words, amount, link)
+        if invoice.posted_at:
+            words = f"{invoice.number}: {invoice.carrier} {invoice.tracking}"
+            yield desk.Event(invoice.posted_at, _("Invoice posted"), words, link=link)
     for document in Document.objects.filter(customer_id=customer_id).defer("content").order_by("-pk")[:50]:
         link = reverse("admin:billing_document_change", args=[document.pk])
         amount = f"{document.gross} {document.currency}"
         yield desk.Event(document.issued_at, document.get_kind_display(), document.number, amount, link)
     for mail in Mail.objects.filter(customer_id=customer_id).order_by("-pk")[:50]:
-        yield desk.Event(mail.sent_at or mail.created_at, _("Mail"), f"{mail.to}: {mail.subject}")
+        unsent = "" if mail.sent_at else f" ({_('not sent')})"
+        yield desk.Event(mail.sent_at or mail.created_at, _("Mail"), f"{mail.to}: {mail.subject}{unsent}")
     wallet = Wallet.objects.filter(pk=customer_id).first()
     if wallet is None:
         return

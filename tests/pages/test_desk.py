@@ -14,8 +14,8 @@ from django.utils import timezone
 
 from accounts import keys
 from accounts.models import User
-from billing import books, refunds
-from billing.models import LedgerAccount, Mail, Wallet
+from billing import books, invoices, refunds
+from billing.models import InvoiceRequest, LedgerAccount, Mail, Wallet
 from chuizi import streaming
 from payments import topups
 from payments.models import RefundPart, TopUp
@@ -108,6 +108,26 @@ def test_anything_is_found_by_its_full_name(desk, customer, paid, user, name):
     assert "/change/" in found, found
 
 
+def test_the_story_tells_of_questions_ends_and_letters(desk, customer, paid):
+    now, staff = timezone.now(), User.objects.get(email="desk@example.org")
+    refund = refunds.ask(customer=customer, amount="4.00", reason="x", now=now)
+    refunds.ask_back(refund_id=refund.pk, question="Which account?", by=staff, now=now)
+    refunds.answer(refund_id=refund.pk, text="The old one", now=now)
+    refunds.cancel(refund_id=refund.pk, now=now + timedelta(minutes=1))
+    asked = {"company_name": "Ada", "buyer_kind": "individual", "delivery": "post", "mailing_address": "1 Road"}
+    first, second = (invoices.ask(customer=customer, amount="1.00", now=now, **asked) for _ in range(2))
+    invoices.cancel(request_id=first.pk, now=now)
+    InvoiceRequest.objects.filter(pk=second.pk).update(posted_at=now, carrier="DHL", tracking="JD01")
+    page = text_of(desk.get(reverse("admin:accounts_customer_story", args=[customer.pk])))
+    for words in (
+        "Which account? → The old one",
+        f"{refund.number}: cancelled",
+        f"{first.number}: cancelled",
+        "DHL JD01",
+    ):
+        assert words in page
+
+
 @pytest.mark.parametrize("name", ["nothing-of-this-name", "'; DROP TABLE", "gen-" + "x" * 24, "\0", "%", "a" * 5000])
 def test_what_is_not_there_is_said(desk, customer, name):
     assert desk.get("/admin/", {"q": name}).status_code == 200
@@ -160,6 +180,7 @@ def test_a_customers_story_tells_it_in_order(desk, customer, paid, user):
     refunds.deny(refund_id=refund.pk, words="no", by=User.objects.get(email="desk@example.org"), now=timezone.now())
     page = text_of(desk.get(reverse("admin:accounts_customer_story", args=[customer.pk])))
     assert page.index("moving on") < page.index("142.40 CNY")
+    assert "We received your refund request (not sent)" in page
     assert "denied. no" in page
     assert "We received your refund request" in page
 
