@@ -304,12 +304,14 @@ def _must_have_four_eyes(refund: RefundRequest, amount: Decimal, by: User, *, no
         return
     if not by.has_perm("billing.approve_large_refunds"):
         raise NotAllowed(
-            _("Above $%(limit)s for a customer within a day finance approves. Propose it instead.")
+            _("Above $%(limit)s finance approves, all of a customer's within a day together. Propose it instead.")
             % {"limit": settings.REFUND_SUPPORT_LIMIT}
         )
     if refund.proposed is None or refund.proposed < amount:
         raise NotAllowed(
-            _("Above $%(limit)s for a customer within a day one proposes and another approves. Propose it first.")
+            _(
+                "Above $%(limit)s one proposes and another approves, all of a customer's within a day together. Propose it first."
+            )
             % {"limit": settings.REFUND_SUPPORT_LIMIT}
         )
     if words := objection(by=by, customer_id=None, proposed_by_id=refund.proposed_by_id):

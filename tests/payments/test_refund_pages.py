@@ -223,7 +223,7 @@ def test_a_large_sum_in_small_requests_is_as_large(customer, paid, settings):
     )
     support = at_desk(in_role("support"))
     act(support, first, "approve", amount="6.00")
-    assert "within a day finance approves" in act(support, second, "approve", amount="6.00").content.decode()
+    assert "within a day together" in act(support, second, "approve", amount="6.00").content.decode()
     act(support, second, "approve", amount="4.00")
     second.refresh_from_db()
     assert second.approved == Decimal("4.00")
