@@ -308,11 +308,7 @@ def _must_have_four_eyes(refund: RefundRequest, amount: Decimal, by: User, *, no
             % {"limit": settings.REFUND_SUPPORT_LIMIT}
         )
     if refund.proposed is None or refund.proposed < amount:
-        raise NotAllowed(
-            _(
-                "Above $%(limit)s one proposes and another approves, all of a customer's within a day together. Propose it first."
-            )
-            % {"limit": settings.REFUND_SUPPORT_LIMIT}
-        )
+        words = _("Above $%(limit)s one proposes and another approves, all of a customer's within a day together.")
+        raise NotAllowed(words % {"limit": settings.REFUND_SUPPORT_LIMIT} + " " + _("Propose it first."))
     if words := objection(by=by, customer_id=None, proposed_by_id=refund.proposed_by_id):
         raise NotAllowed(words, field="state")
