@@ -5,7 +5,7 @@ from typing import Any
 
 from allauth.account.models import EmailAddress
 from django.conf import settings
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from accounts import signup
 from accounts.authentication import request_address
 from accounts.models import Customer, Membership, User
+from chuizi.adminsite import row_id
 
 
 def memberships(user: User) -> QuerySet[Membership]:
@@ -50,22 +51,23 @@ def owned_customer(request: HttpRequest) -> Customer:
     return membership.customer
 
 
-class Unclear(ValueError):
-    """An address that names no customer, or several; the text says how to name one."""
-
-
 def named(text: str) -> Customer:
-    """The customer that staff name by a member's address, or by its id (`#12`); raises `Unclear`."""
+    """The customer that staff name by a member's address, or by its id (`#12`).
+
+    Raises `ValidationError`, as a form's field does, for none or several; it says how to name one.
+    """
     text = text.strip()
-    if text.startswith("#") and text[1:].isascii() and text[1:].isdigit() and len(text) < 19:
-        found = list(Customer.objects.filter(pk=int(text[1:])))
+    if text.startswith("#"):
+        found = list(Customer.objects.filter(pk=row_id(text[1:])))
     else:
         found = list(Customer.objects.filter(pk__in=customers_with(text)).order_by("pk")[:10])
     if not found:
-        raise Unclear(_("No customer has this address."))
+        raise ValidationError(_("No customer has this address."))
     if len(found) > 1:
         several = ", ".join(f"#{customer.pk} {customer.name}" for customer in found)
-        raise Unclear(_("It belongs to several customers. Enter one of them: %(several)s.") % {"several": several})
+        raise ValidationError(
+            _("It belongs to several customers. Enter one of them: %(several)s.") % {"several": several}
+        )
     return found[0]
 
 

@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
-from accounts.customers import Unclear, named
+from accounts.customers import named
 from accounts.models import User
 from accounts.staff import recorded
 from billing import adjustments
@@ -70,10 +70,7 @@ class ProposalForm(forms.Form):
 
     def clean_email(self) -> str:
         text = str(self.cleaned_data["email"])
-        try:
-            self.customer = named(text)
-        except Unclear as unclear:
-            raise forms.ValidationError(str(unclear)) from None
+        self.customer = named(text)
         return text
 
 

@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_POST
 from unfold.decorators import action, display
 
-from accounts.customers import Unclear, named
+from accounts.customers import named
 from accounts.staff import belongs_to, recorded
 from billing import fapiao, invoices
 from billing.invoice_acts import ACTS, DETAILS, FINANCE, HANDLE, series_named, staff_of
@@ -78,10 +78,7 @@ class MailedForm(InvoiceForm):
 
     def clean_customer_email(self) -> str:
         text = str(self.cleaned_data["customer_email"])
-        try:
-            self.customer = named(text)
-        except Unclear as unclear:
-            raise forms.ValidationError(str(unclear)) from None
+        self.customer = named(text)
         return text
 
 

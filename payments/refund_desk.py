@@ -20,7 +20,7 @@ from django.views.decorators.http import require_POST
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
-from accounts.customers import Unclear, named
+from accounts.customers import named
 from accounts.models import User
 from accounts.staff import recorded
 from billing import invoices, refunds
@@ -84,10 +84,7 @@ class MailedForm(forms.Form):
 
     def clean_email(self) -> str:
         text = str(self.cleaned_data["email"])
-        try:
-            self.customer = named(text)
-        except Unclear as unclear:
-            raise forms.ValidationError(str(unclear)) from None
+        self.customer = named(text)
         return text
 
 
