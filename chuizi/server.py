@@ -29,15 +29,16 @@ def limit_heads(protocol: type[Any] = HttpToolsProtocol) -> None:
 
     def data_received(self: Any, data: bytes) -> None:
         received(self, data)
-        if self._head_timer is not None:
+        if self._in_head:
+            if self._head_timer is None:
+                _await_head(self)
             self._head_bytes += len(data)
             if self._head_bytes > MOST_HEAD_BYTES:
                 _refuse(self, TOO_LARGE)
 
     def on_message_begin(self: Any) -> None:
         began(self)
-        if self._head_timer is None:
-            _await_head(self)
+        self._in_head = True  # a head that comes whole, as nearly all do, needs no timer
 
     def on_headers_complete(self: Any) -> None:
         _have_head(self)
@@ -52,11 +53,13 @@ def limit_heads(protocol: type[Any] = HttpToolsProtocol) -> None:
 
 
 def _await_head(protocol: Any) -> None:
+    protocol._in_head = True
     protocol._head_bytes = 0
     protocol._head_timer = asyncio.get_running_loop().call_later(HEAD_SECONDS, _refuse, protocol, TOO_SLOW)
 
 
 def _have_head(protocol: Any) -> None:
+    protocol._in_head = False
     if protocol._head_timer is not None:
         protocol._head_timer.cancel()
         protocol._head_timer = None

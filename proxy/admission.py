@@ -15,6 +15,7 @@ from time import monotonic
 import psycopg
 
 from proxy import metrics
+from proxy.batching import Bell
 from proxy.deciding import Ask
 from proxy.errors import Refusal, unavailable
 from proxy.lane import Admitted, CommitUnknown, Grant, Lane, PolicyChanged, Waiter
@@ -36,9 +37,9 @@ class Admission:
     def __init__(self, *, lease_id: int, overrun: Decimal, release: Callable[[str], None]) -> None:
         self._queues: dict[int, deque[Waiter]] = {}
         self._waiting = 0
-        self._wake = asyncio.Event()
+        self._bell = Bell()
         self._locked: deque[Waiter] = deque()
-        self._locked_wake = asyncio.Event()
+        self._locked_bell = Bell()
         self._release = release
         self._fast = Lane(lease_id=lease_id, overrun=overrun)
         self._slow = Lane(lease_id=lease_id, overrun=overrun)
@@ -51,7 +52,7 @@ class Admission:
         waiter = Waiter(ask, asyncio.get_running_loop().create_future())
         self._queues.setdefault(ask.policy.customer_id, deque()).append(waiter)
         self._waiting += 1
-        self._wake.set()
+        self._bell.ring()
         try:
             with limit(PATIENCE_SECONDS):
                 admitted = await waiter.future
@@ -96,8 +97,7 @@ class Admission:
     async def _run_fast(self) -> None:
         while True:
             if not self._queues:
-                self._wake.clear()
-                await self._wake.wait()
+                await self._bell.wait()
             batch = self._take()
             if batch:
                 metrics.ADMISSION_BATCH.observe(len(batch))
@@ -106,8 +106,8 @@ class Admission:
     async def _run_slow(self) -> None:
         while True:
             if not self._locked:
-                self._locked_wake.clear()
-                await self._locked_wake.wait()
+                await self._locked_bell.wait()
+                continue
             customer_id = self._locked[0].ask.policy.customer_id
             mine = [w for w in self._locked if w.ask.policy.customer_id == customer_id][:MOST_IN_BATCH]
             chosen = set(map(id, mine))
@@ -152,7 +152,7 @@ class Admission:
 
     def _try_later(self, waiters: Sequence[Waiter]) -> None:
         self._locked.extend(waiter for waiter in waiters if monotonic() - waiter.since < PATIENCE_SECONDS)
-        self._locked_wake.set()
+        self._locked_bell.ring()
 
     @staticmethod
     def _fail(waiters: Sequence[Waiter], refusal: Refusal) -> None:

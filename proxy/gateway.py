@@ -127,7 +127,6 @@ class Gateway:
         task = asyncio.current_task()
         if task is not None:
             self._in_flight.add(task)
-        metrics.IN_FLIGHT.inc()
         try:
             await self._serve(exchange)
         except asyncio.CancelledError:
@@ -135,7 +134,6 @@ class Gateway:
                 raise
             log.warning("request %s was cut: this gateway stops", exchange.request_id)
         finally:
-            metrics.IN_FLIGHT.dec()
             self._budget.give_back(exchange.taken)
             if task is not None:
                 self._in_flight.discard(task)
@@ -145,12 +143,12 @@ class Gateway:
         try:
             started = monotonic()
             self._refuse_unready(exchange)
-            sha256, policy = await self._authenticate(exchange)
+            sha256, policy, address = await self._authenticate(exchange)
             raw = await exchange.body(most=settings.MAX_BODY_BYTES, budget=self._budget)
             call = openai.read_request(raw)
             entry = await self._find_model(call)
             model = entry.slug
-            admitted = await self._admit(exchange, sha256, policy, call, entry)
+            admitted = await self._admit(sha256, policy, address, call, entry)
             relay = Relay(
                 exchange=exchange,
                 call=call,
@@ -178,7 +176,7 @@ class Gateway:
             log.exception("request %s failed", exchange.request_id)
             await self._refuse(exchange, Refusal(500, "internal_error", "Something went wrong on our side."))
         finally:
-            metrics.REQUESTS.labels(metrics.model_label(model), str(exchange.status or 499)).inc()
+            metrics.requests(metrics.model_label(model), str(exchange.status or 499)).inc()
 
     @staticmethod
     async def _refuse(exchange: Exchange, refusal: Refusal, headers: list[tuple[bytes, bytes]] | None = None) -> None:
@@ -200,7 +198,8 @@ class Gateway:
         if self._metering.oldest_age > STALE_METERING_SECONDS:
             raise unavailable("The gateway's database is slow; requests are not taken for a moment.", retry_after=2)
 
-    async def _authenticate(self, exchange: Exchange) -> tuple[str, KeyPolicy]:
+    async def _authenticate(self, exchange: Exchange) -> tuple[str, KeyPolicy, str]:
+        """The key's digest, its policy, and the client's address."""
         try:
             text = key_text(
                 authorization=exchange.header(b"authorization"),
@@ -211,20 +210,18 @@ class Gateway:
                 raise TwoKeys
         except TwoKeys:
             raise Refusal(401, "invalid_api_key", "The request names two different API keys.") from None
-        sha256, policy = await self._keyring.find(text, address=self._address(exchange))
-        self._check_policy(exchange, policy)
-        return sha256, policy
+        address = client_address(peer=exchange.peer, forwarded_for=exchange.header(b"x-forwarded-for"))
+        sha256, policy = await self._keyring.find(text, address=address)
+        self._check_policy(policy, address)
+        return sha256, policy, address
 
-    def _check_policy(self, exchange: Exchange, policy: KeyPolicy) -> None:
+    @staticmethod
+    def _check_policy(policy: KeyPolicy, address: str) -> None:
         """What can be refused without the locked rows. Active and suspended stand there too, and rule."""
         if policy.expires_at is not None and policy.expires_at <= datetime.now(UTC):
             raise invalid_key()
-        if not policy.allows_address(self._address(exchange)):
+        if not policy.allows_address(address):
             raise Refusal(403, "ip_not_allowed", "This key may not be used from this address.")
-
-    @staticmethod
-    def _address(exchange: Exchange) -> str:
-        return client_address(peer=exchange.peer, forwarded_for=exchange.header(b"x-forwarded-for"))
 
     async def _find_model(self, call: Call) -> Entry:
         entry = self._catalog.find(call.model)
@@ -240,7 +237,7 @@ class Gateway:
             raise BadRequest(f"{entry.slug} writes at most {limit} tokens.", param="max_tokens")
         return entry
 
-    async def _admit(self, exchange: Exchange, sha256: str, policy: KeyPolicy, call: Call, entry: Entry) -> Admitted:
+    async def _admit(self, sha256: str, policy: KeyPolicy, address: str, call: Call, entry: Entry) -> Admitted:
         """The committed hold; a key that changed since it was read is read again."""
         while True:
             if policy.allowed_models and not policy.allowed_models & {entry.slug, entry.slug.partition("/")[2]}:
@@ -252,7 +249,7 @@ class Gateway:
                 if fresh is None:
                     raise invalid_key() from None
                 policy = fresh
-                self._check_policy(exchange, policy)
+                self._check_policy(policy, address)
 
     @staticmethod
     def _ask(policy: KeyPolicy, call: Call, entry: Entry) -> Ask:
@@ -307,6 +304,7 @@ class Gateway:
     async def _show(self) -> None:
         """Set the gauges of what waits, whatever the database does: other processes of the port read them too."""
         while True:
+            metrics.IN_FLIGHT.set(len(self._in_flight))
             metrics.ADMISSION_QUEUE.set(self._admission.waiting)
             metrics.RELEASE_QUEUE.set(len(self._releases))
             metrics.UNWRITTEN.set(self._metering.unwritten)

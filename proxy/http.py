@@ -44,9 +44,11 @@ class Exchange:
         self.request_id = new_request_id()
         self.headers: dict[bytes, bytes] = {}
         self.header_bytes = 0
+        self._repeated: set[bytes] = set()
         for name, value in scope["headers"]:
             self.header_bytes += len(name) + len(value)
-            self.headers.setdefault(name, value)
+            if self.headers.setdefault(name, value) != value:
+                self._repeated.add(name)
         self.started = False
         self.status = 0
         self.taken = 0
@@ -55,7 +57,7 @@ class Exchange:
 
     def repeats(self, *names: bytes) -> bool:
         """Whether one of these headers stands twice with different values."""
-        return any(name in names and self.headers[name] != value for name, value in self.scope["headers"])
+        return not self._repeated.isdisjoint(names)
 
     def header(self, name: bytes) -> str:
         return self.headers.get(name, b"").decode("latin-1")

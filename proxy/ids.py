@@ -6,6 +6,7 @@ import time
 from datetime import datetime
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+PAIRS = [first + second for first in ALPHABET for second in ALPHABET]
 LENGTH = 24
 FORM = re.compile(r"gen-[0-9A-Za-z]{24}")
 
@@ -30,8 +31,8 @@ def first_id_of(moment: datetime) -> str:
 
 
 def _base62(number: int) -> str:
-    digits = []
-    while number:
-        number, digit = divmod(number, 62)
-        digits.append(ALPHABET[digit])
-    return "".join(reversed(digits)).rjust(LENGTH, "0")
+    pairs = []
+    for _ in range(LENGTH // 2):
+        number, pair = divmod(number, 62 * 62)
+        pairs.append(PAIRS[pair])
+    return "".join(reversed(pairs))

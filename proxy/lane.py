@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
+from itertools import chain
 from time import monotonic
 from typing import Any
 
@@ -210,7 +211,7 @@ class Lane:
             *limits.writes(keys.values(), customers.values(), now=now),
         ]
         together = _together(*[sql for sql, _ in parts])
-        parameters = [parameter for _, given in parts for parameter in given]
+        parameters = list(chain.from_iterable(given for _, given in parts))
         try:
             await wire.round_trip([(together, parameters), ("COMMIT", ())])
         except psycopg.OperationalError as error:

@@ -6,6 +6,7 @@ write there, and whichever is asked answers for all of them.
 
 import contextlib
 import os
+from functools import cache
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -51,6 +52,9 @@ COOLING = Gauge(
 )
 
 _models: set[str] = set()
+# Looked up by prometheus_client each time, a counter's labels cost more than counting.
+requests = cache(REQUESTS.labels)
+upstream_requests = cache(UPSTREAM_REQUESTS.labels)
 
 
 def model_label(slug: str) -> str:

@@ -76,7 +76,7 @@ class Way:
                 )
                 continue
             if response.status < 300:
-                metrics.UPSTREAM_REQUESTS.labels(metrics.model_label(destination.model), destination.upstream).inc()
+                metrics.upstream_requests(metrics.model_label(destination.model), destination.upstream).inc()
                 return response, destination
             if response.status < 500:
                 self._cooldown.answered(destination)

@@ -10,9 +10,11 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import orjson
 import psycopg
 from psycopg import pq
 from psycopg.adapt import PyFormat, Transformer
+from psycopg.types.json import set_json_loads
 
 from proxy import database
 
@@ -28,6 +30,8 @@ SYNC = pq.ExecStatus.PIPELINE_SYNC
 ABORTED = pq.ExecStatus.PIPELINE_ABORTED
 TUPLES = pq.ExecStatus.TUPLES_OK
 FAILED = (pq.ExecStatus.FATAL_ERROR, pq.ExecStatus.BAD_RESPONSE)
+AUTO = (PyFormat.AUTO,) * 200
+"""As many as any statement has parameters."""
 
 
 class Wire:
@@ -39,6 +43,7 @@ class Wire:
     def __init__(self, connection: psycopg.AsyncConnection[Any]) -> None:
         self._pgconn: Any = connection.pgconn
         self._connection = connection
+        set_json_loads(orjson.loads, connection)
         self._transformer = Transformer(connection)
         self._prepared: dict[tuple[str, tuple[int, ...]], bytes] = {}
         self._loop = asyncio.get_running_loop()
@@ -85,15 +90,19 @@ class Wire:
         return rows
 
     def _send(self, sql: str, parameters: Sequence[Any]) -> Asked:
-        transformer = self._transformer
-        values = transformer.dump_sequence(parameters, [PyFormat.AUTO] * len(parameters)) if parameters else None
-        what = (sql, transformer.types or () if parameters else ())
+        values = formats = None
+        types: tuple[int, ...] = ()
+        if parameters:
+            transformer = self._transformer
+            values = transformer.dump_sequence(parameters, AUTO[: len(parameters)])
+            types, formats = transformer.types or (), transformer.formats
+        what = (sql, types)
         name = self._prepared.get(what)
         is_new = name is None
         if name is None:
             name = self._prepared[what] = b"rt%d" % next(_numbers)
-            self._pgconn.send_prepare(name, _numbered(sql), what[1])
-        self._pgconn.send_query_prepared(name, values, transformer.formats if parameters else None)
+            self._pgconn.send_prepare(name, _numbered(sql), types)
+        self._pgconn.send_query_prepared(name, values, formats)
         return is_new, what
 
     def _write(self) -> None:
@@ -106,21 +115,20 @@ class Wire:
 
     def _read(self) -> None:
         """Something has arrived: results, or the end of the connection."""
-        pgconn, results = self._pgconn, self._results
+        pgconn = self._pgconn
         try:
             pgconn.consume_input()
             if self._arrived is None:
                 return
-            nothing = False
-            while not pgconn.is_busy():
-                result = pgconn.get_result()
-                if result is not None:
-                    results.append(result)
-                    if result.status == SYNC:
-                        break
-                elif nothing:
+            is_busy, get_result, keep = pgconn.is_busy, pgconn.get_result, self._results.append
+            while not is_busy():
+                result = get_result()
+                if result is None:
                     raise psycopg.OperationalError("the connection is lost")
-                nothing = result is None  # one stands between the results of two statements
+                keep(result)
+                if result.status == SYNC:
+                    break
+                get_result()  # the nothing between the results of two statements
             else:
                 return
         except psycopg.Error as error:
@@ -151,7 +159,8 @@ class Wire:
                 found.append(self._transformer.load_rows(0, result.ntuples, tuple))
             else:
                 found.append([])
-                error = error or _error(result)
+                if status in FAILED:
+                    error = error or _error(result)
         return found, error
 
 

@@ -2,8 +2,7 @@
 
 import ipaddress
 import socket
-from collections.abc import Mapping
-from typing import Any
+from functools import lru_cache
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -15,6 +14,12 @@ from proxy.cooldown import Cooldown
 
 CONNECT_SECONDS = 10.0
 MOST_ANSWER_BYTES = 64_000_000
+HEADERS = {
+    "Content-Type": "application/json",
+    "Accept": "application/json, text/event-stream",
+    "Accept-Encoding": "identity",
+    "User-Agent": "chuizi/1",
+}
 
 
 class PrivateAddress(OSError):
@@ -70,37 +75,39 @@ class Client:
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
             auto_decompress=False,
-            skip_auto_headers=("Accept", "User-Agent", "Accept-Encoding"),
+            headers=HEADERS,
             read_bufsize=2**16,
         )
 
     async def post(self, destination: Destination, path: str, body: bytes) -> aiohttp.ClientResponse:
         """The answer's head, its body still to be read. Raises `aiohttp.ClientError`, `TimeoutError` or `OSError`."""
-        url = URL(destination.base_url + path)
-        if not self._allow_private and is_literal(url.host or "") and not is_public(url.host or ""):
+        url, is_private = _place(destination.base_url + path)
+        if is_private and not self._allow_private:
             raise PrivateAddress(f"{destination.upstream} is not at a public address")
         return await self._session.post(
             url,
             data=body,
-            headers=_headers(destination),
+            headers={"Authorization": f"Bearer {destination.api_key}"},
             allow_redirects=False,
-            timeout=aiohttp.ClientTimeout(
-                total=destination.total_timeout, sock_connect=CONNECT_SECONDS, sock_read=destination.timeout
-            ),
+            timeout=_timeout(destination.total_timeout, destination.timeout),
         )
 
     async def close(self) -> None:
         await self._session.close()
 
 
-def _headers(destination: Destination) -> Mapping[str, Any]:
-    return {
-        "Authorization": f"Bearer {destination.api_key}",
-        "Content-Type": "application/json",
-        "Accept": "application/json, text/event-stream",
-        "Accept-Encoding": "identity",
-        "User-Agent": "chuizi/1",
-    }
+# The same few of the catalog in every request.
+@lru_cache
+def _place(address: str) -> tuple[URL, bool]:
+    """The address parsed, and whether it names by number a host that is not public."""
+    url = URL(address)
+    host = url.host or ""
+    return url, is_literal(host) and not is_public(host)
+
+
+@lru_cache
+def _timeout(total: float, read: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=total, sock_connect=CONNECT_SECONDS, sock_read=read)
 
 
 async def read_all(response: aiohttp.ClientResponse) -> bytes:

@@ -203,9 +203,11 @@ def _cache_writes(usage: Mapping[str, Any], details: Any) -> tuple[int, int]:
 
 def _first(details: Any, usage: Mapping[str, Any], names: tuple[str, ...]) -> int:
     """The first of these counts that is told, in the details or beside them."""
+    places = (details, usage) if isinstance(details, dict) else (usage,)
     for name in names:
-        if (value := _tokens(details, name)) is not None or (value := _tokens(usage, name)) is not None:
-            return value
+        for counts in places:
+            if name in counts and (value := _tokens(counts, name)) is not None:
+                return value
     return 0
 
 

@@ -11,6 +11,7 @@ from proxy import gauges, metrics
 from proxy.loading import load_catalog
 from proxy.models import Generation
 from tests.conftest import NOW
+from tests.faults.conftest import wait_until
 from tests.gateways import GatewayProcess, url_of_the_test_database
 from tests.proxy.conftest import Gateway, catalog
 from tests.proxy.metrics_text import families, metric, total
@@ -58,12 +59,12 @@ def test_prometheus_is_told_the_format(gateway: Gateway):
 
 
 def test_a_request_in_flight_is_held_and_counted(gateway: Gateway, upstream):
-    upstream.events.insert(2, 0.8)
+    upstream.events.insert(2, 2.0)
     with gateway.stream() as response:
         pieces = response.iter_raw()
         next(pieces)
-        now = families(gateway).values()
-        assert (total(now, "chuizi_generations_held"), total(now, "chuizi_requests_in_flight")) == (1, 1)
+        wait_until(lambda: metric(gateway, "chuizi_requests_in_flight") == 1, seconds=1.5)
+        assert metric(gateway, "chuizi_generations_held") == 1
         list(pieces)
     assert metric(gateway, "chuizi_generations_held") == 0
 
@@ -143,7 +144,7 @@ def test_processes_of_one_port_answer_for_all_of_them_and_the_dead_wait_for_noth
     with to_first.stream() as response:
         pieces = response.iter_raw()
         next(pieces)
-        assert metric(to_second, "chuizi_requests_in_flight") == 1
+        wait_until(lambda: metric(to_second, "chuizi_requests_in_flight") == 1, seconds=3)
         first.kill()
         with pytest.raises(httpx.HTTPError):
             list(pieces)
