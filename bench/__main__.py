@@ -53,9 +53,32 @@ def requests(gateway: machine.Chuizi, *, upstream_url: str, seconds: float, trie
         gateway.url, headers=gateway.headers, upstream_url=upstream_url, pid=gateway.pid, seconds=seconds, tries=tries
     )
     path.show(found)
-    commit = machine.one_row_commit()
-    times = (found.added - 0.5) / commit
-    print(f"a one-row durable commit beside it: {commit:.2f} ms; added = 0.5 ms + {times:.1f} of it", flush=True)
+    commits(gateway, found, upstream_url=upstream_url, seconds=seconds)
+
+
+def commits(gateway: machine.Chuizi, found: path.Path, *, upstream_url: str, seconds: float) -> None:
+    """What one caller waits for, in durable commits of one row: made again and again, and at the caller's own pace.
+
+    What is done now and then takes longer than the same in a loop, as processors sleep and caches are cold; a lone
+    caller's two commits, half its latency apart, are of that kind, and so is its call of the upstream.
+    """
+    alone = machine.load(
+        upstream_url + machine.CHAT,
+        headers=gateway.headers,
+        callers=1,
+        seconds=max(2, seconds / 2),
+        pause_ms=round(found.one.p50),
+    )
+    for how, upstream_ms, commit in (
+        ("again and again", found.alone.p50, machine.one_row_commit()),
+        ("at its pace", alone.p50, machine.one_row_commit(pause_ms=found.one.p50 / 2)),
+    ):
+        times = (found.one.p50 - upstream_ms - 0.5) / commit
+        print(
+            f"{how}, the upstream alone takes {upstream_ms:.2f} ms and a one-row durable commit {commit:.2f} ms:"
+            f" added = 0.5 ms + {times:.1f} commits",
+            flush=True,
+        )
 
 
 def holds(gateway: machine.Chuizi, *, seconds: float) -> None:

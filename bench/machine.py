@@ -134,7 +134,7 @@ def asgi(
     application: str, *, core: int, port: int, more: Mapping[str, str] | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
     command = [sys.executable, "-m", "uvicorn", application, "--port", str(port), "--no-access-log"]
-    command += ["--log-level", "warning"]
+    command += ["--no-server-header", "--no-proxy-headers", "--log-level", "warning"]
     with running(pinned(core, command), environment={**environment(), **(more or {})}, port=port) as process:
         yield process
 
@@ -256,8 +256,8 @@ def django() -> None:
     package.setup()
 
 
-def one_row_commit(*, times: int = 500) -> float:
-    """Milliseconds that a one-row update takes to commit durably here, the median of `times`."""
+def one_row_commit(*, times: int = 500, pause_ms: float = 0) -> float:
+    """Milliseconds that a one-row update takes to commit durably here, the median of `times`, so far apart."""
     django()
     from django.db import connection
 
@@ -269,6 +269,7 @@ def one_row_commit(*, times: int = 500) -> float:
             start = time.perf_counter()
             cursor.execute("UPDATE bench_row SET n = n + 1 WHERE id = 1")
             took.append(time.perf_counter() - start)
+            time.sleep(pause_ms / 1e3)
         cursor.execute("DROP TABLE bench_row")
     return sorted(took)[len(took) // 2] * 1e3
 

@@ -13,13 +13,13 @@ TICK_SECONDS = 0.1
 class limit:
     """`with limit(seconds): await ...` raises `TimeoutError`, as `asyncio.timeout` does."""
 
-    __slots__ = ("_before", "_due", "_expired", "_task")
+    __slots__ = ("_before", "_due", "_task", "expired")
 
     def __init__(self, seconds: float) -> None:
         self._due = monotonic() + seconds
-        self._expired = False
+        self.expired = False
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> "limit":
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("limit() is used inside a task")
@@ -28,17 +28,22 @@ class limit:
         if not _waits:
             _ticker.start()
         _waits.add(self)
+        return self
+
+    def end_in(self, seconds: float) -> None:
+        """Another limit, from now on."""
+        self._due = monotonic() + seconds
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         _waits.discard(self)
-        if self._expired and self._task.uncancel() <= self._before and kind is asyncio.CancelledError:
+        if self.expired and self._task.uncancel() <= self._before and kind is asyncio.CancelledError:
             raise TimeoutError from error
 
     def end_if_due(self, now: float) -> None:
         if self._due <= now:
-            self._expired = True
+            self.expired = True
             _waits.discard(self)
             self._task.cancel()
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import math
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from time import monotonic
@@ -19,6 +20,7 @@ from proxy.http import ClientGone, Exchange
 from proxy.metering import ANSWER_SECONDS, Metered, Metering, log_unwritten
 from proxy.models import Generation
 from proxy.outbound import BrokenEarly, NoUpstream, Way, count_error, error_text
+from proxy.patience import limit
 from proxy.pricing import Cost, Usage, cost_of
 from proxy.protocols import openai
 from proxy.protocols.base import Call, Receipt, Reported
@@ -64,7 +66,7 @@ class Relay:
         self._metering = metering
         self._release = release
         self._drain_seconds = drain_seconds
-        self._bound: asyncio.Timeout | None = None
+        self._bound: limit | None = None
         self._gone = False
         self._watcher: asyncio.Task[None] | None = None
         self._first_byte: float | None = None
@@ -76,7 +78,7 @@ class Relay:
         loop = asyncio.get_running_loop()
         watching = loop.call_later(WATCH_AFTER_SECONDS, self._start_watching)
         try:
-            async with asyncio.timeout(None) as self._bound:
+            with limit(math.inf) as self._bound:
                 while not await self._relay_one():
                     pass
         except TimeoutError:
@@ -141,7 +143,7 @@ class Relay:
 
     def _client_left(self) -> None:
         if not self._gone and self._bound is not None:
-            self._bound.reschedule(asyncio.get_running_loop().time() + self._drain_seconds)
+            self._bound.end_in(self._drain_seconds)
         self._gone = True
 
     # --- JSON ------------------------------------------------------------------------------------------------------
@@ -211,7 +213,7 @@ class Relay:
             refusal = Refusal(502, "provider_error", error_text(said.error))
         except asyncio.CancelledError:
             # The drain bound is reached, or the process is stopping: what was relayed is billed, and nobody waits.
-            drained = self._bound is not None and self._bound.expired()
+            drained = self._bound is not None and self._bound.expired
             cut = Reason.CLIENT_DISCONNECTED if drained else Reason.TIMEOUT
             self._meter_soon(self._stream_record(destination, stream, cut))
             raise
