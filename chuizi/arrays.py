@@ -32,7 +32,7 @@ class _Writers(dict[type, Callable[[Any], str]]):
 _WRITERS = _Writers(
     {
         str: _quoted,
-        datetime: _quoted,
+        datetime: datetime.isoformat,  # nothing in it needs quotes
         date: str,
         int: str,
         Decimal: str,

@@ -7,6 +7,7 @@ from decimal import Decimal
 from accounts import limits
 from accounts.limits import CustomerCounter, KeyCounter, KeyPolicy
 from billing.money import ZERO
+from chuizi.facts import fact
 from proxy.errors import Refusal, invalid_key
 from proxy.pricing import ceiling
 
@@ -14,7 +15,7 @@ LEAST_OUTPUT_TOKENS = 256
 """A limit that the wallet, not the caller, chose is not made smaller than this: the answer would be of no use."""
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Ask:
     """A request that wants a hold. Amounts in USD with the margin.
 
@@ -60,7 +61,7 @@ class WalletCounter:
         self.exposed += decision.bound - decision.hold
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Decision:
     """What is held, the most that may be charged, and the output limit to send upstream."""
 

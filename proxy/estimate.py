@@ -7,7 +7,7 @@ file counts as the whole context. (A vocabulary that rewrites its text first, as
 may go beyond; the charge does not.)
 """
 
-from dataclasses import dataclass
+from chuizi.facts import fact
 
 IMAGE_TOKENS = 49_152
 """The dearest image known: gpt-4o-mini, high detail, 2,833 + 8 tiles of 5,667 = 48,169 by OpenAI's vision guide."""
@@ -32,7 +32,7 @@ LIKELY_OUTPUT_TOKENS = 1_024
 NOT_ASCII = bytes(range(128, 256))
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Material:
     """What a request brings: bytes of text, of which `wide` are not ASCII, and apart what is not text.
 

@@ -16,6 +16,7 @@ from accounts import limits
 from accounts.limits import CustomerCounter, KeyCounter
 from billing import holds
 from chuizi.arrays import columns
+from chuizi.facts import fact
 from proxy.deciding import Ask, Decision, WalletCounter, decide
 from proxy.errors import invalid_key
 from proxy.ids import new_generation_id
@@ -26,7 +27,7 @@ class PolicyChanged(Exception):
     """The key or its customer has changed since its policy was read."""
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Admitted:
     """A committed hold."""
 

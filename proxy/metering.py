@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from decimal import Decimal
 from time import monotonic
@@ -17,6 +17,7 @@ import orjson
 import psycopg
 
 from chuizi.arrays import columns
+from chuizi.facts import fact
 from proxy import metrics
 from proxy.batching import Batcher
 from proxy.patience import limit
@@ -31,7 +32,7 @@ ANSWER_SECONDS = 15.0
 """A request waits no longer than this for its usage to be written; the record itself goes on waiting."""
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Metered:
     """What became of a request, as METER writes it. Times in milliseconds, cost in USD."""
 

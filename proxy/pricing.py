@@ -6,6 +6,7 @@ from decimal import ROUND_CEILING, Decimal
 from typing import Any, Protocol
 
 from billing.money import MICRO, ZERO, charge
+from chuizi.facts import fact
 
 MILLION = Decimal(1_000_000)
 PER_TOKEN, PER_REQUEST, PER_SECOND = "per_token", "per_request", "per_second"
@@ -25,7 +26,7 @@ class PriceRow(Protocol):
     margin: Decimal
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Usage:
     """What one request used. Tokens; `units` are requests, seconds or characters."""
 
@@ -41,7 +42,7 @@ class Usage:
     units: Decimal = ZERO
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class LineItem:
     """`amount` is exact, unrounded, before the margin; `price` is per million where `unit` is a token or character."""
 
@@ -137,7 +138,7 @@ def _token_items(rates: Mapping[str, Decimal], usage: Usage) -> list[LineItem]:
     return [LineItem(unit, Decimal(count), rate, count * rate / MILLION) for unit, count, rate in lines if count]
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Cost:
     """What a request cost: `upstream` before and `charged` after the margin, each exact and then rounded once."""
 

@@ -1,9 +1,9 @@
 """What a protocol must tell the gateway: what a request asks, what an answer used, how an error looks."""
 
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from chuizi.facts import fact
 from proxy.estimate import Material
 from proxy.pricing import Usage
 
@@ -19,7 +19,7 @@ class BadRequest(ValueError):
         self.param = param
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Call:
     """A request as read: `body` is what goes upstream, with its model, limit and stream options still to be set."""
 
@@ -31,7 +31,7 @@ class Call:
     body: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Reported:
     """What an answer says of itself; `usage` is None where it says nothing of its usage."""
 
@@ -39,7 +39,7 @@ class Reported:
     finish_reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Receipt:
     """What the gateway adds to an answer. `cost` in USD as charged."""
 
