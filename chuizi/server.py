@@ -15,30 +15,42 @@ TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\
 TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
+class Head:
+    """A request's head on its way: its bytes so far, and the timer of one that did not come at once."""
+
+    __slots__ = ("bytes", "timer")
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self.timer: asyncio.TimerHandle | None = None
+
+
 def limit_heads(protocol: type[Any] = HttpToolsProtocol) -> None:
     """Wrap uvicorn's protocol class once; a second call changes nothing."""
-    if hasattr(protocol, "_head_timer"):
+    if hasattr(protocol, "_head"):
         return
     made, received, began = protocol.connection_made, protocol.data_received, protocol.on_message_begin
     completed, lost = protocol.on_headers_complete, protocol.connection_lost
-    protocol._head_timer = None
+    # One attribute and no more: an instance has thirty with it, the most whose names CPython lets instances share.
+    protocol._head = None
 
     def connection_made(self: Any, transport: asyncio.Transport) -> None:
         made(self, transport)
-        _await_head(self)
+        self._head = Head()
+        _limit_time(self)
 
     def data_received(self: Any, data: bytes) -> None:
         received(self, data)
-        if self._in_head:
-            if self._head_timer is None:
-                _await_head(self)
-            self._head_bytes += len(data)
-            if self._head_bytes > MOST_HEAD_BYTES:
+        if self._head is not None:
+            _limit_time(self)
+            self._head.bytes += len(data)
+            if self._head.bytes > MOST_HEAD_BYTES:
                 _refuse(self, TOO_LARGE)
 
     def on_message_begin(self: Any) -> None:
         began(self)
-        self._in_head = True  # a head that comes whole, as nearly all do, needs no timer
+        if self._head is None:
+            self._head = Head()
 
     def on_headers_complete(self: Any) -> None:
         _have_head(self)
@@ -52,17 +64,17 @@ def limit_heads(protocol: type[Any] = HttpToolsProtocol) -> None:
         setattr(protocol, wrapper.__name__, wrapper)
 
 
-def _await_head(protocol: Any) -> None:
-    protocol._in_head = True
-    protocol._head_bytes = 0
-    protocol._head_timer = asyncio.get_running_loop().call_later(HEAD_SECONDS, _refuse, protocol, TOO_SLOW)
+def _limit_time(protocol: Any) -> None:
+    """Not before it is known that the head does not come at once, as nearly all do."""
+    if protocol._head.timer is None:
+        loop = asyncio.get_running_loop()
+        protocol._head.timer = loop.call_later(HEAD_SECONDS, _refuse, protocol, TOO_SLOW)
 
 
 def _have_head(protocol: Any) -> None:
-    protocol._in_head = False
-    if protocol._head_timer is not None:
-        protocol._head_timer.cancel()
-        protocol._head_timer = None
+    head, protocol._head = protocol._head, None
+    if head is not None and head.timer is not None:
+        head.timer.cancel()
 
 
 def _refuse(protocol: Any, answer: bytes) -> None:

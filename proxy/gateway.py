@@ -144,8 +144,7 @@ class Gateway:
             started = monotonic()
             self._refuse_unready(exchange)
             sha256, policy, address = await self._authenticate(exchange)
-            raw = await exchange.body(most=settings.MAX_BODY_BYTES, budget=self._budget)
-            call = openai.read_request(raw)
+            call = openai.read_request(await exchange.body(most=settings.MAX_BODY_BYTES, budget=self._budget))
             entry = await self._find_model(call)
             model = entry.slug
             admitted = await self._admit(sha256, policy, address, call, entry)
