@@ -4,6 +4,7 @@ The past is a made one: settled generations, each with its captured hold and its
 """
 
 import contextlib
+import signal
 import subprocess
 import sys
 import threading
@@ -34,11 +35,13 @@ def measure(gateway: machine.Chuizi, *, seconds: float, most: int) -> None:
         note = f"(filled in {time.monotonic() - began:.0f} s)"
         _say(f"{wanted:,} generations", gateway, backends, seconds, note=note)
     audit = [sys.executable, "manage.py", "audit_ledger", "--full"]
-    with subprocess.Popen(audit, env=machine.environment(), stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        audit, env=machine.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
         _say("while the full audit runs", gateway, backends, seconds)
         if process.poll() is not None:
             print("the audit had ended before the load")
-        process.kill()
+        process.send_signal(signal.SIGINT)  # which ends its query too
     over = threading.Event()
     export = threading.Thread(target=_export, args=(over,))
     export.start()

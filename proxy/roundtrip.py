@@ -30,8 +30,6 @@ SYNC = pq.ExecStatus.PIPELINE_SYNC
 ABORTED = pq.ExecStatus.PIPELINE_ABORTED
 TUPLES = pq.ExecStatus.TUPLES_OK
 FAILED = (pq.ExecStatus.FATAL_ERROR, pq.ExecStatus.BAD_RESPONSE)
-AUTO = (PyFormat.AUTO,) * 200
-"""As many as any statement has parameters."""
 
 
 class Wire:
@@ -94,7 +92,7 @@ class Wire:
         types: tuple[int, ...] = ()
         if parameters:
             transformer = self._transformer
-            values = transformer.dump_sequence(parameters, AUTO[: len(parameters)])
+            values = transformer.dump_sequence(parameters, [PyFormat.AUTO] * len(parameters))
             types, formats = transformer.types or (), transformer.formats
         what = (sql, types)
         name = self._prepared.get(what)
