@@ -8,6 +8,8 @@ import asyncio
 import itertools
 import re
 from collections.abc import Sequence
+from os import sched_yield
+from time import monotonic
 from typing import Any
 
 import orjson
@@ -29,6 +31,9 @@ OK = pq.ConnStatus.OK
 SYNC = pq.ExecStatus.PIPELINE_SYNC
 ABORTED = pq.ExecStatus.PIPELINE_ABORTED
 TUPLES = pq.ExecStatus.TUPLES_OK
+POLL_SECONDS = 0.001
+"""How long to look for an answer before sleeping for it. Who sleeps is woken late, and finds the caches cold: for a
+lone caller that is a sixth of the latency."""
 FAILED = (pq.ExecStatus.FATAL_ERROR, pq.ExecStatus.BAD_RESPONSE)
 
 
@@ -47,6 +52,8 @@ class Wire:
         self._loop = asyncio.get_running_loop()
         self._results: list[Any] = []
         self._arrived: asyncio.Future[None] | None = None
+        self._until = 0.0
+        self._is_quick = True
         self._pgconn.enter_pipeline_mode()
         self._socket: int = self._pgconn.socket
         self._loop.add_reader(self._socket, self._read)
@@ -78,6 +85,9 @@ class Wire:
             self._pgconn.pipeline_sync()
             if self._pgconn.flush():
                 self._loop.add_writer(self._socket, self._write)
+            self._until = monotonic() + POLL_SECONDS
+            if self._is_quick:
+                self._poll()
             await self._arrived
             rows, error = self._loaded(asked)
         except BaseException:
@@ -102,6 +112,12 @@ class Wire:
             self._pgconn.send_prepare(name, _numbered(sql), types)
         self._pgconn.send_query_prepared(name, values, formats)
         return is_new, what
+
+    def _poll(self) -> None:
+        """Keep the event loop awake until the answer is there, letting whoever else wants the processor have it."""
+        if self._arrived is not None and monotonic() < self._until:
+            sched_yield()
+            self._loop.call_soon(self._poll)
 
     def _write(self) -> None:
         """The socket takes more of what did not fit at once."""
@@ -133,6 +149,7 @@ class Wire:
             self._lost(error)
         else:
             arrived, self._arrived = self._arrived, None
+            self._is_quick = monotonic() < self._until  # a slow server is slept for next time
             if not arrived.done():
                 arrived.set_result(None)
 

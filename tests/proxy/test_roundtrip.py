@@ -3,6 +3,7 @@
 import asyncio
 from datetime import UTC, datetime
 from decimal import Decimal
+from time import process_time
 
 import psycopg
 import pytest
@@ -50,6 +51,23 @@ async def test_an_error_undoes_what_stood_before_it_in_the_packet(wire):
 async def test_values_of_another_type_are_prepared_apart(wire):
     for value in (1, 2**40, None):
         assert await wire.round_trip([("SELECT %s::bigint", [value])]) == [[(value,)]]
+
+
+async def test_a_quick_answer_is_looked_for_and_a_slow_one_slept_for(wire):
+    await wire.round_trip([("SELECT 1", ())])  # prepared
+    before = process_time()
+    for _ in range(5):
+        await wire.round_trip([("SELECT pg_sleep(0.2)", ())])
+    assert process_time() - before < 0.2, "a second of waiting may not cost a fifth of one"
+    looks: list[None] = []
+    wire._is_quick, look = True, wire._poll
+    wire._poll = lambda: (looks.append(None), look())
+    await wire.round_trip([("SELECT 1", ())])
+    assert looks
+    wire._is_quick = False
+    looks.clear()
+    await wire.round_trip([("SELECT 1", ())])
+    assert not looks
 
 
 async def test_a_text_that_cannot_be_sent_closes_the_connection_and_nothing_else(wire):
