@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from chuizi.arrays import columns
+from chuizi.arrays import array, columns
 
 Network = IPv4Network | IPv6Network
 SLOT_SECONDS = 5
@@ -99,11 +99,6 @@ class Rate:
         self._advance(slot)
         self.slots[slot % SLOTS] += 1
         self.changed = True
-
-    @property
-    def text(self) -> str:
-        """The slots as an array of PostgreSQL's."""
-        return f"{{{str(self.slots)[1:-1]}}}"
 
     def seconds_until_free(self, slot: int, *, limit: int) -> int:
         """Seconds, at most, until the window holds fewer than `limit` requests again."""
@@ -269,7 +264,7 @@ def writes(
     """The statements, each with its parameters, that write what was counted; none for what was not."""
     statements: list[tuple[str, Sequence[Any]]] = []
     counted = [
-        (key.key_id, key.rate.slot, key.rate.text, key.day, key.day_spent, key.total_spent)
+        (key.key_id, key.rate.slot, array(key.rate.slots), key.day, key.day_spent, key.total_spent)
         for key in keys
         if key.rate.changed
     ]
@@ -282,7 +277,7 @@ def writes(
         (
             customer.customer_id,
             customer.rate.slot,
-            customer.rate.text,
+            array(customer.rate.slots),
             orjson.dumps(customer.models_at(slot)).decode(),
         )
         for customer in customers

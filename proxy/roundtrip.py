@@ -31,10 +31,10 @@ OK = pq.ConnStatus.OK
 SYNC = pq.ExecStatus.PIPELINE_SYNC
 ABORTED = pq.ExecStatus.PIPELINE_ABORTED
 TUPLES = pq.ExecStatus.TUPLES_OK
+FAILED = (pq.ExecStatus.FATAL_ERROR, pq.ExecStatus.BAD_RESPONSE)
 POLL_SECONDS = 0.001
 """How long to look for an answer before sleeping for it. Who sleeps is woken late, and finds the caches cold: for a
 lone caller that is a sixth of the latency."""
-FAILED = (pq.ExecStatus.FATAL_ERROR, pq.ExecStatus.BAD_RESPONSE)
 
 
 class Wire:
@@ -174,8 +174,7 @@ class Wire:
                 found.append(self._transformer.load_rows(0, result.ntuples, tuple))
             else:
                 found.append([])
-                if status in FAILED:
-                    error = error or _error(result)
+                error = error or _error(result)
         return found, error
 
 

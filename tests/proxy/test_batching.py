@@ -1,11 +1,22 @@
 """Group commit's machinery alone: batches, a poisoned item, waiters that leave, closing."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
 from proxy.batching import Batcher, Bell, QueueFull
+
+
+def writer(written: list[int]) -> Callable[[Sequence[int]], Awaitable[list[None]]]:
+    """A flush that takes a moment and notes what it wrote."""
+
+    async def flush(items: Sequence[int]) -> list[None]:
+        await asyncio.sleep(0.01)
+        written.extend(items)
+        return [None] * len(items)
+
+    return flush
 
 
 def test_what_arrives_while_a_batch_is_written_goes_in_the_next_one_and_each_gets_its_own_answer():
@@ -45,13 +56,8 @@ def test_a_poisoned_item_fails_alone():
 def test_a_waiter_that_left_has_its_item_written_and_stops_nobody():
     written: list[int] = []
 
-    async def flush(items: Sequence[int]) -> list[None]:
-        await asyncio.sleep(0.01)
-        written.extend(items)
-        return [None] * len(items)
-
     async def run() -> None:
-        batcher = Batcher(flush, most=10)
+        batcher = Batcher(writer(written), most=10)
         left, stays = batcher.put(1), batcher.put(2)
         await asyncio.sleep(0)
         left.cancel()
@@ -66,13 +72,8 @@ def test_a_waiter_that_left_has_its_item_written_and_stops_nobody():
 def test_closing_writes_what_is_queued_first(count: int):
     written: list[int] = []
 
-    async def flush(items: Sequence[int]) -> list[None]:
-        await asyncio.sleep(0.01)
-        written.extend(items)
-        return [None] * len(items)
-
     async def run() -> None:
-        batcher = Batcher(flush, most=2)
+        batcher = Batcher(writer(written), most=2)
         for number in range(count):
             batcher.put(number)
         await asyncio.wait_for(batcher.close(), timeout=5)
