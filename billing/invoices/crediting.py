@@ -1,5 +1,7 @@
 """Taking invoices back: credit notes, red letters, and the tasks that want them when invoiced money goes back."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -43,8 +45,7 @@ def credit(
     """
     said = must_say_why(reason, field="reason", most=300)
     asked = None if amount is None else checked_amount(amount)
-    _draw_ahead(request_id, asked, task_id, said, by=by, now=now)
-    with locked(request_id) as request:
+    with _locked(request_id, asked, task_id, said, by=by, now=now) as request:
         must_not_be_own(by, request.customer)
         document = _credit(request, asked, task_id, said, fapiao_number, content, by=by, now=now)
         mails.tell(request, "credited", now=now, document=document)
@@ -65,8 +66,7 @@ def reissue(
     `details.checked`) takes the same money, to be issued as any other. Raises `InvoiceError`.
     """
     said = must_say_why(reason, field="reason", most=300)
-    _draw_ahead(request_id, None, None, said, by=by, now=now)
-    with locked(request_id) as request:
+    with _locked(request_id, None, None, said, by=by, now=now) as request:
         must_not_be_own(by, request.customer)
         stood = {a.source_id: a.standing for a in request.allocations.all()}
         document = _credit(request, None, None, said, fapiao_number, content, by=by, now=now)
@@ -290,17 +290,18 @@ def _drop(tasks: list[CreditTask], excess: Decimal, *, now: datetime) -> None:
             task.save(update_fields=["amount"])
 
 
-def _draw_ahead(
+@contextmanager
+def _locked(
     request_id: int, asked: Decimal | None, task_id: int | None, reason: str, *, by: User, now: datetime
-) -> None:
-    """Draw the credit note before locks are held; what is wrong is said under them."""
+) -> Iterator[InvoiceRequest]:
+    """The request's lock, after its credit note was drawn in its series' turn; what is wrong is said under the lock."""
     request = InvoiceRequest.objects.get(pk=request_id)
-    if request.is_fapiao or request.state not in InvoiceRequest.STANDING:
-        return
-    first, most = _first(request), request.amount - request.credited
-    amount = most if asked is None else min(asked, most)
-    if first.series is not None:
-        shares = _shares(request, amount, task_id)
-        render(
-            documents.draft(request, shares=shares, series=first.series, by=by, now=now, refers_to=first, reason=reason)
-        )
+    with ExitStack() as locks:
+        first = _first(request) if request.state in InvoiceRequest.STANDING else None
+        if first is not None and first.series is not None:
+            series, most = locks.enter_context(documents.turn(first.series)), request.amount - request.credited
+            shares = _shares(request, most if asked is None else min(asked, most), task_id)
+            render(
+                documents.draft(request, shares=shares, series=series, by=by, now=now, refers_to=first, reason=reason)
+            )
+        yield locks.enter_context(locked(request_id))

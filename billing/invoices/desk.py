@@ -23,16 +23,16 @@ def issue(*, request_id: int, by: User, now: datetime, series: InvoiceSeries | N
     request = InvoiceRequest.objects.get(pk=request_id)
     if request.is_fapiao:
         raise InvoiceError(_("A fapiao is made in the tax platform: record it here."), field="invoice_type")
-    series = series or documents.series_for(currency=request.currency)
-    render(documents.draft(request, shares=_whole(request), series=series, by=by, now=now))
-    with locked(request_id) as request:
-        _must_be_requested(request)
-        must_not_be_own(by, request.customer)
-        if not series.is_active or series.currency not in ("", request.currency):
-            raise InvoiceError(_("This series is not in use for the currency."), field="series")
-        fit_again(request, now=now)
-        document = documents.make(request, shares=_whole(request), series=series, by=by, now=now)
-        _issued(request, document, by=by, now=now)
+    with documents.turn(series or documents.series_for(currency=request.currency)) as series:
+        render(documents.draft(request, shares=_whole(request), series=series, by=by, now=now))
+        with locked(request_id) as request:
+            _must_be_requested(request)
+            must_not_be_own(by, request.customer)
+            if not series.is_active or series.currency not in ("", request.currency):
+                raise InvoiceError(_("This series is not in use for the currency."), field="series")
+            fit_again(request, now=now)
+            document = documents.make(request, shares=_whole(request), series=series, by=by, now=now)
+            _issued(request, document, by=by, now=now)
     return document
 
 

@@ -1,15 +1,17 @@
 """Making documents: numbers without gaps from a locked series, and what was true on that day, kept for good."""
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, OperationalError, transaction
 from django.db.models import QuerySet, Sum
 from django.utils import translation
 from django.utils.translation import gettext as _
-from psycopg.errors import UniqueViolation
+from psycopg.errors import LockNotAvailable, UniqueViolation
 
 from accounts.models import User
 from billing.invoices.core import CHINESE, InvoiceError
@@ -21,6 +23,8 @@ from billing.money import net_of
 from billing.workdays import day_of
 
 Kind = Document.Kind
+MOST_WAITS = 5
+"""How many times a number is waited for as long as a lock may be (4 s), before staff are asked to try again."""
 
 
 def series_in_use(*, currency: str) -> QuerySet[InvoiceSeries]:
@@ -40,6 +44,28 @@ def series_for(*, currency: str) -> InvoiceSeries:
     return series
 
 
+@contextmanager
+def turn(series: InvoiceSeries) -> Iterator[InvoiceSeries]:
+    """A transaction in which the series' next number is ours: its row stays locked, and is read anew.
+
+    Taken before the request's lock and the wallet's, so that who waits for a number, or draws with it, holds up no
+    customer. Raises `InvoiceError` (field `series`) if others take numbers for too long.
+    """
+    with transaction.atomic():
+        yield _lock(series)
+
+
+def _lock(series: InvoiceSeries) -> InvoiceSeries:
+    for _wait in range(MOST_WAITS):
+        try:
+            with transaction.atomic():
+                return InvoiceSeries.objects.select_for_update(no_key=True).get(pk=series.pk)
+        except OperationalError as error:
+            if not isinstance(error.__cause__, LockNotAvailable):
+                raise
+    raise InvoiceError(_("Others take numbers of this series just now: try again in a moment."), field="series")
+
+
 def make(
     request: InvoiceRequest,
     *,
@@ -51,9 +77,9 @@ def make(
     reason: str = "",
 ) -> Document:
     """Our own document with the series' next number: an invoice, or with `refers_to` the credit note that takes
-    the shares of it back. In the caller's transaction, which keeps the series' row locked until it ends.
+    the shares of it back. In the caller's transaction, best in the series' `turn`, which waits without other locks.
     """
-    series = InvoiceSeries.objects.select_for_update(no_key=True).get(pk=series.pk)
+    series = _lock(series)
     document = draft(request, shares=shares, series=series, by=by, now=now, refers_to=refers_to, reason=reason)
     content = render(document)
     document.content, document.sha256 = content, hashlib.sha256(content).hexdigest()
@@ -74,8 +100,8 @@ def draft(
     refers_to: Document | None = None,
     reason: str = "",
 ) -> Document:
-    """The document that would be made now; nothing is written. Drawn before the locks are taken, it need not be
-    drawn again under them (`pdf.render` remembers), unless another took the number meanwhile.
+    """The document that would be made now; nothing is written. Drawn in the series' `turn` before a wallet is locked,
+    it need not be drawn again under that lock (`pdf.render` remembers), unless the shares changed meanwhile.
     """
     sign = 1 if refers_to is None else -1
     rate = refers_to.tax_rate if refers_to is not None and refers_to.tax_rate is not None else series.tax_rate
