@@ -25,7 +25,7 @@ from proxy.pricing import Cost, Usage, cost_of
 from proxy.protocols import openai
 from proxy.protocols.base import Call, Receipt, Reported
 from proxy.sse import COMMENT, DONE, EventTooLong, Splitter
-from proxy.streams import ChatStream, UpstreamSaidError
+from proxy.streams import ChatStream
 from proxy.upstream import Client, read_all
 
 log = logging.getLogger(__name__)
@@ -199,7 +199,10 @@ class Relay:
                     self._way.answered(destination)
                 if not self._gone:
                     await self._send(piece)
-            if not stream.is_complete:
+            if stream.error is not None:
+                reason = Reason.UPSTREAM_ERROR
+                refusal = Refusal(502, "provider_error", error_text(stream.error))
+            elif not stream.is_complete:
                 reason = Reason.UPSTREAM_EOF
                 refusal = Refusal(502, "provider_error", "The model's provider broke its answer off.")
         except TimeoutError:
@@ -208,9 +211,6 @@ class Relay:
         except LOST:
             reason = Reason.UPSTREAM_EOF
             refusal = Refusal(502, "provider_error", "The model's provider broke its answer off.")
-        except UpstreamSaidError as said:
-            reason = Reason.UPSTREAM_ERROR
-            refusal = Refusal(502, "provider_error", error_text(said.error))
         except asyncio.CancelledError:
             # The drain bound is reached, or the process is stopping: what was relayed is billed, and nobody waits.
             drained = self._bound is not None and self._bound.expired
@@ -227,10 +227,9 @@ class Relay:
         """What can be relayed at once, chunk by chunk; the stream keeps back what must wait for METER."""
         splitter = Splitter()
         async for chunk in response.content.iter_any():
-            piece = b"".join([relayed for event in splitter.feed(chunk) if (relayed := stream.take(event))])
-            if piece:
+            if piece := stream.take(splitter.feed(chunk)):
                 yield piece
-            if stream.done:
+            if stream.done or stream.error is not None:
                 return
         if splitter.rest.strip() and (last := stream.take(splitter.rest.rstrip() + b"\n\n")):
             yield last

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 MOST_EVENT_BYTES = 4_000_000
+END = b"\n\n"
 DONE = b"data: [DONE]\n\n"
 COMMENT = b": waiting\n\n"
 
@@ -17,29 +18,36 @@ class Splitter:
     def __init__(self) -> None:
         self._rest = b""
 
-    def feed(self, chunk: bytes) -> Iterator[bytes]:
-        """The events that `chunk` completes; raises `EventTooLong`."""
-        data = self._rest + chunk if self._rest else chunk
-        if b"\r" in data:
-            # A chunk may end between \r and \n; keep the \r until its fellow is here.
-            held_back = data.endswith(b"\r")
-            data = data[:-1] if held_back else data
-            data = data.replace(b"\r\n", b"\n")
-            tail = b"\r" if held_back else b""
-        else:
-            tail = b""
-        start = 0
-        while (end := data.find(b"\n\n", start)) >= 0:
-            yield data[start : end + 2]
-            start = end + 2
-        self._rest = data[start:] + tail
+    def feed(self, chunk: bytes) -> bytes:
+        """The events that `chunk` completes; raises `EventTooLong` when more comes to one that is too long."""
         if len(self._rest) > MOST_EVENT_BYTES:
             raise EventTooLong
+        data = self._rest + chunk if self._rest else chunk
+        tail = b""
+        if b"\r" in data:
+            # A chunk may end between \r and \n; keep the \r until its fellow is here.
+            if data.endswith(b"\r"):
+                data, tail = data[:-1], b"\r"
+            data = data.replace(b"\r\n", b"\n")
+        end = data.rfind(END) + len(END)
+        if end < len(END):
+            self._rest = data + tail
+            return b""
+        self._rest = data[end:] + tail
+        return data[:end]
 
     @property
     def rest(self) -> bytes:
         """What came after the last whole event."""
         return self._rest
+
+
+def events_of(events: bytes) -> Iterator[bytes]:
+    """Whole events one by one, each with its blank line."""
+    start = 0
+    while (end := events.find(END, start)) >= 0:
+        yield events[start : end + len(END)]
+        start = end + len(END)
 
 
 def data_of(event: bytes) -> bytes:

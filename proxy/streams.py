@@ -8,21 +8,13 @@ import orjson
 from proxy.pricing import Usage
 from proxy.protocols import openai
 from proxy.protocols.base import Receipt
-from proxy.sse import data_of
+from proxy.sse import END, data_of, events_of
 
 ID = re.compile(rb'"id"\s*:\s*"(?:[^"\\]|\\.)*"')
 USAGE = re.compile(rb'"usage"\s*:\s*\{')
 ERROR = re.compile(rb'^\s*\{\s*"error"\s*:|"error"\s*:\s*\{')
 FINISHED = re.compile(rb'"finish_reason"\s*:\s*"([^"\\]{1,40})"')
 CONTENT = re.compile(rb'"(?:content|reasoning_content|reasoning|refusal|arguments)"\s*:\s*"((?:[^"\\]|\\.)*)"')
-
-
-class UpstreamSaidError(Exception):
-    """An error object inside a stream that began with 200."""
-
-    def __init__(self, error: Any) -> None:
-        super().__init__("error in stream")
-        self.error = error
 
 
 class ChatStream:
@@ -33,9 +25,12 @@ class ChatStream:
         self.finish_reason = ""
         self.content_bytes = 0
         self.done = False
+        self.error: Any = None
+        """The error object that ended the stream; nothing after it is taken."""
         self._generation_id = generation_id
         self._our_id = f'"id":"{generation_id}"'.encode()
         self._their_id: bytes | None = None
+        self._their_head = b""
         self._last: dict[str, Any] = {}
 
     @property
@@ -43,24 +38,56 @@ class ChatStream:
         """It ended as a stream should: with [DONE], or with its usage or finish reason."""
         return self.done or self.usage is not None or bool(self.finish_reason)
 
-    def take(self, event: bytes) -> bytes:
-        """What to relay of an event now; b"" where it is kept back. Raises `UpstreamSaidError`."""
+    def take(self, events: bytes) -> bytes:
+        """What to relay of whole events now; less than came where something is kept back."""
+        if not events:
+            return b""
+        relayed, start = [], 0
+        if self._their_id is None:
+            start = events.find(END) + len(END)
+            relayed.append(self._take_one(events[:start]))
+        end = self._plain_until(events, start)
+        if end > start:
+            plain = events[start:end]
+            self._count(plain)
+            relayed.append(plain.replace(self._their_head, b"data: {" + self._our_id))
+        relayed += [self._take_one(event) for event in events_of(events[end:])]
+        return b"".join(relayed)
+
+    def _plain_until(self, events: bytes, start: int) -> int:
+        """Where the events end that need no look each: words alone, every event beginning with the upstream's id."""
+        if not self._their_head:
+            return start
+        marks = [at for mark in (b"[DONE]", b'"error"') if (at := events.find(mark, start)) >= 0]
+        if (usage := USAGE.search(events, start)) is not None:
+            marks.append(usage.start())
+        end = events.rfind(END, start, min(marks, default=len(events))) + len(END)
+        if end < start + len(END):
+            return start
+        heads = events.startswith(self._their_head, start) + events.count(END + self._their_head, start, end)
+        return end if heads == events.count(END, start, end) else start
+
+    def _take_one(self, event: bytes) -> bytes:
         data = data_of(event)
-        if not data:
+        if not data or self.error is not None:
             return b""
         if data == b"[DONE]":
             self.done = True
             return b""
         if self._their_id is None:
             self._learn(data)
-        if b'"error"' in data and ERROR.search(data):  # the first test is all that most chunks cost
-            self._raise_error(data)
-        self.content_bytes += sum(map(len, CONTENT.findall(data)))
-        if (finished := FINISHED.search(data)) is not None:
-            self.finish_reason = finished.group(1).decode("utf-8", "replace")
+        if ERROR.search(data) and (error := _error_in(data)):
+            self.error = error
+            return b""
+        self._count(data)
         if USAGE.search(data):
             return self._take_usage(data)
         return self._under_our_id(event)
+
+    def _count(self, data: bytes) -> None:
+        self.content_bytes += sum(map(len, CONTENT.findall(data)))
+        if finished := FINISHED.findall(data):
+            self.finish_reason = finished[-1].decode("utf-8", "replace")
 
     def tail(self, receipt: Receipt, usage: Usage) -> bytes:
         """The last chunk before [DONE]: usage and receipt."""
@@ -77,6 +104,8 @@ class ChatStream:
     def _learn(self, data: bytes) -> None:
         found = ID.search(data)
         self._their_id = found.group() if found else b""
+        if self._their_id and data.startswith(b"{" + self._their_id):
+            self._their_head = b"data: {" + self._their_id
         try:
             first = orjson.loads(data)
         except orjson.JSONDecodeError:
@@ -114,11 +143,11 @@ class ChatStream:
         chunk["id"] = self._generation_id
         return b"data: " + orjson.dumps(chunk) + b"\n\n"
 
-    @staticmethod
-    def _raise_error(data: bytes) -> None:
-        try:
-            chunk = orjson.loads(data)
-        except orjson.JSONDecodeError:
-            return
-        if isinstance(chunk, dict) and chunk.get("error") and not chunk.get("choices"):
-            raise UpstreamSaidError(chunk["error"])
+
+def _error_in(data: bytes) -> Any:
+    """The error object of an event that is nothing else; None where it is."""
+    try:
+        chunk = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return None
+    return chunk.get("error") if isinstance(chunk, dict) and not chunk.get("choices") else None

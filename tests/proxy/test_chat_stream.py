@@ -1,0 +1,77 @@
+"""A stream's events, cut anywhere: the same words under our id, the same usage, whatever stands together in a chunk."""
+
+from itertools import pairwise
+
+import orjson
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.sse import Splitter
+from proxy.streams import ChatStream
+
+OURS = "gen-ours"
+HEAD = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+WORDS = st.text(max_size=12) | st.sampled_from(
+    ['"id":"chatcmpl-1"', "[DONE]", '{"error":{', '"usage":{"a":1}', "\n\ndata: "]
+)
+
+
+def event(value: object) -> bytes:
+    return b"data: " + orjson.dumps(value) + b"\n\n"
+
+
+def choice(delta: dict, finish: str | None = None) -> dict:
+    return {"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
+
+
+PLAIN = st.builds(lambda words: event({**HEAD, **choice({"content": words}), "usage": None}), WORDS)
+EVENTS = st.one_of(
+    PLAIN,
+    PLAIN,
+    PLAIN,
+    st.builds(lambda words: event({**HEAD, **choice({"reasoning_content": words, "content": None})}), WORDS),
+    st.builds(lambda words: event({**choice({"content": words}), **HEAD}), WORDS),  # its id is not the first
+    st.builds(lambda words: event({**HEAD, "id": "another", **choice({"content": words})}), WORDS),
+    st.builds(
+        lambda words: event({**HEAD, **choice({"tool_calls": [{"id": "call_1", "function": {"arguments": words}}]})}),
+        WORDS,
+    ),
+    st.builds(lambda finish: event({**HEAD, **choice({}, finish)}), st.sampled_from(["stop", "length", "tool_calls"])),
+    st.just(event({**HEAD, **choice({"content": "x"}), "usage": {"prompt_tokens": 3, "completion_tokens": 2}})),
+    st.just(event({**HEAD, "choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 5}})),
+    st.sampled_from([b": still here\n\n", b"data: not JSON\n\n", b"event: x\nid: 1\n\n", b"data: [1, 2]\n\n"]),
+)
+
+
+def seen(stream: ChatStream) -> tuple[object, ...]:
+    return stream.content_bytes, stream.finish_reason, stream.usage, stream.done, stream.error
+
+
+@given(events=st.lists(EVENTS, max_size=12), cuts=st.lists(st.integers(0, 4000), max_size=6), ends=st.booleans())
+def test_it_makes_no_difference_where_a_stream_is_cut(events, cuts, ends):
+    events = [*events, b"data: [DONE]\n\n"] if ends else events
+    alone, together, whole = ChatStream(OURS), ChatStream(OURS), b"".join(events)
+    one_by_one = b"".join(map(alone.take, events))
+    splitter, places = Splitter(), [0, *sorted(cut % (len(whole) + 1) for cut in cuts), len(whole)]
+    cut_up = b"".join(together.take(splitter.feed(whole[a:b])) for a, b in pairwise(places))
+    assert cut_up == one_by_one
+    assert seen(together) == seen(alone)
+
+
+@given(words=st.lists(WORDS, min_size=1, max_size=12))
+def test_every_word_is_relayed_under_our_id_and_counted(words):
+    events = [event({**HEAD, **choice({"content": text}), "usage": None}) for text in words]
+    stream = ChatStream(OURS)
+    relayed = [orjson.loads(line[6:]) for line in stream.take(b"".join(events)).split(b"\n\n") if line]
+    assert [chunk["id"] for chunk in relayed] == [OURS] * len(words)
+    assert [chunk["choices"][0]["delta"]["content"] for chunk in relayed] == words
+    assert stream.content_bytes == sum(len(orjson.dumps(text)) - 2 for text in words)
+
+
+def test_words_that_come_together_with_an_error_are_relayed_and_what_follows_is_not():
+    words = [event({**HEAD, **choice({"content": text})}) for text in ("one ", "two ", "three ")]
+    stream = ChatStream(OURS)
+    relayed = stream.take(words[0] + words[1] + event({"error": {"message": "overloaded"}}) + words[2])
+    assert relayed.count(b"\n\n") == 2
+    assert stream.error == {"message": "overloaded"}
+    assert stream.content_bytes == len("one two ")
