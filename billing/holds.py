@@ -15,6 +15,7 @@ from django.db import connection, transaction
 from billing.ledger import lock_wallets
 from billing.models import Hold
 from billing.money import ZERO, InvalidAmount, usd
+from chuizi.arrays import array, columns
 
 
 class HoldError(Exception):
@@ -45,7 +46,7 @@ LOCK_FREE_WALLET = f"{_WALLETS} WHERE customer_id = %s FOR NO KEY UPDATE SKIP LO
 LOCK_WALLETS = f"{_WALLETS} WHERE customer_id = ANY(%s) ORDER BY customer_id FOR NO KEY UPDATE"
 LOCK_FREE_WALLETS = f"{LOCK_WALLETS} SKIP LOCKED"
 LOCK_WALLETS_OF = (
-    "SELECT FROM billing_wallet WHERE customer_id IN (SELECT customer_id FROM billing_hold WHERE key = ANY(%s))"
+    "SELECT FROM billing_wallet WHERE customer_id IN (SELECT customer_id FROM billing_hold WHERE key = ANY(%s::text[]))"
     " ORDER BY customer_id FOR NO KEY UPDATE"
 )
 PLACE_HOLDS = (
@@ -102,14 +103,15 @@ def resolve(resolutions: Sequence[Resolution], *, now: datetime) -> set[str]:
         if resolution.captured is not None:
             _must_be_positive(resolution.key, resolution.captured)
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(LOCK_WALLETS_OF, [keys])
+        cursor.execute(LOCK_WALLETS_OF, [array(keys)])
         cursor.execute(
             "UPDATE billing_hold h SET state = CASE WHEN r.captured IS NULL THEN 'released' ELSE 'captured' END,"
             "  captured = h.captured + coalesce(r.captured, 0), reason = r.reason, resolved_at = %s"
             " FROM unnest(%s::text[], %s::numeric[], %s::text[]) AS r(key, captured, reason)"
-            " WHERE h.key = r.key AND h.state = 'open'"
+            # Open, by its constraint. Said with the state, the planner may walk through all that are open.
+            " WHERE h.key = r.key AND h.resolved_at IS NULL"
             " RETURNING h.key, h.customer_id, h.amount - h.captured + coalesce(r.captured, 0), h.bound - h.amount",
-            [now, keys, [r.captured for r in resolutions], [r.reason for r in resolutions]],
+            [now, *columns([(r.key, r.captured, r.reason) for r in resolutions])],
         )
         freed: dict[int, tuple[Decimal, Decimal]] = defaultdict(lambda: (ZERO, ZERO))
         resolved = set()
@@ -152,6 +154,5 @@ def _must_be_positive(key: str, amount: Decimal) -> None:
 def _add_held(changes: dict[int, tuple[Decimal, Decimal]]) -> None:
     if not changes:
         return
-    held, exposure = zip(*changes.values(), strict=True)
     with connection.cursor() as cursor:
-        cursor.execute(ADD_HELD, [list(changes), list(held), list(exposure)])
+        cursor.execute(ADD_HELD, columns([(customer_id, *change) for customer_id, change in changes.items()]))

@@ -12,8 +12,9 @@ from django.db import connection, transaction
 from accounts.models import Customer
 from billing.models import LedgerAccount, Transfer, Wallet
 from billing.money import ZERO, InvalidAmount, exact
+from chuizi.arrays import array, columns
 
-LOCK_WALLETS = "SELECT FROM billing_wallet WHERE customer_id = ANY(%s) ORDER BY customer_id FOR NO KEY UPDATE"
+LOCK_WALLETS = "SELECT FROM billing_wallet WHERE customer_id = ANY(%s::bigint[]) ORDER BY customer_id FOR NO KEY UPDATE"
 
 
 class LedgerError(Exception):
@@ -96,7 +97,7 @@ def post_all(postings: Sequence[Posting], *, now: datetime, group: str = "", act
     for posting in postings:
         _must_be_possible(posting)
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(LOCK_WALLETS, [sorted(_customers_of(postings))])
+        cursor.execute(LOCK_WALLETS, [array(sorted(_customers_of(postings)))])
         in_order = [by_key[key] for key in sorted(by_key)]
         written = _insert(in_order, now=now, group=group, actor_id=actor_id)
         _move_wallets([by_key[key] for key in written])
@@ -140,13 +141,9 @@ def _insert(postings: Sequence[Posting], *, now: datetime, group: str, actor_id:
                 group,
                 actor_id,
                 now,
-                [p.key for p in postings],
-                [p.kind for p in postings],
-                [p.debit.pk for p in postings],
-                [p.credit.pk for p in postings],
-                [p.debit.currency for p in postings],
-                [p.amount for p in postings],
-                [p.memo for p in postings],
+                *columns(
+                    [(p.key, p.kind, p.debit.pk, p.credit.pk, p.debit.currency, p.amount, p.memo) for p in postings]
+                ),
             ],
         )
         return [key for (key,) in cursor.fetchall()]
@@ -165,7 +162,7 @@ def _move_wallets(postings: Iterable[Posting]) -> None:
             "UPDATE billing_wallet w SET paid = w.paid + d.paid, bonus = w.bonus + d.bonus"
             " FROM unnest(%s::bigint[], %s::numeric[], %s::numeric[]) AS d(customer_id, paid, bonus)"
             " WHERE w.customer_id = d.customer_id",
-            [list(moves), [m["paid"] for m in moves.values()], [m["bonus"] for m in moves.values()]],
+            columns([(customer_id, move["paid"], move["bonus"]) for customer_id, move in moves.items()]),
         )
         if cursor.rowcount != len(moves):
             raise LedgerError("a customer's account has no wallet")
