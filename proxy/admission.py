@@ -98,6 +98,8 @@ class Admission:
         while True:
             if not self._queues:
                 await self._bell.wait()
+            if self._waiting > 1:
+                await asyncio.sleep(0)  # what arrives in this turn of the loop comes along
             batch = self._take()
             if batch:
                 metrics.ADMISSION_BATCH.observe(len(batch))
