@@ -98,7 +98,7 @@ class Admission:
         while True:
             if not self._queues:
                 await self._bell.wait()
-            if self._waiting > 1:
+            if 1 < self._waiting < MOST_IN_BATCH:
                 await asyncio.sleep(0)  # what arrives in this turn of the loop comes along
             batch = self._take()
             if batch:

@@ -75,7 +75,7 @@ class Batcher(Generic[Item, Result]):
                     return
                 await self._bell.wait()
                 continue
-            if len(self._queue) > 1:
+            if 1 < len(self._queue) < self._most:
                 await asyncio.sleep(0)  # what arrives in this turn of the loop comes along: fewer, larger batches
             batch = [self._queue.popleft() for _ in range(min(self._most, len(self._queue)))]
             await self._write(batch)
