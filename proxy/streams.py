@@ -56,7 +56,7 @@ class ChatStream:
 
     def _plain_until(self, events: bytes, start: int) -> int:
         """Where the events end that need no look each: words alone, every event beginning with the upstream's id."""
-        if not self._their_head:
+        if not self._their_head or self.error is not None:
             return start
         marks = [at for mark in (b"[DONE]", b'"error"') if (at := events.find(mark, start)) >= 0]
         if (usage := USAGE.search(events, start)) is not None:
@@ -76,7 +76,7 @@ class ChatStream:
             return b""
         if self._their_id is None:
             self._learn(data)
-        if ERROR.search(data) and (error := _error_in(data)):
+        if b'"error"' in data and ERROR.search(data) and (error := _error_in(data)):
             self.error = error
             return b""
         self._count(data)

@@ -75,3 +75,9 @@ def test_words_that_come_together_with_an_error_are_relayed_and_what_follows_is_
     assert relayed.count(b"\n\n") == 2
     assert stream.error == {"message": "overloaded"}
     assert stream.content_bytes == len("one two ")
+
+
+def test_nothing_is_relayed_after_an_error_that_comes_first():
+    stream = ChatStream(OURS)
+    assert stream.take(event({**HEAD, "error": {"message": "overloaded"}}) + event({**HEAD, **choice({})})) == b""
+    assert stream.error == {"message": "overloaded"}
