@@ -18,7 +18,7 @@ from django.db.models import F, Q
 from accounts import limits
 from billing import holds
 from billing.holds import HoldError, Resolution
-from billing.ledger import Account, LedgerError, Posting, house_account, post_all
+from billing.ledger import LOCK_BALANCES, Account, LedgerError, Posting, house_account, post_all
 from billing.models import LedgerAccount
 from billing.money import ZERO
 from chuizi.arrays import array, columns
@@ -39,10 +39,6 @@ DUE = (
 OLDEST = f"{DUE} WHERE state = 'metered' AND id > %s ORDER BY id LIMIT %s FOR NO KEY UPDATE SKIP LOCKED"
 METERED = f"{DUE} WHERE id = ANY(%s) AND state = 'metered' ORDER BY id FOR NO KEY UPDATE SKIP LOCKED"
 HELD = f"{DUE} WHERE id = ANY(%s) AND state = 'held' ORDER BY id FOR NO KEY UPDATE"
-LOCK_WALLETS = (
-    "SELECT customer_id, bonus, bonus_account_id, paid_account_id FROM billing_wallet"
-    " WHERE customer_id = ANY(%s::bigint[]) ORDER BY customer_id FOR NO KEY UPDATE"
-)
 FINISH = (
     "UPDATE proxy_generation SET settled_at = %s,"
     " state = CASE WHEN cost > 0 OR usage_source <> 'none' THEN 'settled' ELSE 'released' END"
@@ -196,7 +192,7 @@ def _settle(due: Sequence[Due], *, now: datetime) -> None:
 
 def _wallets(customer_ids: set[int]) -> dict[int, Charged]:
     with connection.cursor() as cursor:
-        cursor.execute(LOCK_WALLETS, [array(customer_ids)])
+        cursor.execute(LOCK_BALANCES, [array(customer_ids)])
         rows = cursor.fetchall()
     return {
         customer_id: Charged(
