@@ -11,7 +11,7 @@ from django.db import IntegrityError, OperationalError, transaction
 from django.db.models import QuerySet, Sum
 from django.utils import translation
 from django.utils.translation import gettext as _
-from psycopg.errors import LockNotAvailable, UniqueViolation
+from psycopg.errors import LockNotAvailable, QueryCanceled, UniqueViolation
 
 from accounts.models import User
 from billing.invoices.core import CHINESE, InvoiceError
@@ -24,7 +24,10 @@ from billing.workdays import day_of
 
 Kind = Document.Kind
 MOST_WAITS = 5
-"""How many times a number is waited for as long as a lock may be (4 s), before staff are asked to try again."""
+"""How many times a number is waited for as long as a lock or a statement may take, before staff are asked to try again:
+for 20 to 25 s. A statement that waits behind several others waits for a lock more than once.
+"""
+TOO_LONG = (LockNotAvailable, QueryCanceled)
 
 
 def series_in_use(*, currency: str) -> QuerySet[InvoiceSeries]:
@@ -61,7 +64,7 @@ def _lock(series: InvoiceSeries) -> InvoiceSeries:
             with transaction.atomic():
                 return InvoiceSeries.objects.select_for_update(no_key=True).get(pk=series.pk)
         except OperationalError as error:
-            if not isinstance(error.__cause__, LockNotAvailable):
+            if not isinstance(error.__cause__, TOO_LONG):
                 raise
     raise InvoiceError(_("Others take numbers of this series just now: try again in a moment."), field="series")
 
