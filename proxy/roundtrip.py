@@ -27,7 +27,6 @@ Asked = tuple[bool, tuple[str, tuple[int, ...]]]
 """Whether it was prepared on the way, and what: the SQL and its parameters' types."""
 
 _numbers = itertools.count()
-OK = pq.ConnStatus.OK
 SYNC = pq.ExecStatus.PIPELINE_SYNC
 ABORTED = pq.ExecStatus.PIPELINE_ABORTED
 TUPLES = pq.ExecStatus.TUPLES_OK
@@ -54,6 +53,7 @@ class Wire:
         self._arrived: asyncio.Future[None] | None = None
         self._until = 0.0
         self._is_quick = True
+        self.closed = False
         self._pgconn.enter_pipeline_mode()
         self._socket: int = self._pgconn.socket
         self._loop.add_reader(self._socket, self._read)
@@ -62,12 +62,12 @@ class Wire:
     async def open(cls) -> "Wire":
         return cls(await database.connect())
 
-    @property
-    def closed(self) -> bool:
-        return bool(self._pgconn.status != OK)
-
     def close(self) -> None:
+        """Once, and at once when the connection breaks: libpq has closed the socket by then, and whoever opens the next
+        one is given its number. A loop that still watches that number for this wire never tells them of their bytes.
+        """
         if not self.closed:
+            self.closed = True
             self._loop.remove_reader(self._socket)
             self._loop.remove_writer(self._socket)
             self._pgconn.finish()

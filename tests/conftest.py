@@ -14,6 +14,7 @@ from accounts import keys
 from accounts.models import Customer, Membership, User
 from billing.grants import grant_bonus
 from billing.models import Wallet
+from tests.gateways import kill_those_left
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -47,6 +48,12 @@ def _drop_the_database_whoever_is_connected() -> Iterator[None]:
     DatabaseCreation._destroy_test_db = destroy  # type: ignore[method-assign]
     yield
     DatabaseCreation._destroy_test_db = original  # type: ignore[method-assign]
+
+
+@pytest.fixture(autouse=True)
+def _no_gateway_outlives_its_test() -> Iterator[None]:
+    yield
+    kill_those_left()
 
 
 @pytest.fixture

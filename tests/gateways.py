@@ -29,6 +29,17 @@ async def ask_many(urls: list[str], key: str, count: int, *, at_once: int = 64) 
     return statuses
 
 
+_started: list["GatewayProcess"] = []
+
+
+def kill_those_left() -> None:
+    """A failed test leaves its gateways behind, and the next test would find their holds and leases."""
+    while _started:
+        gateway = _started.pop()
+        if gateway.process.poll() is None:
+            gateway.kill()
+
+
 class GatewayProcess:
     """`uvicorn chuizi.asgi:application` on a free port, on the test database unless another is named."""
 
@@ -47,6 +58,7 @@ class GatewayProcess:
                 **environment,
             },
         )
+        _started.append(self)
 
     def wait(self) -> "GatewayProcess":
         deadline = time.monotonic() + 20

@@ -18,6 +18,7 @@ import pytest
 import yaml
 from aiohttp import web
 from django.core.management import call_command
+from django.db import connection
 from django.utils import timezone
 
 from accounts import keys
@@ -170,6 +171,28 @@ def test_a_settler_killed_anywhere_charges_each_generation_once(issued, upstream
     assert (wallet.bonus, wallet.held) == (Decimal(10) - 400 * Decimal("0.00042"), 0)
 
 
+def test_who_comes_after_postgresqls_connections_broke_is_served_and_the_gateway_stops_when_told(issued):
+    """A lost connection's socket number goes to the next client, whom nobody may mistake for PostgreSQL."""
+
+    def of_this_database(sql: str) -> list[tuple[object, ...]]:
+        with connection.cursor() as cursor:
+            cursor.execute(sql)
+            return cursor.fetchall()
+
+    others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    before = {pid for (pid,) in of_this_database(f"SELECT pid {others}")}
+    gateway = GatewayProcess().wait()
+    assert asyncio.run(ask_many([gateway.url], issued.text, 20)) == {200: 20}
+    for _ in range(3):
+        mine = {pid for (pid,) in of_this_database(f"SELECT pid {others}")} - before
+        assert len(mine) >= 2, "admission and metering have one each"
+        of_this_database(f"SELECT pg_terminate_backend(pid) {others} AND pid = ANY(ARRAY{sorted(mine)})")
+        time.sleep(0.2)
+        served = asyncio.run(asyncio.wait_for(ask_many([gateway.url], issued.text, 20), timeout=10))
+        assert served == {200: 20}
+    gateway.stop()
+
+
 @pytest.fixture
 def own_database(upstream) -> Iterator[Postgres]:
     """A durable PostgreSQL of the test's own, with a customer and a catalog."""
@@ -242,16 +265,16 @@ def test_postgresql_killed_under_load_even_in_the_middle_of_a_commit_loses_and_d
     time.sleep(1)  # what waited for the database is written
     gateway.stop()
     manage(own_database, "shell", "--no-imports", "-c", SETTLE)
-    with psycopg.connect(own_database.url) as connection:
-        settled = {row[0] for row in connection.execute("SELECT id FROM proxy_generation WHERE state = 'settled'")}
+    with psycopg.connect(own_database.url) as database:
+        settled = {row[0] for row in database.execute("SELECT id FROM proxy_generation WHERE state = 'settled'")}
         charged = dict(
-            connection.execute(
+            database.execute(
                 "SELECT split_part(key, ':', 1), count(*) FROM billing_transfer WHERE kind LIKE 'usage%' GROUP BY 1"
             )
         )
-        [(bonus, held, exposure)] = connection.execute("SELECT bonus, held, exposure FROM billing_wallet")
-        [(open_holds,)] = connection.execute("SELECT count(*) FROM billing_hold WHERE state = 'open'")
-        [(cost,)] = connection.execute("SELECT sum(cost) FROM proxy_generation")
+        [(bonus, held, exposure)] = database.execute("SELECT bonus, held, exposure FROM billing_wallet")
+        [(open_holds,)] = database.execute("SELECT count(*) FROM billing_hold WHERE state = 'open'")
+        [(cost,)] = database.execute("SELECT sum(cost) FROM proxy_generation")
     assert answered <= settled
     assert set(charged) == settled
     assert set(charged.values()) == {1}

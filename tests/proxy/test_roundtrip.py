@@ -95,3 +95,14 @@ async def test_a_server_that_goes_away_is_an_operational_error(wire):
     with pytest.raises(psycopg.OperationalError):
         await wire.round_trip([("SELECT 1", ())])
     assert wire.closed
+
+
+async def test_a_lost_connections_socket_is_watched_no_more(wire):
+    loop, number = asyncio.get_running_loop(), wire._socket
+    other = await database.connect()
+    await other.execute("SELECT pg_terminate_backend(%s)", [wire._pgconn.backend_pid])
+    await other.close()
+    async with asyncio.timeout(5):
+        while not wire.closed:
+            await asyncio.sleep(0.01)
+    assert not loop.remove_reader(number), "whoever is given this number next would never hear of its bytes"
