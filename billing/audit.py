@@ -114,9 +114,10 @@ SELECT w.paid, w.bonus, w.held, w.exposure,
  (SELECT count(*) FROM billing_ledgeraccount a WHERE a.customer_id = w.customer_id
    AND (a.id, a.kind) IN ((w.paid_account_id, 'paid'), (w.bonus_account_id, 'bonus')))"""
 for _kind, _side, _ in SIDES:
+    # "= ANY" and the order by account are the index's own, so that no plan walks through everybody's transfers by id.
     WALLET += f""",
  (SELECT ARRAY[count(*), max(id), sum(amount)] FROM (SELECT id, amount FROM billing_transfer
-   WHERE {_side}_id = w.{_kind}_account_id AND id > %s ORDER BY id LIMIT %s) t)"""
+   WHERE {_side}_id = ANY(ARRAY[w.{_kind}_account_id]) AND id > %s ORDER BY {_side}_id DESC, id LIMIT %s) t)"""
 WALLET += " FROM billing_wallet w WHERE w.customer_id = %s"
 
 

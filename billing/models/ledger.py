@@ -77,6 +77,12 @@ class Transfer(models.Model):
         indexes = [
             models.Index(fields=["debit", "-id"], name="transfer_debit"),
             models.Index(fields=["credit", "-id"], name="transfer_credit"),
+            # What the audit looks for among a customer's charges, which are many.
+            models.Index(
+                fields=["debit"],
+                name="transfer_taken_down",
+                condition=Q(kind__in=["adjustment", "write_off_recovered"]),
+            ),
             # Rows come in the order of their time, so a day is a stretch of the table.
             BrinIndex(fields=["created_at"], name="transfer_day", pages_per_range=32, autosummarize=True),
         ]

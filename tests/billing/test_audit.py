@@ -14,6 +14,7 @@ from billing.audit import audit, pages, register
 from billing.holds import Resolution
 from billing.ledger import Posting, house_account, post
 from billing.models import Hold
+from payments.audit import COVERED
 from tests.billing.conftest import topup
 from tests.conftest import NOW
 
@@ -112,6 +113,26 @@ def test_a_drift_is_found_on_whatever_page_it_is(books, monkeypatch):
         "UPDATE billing_transfer SET amount = amount + 1 WHERE key IN ('topup:1', 'done:bonus')",
     )
     assert len(audit().drifts) == 4
+
+
+def test_no_page_walks_through_everybodys_transfers(books, wallet):
+    """A side of which there is nothing, where all there is is another's: the planner thinks the next page is near."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            'INSERT INTO billing_transfer (key, kind, debit_id, credit_id, currency, amount, memo, "group", created_at)'
+            " SELECT 'much:' || n, 'usage_bonus', %s, %s, 'USD', 0.01, '', '', now() FROM generate_series(1, 20000) n",
+            [wallet.bonus_account_id, house_account("revenue:bonus").pk],
+        )
+        cursor.execute("ANALYZE billing_transfer; SET LOCAL random_page_cost = 8")  # makes ids the likelier way
+        for statement, given, index in (
+            (auditing.WALLET, [*[0, 100] * len(auditing.SIDES), wallet.pk], "transfer_debit"),
+            (COVERED.replace("{page}", "billing_wallet"), [], "transfer_taken_down"),
+        ):
+            cursor.execute(f"EXPLAIN {statement}", given)
+            plan = "\n".join(line for (line,) in cursor.fetchall())
+            assert index in plan, plan
+            assert "Seq Scan on billing_transfer" not in plan, plan
+            assert "billing_transfer_pkey" not in plan, plan
 
 
 def test_pages_hold_every_row_once_and_those_of_one_customer(books, monkeypatch):
