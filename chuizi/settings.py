@@ -117,6 +117,8 @@ DB_STATEMENT_TIMEOUT_MS = _count("DB_STATEMENT_TIMEOUT_MS", 5000)
 DATABASES = {"default": env.db_url("DATABASE_URL", default="postgres:///chuizi")}
 DATABASES["default"]["HOST"] = unquote(DATABASES["default"]["HOST"])  # a socket folder comes as %2Ftmp%2F...
 DATABASES["default"]["OPTIONS"] = {
+    # A server that vanished without a word is noticed in half a minute, not in hours.
+    **{"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000},
     **DATABASES["default"].get("OPTIONS", {}),
     "options": (
         f"-c statement_timeout={DB_STATEMENT_TIMEOUT_MS} -c idle_in_transaction_session_timeout=5000"

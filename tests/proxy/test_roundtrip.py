@@ -1,6 +1,8 @@
 """Several statements in one packet: rows, errors, and what is left of the connection."""
 
 import asyncio
+import os
+import socket
 from datetime import UTC, datetime
 from decimal import Decimal
 from time import process_time
@@ -106,3 +108,36 @@ async def test_a_lost_connections_socket_is_watched_no_more(wire):
         while not wire.closed:
             await asyncio.sleep(0.01)
     assert not loop.remove_reader(number), "whoever is given this number next would never hear of its bytes"
+
+
+async def test_a_server_that_vanishes_without_a_word_is_noticed_in_half_a_minute(monkeypatch):
+    """Seen with a network cable that is pulled; here the kernel is asked what it was told to do."""
+    straight = database.conninfo()
+    path = f"{straight['host']}/.s.PGSQL.{straight.get('port') or 5432}"
+
+    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_unix_connection(path)
+        for source, sink in ((reader, back), (there, writer)):
+            ways.append(asyncio.create_task(pour(source, sink)))
+
+    async def pour(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        while data := await source.read(65_536):
+            sink.write(data)
+        sink.close()
+
+    ways: list[asyncio.Task[None]] = []
+    async with await asyncio.start_server(forward, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        monkeypatch.setattr(database, "conninfo", lambda: {**straight, "host": "127.0.0.1", "port": port})
+        wire = await Wire.open()
+        with socket.socket(fileno=os.dup(wire._socket)) as ours:
+            told = {
+                name: ours.getsockopt(socket.IPPROTO_TCP, getattr(socket, f"TCP_{name}"))
+                for name in ("USER_TIMEOUT", "KEEPIDLE", "KEEPINTVL", "KEEPCNT")
+            }
+            assert ours.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert await wire.round_trip([("SELECT 1", ())]) == [[(1,)]]
+        wire.close()
+        await asyncio.gather(*ways)
+    assert told["USER_TIMEOUT"] == 30_000
+    assert told["KEEPIDLE"] + told["KEEPINTVL"] * told["KEEPCNT"] == 30
