@@ -16,13 +16,14 @@ class Wiretap:
     has done as asked; the gateway never learns.
     """
 
-    def __init__(self, server: Path) -> None:
+    def __init__(self, server: Path, *, over_tcp: bool = False) -> None:
         self.cut_before = b""
         self.cut_after = b""
         self.cuts = 0
         self._server = server
         self._folder = tempfile.TemporaryDirectory(prefix="tap")
-        self.host = self._folder.name
+        self.host = "127.0.0.1" if over_tcp else self._folder.name
+        self.port = 5432
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, daemon=True)
         started = threading.Event()
@@ -43,7 +44,11 @@ class Wiretap:
         self._loop.run_forever()
 
     async def _listen(self) -> None:
-        self._listener = await asyncio.start_unix_server(self._serve, path=f"{self.host}/{SOCKET}")
+        if self.host == self._folder.name:
+            self._listener = await asyncio.start_unix_server(self._serve, path=f"{self.host}/{SOCKET}")
+        else:
+            self._listener = await asyncio.start_server(self._serve, self.host, 0)
+            self.port = self._listener.sockets[0].getsockname()[1]
 
     async def _close(self) -> None:
         self._listener.close()

@@ -1,9 +1,14 @@
 from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations, models
 
+UNLIMITED = ["SET statement_timeout = 0", "SET lock_timeout = 0"]
+LIMITED = ["RESET statement_timeout", "RESET lock_timeout"]
+
 
 class Migration(migrations.Migration):
-    """Concurrently, as a gateway may be writing; in a large table that takes longer than a request's statements may."""
+    """Concurrently, as a gateway may be writing; in a large table that takes longer than a request's statements may, and
+    it waits for whoever reads meanwhile, an audit's page for one. Cut short, it would leave half an index behind.
+    """
 
     atomic = False
 
@@ -12,7 +17,7 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.RunSQL("SET statement_timeout = 0", "SET statement_timeout = 0"),
+        migrations.RunSQL(UNLIMITED, UNLIMITED),
         AddIndexConcurrently(
             model_name="transfer",
             index=models.Index(
@@ -21,5 +26,5 @@ class Migration(migrations.Migration):
                 name="transfer_taken_down",
             ),
         ),
-        migrations.RunSQL("RESET statement_timeout", "RESET statement_timeout"),
+        migrations.RunSQL(LIMITED, LIMITED),
     ]

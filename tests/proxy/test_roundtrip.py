@@ -5,6 +5,7 @@ import os
 import socket
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from time import process_time
 
 import psycopg
@@ -12,6 +13,7 @@ import pytest
 
 from proxy import database
 from proxy.roundtrip import Wire
+from tests.wiretap import SOCKET, Wiretap
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -113,31 +115,17 @@ async def test_a_lost_connections_socket_is_watched_no_more(wire):
 async def test_a_server_that_vanishes_without_a_word_is_noticed_in_half_a_minute(monkeypatch):
     """Seen with a network cable that is pulled; here the kernel is asked what it was told to do."""
     straight = database.conninfo()
-    path = f"{straight['host']}/.s.PGSQL.{straight.get('port') or 5432}"
-
-    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_unix_connection(path)
-        for source, sink in ((reader, back), (there, writer)):
-            ways.append(asyncio.create_task(pour(source, sink)))
-
-    async def pour(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        while data := await source.read(65_536):
-            sink.write(data)
-        sink.close()
-
-    ways: list[asyncio.Task[None]] = []
-    async with await asyncio.start_server(forward, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
-        monkeypatch.setattr(database, "conninfo", lambda: {**straight, "host": "127.0.0.1", "port": port})
-        wire = await Wire.open()
-        with socket.socket(fileno=os.dup(wire._socket)) as ours:
-            told = {
-                name: ours.getsockopt(socket.IPPROTO_TCP, getattr(socket, f"TCP_{name}"))
-                for name in ("USER_TIMEOUT", "KEEPIDLE", "KEEPINTVL", "KEEPCNT")
-            }
-            assert ours.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
-        assert await wire.round_trip([("SELECT 1", ())]) == [[(1,)]]
-        wire.close()
-        await asyncio.gather(*ways)
+    tap = Wiretap(Path(straight["host"]) / SOCKET, over_tcp=True)
+    monkeypatch.setattr(database, "conninfo", lambda: {**straight, "host": tap.host, "port": tap.port})
+    wire = await Wire.open()
+    with socket.socket(fileno=os.dup(wire._socket)) as ours:
+        told = {
+            name: ours.getsockopt(socket.IPPROTO_TCP, getattr(socket, f"TCP_{name}"))
+            for name in ("USER_TIMEOUT", "KEEPIDLE", "KEEPINTVL", "KEEPCNT")
+        }
+        assert ours.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    assert await wire.round_trip([("SELECT 1", ())]) == [[(1,)]]
+    wire.close()
+    tap.stop()
     assert told["USER_TIMEOUT"] == 30_000
     assert told["KEEPIDLE"] + told["KEEPINTVL"] * told["KEEPCNT"] == 30
