@@ -286,10 +286,6 @@ class InvoiceSeriesAdmin(ByRight, FormAdmin):  # type: ignore[misc]
         """Once a number was given out, the prefix stands on a document."""
         return ("next_number", "prefix") if obj is not None and obj.next_number > 1 else ("next_number",)
 
-    def save_model(self, request: HttpRequest, obj: InvoiceSeries, form: Any, change: bool) -> None:
-        """What was changed alone: numbers may have been taken since the form was opened."""
-        obj.save(update_fields=form.changed_data if change else None)
-
 
 def _shown(request: HttpRequest, invoice: InvoiceRequest) -> dict[str, Any]:
     now, customer = timezone.now(), invoice.customer

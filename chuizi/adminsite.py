@@ -6,6 +6,7 @@ from django import forms
 from django.contrib import admin
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.core.paginator import Paginator
+from django.db import connection
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -35,6 +36,13 @@ class FormAdmin(ModelAdmin):  # type: ignore[misc]
     """What is kept by a form, which asks why; the answer goes with the staff action."""
 
     change_form_after_template = "admin/why.html"
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """A form is saved as a whole row: locked from here on, what became of it meanwhile, a suspension, is kept."""
+        obj = super().get_object(request, object_id, from_field)
+        if obj is not None and request.method == "POST" and connection.in_atomic_block:
+            obj.refresh_from_db(from_queryset=self.model._default_manager.select_for_update(no_key=True))
+        return obj
 
 
 class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
