@@ -18,13 +18,13 @@ async def measure(key: str, seconds: float) -> tuple[int, float]:
     from accounts.keys import digest
     from proxy.catalog import load
     from proxy.gateway import Gateway, _in_thread
-    from proxy.protocols import openai
+    from proxy.protocols.openai import chat
 
     gateway = Gateway()
     await gateway.start()
     policy = await gateway._keyring.reload(digest(key))
     entry = (await _in_thread(load)()).find("bench/model")
-    call = openai.read_request(
+    call = chat.read(
         b'{"model":"bench/model","max_tokens":100,"messages":[{"role":"user","content":"Say a few words."}]}'
     )
     assert policy is not None

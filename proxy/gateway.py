@@ -28,8 +28,8 @@ from proxy.http import MOST_HEADER_BYTES, BodyBudget, ClientGone, Exchange, Rece
 from proxy.keyring import Keyring
 from proxy.metering import Metering
 from proxy.pricing import PER_TOKEN, ceiling, worst_rates
-from proxy.protocols import openai
 from proxy.protocols.base import BadRequest, Call
+from proxy.protocols.openai import chat
 from proxy.relay import Relay
 from proxy.upstream import Client
 
@@ -144,7 +144,7 @@ class Gateway:
             started = monotonic()
             self._refuse_unready(exchange)
             sha256, policy, address = await self._authenticate(exchange)
-            call = openai.read_request(await exchange.body(most=settings.MAX_BODY_BYTES, budget=self._budget))
+            call = chat.read(await exchange.body(most=settings.MAX_BODY_BYTES, budget=self._budget))
             entry = await self._find_model(call)
             model = entry.slug
             admitted = await self._admit(sha256, policy, address, call, entry)
@@ -183,7 +183,7 @@ class Gateway:
             return
         more = [(name.lower().encode(), value.encode()) for name, value in refusal.headers.items()]
         try:
-            await exchange.answer(refusal.status, openai.error(refusal), [*more, *(headers or [])])
+            await exchange.answer(refusal.status, chat.error(refusal), [*more, *(headers or [])])
         except ClientGone:
             return
 
@@ -263,7 +263,7 @@ class Gateway:
             model=entry.slug,
             model_rpm=settings.DEFAULT_MODEL_RPM,
             price_id=entry.price.id,
-            protocol=openai.name,
+            protocol=chat.name,
             streamed=call.stream,
             input_most=input_rate * most + output_rate * most_extra_output(call.material),
             output_rate=output_rate,

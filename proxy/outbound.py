@@ -10,8 +10,8 @@ from proxy import metrics
 from proxy.catalog import Destination, Entry
 from proxy.errors import Refusal, cleaned
 from proxy.models import Generation
-from proxy.protocols import openai
 from proxy.protocols.base import Call
+from proxy.protocols.openai import chat
 from proxy.upstream import Client
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class Way:
         """The next upstream that answers with success; raises `NoUpstream` with what the last one said."""
         for destination in self._left:
             self._cooldown.begins(destination, now=monotonic())
-            body = openai.upstream_body(
+            body = chat.upstream_body(
                 self._call, upstream_model=destination.upstream_model, output_limit=self._output_limit
             )
             self._reason = None

@@ -22,10 +22,10 @@ from proxy.models import Generation
 from proxy.outbound import BrokenEarly, NoUpstream, Way, count_error, error_text
 from proxy.patience import limit
 from proxy.pricing import Cost, Usage, cost_of
-from proxy.protocols import openai
 from proxy.protocols.base import Call, Receipt, Reported
+from proxy.protocols.openai import chat
+from proxy.protocols.openai.stream import ChatStream
 from proxy.sse import COMMENT, DONE, EventTooLong, Splitter
-from proxy.streams import ChatStream
 from proxy.upstream import Client, read_all
 
 log = logging.getLogger(__name__)
@@ -170,8 +170,8 @@ class Relay:
             refusal = Refusal(502, "provider_error", error_text(answer["error"]))
             raise BrokenEarly(refusal, Reason.UPSTREAM_ERROR)
         self._way.answered(destination)
-        reported = openai.read_answer(answer)
-        relayed = sum(len(text.encode()) for text in openai.texts(answer)) if reported.usage is None else 0
+        reported = chat.read_answer(answer)
+        relayed = sum(len(text.encode()) for text in chat.texts(answer)) if reported.usage is None else 0
         record = self._record(destination, reported, relayed_bytes=relayed, reason=Reason.COMPLETED)
         try:
             await self._meter(record)
@@ -184,8 +184,8 @@ class Relay:
         if self._gone:
             raise ClientGone
         if reported.usage is None:
-            answer["usage"] = openai.usage_dict(record.usage)
-        body = openai.decorate(answer, self._receipt(record))
+            answer["usage"] = chat.usage_dict(record.usage)
+        body = chat.decorate(answer, self._receipt(record))
         await self._exchange.answer(200, body, self.headers)
 
     # --- Streams ---------------------------------------------------------------------------------------------------
@@ -281,7 +281,7 @@ class Relay:
         if not self._exchange.started:
             await self._start_stream()
         if refusal is not None:
-            await self._exchange.end(b"data: " + openai.error(refusal) + b"\n\n")
+            await self._exchange.end(b"data: " + chat.error(refusal) + b"\n\n")
         else:
             await self._exchange.end(stream.tail(self._receipt(record), record.usage) + DONE)
 

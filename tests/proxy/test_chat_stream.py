@@ -6,8 +6,8 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.protocols.openai.stream import ChatStream
 from proxy.sse import Splitter
-from proxy.streams import ChatStream
 
 OURS = "gen-ours"
 HEAD = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "m"}

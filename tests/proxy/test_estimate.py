@@ -27,8 +27,8 @@ from proxy.estimate import (
     most_input,
 )
 from proxy.models import Generation
-from proxy.protocols import openai
 from proxy.protocols.base import BadRequest
+from proxy.protocols.openai import chat
 from tests.proxy.conftest import only_generation
 
 with warnings.catch_warnings():
@@ -120,7 +120,7 @@ def body_of(text: str, *, system: str | None = None, tools: list[Any] | None = N
 
 
 def material(body: Body, **style: Any) -> Material:
-    return openai.read_request(json.dumps(body, separators=(",", ":"), ensure_ascii=False, **style).encode()).material
+    return chat.read(json.dumps(body, separators=(",", ":"), ensure_ascii=False, **style).encode()).material
 
 
 def bound(body: Body) -> int:
@@ -158,7 +158,7 @@ def test_a_thousand_empty_messages_do_not_outweigh_their_bytes(vocabulary: str):
 @settings(deadline=None)
 def test_escapes_make_a_text_longer_and_never_shorter(text: str):
     plain = material(body_of(text))
-    escaped = openai.read_request(json.dumps(body_of(text)).encode()).material
+    escaped = chat.read(json.dumps(body_of(text)).encode()).material
     assert escaped.text_bytes >= plain.text_bytes
 
 
@@ -176,9 +176,7 @@ def test_the_estimate_is_at_most_three_times_the_true_count_of_english_prose(voc
 
 
 def parts(*content: Body) -> Material:
-    return openai.read_request(
-        json.dumps({"model": "m", "messages": [{"role": "user", "content": content}]}).encode()
-    ).material
+    return chat.read(json.dumps({"model": "m", "messages": [{"role": "user", "content": content}]}).encode()).material
 
 
 def image(url: str, **more: str) -> Body:
@@ -253,13 +251,13 @@ def test_tools_cost_what_a_provider_says_about_them_too():
 def test_a_providers_own_tools_are_refused_as_they_are_billed_by_the_call():
     for extra in ({"tools": [{"type": "web_search"}]}, {"tools": [{"google_search": {}}]}, {"search_parameters": {}}):
         with pytest.raises(BadRequest, match="here"):
-            openai.read_request(json.dumps({**body_of("hi"), **extra}).encode())
+            chat.read(json.dumps({**body_of("hi"), **extra}).encode())
 
 
 @pytest.mark.parametrize("field", [{"n": "2"}, {"n": 0}, {"n": 129}, {"n": 1.0}, {"max_completion_tokens": "100"}])
 def test_a_size_that_is_not_a_whole_number_is_refused_and_never_taken_for_one(field: Body):
     with pytest.raises(BadRequest) as refused:
-        openai.read_request(json.dumps({**body_of("hi"), **field}).encode())
+        chat.read(json.dumps({**body_of("hi"), **field}).encode())
     assert refused.value.param == next(iter(field))
 
 

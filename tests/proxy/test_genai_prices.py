@@ -13,7 +13,7 @@ from chuizi.local.demo import load_demo_catalog
 from proxy import catalog
 from proxy.importing import RATES, WELL_KNOWN, WellKnown, find, price_of
 from proxy.pricing import PriceVersion, Usage, cost_of
-from proxy.protocols import openai
+from proxy.protocols.openai import chat
 
 AT = datetime(2026, 11, 2, 12, 0, tzinfo=UTC)
 HALF = Decimal("0.000000005")
@@ -203,7 +203,7 @@ ANSWERS = {
 @pytest.mark.parametrize("name", ANSWERS)
 def test_an_answers_usage_comes_to_the_same_sum(name: str):
     known = next(known for known in WELL_KNOWN if slug(known) == name)
-    usage = openai.read_usage(ANSWERS[name])
+    usage = chat.usage(ANSWERS[name])
     assert usage is not None
     _, found = provider(known.provider).extract_usage(
         {"model": known.name, "usage": ANSWERS[name]}, api_flavor="default" if known.provider == "mistral" else "chat"
@@ -231,19 +231,19 @@ def test_an_answers_usage_comes_to_the_same_sum(name: str):
     ],
 )
 def test_cache_writes_are_read_with_and_without_their_split(told, written, long_written):
-    usage = openai.read_usage(counted(**told))
+    usage = chat.usage(counted(**told))
     assert usage is not None
     assert (usage.cache_write_tokens, usage.cache_write_1h_tokens) == (written, long_written)
 
 
 @pytest.mark.parametrize("field", ["prompt_cache_hit_tokens", "cached_tokens", "cache_read_input_tokens"])
 def test_cache_reads_are_read_where_other_providers_put_them(field):
-    usage = openai.read_usage(counted(**{field: 123}))
+    usage = chat.usage(counted(**{field: 123}))
     assert usage is not None
     assert usage.cached_tokens == 123
 
 
 def test_reasoning_that_is_in_the_completion_is_not_added_again():
-    usage = openai.read_usage(counted(completion_tokens_details={"reasoning_tokens": 500}))
+    usage = chat.usage(counted(completion_tokens_details={"reasoning_tokens": 500}))
     assert usage is not None
     assert (usage.output_tokens, usage.reasoning_tokens) == (2_000, 500)

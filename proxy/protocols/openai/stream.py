@@ -6,8 +6,8 @@ from typing import Any
 import orjson
 
 from proxy.pricing import Usage
-from proxy.protocols import openai
 from proxy.protocols.base import Receipt
+from proxy.protocols.openai import answer
 from proxy.sse import END, data_of, events_of
 
 ID = re.compile(rb'"id"\s*:\s*"(?:[^"\\]|\\.)*"')
@@ -98,8 +98,8 @@ class ChatStream:
             "choices": [],
         }
         if not isinstance(chunk.get("usage"), dict) or self.usage is None:
-            chunk["usage"] = openai.usage_dict(usage)
-        return b"data: " + openai.decorate(chunk, receipt) + b"\n\n"
+            chunk["usage"] = answer.usage_dict(usage)
+        return b"data: " + answer.decorate(chunk, receipt) + b"\n\n"
 
     def _learn(self, data: bytes) -> None:
         found = ID.search(data)
@@ -120,7 +120,7 @@ class ChatStream:
             return b""
         if not isinstance(chunk, dict):
             return b""
-        usage = openai.read_usage(chunk.get("usage"))
+        usage = answer.usage(chunk.get("usage"))
         if usage is not None:
             self.usage = usage
             self._last = {**self._last, **{name: value for name, value in chunk.items() if name != "choices"}}
