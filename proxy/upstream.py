@@ -11,9 +11,12 @@ from yarl import URL
 
 from proxy.catalog import Destination
 from proxy.cooldown import Cooldown
+from proxy.sse import EventTooLong
 
 CONNECT_SECONDS = 10.0
 MOST_ANSWER_BYTES = 64_000_000
+LOST = (aiohttp.ClientError, OSError, EventTooLong)
+"""How reading an answer fails, but for `TimeoutError`."""
 HEADERS = {
     "Content-Type": "application/json",
     "Accept": "application/json, text/event-stream",

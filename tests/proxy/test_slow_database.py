@@ -13,7 +13,7 @@ from django.db import connection, transaction
 
 from billing.models import Wallet
 from proxy import gateway as gateway_module
-from proxy import metering, relay, settlement
+from proxy import metering, relay_stream, settlement
 from proxy.models import Generation
 from tests.conftest import NOW
 from tests.gateways import ask_many
@@ -132,5 +132,5 @@ def test_a_poisoned_record_fails_alone_and_is_logged(gateway, upstream, monkeypa
 
 @pytest.fixture(autouse=True)
 def _quick_comments(monkeypatch):
-    monkeypatch.setattr(relay, "COMMENT_AFTER_SECONDS", 0.3)
+    monkeypatch.setattr(relay_stream, "COMMENT_AFTER_SECONDS", 0.3)
     monkeypatch.setattr(gateway_module, "STALE_METERING_SECONDS", 0.2)
