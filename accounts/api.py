@@ -1,5 +1,6 @@
 """REST: a customer's keys. A key's text stands in the answer that made it, and nowhere else."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -14,9 +15,11 @@ from rest_framework.response import Response
 
 from accounts import keys
 from accounts.authentication import KeyCaller, caller
+from accounts.delegation import FIELDS, widened
 from accounts.idempotency import Claim, run_once
 from accounts.models import ApiKey
 from accounts.policies import InvalidPolicy, model_names, networks
+from accounts.roles import Right, Scope, rights_of
 from chuizi.api import ApiError
 
 MOST_RPM = 2**31 - 1
@@ -39,6 +42,11 @@ class KeySerializer(serializers.ModelSerializer[ApiKey]):
     expires_at = serializers.DateTimeField(required=False, allow_null=True)
     allowed_models = serializers.ListField(child=serializers.CharField(), required=False)
     allowed_ips = serializers.ListField(child=serializers.CharField(), required=False)
+    scopes = serializers.ListField(
+        child=serializers.ChoiceField([scope.value for scope in Scope]),
+        required=False,
+        help_text="What the key may be used for; `inference` and `read` unless named.",
+    )
     rpm_limit = serializers.IntegerField(min_value=0, max_value=MOST_RPM, required=False, allow_null=True)
     daily_limit = serializers.DecimalField(
         max_digits=20, decimal_places=8, min_value=0, required=False, allow_null=True
@@ -57,6 +65,7 @@ class KeySerializer(serializers.ModelSerializer[ApiKey]):
             "expires_at",
             "allowed_models",
             "allowed_ips",
+            "scopes",
             "rpm_limit",
             "daily_limit",
             "total_limit",
@@ -80,6 +89,11 @@ class KeySerializer(serializers.ModelSerializer[ApiKey]):
     def validate_allowed_models(self, value: list[str]) -> list[str]:
         return self._checked(model_names, value)
 
+    def validate_scopes(self, value: list[str]) -> list[str]:
+        if not value:
+            raise serializers.ValidationError("A key has at least one scope.")
+        return list(dict.fromkeys(value))
+
     def validate_allowed_ips(self, value: list[str]) -> list[str]:
         return self._checked(networks, value)
 
@@ -101,16 +115,24 @@ class NewKeySerializer(KeySerializer):
         fields = ("key", *KeySerializer.Meta.fields)
 
 
-def writing_caller(request: Request) -> KeyCaller:
-    """The caller, who must hold a key without limits; raises 403 `key_not_allowed`."""
-    found = caller(request)
-    if found.key.is_limited:
+def _refuse_wider(who: KeyCaller, wanted: Mapping[str, Any]) -> None:
+    """Raise 403 `key_not_allowed` where a key would be made that may do more than the caller's."""
+    field = widened(who.key, wanted)
+    if field:
         raise ApiError(
-            "A key with a cap, an expiry, or a limit of models or addresses may read, but may not do this.",
+            f"A key cannot make one that may do more than itself: `{field}` would be wider than its own.",
             status=403,
             code="key_not_allowed",
+            param=field,
         )
-    return found
+
+
+def _own_or_any(who: KeyCaller, key_id: int) -> ApiKey:
+    """A key that the caller may change: its maker's own, or with an owner's right anybody's in the account."""
+    key = _find(who, key_id)
+    if Right.OTHERS_KEYS not in rights_of(who.role) and key.created_by_id != who.key.created_by_id:
+        raise ApiError("Only an owner's key may change keys that others made.", status=403, code="key_not_allowed")
+    return key
 
 
 class KeysView(GenericAPIView[ApiKey]):
@@ -128,9 +150,10 @@ class KeysView(GenericAPIView[ApiKey]):
 
     @extend_schema(operation_id="keys_create", responses={201: NewKeySerializer})
     def post(self, request: Request) -> Response:
-        who = writing_caller(request)
+        who = caller(request)
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
+        _refuse_wider(who, serializer.validated_data)
         now = timezone.now()
 
         def issue(claim: Claim) -> Response:
@@ -138,7 +161,7 @@ class KeysView(GenericAPIView[ApiKey]):
             active = fields.pop("is_active", True)
             # The answer is kept with the key it tells of, as nothing else could tell the key's text again.
             with transaction.atomic():
-                issued = keys.issue(customer=who.customer, now=now, **fields)
+                issued = keys.issue(customer=who.customer, now=now, made_with=who.key, **fields)
                 claim.bind(str(issued.key.pk))
                 if not active:
                     keys.switch(key=issued.key, active=False)
@@ -161,17 +184,20 @@ class KeyView(GenericAPIView[ApiKey]):
 
     @extend_schema(operation_id="keys_update")
     def patch(self, request: Request, key_id: int) -> Response:
-        key = _find(writing_caller(request), key_id)
+        who = caller(request)
+        key = _own_or_any(who, key_id)
         serializer = self.get_serializer(key, data=request.data, partial=True)
         serializer.is_valid(raise_exception=True)
         if serializer.validated_data:
+            # As it would be: enabling a key again makes one, too.
+            _refuse_wider(who, {field: getattr(key, field) for field in FIELDS} | serializer.validated_data)
             # Only what was named, so that two changes at once do not undo each other.
             ApiKey.objects.filter(pk=key.pk, deleted_at__isnull=True).update(**serializer.validated_data)
         return Response({"data": _shown(key.pk)})
 
     @extend_schema(operation_id="keys_destroy", responses={204: None})
     def delete(self, request: Request, key_id: int) -> Response:
-        keys.delete(key=_find(writing_caller(request), key_id), now=timezone.now())
+        keys.delete(key=_own_or_any(caller(request), key_id), now=timezone.now())
         return Response(status=204)
 
 

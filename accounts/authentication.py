@@ -1,15 +1,20 @@
 """Who is calling: the key in the request's headers. The same three headers on every path."""
 
 from ipaddress import ip_network
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.http import HttpRequest
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
+from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from accounts import keys
+if TYPE_CHECKING:
+    from rest_framework.views import APIView  # it imports this module, for its defaults
+
+from accounts import keys, roles
 from accounts.limits import address_allowed
 from accounts.models import ApiKey, Customer
 
@@ -48,6 +53,7 @@ class KeyCaller:
     def __init__(self, key: ApiKey) -> None:
         self.key = key
         self.customer: Customer = key.customer
+        self.role = keys.role_behind(key)
         self.pk = f"key-{key.pk}"
 
 
@@ -75,6 +81,25 @@ class ApiKeyAuthentication(BaseAuthentication):
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"
+
+
+class KeyMay(BasePermission):
+    """DRF: whether the key's scopes and its maker's role allow the operation (`accounts.roles.API`)."""
+
+    def has_permission(self, request: Request, view: "APIView") -> bool:
+        if request.method == "OPTIONS":
+            return True
+        match = request._request.resolver_match
+        method = "GET" if request.method == "HEAD" else str(request.method)
+        operations = roles.API.get(str(match.url_name) if match is not None else "", {})
+        if method not in operations and method not in view.allowed_methods:
+            return True  # nothing takes it: 405
+        who = caller(request)
+        need = operations.get(method)
+        missing = roles.missing(need, scopes=who.key.scopes, role=who.role) if need else "a right"
+        if missing:
+            raise PermissionDenied(f"This key may not do this: it lacks {missing}.", code="key_not_allowed")
+        return True
 
 
 def caller(request: Request) -> KeyCaller:

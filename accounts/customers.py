@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts import signup
+from accounts import roles, signup
 from accounts.authentication import request_address
 from accounts.models import Customer, Membership, User
 from chuizi.adminsite import row_id
@@ -23,7 +23,8 @@ def memberships(user: User) -> QuerySet[Membership]:
 
 
 def current_membership(request: HttpRequest) -> Membership:
-    """The membership that the logged-in user's pages are about; raises `PermissionDenied` if there is none.
+    """The membership that the page is about; raises `PermissionDenied` where there is none, or where its role may not
+    do what the page does (`accounts.roles.PAGES`).
 
     Somebody whose address was confirmed by the way (a password reset does that) gets a customer here; staff do not.
     """
@@ -34,6 +35,7 @@ def current_membership(request: HttpRequest) -> Membership:
             signup.confirm(user=user, address=request_address(request), now=timezone.now())
             membership = memberships(user).first()
         if membership is not None:
+            _check_right(request, membership)
             return membership
     raise PermissionDenied(_("This login has no customer account of its own."))
 
@@ -43,12 +45,15 @@ def current_customer(request: HttpRequest) -> Customer:
     return current_membership(request).customer
 
 
-def owned_customer(request: HttpRequest) -> Customer:
-    """The same, for what only its owners may do: raises `PermissionDenied` for other members."""
-    membership = current_membership(request)
-    if membership.role != Membership.Role.OWNER:
-        raise PermissionDenied(_("Only an owner of the account may do this."))
-    return membership.customer
+def _check_right(request: HttpRequest, membership: Membership) -> None:
+    match = request.resolver_match
+    method = "GET" if request.method == "HEAD" else str(request.method)
+    right = roles.PAGES.get(str(match.url_name) if match is not None else "", {}).get(method)
+    if right is None or right not in roles.rights_of(membership.role):
+        names = ", ".join(str(Membership.Role(role).label) for role in (roles.roles_with(right) if right else ()))
+        raise PermissionDenied(
+            _("Your role in this account does not allow this. It takes: %(roles)s.") % {"roles": names}
+        )
 
 
 def named(text: str) -> Customer:

@@ -1,7 +1,7 @@
 """Forms about signing up and about keys."""
 
 from datetime import UTC, datetime, time, timedelta
-from typing import Any
+from typing import Any, cast
 
 from allauth.account import forms as allauth_forms
 from django import forms
@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.policies import MOST_ITEMS, InvalidPolicy, model_names, networks
+from accounts.roles import DEFAULT_SCOPES, Scope, grantable
 
 MOST_RPM = 2**31 - 1
 
@@ -26,10 +27,26 @@ def _items(text: str) -> list[str]:
     return [item.strip() for item in text.replace("\n", ",").split(",") if item.strip()]
 
 
+SCOPES = (
+    (Scope.INFERENCE, _("call models")),
+    (Scope.READ, _("read balance, usage and documents")),
+    (Scope.KEYS, _("make and change keys")),
+    (Scope.BILLING, _("top up, and ask for refunds and invoices")),
+)
+
+
 class KeyForm(forms.Form):
     """A new key and what it may do; everything but the name may be left empty."""
 
     name = forms.CharField(label=_("Name"), max_length=100, help_text=_("To tell your keys apart, such as “laptop”."))
+    scopes = forms.MultipleChoiceField(
+        label=_("May be used to"),
+        choices=SCOPES,
+        initial=list(DEFAULT_SCOPES),
+        widget=forms.CheckboxSelectMultiple,
+        required=False,
+        help_text=_("None ticked: call models and read."),
+    )
     total_limit = forms.DecimalField(
         label=_("Spend at most, in all"),
         min_value=0,
@@ -71,6 +88,13 @@ class KeyForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 2}),
         help_text=_("One a line, such as 203.0.113.7 or 203.0.113.0/24. Empty: from anywhere."),
     )
+
+    def __init__(self, *args: Any, role: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        allowed = grantable(role)
+        cast(forms.MultipleChoiceField, self.fields["scopes"]).choices = [
+            (scope, text) for scope, text in SCOPES if scope in allowed
+        ]
 
     def clean_allowed_models(self) -> list[str]:
         return self._checked(model_names, "allowed_models")

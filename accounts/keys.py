@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from accounts.models import ApiKey, Customer, User
+from django.db.models import OuterRef, Subquery
+
+from accounts.models import ApiKey, Customer, Membership, User
+from accounts.roles import ALL_SCOPES, DEFAULT_SCOPES, Role
 
 ALPHABET = string.ascii_letters + string.digits
 FORM = re.compile(r"ck-[a-zA-Z0-9]{32}")
@@ -44,8 +47,17 @@ def issue(
     rpm_limit: int | None = None,
     daily_limit: Decimal | None = None,
     total_limit: Decimal | None = None,
+    scopes: Sequence[str] | None = None,
+    made_with: ApiKey | None = None,
 ) -> IssuedKey:
-    """Make a key of 32 random characters; caps in USD, `allowed_ips` in CIDR form."""
+    """Make a key of 32 random characters; caps in USD, `allowed_ips` in CIDR form.
+
+    Made by a member (`created_by`) or with one of the account's keys (`made_with`, whose maker is its maker) it has the
+    usual two scopes unless they are named; else it is the operator's and has all.
+    """
+    if made_with is not None:
+        created_by = made_with.created_by
+    by_operator = made_with.by_operator if made_with is not None else created_by is None
     text = "ck-" + "".join(secrets.choice(ALPHABET) for _ in range(32))
     key = ApiKey.objects.create(
         customer=customer,
@@ -53,6 +65,8 @@ def issue(
         prefix=text[:7],
         sha256=digest(text),
         created_by=created_by,
+        by_operator=by_operator,
+        scopes=list(scopes or (ALL_SCOPES if by_operator and made_with is None else DEFAULT_SCOPES)),
         created_at=now,
         expires_at=expires_at,
         allowed_models=list(allowed_models),
@@ -68,7 +82,21 @@ def find(text: str) -> ApiKey | None:
     """The key with that text, or None; read from its row each time, so that a revocation holds at once."""
     if not is_well_formed(text):
         return None
-    return ApiKey.objects.select_related("customer").filter(sha256=digest(text)).first()
+    maker = Membership.objects.filter(user=OuterRef("created_by"), customer=OuterRef("customer"))
+    return (
+        ApiKey.objects.select_related("customer")
+        .annotate(maker_role=Subquery(maker.values("role")[:1]))
+        .filter(sha256=digest(text))
+        .first()
+    )
+
+
+def role_behind(key: ApiKey) -> str:
+    """The role that bounds a key that `find` found: its maker's now, "" for one who left. The operator's own word is an
+    owner's."""
+    if key.by_operator:
+        return Role.OWNER
+    return str(getattr(key, "maker_role", None) or "")
 
 
 def delete(*, key: ApiKey, now: datetime) -> None:

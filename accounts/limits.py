@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 
+from accounts.roles import Right, Scope, roles_with
 from chuizi.arrays import array, columns
 
 Network = IPv4Network | IPv6Network
@@ -37,6 +38,8 @@ class KeyPolicy:
     customer_rpm: int
     daily_limit: Decimal | None
     total_limit: Decimal | None
+    may_call: bool = True
+    """Whether its scopes and its maker's role allow calls of models."""
 
     def allows_address(self, address: str) -> bool:
         return address_allowed(address, self.networks)
@@ -54,9 +57,12 @@ def address_allowed(address: str, networks: Sequence[Network]) -> bool:
     return any((mapped or client) in network for network in networks)
 
 
+_CALLING_ROLES = ", ".join(f"'{role}'" for role in roles_with(Right.CALL))
 READ_POLICIES = (
     "SELECT k.sha256, k.id, k.customer_id, m.version, c.version, k.expires_at,"
-    " k.allowed_models, k.allowed_ips, k.rpm_limit, u.rpm_limit, k.daily_limit, k.total_limit"
+    " k.allowed_models, k.allowed_ips, k.rpm_limit, u.rpm_limit, k.daily_limit, k.total_limit,"
+    f" '{Scope.INFERENCE}' = ANY(k.scopes) AND (k.by_operator OR EXISTS (SELECT FROM accounts_membership s"
+    f" WHERE s.user_id = k.created_by_id AND s.customer_id = k.customer_id AND s.role IN ({_CALLING_ROLES})))"
     " FROM accounts_apikey k JOIN accounts_keymeter m ON m.key_id = k.id"
     " JOIN accounts_customermeter c ON c.customer_id = k.customer_id"
     " JOIN accounts_customer u ON u.id = k.customer_id WHERE k.sha256 = ANY(%s)"
@@ -77,6 +83,7 @@ def policy_from_row(row: Sequence[Any], *, default_rpm: int, default_customer_rp
         customer_rpm=default_customer_rpm if row[9] is None else row[9],
         daily_limit=row[10],
         total_limit=row[11],
+        may_call=row[12],
     )
 
 

@@ -15,6 +15,12 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from accounts.roles import ALL_SCOPES, DEFAULT_SCOPES, Scope
+
+
+def default_scopes() -> list[str]:
+    return [str(scope) for scope in DEFAULT_SCOPES]
+
 
 class UserManager(BaseUserManager["User"]):
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> User:
@@ -98,11 +104,14 @@ class Customer(models.Model):
 
 
 class Membership(models.Model):
-    """A user's part in a customer. Only an owner asks for money back or invites others."""
+    """A user's part in a customer; `accounts.roles` says what each role may do. A change moves the versions of the
+    member's keys, so that it counts from the next request (a trigger).
+    """
 
     class Role(models.TextChoices):
         OWNER = "owner", _("Owner")
         DEVELOPER = "developer", _("Developer")
+        VIEWER = "viewer", _("Viewer")
 
     user = models.ForeignKey(User, on_delete=models.CASCADE)
     customer = models.ForeignKey(Customer, on_delete=models.CASCADE)
@@ -113,6 +122,16 @@ class Membership(models.Model):
         verbose_name = _("membership")
         verbose_name_plural = _("memberships")
         constraints = [models.UniqueConstraint(fields=["user", "customer"], name="membership_once")]
+        triggers = [
+            pgtrigger.Trigger(
+                name="membership_policy_version",
+                when=pgtrigger.After,
+                operation=pgtrigger.Insert | pgtrigger.Update | pgtrigger.Delete,
+                func="UPDATE accounts_keymeter m SET version = m.version + 1 FROM accounts_apikey k"
+                " WHERE m.key_id = k.id AND k.created_by_id IN (OLD.user_id, NEW.user_id)"
+                " AND k.customer_id IN (OLD.customer_id, NEW.customer_id); RETURN NULL;",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.user} - {self.customer}"
@@ -135,7 +154,15 @@ class ApiKey(models.Model):
     )
     daily_limit = models.DecimalField(_("daily cap, USD"), max_digits=20, decimal_places=8, null=True, blank=True)
     total_limit = models.DecimalField(_("total cap, USD"), max_digits=20, decimal_places=8, null=True, blank=True)
+    scopes = ArrayField(
+        models.CharField(max_length=20, choices=[(scope.value, scope.value) for scope in Scope]),
+        default=default_scopes,
+        verbose_name=_("scopes"),
+    )
     created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    by_operator = models.BooleanField(
+        _("made by the operator"), default=False, help_text=_("Not by a member, whose role would bound it.")
+    )
     created_at = models.DateTimeField(_("created at"), default=timezone.now)
 
     class Meta:
@@ -146,6 +173,9 @@ class ApiKey(models.Model):
             models.CheckConstraint(condition=models.Q(total_limit__gte=0), name="key_total_limit_not_negative"),
             models.CheckConstraint(
                 condition=models.Q(deleted_at__isnull=True) | models.Q(is_active=False), name="key_deleted_is_inactive"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(scopes__contained_by=[scope.value for scope in ALL_SCOPES]), name="key_scopes_known"
             ),
         ]
         triggers = [
@@ -169,17 +199,6 @@ class ApiKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.prefix}… {self.name}"
-
-    @property
-    def is_limited(self) -> bool:
-        """A key with any cap, model or address limit may read, but may not write keys or ask for money."""
-        return bool(
-            self.allowed_models
-            or self.allowed_ips
-            or self.daily_limit is not None
-            or self.total_limit is not None
-            or self.expires_at is not None
-        )
 
     def is_usable(self, *, now: datetime) -> bool:
         return self.is_active and (self.expires_at is None or self.expires_at > now)
@@ -263,6 +282,21 @@ class IdempotentAnswer(models.Model):
 
     def __str__(self) -> str:
         return f"{self.route} {self.key_hash[:8]}"
+
+
+class GivenRight(models.Model):
+    """A right that a group of staff was given, so that what an operator takes away is not given back."""
+
+    role = models.CharField(max_length=40)
+    right = models.CharField(max_length=120, help_text=_("app.model.codename"))
+
+    class Meta:
+        verbose_name = _("given right")
+        verbose_name_plural = _("given rights")
+        constraints = [models.UniqueConstraint(fields=["role", "right"], name="given_right_once")]
+
+    def __str__(self) -> str:
+        return f"{self.role}: {self.right}"
 
 
 class StaffAction(models.Model):

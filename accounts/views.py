@@ -4,6 +4,7 @@ from typing import cast
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -14,9 +15,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts import keys
-from accounts.customers import current_customer
+from accounts.customers import current_membership
 from accounts.forms import KeyForm
 from accounts.models import ApiKey, Customer, User
+from accounts.roles import Right, rights_of
 
 MOST_SHOWN = 200
 
@@ -39,19 +41,27 @@ def set_language(request: HttpRequest) -> HttpResponseBase:
 @require_http_methods(["GET", "HEAD", "POST"])
 def key_list(request: HttpRequest) -> HttpResponse:
     """A customer's keys, and the form for another one. A new key's text stands in the answer to the POST alone."""
-    customer = current_customer(request)
-    form = KeyForm(request.POST or None)
+    membership = current_membership(request)
+    customer = membership.customer
+    form = KeyForm(request.POST if request.method == "POST" else None, role=membership.role)
     issued = None
     if request.method == "POST" and form.is_valid():
         issued = _issue(request, customer, form)
-        form = KeyForm()
+        form = KeyForm(role=membership.role)
     now = timezone.now()
-    found = ApiKey.objects.filter(customer=customer, deleted_at__isnull=True).select_related("meter").order_by("-id")
+    found = (
+        ApiKey.objects.filter(customer=customer, deleted_at__isnull=True)
+        .select_related("meter", "created_by")
+        .order_by("-id")
+    )
     context = {
         "nav": "keys",
         "form": form,
         "issued": issued,
-        "keys": found[:MOST_SHOWN],
+        "keys": found.select_related("meter", "created_by")[:MOST_SHOWN],
+        "own": membership.user_id,
+        "may_make": Right.OWN_KEYS in rights_of(membership.role),
+        "may_change_all": Right.OTHERS_KEYS in rights_of(membership.role),
         "now": now,
         "today": now.date(),
     }
@@ -71,11 +81,17 @@ def _issue(request: HttpRequest, customer: Customer, form: KeyForm) -> keys.Issu
         rpm_limit=data["rpm_limit"],
         daily_limit=data["daily_limit"],
         total_limit=data["total_limit"],
+        scopes=data["scopes"],
     )
 
 
 def _own_key(request: HttpRequest, key_id: int) -> ApiKey:
-    return get_object_or_404(ApiKey, pk=key_id, customer=current_customer(request), deleted_at__isnull=True)
+    """A key that this member may change: one's own, or as an owner anybody's in the account."""
+    membership = current_membership(request)
+    key = get_object_or_404(ApiKey, pk=key_id, customer=membership.customer, deleted_at__isnull=True)
+    if Right.OTHERS_KEYS not in rights_of(membership.role) and key.created_by_id != membership.user_id:
+        raise PermissionDenied(_("Only an owner may change keys that others made."))
+    return key
 
 
 @login_required

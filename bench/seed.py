@@ -164,8 +164,9 @@ def people(cursor: Any, customers: int, start: datetime) -> None:
     )
     cursor.execute(
         "INSERT INTO accounts_apikey (customer_id, name, prefix, sha256, is_active, allowed_models, allowed_ips,"
-        " created_at) SELECT id, 'main', 'ck-' || lpad(to_hex(id), 4, '0'), encode(sha256(name::bytea), 'hex'), true,"
-        " '{}', '{}', created_at FROM accounts_customer"
+        " created_at, scopes, by_operator) SELECT id, 'main', 'ck-' || lpad(to_hex(id), 4, '0'),"
+        " encode(sha256(name::bytea), 'hex'), true,"
+        " '{}', '{}', created_at, '{inference,read}', true FROM accounts_customer"
     )
 
 

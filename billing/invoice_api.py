@@ -11,7 +11,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.api import writing_caller
 from accounts.authentication import caller
 from accounts.idempotency import Claim, run_once
 from accounts.models import Customer
@@ -123,7 +122,7 @@ class InvoiceListView(generics.ListAPIView[InvoiceRequest]):
         responses={201: InvoiceAnswer},
     )
     def post(self, request: Request) -> Response:
-        customer, now = writing_caller(request).customer, timezone.now()
+        customer, now = caller(request).customer, timezone.now()
         return run_once(
             request,
             customer=customer,
@@ -148,7 +147,7 @@ class InvoiceCancelView(APIView):
         operation_id="invoice_requests_cancel", parameters=[KEY_HEADER], request=None, responses={200: InvoiceAnswer}
     )
     def post(self, request: Request, number: str) -> Response:
-        customer, now = writing_caller(request).customer, timezone.now()
+        customer, now = caller(request).customer, timezone.now()
         invoice = _find(customer, number)
 
         def cancel(claim: Claim) -> Response:

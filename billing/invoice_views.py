@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from accounts.customers import current_customer, owned_customer
+from accounts.customers import current_customer
 from accounts.models import Customer, User
 from billing import invoices
 from billing.invoice_api import of_customer
@@ -91,7 +91,7 @@ def invoice_list(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             made = invoices.ask(
-                customer=owned_customer(request),
+                customer=customer,
                 **form.cleaned_data,
                 asked_by=cast(User, request.user),
                 locale=get_language() or "en",
@@ -131,7 +131,7 @@ def invoice_show(request: HttpRequest, number: str) -> HttpResponse:
 @require_POST
 def invoice_cancel(request: HttpRequest, number: str) -> HttpResponse:
     """Take the request back before a document is made."""
-    invoice = get_object_or_404(of_customer(owned_customer(request)), number=number)
+    invoice = get_object_or_404(of_customer(current_customer(request)), number=number)
     try:
         invoices.cancel(request_id=invoice.pk, now=timezone.now())
     except invoices.NotMovable as error:

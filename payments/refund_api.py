@@ -11,7 +11,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.api import writing_caller
 from accounts.authentication import caller
 from accounts.idempotency import Claim, run_once
 from accounts.models import Customer
@@ -111,7 +110,7 @@ class RefundListView(generics.ListAPIView[RefundRequest]):
         responses={201: RefundAnswer},
     )
     def post(self, request: Request) -> Response:
-        customer, now = writing_caller(request).customer, timezone.now()
+        customer, now = caller(request).customer, timezone.now()
         return run_once(
             request,
             customer=customer,
@@ -154,7 +153,7 @@ class RefundCancelView(APIView):
         operation_id="refund_requests_cancel", parameters=[KEY_HEADER], request=None, responses={200: RefundAnswer}
     )
     def post(self, request: Request, number: str) -> Response:
-        customer, now = writing_caller(request).customer, timezone.now()
+        customer, now = caller(request).customer, timezone.now()
         refund = _find(customer, number)
 
         def cancel(claim: Claim) -> Response:

@@ -13,8 +13,9 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts.customers import current_customer, current_membership, owned_customer
+from accounts.customers import current_customer, current_membership
 from accounts.models import User
+from accounts.roles import Right, rights_of
 from billing import refunds
 from billing.models import RefundRequest
 from payments.refund_api import of_customer
@@ -45,7 +46,7 @@ def refund_list(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             refund = refunds.ask(
-                customer=owned_customer(request),
+                customer=customer,
                 amount=form.cleaned_data["amount"],
                 reason=form.cleaned_data["reason"],
                 asked_by=cast(User, request.user),
@@ -76,7 +77,6 @@ def refund_show(request: HttpRequest, number: str) -> HttpResponse:
     refund = get_object_or_404(of_customer(membership.customer), number=number)
     problem = ""
     if request.method == "POST":
-        owned_customer(request)  # an answer may name the account that the money goes to
         try:
             refunds.answer(refund_id=refund.pk, text=request.POST.get("answer", ""), now=timezone.now())
         except refunds.RefundError as error:
@@ -93,7 +93,7 @@ def refund_show(request: HttpRequest, number: str) -> HttpResponse:
         "may_answer": bool(refund.question)
         and not refund.answer
         and refund.state in RefundRequest.AT_DESK
-        and membership.role == membership.Role.OWNER,
+        and Right.REFUNDS in rights_of(membership.role),
     }
     return render(request, "console/refund.html", context, status=400 if problem else 200)
 
@@ -102,7 +102,7 @@ def refund_show(request: HttpRequest, number: str) -> HttpResponse:
 @require_POST
 def refund_cancel(request: HttpRequest, number: str) -> HttpResponse:
     """Take the request back."""
-    refund = get_object_or_404(of_customer(owned_customer(request)), number=number)
+    refund = get_object_or_404(of_customer(current_customer(request)), number=number)
     try:
         refunds.cancel(refund_id=refund.pk, now=timezone.now())
     except refunds.NotMovable as error:

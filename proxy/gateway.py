@@ -211,16 +211,37 @@ class Gateway:
             raise Refusal(401, "invalid_api_key", "The request names two different API keys.") from None
         address = client_address(peer=exchange.peer, forwarded_for=exchange.header(b"x-forwarded-for"))
         sha256, policy = await self._keyring.find(text, address=address)
-        self._check_policy(policy, address)
+        policy = await self._checked(sha256, policy, lambda policy: self._check_policy(policy, address))
         return sha256, policy, address
+
+    async def _checked(self, sha256: str, policy: KeyPolicy, check: Callable[[KeyPolicy], None]) -> KeyPolicy:
+        """The policy, read again before it refuses: what its customer allowed since counts from the next request."""
+        try:
+            check(policy)
+        except Refusal:
+            fresh = await self._keyring.reload(sha256)
+            if fresh is None:
+                raise invalid_key() from None
+            check(fresh)
+            return fresh
+        return policy
 
     @staticmethod
     def _check_policy(policy: KeyPolicy, address: str) -> None:
         """What can be refused without the locked rows. Active and suspended stand there too, and rule."""
         if policy.expires_at is not None and policy.expires_at <= datetime.now(UTC):
             raise invalid_key()
+        if not policy.may_call:
+            raise Refusal(
+                403, "key_not_allowed", "This key may not call models: its scopes or its maker's role forbid it."
+            )
         if not policy.allows_address(address):
             raise Refusal(403, "ip_not_allowed", "This key may not be used from this address.")
+
+    @staticmethod
+    def _check_model(policy: KeyPolicy, entry: Entry) -> None:
+        if policy.allowed_models and not policy.allowed_models & {entry.slug, entry.slug.partition("/")[2]}:
+            raise Refusal(403, "model_not_allowed", f"This key may not use {entry.slug}.", param="model")
 
     async def _find_model(self, call: Call) -> Entry:
         entry = self._catalog.find(call.model)
@@ -239,8 +260,7 @@ class Gateway:
     async def _admit(self, sha256: str, policy: KeyPolicy, address: str, call: Call, entry: Entry) -> Admitted:
         """The committed hold; a key that changed since it was read is read again."""
         while True:
-            if policy.allowed_models and not policy.allowed_models & {entry.slug, entry.slug.partition("/")[2]}:
-                raise Refusal(403, "model_not_allowed", f"This key may not use {entry.slug}.", param="model")
+            policy = await self._checked(sha256, policy, lambda policy: self._check_model(policy, entry))
             try:
                 return await self._admission.admit(self._ask(policy, call, entry))
             except PolicyChanged:

@@ -126,16 +126,17 @@ def test_a_wrong_field_is_named_and_nothing_is_made(api, data, field):
     ],
     ids=lambda limit: next(iter(limit)),
 )
-def test_a_key_with_a_limit_may_read_keys_but_not_write_them(api, customer, now, limit):
+def test_a_key_with_a_limit_makes_none_without_it_and_does_not_free_itself(api, customer, now, limit):
     limited = keys.issue(customer=customer, name="limited", now=now, **limit)
+    [field] = limit
     assert api("get", "/v1/keys", as_key=limited).status_code == 200
     for method, path, data in (
         ("post", "/v1/keys", {"name": "free"}),
-        ("patch", f"/v1/keys/{limited.key.pk}", {"daily_limit": None}),
-        ("delete", f"/v1/keys/{limited.key.pk}", None),
+        ("patch", f"/v1/keys/{limited.key.pk}", {field: [] if field.startswith("allowed") else None}),
     ):
         answer = api(method, path, data, as_key=limited)
         assert (answer.status_code, answer.json()["error"]["code"]) == (403, "key_not_allowed")
+        assert answer.json()["error"]["param"] == field
     assert ApiKey.objects.filter(customer=customer, is_active=True).count() == 2
 
 

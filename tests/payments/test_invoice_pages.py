@@ -92,8 +92,8 @@ def test_who_paid_in_two_currencies_names_one(api, paid, customer):
     assert (made.status_code, made.json()["data"]["currency"]) == (201, "CNY")
 
 
-def test_a_key_with_a_limit_may_read_but_not_ask(customer, paid):
-    key = keys.issue(customer=customer, name="k", now=NOW, daily_limit=Decimal(1))
+def test_a_key_without_the_scope_may_read_but_not_ask(customer, paid):
+    key = keys.issue(customer=customer, name="k", now=NOW, scopes=["read"])
     api = Client(headers={"Authorization": f"Bearer {key.text}"})
     assert api.get("/v1/invoice-requests").status_code == 200
     answer = ask(api)

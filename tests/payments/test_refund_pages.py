@@ -104,8 +104,8 @@ def test_what_cannot_be_refunded_is_said_and_freezes_nothing(api, paid, customer
     assert Wallet.objects.get(customer=customer).held == 0
 
 
-def test_a_key_with_a_limit_may_read_but_not_ask(customer, paid):
-    key = keys.issue(customer=customer, name="k", now=NOW, daily_limit=Decimal(1))
+def test_a_key_without_the_scope_may_read_but_not_ask(customer, paid):
+    key = keys.issue(customer=customer, name="k", now=NOW, scopes=["read"])
     api = Client(headers={"Authorization": f"Bearer {key.text}"})
     assert api.get("/v1/refund-requests").status_code == 200
     answer = ask(api)

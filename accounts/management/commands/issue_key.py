@@ -12,6 +12,7 @@ from django.utils.dateparse import parse_date, parse_datetime
 from accounts import keys
 from accounts.models import Membership
 from accounts.policies import InvalidPolicy, model_names, networks
+from accounts.roles import ALL_SCOPES
 
 
 class Command(BaseCommand):
@@ -25,6 +26,9 @@ class Command(BaseCommand):
         parser.add_argument("--total-limit", help="USD in all")
         parser.add_argument("--models", help="model ids, separated by commas")
         parser.add_argument("--ips", help="addresses or CIDR networks, separated by commas")
+        parser.add_argument(
+            "--scopes", help="of inference, read, keys and billing, separated by commas; all if not named"
+        )
         parser.add_argument("--expires", help="a date or a time such as 2027-01-31T12:00Z")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -44,6 +48,7 @@ class Command(BaseCommand):
             allowed_models=_checked(model_names, options["models"], "--models"),
             allowed_ips=_checked(networks, options["ips"], "--ips"),
             expires_at=_moment(options["expires"], now=now),
+            scopes=_scopes(options["scopes"]),
         )
         self.stdout.write(issued.text)
 
@@ -57,6 +62,15 @@ def _checked(check: Callable[[Sequence[str]], list[str]], text: str | None, opti
         return check(_items(text))
     except InvalidPolicy as error:
         raise CommandError(f"{option}: {error}") from None
+
+
+def _scopes(text: str | None) -> list[str] | None:
+    if text is None:
+        return None
+    named = _items(text)
+    if not named or (unknown := [item for item in named if item not in ALL_SCOPES]):
+        raise CommandError(f"--scopes takes {', '.join(ALL_SCOPES)}, not {(unknown if named else [text])[0]!r}.")
+    return list(dict.fromkeys(named))
 
 
 def _amount(text: str | None, option: str) -> Decimal | None:

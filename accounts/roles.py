@@ -1,0 +1,175 @@
+"""Who may do what: members by role, keys by scope, staff by group. Nothing else decides a right.
+
+A page and an operation of the account API stand here by the name of their URL; what does not stand here is refused.
+A key may do what its scopes name and what its maker's role allows now.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Right(StrEnum):
+    """What a member may do with the account."""
+
+    LOOK = "look"  # balance, usage, transactions, receipts, statements, documents
+    CALL = "call"  # models, with a key
+    OWN_KEYS = "own_keys"  # make, edit and end one's own keys
+    TOP_UP = "top_up"
+    OTHERS_KEYS = "others_keys"
+    REFUNDS = "refunds"
+    INVOICES = "invoices"
+
+
+class Role(StrEnum):
+    """A member's part in an account; the names under which `accounts_membership.role` keeps them."""
+
+    OWNER = "owner"
+    DEVELOPER = "developer"
+    VIEWER = "viewer"
+
+
+MEMBERS: Mapping[str, frozenset[Right]] = {
+    Role.OWNER: frozenset(Right),
+    Role.DEVELOPER: frozenset({Right.LOOK, Right.CALL, Right.OWN_KEYS, Right.TOP_UP}),
+    Role.VIEWER: frozenset({Right.LOOK}),
+}
+
+
+class Scope(StrEnum):
+    """What a key may be used for."""
+
+    INFERENCE = "inference"
+    READ = "read"
+    KEYS = "keys"
+    BILLING = "billing"
+
+
+DEFAULT_SCOPES = (Scope.INFERENCE, Scope.READ)
+ALL_SCOPES = tuple(Scope)
+
+
+def grantable(role: str) -> tuple[Scope, ...]:
+    """The scopes that a member of this role may give to a key; owners alone grant `billing`."""
+    if Right.OWN_KEYS not in rights_of(role):
+        return ()
+    return ALL_SCOPES if role == Role.OWNER else tuple(scope for scope in Scope if scope != Scope.BILLING)
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What an operation of the account API asks for: one of these scopes, and the right of the key's maker."""
+
+    scopes: frozenset[Scope]
+    right: Right
+
+
+def _need(right: Right, *scopes: Scope) -> Need:
+    return Need(frozenset(scopes), right)
+
+
+_READ = _need(Right.LOOK, Scope.READ)
+_CALLER = _need(Right.LOOK, Scope.READ, Scope.INFERENCE)
+"""What a program that calls models asks about itself."""
+_KEYS = _need(Right.OWN_KEYS, Scope.KEYS)
+_REFUNDS = _need(Right.REFUNDS, Scope.BILLING)
+_INVOICES = _need(Right.INVOICES, Scope.BILLING)
+
+API: Mapping[str, Mapping[str, Need]] = {
+    "api-models": {"GET": _CALLER},
+    "api-generation": {"GET": _CALLER},
+    "api-key-info": {"GET": _CALLER},
+    "api-credits": {"GET": _READ},
+    "api-transactions": {"GET": _READ},
+    "api-usage": {"GET": _READ},
+    "api-keys": {"GET": _READ, "POST": _KEYS},
+    "api-key": {"GET": _READ, "PATCH": _KEYS, "DELETE": _KEYS},
+    "api-topups": {"GET": _READ, "POST": _need(Right.TOP_UP, Scope.BILLING)},
+    "api-topup": {"GET": _READ},
+    "api-refunds": {"GET": _READ, "POST": _REFUNDS},
+    "api-refund": {"GET": _READ},
+    "api-refund-cancel": {"POST": _REFUNDS},
+    "api-invoices": {"GET": _READ, "POST": _INVOICES},
+    "api-invoice": {"GET": _READ},
+    "api-invoice-cancel": {"POST": _INVOICES},
+}
+"""Operations by URL name and method. GET stands for HEAD too; OPTIONS says nothing of an account."""
+MODEL_PATHS = _need(Right.CALL, Scope.INFERENCE)
+"""The paths that the gateway serves."""
+
+PAGES: Mapping[str, Mapping[str, Right]] = {
+    "console": {"GET": Right.LOOK},
+    "usage": {"GET": Right.LOOK},
+    "receipt": {"GET": Right.LOOK},
+    "transactions": {"GET": Right.LOOK},
+    "keys": {"GET": Right.LOOK, "POST": Right.OWN_KEYS},
+    "key-switch": {"POST": Right.OWN_KEYS},
+    "key-delete": {"GET": Right.OWN_KEYS, "POST": Right.OWN_KEYS},
+    "topup": {"GET": Right.TOP_UP, "POST": Right.TOP_UP},
+    "topup-show": {"GET": Right.LOOK},
+    "topup-state": {"GET": Right.LOOK},
+    "refunds": {"GET": Right.LOOK, "POST": Right.REFUNDS},
+    "refund-show": {"GET": Right.LOOK, "POST": Right.REFUNDS},
+    "refund-cancel": {"POST": Right.REFUNDS},
+    "invoices": {"GET": Right.LOOK, "POST": Right.INVOICES},
+    "invoice-show": {"GET": Right.LOOK},
+    "invoice-cancel": {"POST": Right.INVOICES},
+    "invoice-document": {"GET": Right.LOOK},
+}
+"""Pages of the console by URL name and method."""
+
+
+def rights_of(role: str) -> frozenset[Right]:
+    """What a member of this role may do; nothing for a role that there is not."""
+    return MEMBERS.get(role, frozenset())
+
+
+def roles_with(right: Right) -> list[str]:
+    return sorted(str(role) for role, rights in MEMBERS.items() if right in rights)
+
+
+def missing(need: Need, *, scopes: Iterable[str], role: str) -> str:
+    """What keeps a key of these scopes, made by a member of this role, from an operation; "" where nothing does."""
+    if not need.scopes & set(scopes):
+        return f"the scope {' or '.join(sorted(need.scopes))}"
+    if need.right not in rights_of(role):
+        return "a right that its maker's role does not have" if role else "a maker who is a member of the account"
+    return ""
+
+
+# --- Staff --------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class StaffRole:
+    """A group of staff: the apps whose rows it may look at, and its rights as `app.model.codename`."""
+
+    sees: tuple[str, ...]
+    rights: tuple[str, ...]
+
+
+_BOOKS = ("accounts", "billing", "payments", "proxy")
+_SUPPORT = (
+    "accounts.customer.change_customer",
+    "accounts.apikey.change_apikey",
+    "billing.adjustmentproposal.handle_refunds",
+    "billing.adjustmentproposal.handle_invoices",
+    "payments.dispute.change_dispute",
+)
+STAFF: Mapping[str, StaffRole] = {
+    "support": StaffRole(_BOOKS, _SUPPORT),
+    "finance": StaffRole(
+        _BOOKS,
+        (
+            *_SUPPORT,
+            "billing.adjustmentproposal.approve_large_refunds",
+            "billing.adjustmentproposal.post_adjustments",
+            "billing.invoiceseries.add_invoiceseries",
+            "billing.invoiceseries.change_invoiceseries",
+            "payments.exchangerate.set_rates",
+            "payments.discrepancy.handle_discrepancies",
+            "payments.notification.replay_notifications",
+            "proxy.price.set_prices",
+        ),
+    ),
+    "operator": StaffRole(("proxy",), ("proxy.upstream.manage_upstreams",)),
+}
+"""Given to the groups once each; what an operator takes from a group afterwards is not given back."""
