@@ -1,6 +1,6 @@
 # Chuizi's commands. Python 3.11 or newer is all they need; PORT, CHUIZI_STATE_DIR and ARGS may be set.
 .DEFAULT_GOAL := help
-.PHONY: help run env services test check bench bench-peers bench-desk lock
+.PHONY: help run env services test check bench bench-peers bench-desk fuzz lock
 PY := .venv/bin/python
 RUN_STAMP := .venv/.installed
 DEV_STAMP := .venv/.installed-dev
@@ -39,6 +39,9 @@ bench-peers: $(DEV_STAMP) ## the same load on other gateways
 
 bench-desk: $(DEV_STAMP) ## the staff's lists and searches over a million requests
 	$(PY) -m chuizi.local with $(PY) -m bench.desk $(ARGS)
+
+fuzz: $(DEV_STAMP) ## look for inputs that break something; SECONDS=60 for each target, ARGS="sse" for some of them
+	$(PY) -m fuzz $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
 
 lock: ## compile requirements*.txt anew; UPGRADE=--upgrade takes newer versions
 	uv $(COMPILE) $(UPGRADE) requirements.in --output-file requirements.txt
