@@ -17,7 +17,7 @@ from unfold.widgets import UnfoldAdminPasswordWidget
 
 from accounts.customers import customers_with
 from chuizi.adminsite import ByRight, CappedPaginator, ExactSearch, FormAdmin, ReadOnlyAdmin, form_page, record, row_id
-from proxy.loading import InvalidCatalog, checked_base_url, set_price
+from proxy.loading import InvalidCatalog, check_protocol, checked_base_url, set_price
 from proxy.models import Generation, Lease, Model, Price, Route, Upstream
 from proxy.priceform import PriceForm
 
@@ -42,13 +42,33 @@ class UpstreamForm(forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = Upstream
-        fields = ("name", "protocol", "base_url", "priority", "timeout_seconds", "total_timeout_seconds", "is_active")
+        fields = (
+            "name",
+            "protocol",
+            "kind",
+            "account",
+            "base_url",
+            "priority",
+            "timeout_seconds",
+            "total_timeout_seconds",
+            "bills_abandoned",
+            "is_active",
+        )
 
     def clean_base_url(self) -> str:
         try:
             return checked_base_url(self.cleaned_data["base_url"], _("This upstream"))
         except InvalidCatalog as error:
             raise ValidationError(str(error)) from None
+
+    def clean(self) -> None:
+        super().clean()
+        data = self.cleaned_data
+        if data.get("is_active") and "protocol" in data and "kind" in data:
+            try:
+                check_protocol(data["protocol"], data["kind"], _("This upstream"))
+            except InvalidCatalog as error:
+                raise ValidationError(str(error)) from None
 
     def save(self, commit: bool = True) -> Upstream:
         upstream: Upstream = super().save(commit=False)
@@ -65,7 +85,7 @@ class UpstreamAdmin(ByRight, FormAdmin):  # type: ignore[misc]
 
     right = MANAGE
     form = UpstreamForm
-    list_display = ("name", "protocol", "base_url", "priority", "is_active")
+    list_display = ("name", "protocol", "kind", "base_url", "priority", "is_active")
     search_fields = ("name",)
     actions = None
 

@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from django.db import connection
 from django.db.models import OuterRef, Prefetch, Subquery
 
-from proxy.models import Model, Price, Route
+from proxy.models import SPOKEN, Kind, Model, Price, Route
 from proxy.pricing import PriceVersion
 
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """A model on an upstream. Timeouts in seconds: to the first byte and between bytes, and in all."""
+    """A model on an upstream. Timeouts in seconds: to the first byte and between bytes, and in all.
+
+    `limit_field` is empty where the model's name decides it.
+    """
 
     model: str
     upstream_id: int
@@ -23,6 +26,11 @@ class Destination:
     upstream_model: str
     timeout: float
     total_timeout: float
+    kind: str = Kind.OPENAI
+    account: str = ""
+    bills_abandoned: bool = True
+    limit_field: str = ""
+    ask_usage: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +71,7 @@ def newest_prices() -> "Subquery":
 def load() -> Catalog:
     """Read the whole catalog. The version is read first: a change meanwhile is seen by the next look."""
     version = read_version()
-    routes = Route.objects.filter(upstream__is_active=True).select_related("upstream")
+    routes = Route.objects.filter(upstream__is_active=True, upstream__protocol__in=SPOKEN).select_related("upstream")
     routes = routes.order_by("upstream__priority", "upstream__id")
     models = list(
         Model.objects.filter(is_active=True)
@@ -103,4 +111,9 @@ def _destination(route: Route, model: str) -> Destination:
         upstream_model=route.upstream_model,
         timeout=float(upstream.timeout_seconds),
         total_timeout=float(upstream.total_timeout_seconds),
+        kind=upstream.kind or upstream.protocol,
+        account=upstream.account or upstream.name,
+        bills_abandoned=upstream.bills_abandoned,
+        limit_field=route.limit_field,
+        ask_usage=route.ask_usage,
     )

@@ -1,6 +1,7 @@
 """Write a catalog from plain data. A changed price becomes a new version; the old one stays for what it was held at."""
 
 import os
+import re
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -9,15 +10,17 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.db import transaction
 
-from proxy.models import Model, Price, Protocol, Route, Upstream
+from proxy.models import SPOKEN, Kind, Model, Price, Protocol, Route, Upstream
 from proxy.pricing import PER_REQUEST, PER_SECOND, PER_TOKEN, TOKEN_RATES
 from proxy.upstream import is_literal, is_public
 
 RATES = {PER_TOKEN: frozenset(TOKEN_RATES), PER_REQUEST: frozenset({"request", "character"}), PER_SECOND: {"second"}}
 UPSTREAM_FIELDS = {"name", "protocol", "base_url", "api_key", "api_key_env", "priority", "timeout_seconds"}
-UPSTREAM_FIELDS |= {"total_timeout_seconds"}
+UPSTREAM_FIELDS |= {"total_timeout_seconds", "kind", "account", "bills_abandoned"}
 MODEL_FIELDS = {"id", "name", "description", "upstreams", "upstream_model", "max_output_tokens", "context_window"}
 MODEL_FIELDS |= {"price"}
+ROUTE_FIELDS = {"name", "upstream_model", "limit_field", "ask_usage"}
+SLUG = re.compile(r"[-a-zA-Z0-9_]{1,60}")
 PRICE_FIELDS = {"billing", "margin", "tiers"}
 
 
@@ -54,8 +57,10 @@ def _upstream(item: dict[str, Any]) -> dict[str, Any]:
     _only(item, UPSTREAM_FIELDS, where)
     if not isinstance(name, str) or not name:
         raise InvalidCatalog("an upstream needs a `name`")
-    if item.get("protocol") not in Protocol.values:
-        raise InvalidCatalog(f"{where}: `protocol` must be one of {', '.join(Protocol.values)}")
+    protocol, kind, account = item.get("protocol"), item.get("kind", ""), item.get("account", "")
+    check_protocol(protocol, kind, where)
+    if not isinstance(account, str) or ("account" in item and not SLUG.fullmatch(account)):
+        raise InvalidCatalog(f"{where}: `account` is a short name of letters, digits, - and _")
     key = item.get("api_key", "")
     if "api_key_env" in item:
         key = os.environ.get(item["api_key_env"], "")
@@ -68,14 +73,32 @@ def _upstream(item: dict[str, Any]) -> dict[str, Any]:
         raise InvalidCatalog(f"{where}: timeouts lie between 1 and 7200 seconds")
     return {
         "name": name,
-        "protocol": item["protocol"],
+        "protocol": protocol,
+        "kind": kind,
+        "account": account,
         "base_url": checked_base_url(item.get("base_url"), where),
         "api_key": str(key),
         "priority": item.get("priority", 1),
         "timeout_seconds": timeout,
         "total_timeout_seconds": max(timeout, total),
+        "bills_abandoned": _flag(item, "bills_abandoned", where),
         "is_active": True,
     }
+
+
+def check_protocol(protocol: Any, kind: Any, where: str) -> None:
+    """Raise `InvalidCatalog` unless this version speaks the protocol and the kind can speak it too."""
+    if protocol not in Protocol.values:
+        raise InvalidCatalog(f"{where}: `protocol` must be one of {', '.join(Protocol.values)}")
+    if protocol not in SPOKEN:
+        raise InvalidCatalog(
+            f"{where}: this version does not speak the protocol {protocol} with upstreams; it speaks"
+            f" {', '.join(sorted(SPOKEN))}"
+        )
+    if kind not in ("", *Kind.values):
+        raise InvalidCatalog(f"{where}: `kind` must be one of {', '.join(Kind.values)}")
+    if kind in Protocol.values and kind != protocol:
+        raise InvalidCatalog(f"{where}: an upstream of kind {kind} speaks the protocol {kind}, not {protocol}")
 
 
 def checked_base_url(url: Any, where: str) -> str:
@@ -106,19 +129,51 @@ def _load_model(item: dict[str, Any], upstreams: Mapping[str, Upstream]) -> int:
     for name in ("name", "description"):
         if name in item:
             fields[name] = str(item[name])
-    names = item.get("upstreams")
-    if not isinstance(names, list) or not names:
-        raise InvalidCatalog(f"{where}: `upstreams` must name at least one upstream")
-    if unknown := [name for name in names if name not in upstreams]:
+    routes = [_route(named, item, where) for named in _named_upstreams(item, where)]
+    if unknown := [name for name, _ in routes if name not in upstreams]:
         raise InvalidCatalog(f"{where}: there is no upstream {unknown[0]!r}")
     model, _ = Model.objects.update_or_create(slug=slug, defaults=fields)
-    upstream_model = str(item.get("upstream_model") or slug.partition("/")[2])
-    for name in names:
-        Route.objects.update_or_create(
-            model=model, upstream=upstreams[name], defaults={"upstream_model": upstream_model}
-        )
-    model.routes.exclude(upstream__name__in=names).delete()
+    for name, columns in routes:
+        Route.objects.update_or_create(model=model, upstream=upstreams[name], defaults=columns)
+    model.routes.exclude(upstream__name__in=[name for name, _ in routes]).delete()
     return int(set_price(model, item.get("price"), where=where))
+
+
+def _named_upstreams(item: dict[str, Any], where: str) -> list[dict[str, Any]]:
+    """A model's upstreams as mappings, whether they were written so or by name alone."""
+    named = item.get("upstreams")
+    if not isinstance(named, list) or not named:
+        raise InvalidCatalog(f"{where}: `upstreams` must name at least one upstream")
+    found = [entry if isinstance(entry, dict) else {"name": entry} for entry in named]
+    names = [entry.get("name") for entry in found]
+    if not all(isinstance(name, str) for name in names):
+        raise InvalidCatalog(f"{where}: `upstreams` holds names, or mappings with a `name`")
+    if len(set(names)) < len(names):
+        raise InvalidCatalog(f"{where}: `upstreams` names one upstream twice")
+    return found
+
+
+def _route(named: dict[str, Any], item: dict[str, Any], where: str) -> tuple[str, dict[str, Any]]:
+    """The name of a model's upstream, and the columns of the route to it."""
+    name = named["name"]
+    where = f"{where} on {name!r}"
+    _only(named, ROUTE_FIELDS, where)
+    limit_field = named.get("limit_field", "")
+    if "limit_field" in named and limit_field not in Route.LimitField.values:
+        raise InvalidCatalog(f"{where}: `limit_field` must be one of {', '.join(Route.LimitField.values)}")
+    upstream_model = named.get("upstream_model") or item.get("upstream_model") or item["id"].partition("/")[2]
+    return name, {
+        "upstream_model": str(upstream_model),
+        "limit_field": limit_field,
+        "ask_usage": _flag(named, "ask_usage", where),
+    }
+
+
+def _flag(item: Mapping[str, Any], field: str, where: str) -> bool:
+    value = item.get(field, True)
+    if not isinstance(value, bool):
+        raise InvalidCatalog(f"{where}: `{field}` must be true or false")
+    return value
 
 
 def set_price(model: Model, price: Any, *, where: str, created_by: Any = None) -> bool:

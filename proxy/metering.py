@@ -34,7 +34,10 @@ ANSWER_SECONDS = 15.0
 
 @fact
 class Metered:
-    """What became of a request, as METER writes it. Times in milliseconds, cost in USD."""
+    """What became of a request, as METER writes it. Times in milliseconds, cost in USD.
+
+    `stated_cost` is the upstream's claim, in USD; below 10^12, as the row has room for no more.
+    """
 
     generation_id: str
     upstream_id: int | None
@@ -47,6 +50,8 @@ class Metered:
     latency_ms: int
     generation_time_ms: int
     is_flagged: bool = False
+    upstream_request_id: str = ""
+    stated_cost: Decimal | None = None
     metered_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def row(self) -> list[Any]:
@@ -71,6 +76,8 @@ class Metered:
             self.latency_ms,
             self.generation_time_ms,
             self.is_flagged,
+            self.upstream_request_id,
+            self.stated_cost,
             self.metered_at,
         ]
 
@@ -95,6 +102,8 @@ COLUMNS = (
     ("latency_ms", "int"),
     ("generation_time_ms", "int"),
     ("is_flagged", "bool"),
+    ("upstream_request_id", "text"),
+    ("stated_cost", "numeric"),
     ("metered_at", "timestamptz"),
 )
 VALUES = [name for name, _ in COLUMNS if name != "id"]

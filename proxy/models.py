@@ -18,11 +18,46 @@ class Protocol(models.TextChoices):
     GEMINI = "gemini", "Gemini"
 
 
+SPOKEN = frozenset({Protocol.OPENAI})
+"""The protocols that this version can forward requests in."""
+
+
+class Kind(models.TextChoices):
+    """Whose program answers: which fields beside the protocol's own steer what it does and charges goes by it."""
+
+    OPENAI = "openai", "OpenAI"
+    AZURE = "azure", "Azure"
+    OPENROUTER = "openrouter", "OpenRouter"
+    LITELLM = "litellm", "LiteLLM"
+    VLLM = "vllm", "vLLM"
+    RELAY = "relay", _("relay")
+    ANTHROPIC = "anthropic", "Anthropic"
+    GEMINI = "gemini", "Gemini"
+
+
 class Upstream(models.Model):
     """A provider's API that requests are forwarded to."""
 
     name = models.SlugField(_("name"), max_length=60, unique=True)
     protocol = models.CharField(_("protocol"), max_length=20, choices=Protocol.choices)
+    kind = models.CharField(
+        _("kind"),
+        max_length=20,
+        choices=Kind.choices,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("Whose program answers there. Empty: the protocol's own provider."),
+    )
+    account = models.SlugField(
+        _("account"),
+        max_length=60,
+        blank=True,
+        default="",
+        db_default="",
+        db_index=False,
+        help_text=_("Upstreams of one account share what it keeps. Empty: the upstream's name."),
+    )
     base_url = models.URLField(_("base URL"), max_length=300)
     api_key = EncryptedTextField(_("API key"), blank=True)
     priority = models.IntegerField(_("priority"), default=1, help_text=_("Lower goes first."))
@@ -30,6 +65,12 @@ class Upstream(models.Model):
         _("timeout, s"), default=120, help_text=_("To the first byte, and between bytes.")
     )
     total_timeout_seconds = models.PositiveIntegerField(_("total timeout, s"), default=3600)
+    bills_abandoned = models.BooleanField(
+        _("bills what is abandoned"),
+        default=True,
+        db_default=True,
+        help_text=_("It goes on working, and bills, when we hang up."),
+    )
     is_active = models.BooleanField(_("active"), default=True)
 
     class Meta:
@@ -76,9 +117,30 @@ class Model(models.Model):
 class Route(models.Model):
     """A model on an upstream, under the name that upstream knows it by."""
 
+    class LimitField(models.TextChoices):
+        MAX_TOKENS = "max_tokens", "max_tokens"
+        MAX_COMPLETION_TOKENS = "max_completion_tokens", "max_completion_tokens"
+
     model = models.ForeignKey(Model, on_delete=models.CASCADE, related_name="routes")
     upstream = models.ForeignKey(Upstream, on_delete=models.PROTECT, related_name="routes")
     upstream_model = models.CharField(_("name at the upstream"), max_length=200)
+    limit_field = models.CharField(
+        _("field of the output limit"),
+        max_length=30,
+        choices=LimitField.choices,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_(
+            "In which the limit is told, whichever the caller names. Empty: in the caller's, else by the model's name."
+        ),
+    )
+    ask_usage = models.BooleanField(
+        _("ask for usage in streams"),
+        default=True,
+        db_default=True,
+        help_text=_("With stream_options. Without, what a stream used is estimated unless it is told anyway."),
+    )
 
     class Meta:
         verbose_name = _("route")
@@ -209,6 +271,13 @@ class Generation(models.Model):
     )
     upstream_cost = models.DecimalField(max_digits=20, decimal_places=8, null=True)
     cost = models.DecimalField(max_digits=20, decimal_places=8, null=True)
+    upstream_request_id = models.TextField(blank=True, default="", db_default="")
+    stated_cost = models.DecimalField(
+        max_digits=20,
+        decimal_places=8,
+        null=True,
+        help_text=_("What the upstream said that it cost, in USD: its claim, never shown to customers."),
+    )
     latency_ms = models.IntegerField(null=True, help_text=_("From the request to its first byte."))
     generation_time_ms = models.IntegerField(null=True, help_text=_("From the request to its last byte."))
     is_flagged = models.BooleanField(default=False, help_text=_("Something for staff to look at."))

@@ -179,3 +179,17 @@ def test_a_new_user_can_be_made(desk):
     path = reverse("admin:accounts_user_add")
     desk.post(path, {"email": "New@Example.org", "name": "New", "password": "a rather long one"})
     assert User.objects.get(email="new@example.org").check_password("a rather long one")
+
+
+def test_an_upstreams_kind_must_fit_a_protocol_that_is_spoken(desk, catalog):
+    upstream = Upstream.objects.get()
+    path = reverse("admin:proxy_upstream_change", args=[upstream.pk])
+    fields = {"name": "main", "base_url": "https://api.example.com/v1", "priority": 1, "timeout_seconds": 60}
+    fields |= {"total_timeout_seconds": 600, "is_active": "on"}
+    page = desk.post(path, {**fields, "protocol": "gemini"}).content.decode()
+    assert "this version does not speak the protocol gemini" in page
+    page = desk.post(path, {**fields, "protocol": "openai", "kind": "anthropic"}).content.decode()
+    assert "speaks the protocol anthropic, not openai" in page
+    desk.post(path, {**fields, "protocol": "openai", "kind": "azure", "account": "contoso"})
+    upstream.refresh_from_db()
+    assert (upstream.kind, upstream.account, upstream.bills_abandoned) == ("azure", "contoso", False)

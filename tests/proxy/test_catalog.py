@@ -108,6 +108,29 @@ def test_upstreams_are_tried_by_priority():
     assert names == ["first-choice", "main"]
 
 
+def test_an_upstream_and_a_route_have_settings_of_their_own():
+    azure = {**UPSTREAM, "name": "azure-eu", "kind": "azure", "account": "contoso", "bills_abandoned": False}
+    named = {"name": "azure-eu", "upstream_model": "our-nano", "limit_field": "max_tokens", "ask_usage": False}
+    load_catalog({"upstreams": [UPSTREAM, azure], "models": [{**MODEL, "upstreams": ["main", named]}]})
+    first, second = catalog.load().find("gpt-4.1-nano").destinations
+    assert (first.kind, first.account, first.bills_abandoned) == ("openai", "main", True)
+    assert (first.upstream_model, first.limit_field, first.ask_usage) == ("gpt-4.1-nano", "", True)
+    assert (second.kind, second.account, second.bills_abandoned) == ("azure", "contoso", False)
+    assert (second.upstream_model, second.limit_field, second.ask_usage) == ("our-nano", "max_tokens", False)
+
+
+@pytest.mark.parametrize("protocol", ["anthropic", "gemini"])
+def test_an_upstream_whose_protocol_is_not_spoken_here_is_refused_with_a_sentence(protocol):
+    with pytest.raises(InvalidCatalog, match=f"'main': this version does not speak the protocol {protocol}"):
+        load_catalog({"upstreams": [{**UPSTREAM, "protocol": protocol}]})
+
+
+def test_one_that_an_earlier_version_stored_gets_no_requests():
+    load_catalog(with_model())
+    Upstream.objects.update(protocol="anthropic")
+    assert catalog.load().find("gpt-4.1-nano").destinations == ()
+
+
 BAD = [
     ([], "upstreams"),
     ({"upstreams": [{**UPSTREAM, "protocol": "smtp"}]}, "protocol"),
@@ -116,6 +139,19 @@ BAD = [
     ({"upstreams": [{**UPSTREAM, "timeout_seconds": 0}]}, "timeouts"),
     ({"upstreams": [{**UPSTREAM, "total_timeout_seconds": 90_000}]}, "timeouts"),
     ({"upstreams": [{**UPSTREAM, "apikey": "typo"}]}, "apikey"),
+    ({"upstreams": [{**UPSTREAM, "kind": "bedrock"}]}, "kind"),
+    ({"upstreams": [{**UPSTREAM, "kind": ["openai"]}]}, "kind"),
+    ({"upstreams": [{**UPSTREAM, "protocol": ["openai"]}]}, "protocol"),
+    ({"upstreams": [{**UPSTREAM, "kind": "anthropic"}]}, "speaks the protocol anthropic"),
+    ({"upstreams": [{**UPSTREAM, "account": "two words"}]}, "account"),
+    ({"upstreams": [{**UPSTREAM, "account": None}]}, "account"),
+    ({"upstreams": [{**UPSTREAM, "bills_abandoned": "no"}]}, "bills_abandoned"),
+    (with_model(upstreams=[["main"]]), "names, or mappings"),
+    (with_model(upstreams=[{"upstream_model": "m"}]), "names, or mappings"),
+    (with_model(upstreams=["main", {"name": "main"}]), "twice"),
+    (with_model(upstreams=[{"name": "main", "cost": {"input": "1"}}]), "cost"),
+    (with_model(upstreams=[{"name": "main", "limit_field": "max_words"}]), "limit_field"),
+    (with_model(upstreams=[{"name": "main", "ask_usage": 1}]), "ask_usage"),
     (with_model(id="no-provider"), "provider/model"),
     (with_model(upstreams=["nowhere"]), "nowhere"),
     (with_model(upstreams=[]), "at least one"),
