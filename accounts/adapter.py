@@ -7,12 +7,15 @@ from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.models import EmailAddress
 from allauth.mfa.adapter import DefaultMFAAdapter
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone, translation
+from django.utils.translation import gettext as _
 
 from accounts import signup
+from accounts.addresses import MOST_LENGTH, canonical
 from accounts.authentication import request_address
 from accounts.customers import memberships
 from accounts.models import User
@@ -25,6 +28,17 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         user.language = translation.get_language() or settings.LANGUAGE_CODE
         saved: User = super().save_user(request, user, form, commit)
         return saved
+
+    def clean_email(self, email: str) -> str:
+        """One spelling of each address; one that is too long to be written to is refused, not cut."""
+        cleaned = canonical(super().clean_email(email))
+        if len(cleaned) > MOST_LENGTH:
+            raise ValidationError(_("An email address has at most 254 characters."))
+        return cleaned
+
+    def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
+        """By the address alone: allauth's own takes the request's Host along, which the guesser chooses."""
+        return canonical(str(credentials.get("email") or credentials.get("username") or ""))
 
     def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
         """The address is confirmed and the customer opened together, or neither."""

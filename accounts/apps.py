@@ -11,7 +11,7 @@ class AccountsConfig(AppConfig):
         from django.db.models.signals import post_migrate
 
         from accounts import desk_panels, second_factor, staff, staff_groups
-        from chuizi import desk
+        from chuizi import deploy, desk  # noqa: F401 - the import registers its check
 
         desk.add_search(desk_panels.search, permission="accounts.view_customer")
         desk.add_story(desk_panels.story)

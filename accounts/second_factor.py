@@ -9,7 +9,6 @@ from allauth.mfa.models import Authenticator
 from allauth.mfa.utils import is_mfa_enabled
 from django.conf import settings
 from django.contrib import messages
-from django.core.checks import CheckMessage, Tags, Warning, register
 from django.http import HttpRequest, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.urls import reverse
@@ -44,14 +43,6 @@ class SecondFactor:
             here = request.get_full_path() if request.method == "GET" else reverse("admin:index")
             return HttpResponseRedirect(f"{reverse('mfa_reauthenticate')}?{urlencode({'next': here})}")
         return None
-
-
-@register(Tags.security)
-def check_required(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """Say so where the desk stands open to a password on a public address."""
-    if settings.STAFF_SECOND_FACTOR or not settings.SITE_URL.startswith("https://"):
-        return []
-    return [Warning("STAFF_SECOND_FACTOR is off: a password alone opens /admin/.", id="accounts.W001")]
 
 
 def forget(authenticator: Authenticator) -> None:

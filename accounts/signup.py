@@ -2,39 +2,14 @@
 
 import ipaddress
 from datetime import datetime, timedelta
-from functools import cache
-from pathlib import Path
 
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 
+from accounts.addresses import is_disposable, mailbox
 from accounts.models import Customer, Membership, User, WelcomedAddress
 from accounts.signals import customer_created, welcome_due
 from chuizi.crypto import keyed_hash
-
-GMAIL = frozenset({"gmail.com", "googlemail.com"})
-DISPOSABLE_FILE = Path(__file__).parent / "data" / "disposable_domains.txt"
-
-
-def normalised(email: str) -> str:
-    """The mailbox behind an address: lower case, without a `+tag`, and without dots where Gmail ignores them."""
-    local, _, domain = email.strip().lower().rpartition("@")
-    local = local.partition("+")[0]
-    if domain in GMAIL:
-        local, domain = local.replace(".", ""), "gmail.com"
-    return f"{local}@{domain}"
-
-
-@cache
-def disposable_domains() -> frozenset[str]:
-    lines = DISPOSABLE_FILE.read_text(encoding="ascii").splitlines()
-    return frozenset(line for line in lines if line and not line.startswith("#"))
-
-
-def is_disposable(email: str) -> bool:
-    """Whether the address is at a throw-away provider, or at a name below one."""
-    labels = email.rpartition("@")[2].lower().split(".")
-    return any(".".join(labels[start:]) in disposable_domains() for start in range(len(labels) - 1))
 
 
 def network_of(address: str) -> str:
@@ -83,7 +58,7 @@ def _is_welcome(*, email: str, address: str, now: datetime) -> bool:
     try:
         with transaction.atomic():
             WelcomedAddress.objects.create(
-                address_hash=keyed_hash(normalised(email), purpose="welcome"),
+                address_hash=keyed_hash(mailbox(email), purpose="welcome"),
                 network_hash=network_hash,
                 granted_at=now,
             )

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from celery import shared_task
 from django.core.management import call_command
+from django.db import connection
 from django.utils import timezone
 
 from accounts.models import IdempotentAnswer
@@ -13,6 +14,8 @@ ANSWERS_KEPT = timedelta(hours=24)
 
 @shared_task
 def tidy() -> None:
-    """Forget sessions that have ended, and answers kept for a repeat that may no longer come."""
+    """Forget sessions that have ended, counts of attempts that are over, and answers kept for a repeat in vain."""
     call_command("clearsessions")
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM django_cache_limits WHERE expires < now()")
     IdempotentAnswer.objects.filter(created_at__lt=timezone.now() - ANSWERS_KEPT).delete()

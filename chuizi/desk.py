@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
-from django.core.cache import cache
+from django.core.cache import caches
 from django.http import HttpRequest
 
 KEPT_SECONDS = 30
@@ -95,17 +95,17 @@ def panels_for(request: HttpRequest) -> list[Panel]:
         if not request.user.has_perm(permission):
             continue
         key = _key(name, request.LANGUAGE_CODE)
-        panels = cache.get(key)
+        panels = caches["pages"].get(key)
         if panels is None:
             panels = list(make())
-            cache.set(key, panels, KEPT_SECONDS)
+            caches["pages"].set(key, panels, KEPT_SECONDS)
         shown += panels
     return shown
 
 
 def forget() -> None:
     """Ask for all figures again: staff has just changed some."""
-    cache.delete_many([_key(name, language) for name in _panels for language, _title in settings.LANGUAGES])
+    caches["pages"].delete_many([_key(name, language) for name in _panels for language, _title in settings.LANGUAGES])
 
 
 def _key(name: str, language: str) -> str:

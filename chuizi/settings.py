@@ -1,57 +1,18 @@
 """Settings, from the environment (a `.env` file works). A wrong value stops the start with a sentence naming it."""
 
 import sys
-from datetime import date
-from decimal import Decimal
 from pathlib import Path
 from urllib.parse import unquote
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import environ
-from celery.schedules import crontab
 from csp.constants import NONCE, NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 from django.utils.translation import gettext_lazy as _
 
+from chuizi.schedule import SCHEDULE
+from chuizi.values import count, days, decimal, env, zone
+
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.Env()
-environ.Env.read_env(BASE_DIR / ".env")
-
-
-def _decimal(name: str, default: str, *, least: str = "0") -> Decimal:
-    text = env.str(name, default)
-    try:
-        value = Decimal(text)
-    except ArithmeticError:
-        raise ImproperlyConfigured(f"{name} must be a decimal number such as {default}, not {text!r}.") from None
-    if not value.is_finite() or value < Decimal(least):
-        raise ImproperlyConfigured(f"{name} must be at least {least}, not {text!r}.")
-    return value
-
-
-def _count(name: str, default: int, *, least: int = 0) -> int:
-    text = env.str(name, str(default))
-    if not text.isascii() or not text.isdigit() or int(text) < least:
-        raise ImproperlyConfigured(f"{name} must be a whole number of at least {least}, not {text!r}.")
-    return int(text)
-
-
-def _zone(name: str, default: str) -> ZoneInfo:
-    text = env.str(name, default)
-    try:
-        return ZoneInfo(text)
-    except (ZoneInfoNotFoundError, ValueError):
-        raise ImproperlyConfigured(f"{name} must be a time zone such as {default}, not {text!r}.") from None
-
-
-def _days(name: str) -> frozenset[date]:
-    try:
-        return frozenset(date.fromisoformat(day.strip()) for day in env.list(name, default=[]))
-    except ValueError:
-        raise ImproperlyConfigured(f"{name} must be days such as 2027-01-01,2027-02-06.") from None
-
-
 # --- Core ---------------------------------------------------------------------------------------------------------
 DEBUG = env.bool("DEBUG", False)
 SECRET_KEY = env.str("SECRET_KEY", "")
@@ -62,7 +23,7 @@ for _name in ("SECRET_KEY", "FIELD_ENCRYPTION_KEY"):
 SITE_URL = env.str("SITE_URL", "http://127.0.0.1:8000").rstrip("/")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
 CSRF_TRUSTED_ORIGINS = [SITE_URL]
-TRUSTED_PROXY_DEPTH = _count("TRUSTED_PROXY_DEPTH", 0)
+TRUSTED_PROXY_DEPTH = count("TRUSTED_PROXY_DEPTH", 0)
 METRICS_TOKEN = env.str("METRICS_TOKEN", "")
 STATE_DIR = Path(env.str("CHUIZI_STATE_DIR", str(BASE_DIR / ".local")))
 
@@ -113,7 +74,7 @@ APPEND_SLASH = False
 
 # --- Database -----------------------------------------------------------------------------------------------------
 # No transaction may outlive 5 s: an old snapshot makes every update of a hot wallet slower.
-DB_STATEMENT_TIMEOUT_MS = _count("DB_STATEMENT_TIMEOUT_MS", 5000)
+DB_STATEMENT_TIMEOUT_MS = count("DB_STATEMENT_TIMEOUT_MS", 5000)
 DATABASES = {"default": env.db_url("DATABASE_URL", default="postgres:///chuizi")}
 DATABASES["default"]["HOST"] = unquote(DATABASES["default"]["HOST"])  # a socket folder comes as %2Ftmp%2F...
 DATABASES["default"]["OPTIONS"] = {
@@ -124,9 +85,18 @@ DATABASES["default"]["OPTIONS"] = {
         f"-c statement_timeout={DB_STATEMENT_TIMEOUT_MS} -c idle_in_transaction_session_timeout=5000"
         " -c lock_timeout=4000 -c timezone=UTC"
     ),
-    "pool": {"min_size": 0, "max_size": _count("DB_POOL_SIZE", 16, least=1), "timeout": 5},
+    "pool": {"min_size": 0, "max_size": count("DB_POOL_SIZE", 16, least=1), "timeout": 5},
 }
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "django_cache"}}
+# allauth counts attempts and keeps used one-time codes in the first one, so nothing may be evicted from it, and it is
+# apart; only what has expired is thrown away (accounts.tasks.tidy).
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "django_cache_limits",
+        "OPTIONS": {"MAX_ENTRIES": 2**31},
+    },
+    "pages": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "django_cache"},
+}
 
 # --- Celery -------------------------------------------------------------------------------------------------------
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", "redis://127.0.0.1:6379/0")
@@ -143,66 +113,45 @@ CELERY_TASK_ROUTES = {
     "payments.tasks.poll_topup": {"queue": "polling"},  # thousands of them must not stand before a notification
     "payments.tasks.*": {"queue": "payments"},
 }
-CELERY_BEAT_SCHEDULE = {
-    "send-mail": {"task": "billing.tasks.send_mail", "schedule": 5.0, "options": {"expires": 5}},
-    "close-days": {"task": "billing.tasks.close_days", "schedule": 1800.0, "options": {"expires": 1800}},
-    "audit": {"task": "billing.tasks.audit", "schedule": crontab(hour="18", minute="30"), "options": {"expires": 3600}},
-    "tidy": {"task": "accounts.tasks.tidy", "schedule": 3600.0, "options": {"expires": 3600}},
-    "settle": {"task": "proxy.tasks.settle", "schedule": 1.0, "options": {"expires": 5}},
-    "sweep": {"task": "proxy.tasks.sweep", "schedule": 10.0, "options": {"expires": 10}},
-    "poll-topups": {"task": "payments.tasks.poll_topups", "schedule": 3.0, "options": {"expires": 3}},
-    "send-refunds": {"task": "payments.tasks.send_refunds", "schedule": 3.0, "options": {"expires": 3}},
-    "look-at-refunds": {"task": "payments.tasks.look_at_refunds", "schedule": 5.0, "options": {"expires": 5}},
-    "look-for-events": {"task": "payments.tasks.look_for_events", "schedule": 900.0, "options": {"expires": 900}},
-    "fetch-statements": {
-        "task": "payments.tasks.fetch_statements",
-        "schedule": 1800.0,
-        "options": {"expires": 1800},
-    },
-    "process-notifications": {
-        "task": "payments.tasks.process_notifications",
-        "schedule": 5.0,
-        "options": {"expires": 5},
-    },
-}
+CELERY_BEAT_SCHEDULE = SCHEDULE
 
 # --- Money --------------------------------------------------------------------------------------------------------
-SIGNUP_CREDIT = _decimal("SIGNUP_CREDIT", "0.50")
-SIGNUP_CREDITS_PER_NETWORK_PER_DAY = _count("SIGNUP_CREDITS_PER_NETWORK_PER_DAY", 5)
-PRICE_MARGIN = _decimal("PRICE_MARGIN", "1.05", least="1")
-OVERRUN_LIMIT = _decimal("OVERRUN_LIMIT", "1.00")
-TOPUP_MIN = _decimal("TOPUP_MIN", "1.00", least="1.00")
-TOPUP_MAX = _decimal("TOPUP_MAX", "10000.00", least="1.00")
-TOPUP_MOST_OPEN = _count("TOPUP_MOST_OPEN", 3, least=1)
-TOPUP_MOST_PER_HOUR = _count("TOPUP_MOST_PER_HOUR", 5, least=1)
-TOPUP_MOST_PER_NETWORK_PER_HOUR = _count("TOPUP_MOST_PER_NETWORK_PER_HOUR", 30, least=1)
-TOPUP_NEW_CUSTOMER_DAYS = _count("TOPUP_NEW_CUSTOMER_DAYS", 7)
-TOPUP_NEW_CUSTOMER_DAILY = _decimal("TOPUP_NEW_CUSTOMER_DAILY", "500.00")
-LATE_RATE_DRIFT = _decimal("LATE_RATE_DRIFT", "0.02")
-REFUND_SUPPORT_LIMIT = _decimal("REFUND_SUPPORT_LIMIT", "100.00")
+SIGNUP_CREDIT = decimal("SIGNUP_CREDIT", "0.50")
+SIGNUP_CREDITS_PER_NETWORK_PER_DAY = count("SIGNUP_CREDITS_PER_NETWORK_PER_DAY", 5)
+PRICE_MARGIN = decimal("PRICE_MARGIN", "1.05", least="1")
+OVERRUN_LIMIT = decimal("OVERRUN_LIMIT", "1.00")
+TOPUP_MIN = decimal("TOPUP_MIN", "1.00", least="1.00")
+TOPUP_MAX = decimal("TOPUP_MAX", "10000.00", least="1.00")
+TOPUP_MOST_OPEN = count("TOPUP_MOST_OPEN", 3, least=1)
+TOPUP_MOST_PER_HOUR = count("TOPUP_MOST_PER_HOUR", 5, least=1)
+TOPUP_MOST_PER_NETWORK_PER_HOUR = count("TOPUP_MOST_PER_NETWORK_PER_HOUR", 30, least=1)
+TOPUP_NEW_CUSTOMER_DAYS = count("TOPUP_NEW_CUSTOMER_DAYS", 7)
+TOPUP_NEW_CUSTOMER_DAILY = decimal("TOPUP_NEW_CUSTOMER_DAILY", "500.00")
+LATE_RATE_DRIFT = decimal("LATE_RATE_DRIFT", "0.02")
+REFUND_SUPPORT_LIMIT = decimal("REFUND_SUPPORT_LIMIT", "100.00")
 REFUND_WINDOW_DAYS = {
-    "stripe": _count("STRIPE_REFUND_WINDOW_DAYS", 180),
-    "alipay": _count("ALIPAY_REFUND_WINDOW_DAYS", 365),
-    "wechat": _count("WECHATPAY_REFUND_WINDOW_DAYS", 365),
+    "stripe": count("STRIPE_REFUND_WINDOW_DAYS", 180),
+    "alipay": count("ALIPAY_REFUND_WINDOW_DAYS", 365),
+    "wechat": count("WECHATPAY_REFUND_WINDOW_DAYS", 365),
 }
-BUSINESS_TIME_ZONE = _zone("BUSINESS_TIME_ZONE", "Asia/Shanghai")
-BUSINESS_HOLIDAYS = _days("BUSINESS_HOLIDAYS")
-FX_RATE_MAX_AGE_DAYS = _count("FX_RATE_MAX_AGE_DAYS", 30)
-USD_CNY_RATE = _decimal("USD_CNY_RATE", "0")
+BUSINESS_TIME_ZONE = zone("BUSINESS_TIME_ZONE", "Asia/Shanghai")
+BUSINESS_HOLIDAYS = days("BUSINESS_HOLIDAYS")
+FX_RATE_MAX_AGE_DAYS = count("FX_RATE_MAX_AGE_DAYS", 30)
+USD_CNY_RATE = decimal("USD_CNY_RATE", "0")
 
 # --- Gateway ------------------------------------------------------------------------------------------------------
-MAX_BODY_BYTES = _count("MAX_BODY_BYTES", 20_000_000, least=1)
-BODY_BUDGET_BYTES = _count("BODY_BUDGET_BYTES", 512_000_000, least=MAX_BODY_BYTES)
-STOP_NOTICE_SECONDS = _count("STOP_NOTICE_SECONDS", 5)
-DRAIN_SECONDS = _count("DRAIN_SECONDS", 600)
+MAX_BODY_BYTES = count("MAX_BODY_BYTES", 20_000_000, least=1)
+BODY_BUDGET_BYTES = count("BODY_BUDGET_BYTES", 512_000_000, least=MAX_BODY_BYTES)
+STOP_NOTICE_SECONDS = count("STOP_NOTICE_SECONDS", 5)
+DRAIN_SECONDS = count("DRAIN_SECONDS", 600)
 ALLOW_PRIVATE_UPSTREAMS = env.bool("ALLOW_PRIVATE_UPSTREAMS", False)
-DEFAULT_KEY_RPM = _count("DEFAULT_KEY_RPM", 60)
-DEFAULT_CUSTOMER_RPM = _count("DEFAULT_CUSTOMER_RPM", 120)
-DEFAULT_MODEL_RPM = _count("DEFAULT_MODEL_RPM", 60)
-DISCONNECT_DRAIN_SECONDS = _count("DISCONNECT_DRAIN_SECONDS", 60)
-UPSTREAM_FAILURES = _count("UPSTREAM_FAILURES", 3)
-UPSTREAM_COOLDOWN_SECONDS = _count("UPSTREAM_COOLDOWN_SECONDS", 5, least=1)
-UPSTREAM_COOLDOWN_MOST_SECONDS = _count("UPSTREAM_COOLDOWN_MOST_SECONDS", 300, least=UPSTREAM_COOLDOWN_SECONDS)
+DEFAULT_KEY_RPM = count("DEFAULT_KEY_RPM", 60)
+DEFAULT_CUSTOMER_RPM = count("DEFAULT_CUSTOMER_RPM", 120)
+DEFAULT_MODEL_RPM = count("DEFAULT_MODEL_RPM", 60)
+DISCONNECT_DRAIN_SECONDS = count("DISCONNECT_DRAIN_SECONDS", 60)
+UPSTREAM_FAILURES = count("UPSTREAM_FAILURES", 3)
+UPSTREAM_COOLDOWN_SECONDS = count("UPSTREAM_COOLDOWN_SECONDS", 5, least=1)
+UPSTREAM_COOLDOWN_MOST_SECONDS = count("UPSTREAM_COOLDOWN_MOST_SECONDS", 300, least=UPSTREAM_COOLDOWN_SECONDS)
 
 # --- Accounts -----------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
@@ -212,9 +161,9 @@ AUTHENTICATION_BACKENDS = [
 ]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
-    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+    {"NAME": "accounts.passwords.NotGuessable"},
 ]
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/console/"

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from django.core.cache import cache
+from django.core.cache import caches
 from django.db import DatabaseError
 from prometheus_client import Counter
 
@@ -46,14 +46,14 @@ def count(*, provider: str, reason: str, body: bytes, headers: Mapping[str, str]
         "body": body[:MOST_BYTES].decode("utf-8", "replace"),
     }
     try:
-        cache.set(_key(provider, slot % KEPT), sample, FOR_SECONDS)
+        caches["pages"].set(_key(provider, slot % KEPT), sample, FOR_SECONDS)
     except DatabaseError as error:
         log.warning("a refused notification was not kept: %s", type(error).__name__)
 
 
 def samples(*, provider: str) -> list[dict[str, Any]]:
     """The kept ones of the last week, the newest first: `at` (ISO 8601), `reason`, `headers`, `body`."""
-    found = cache.get_many([_key(provider, slot) for slot in range(KEPT)]).values()
+    found = caches["pages"].get_many([_key(provider, slot) for slot in range(KEPT)]).values()
     return sorted(found, key=lambda sample: str(sample["at"]), reverse=True)
 
 

@@ -95,7 +95,8 @@ class Supervisor(Manager):  # type: ignore[misc]
         self._is_killing = False
 
     def add(self, program: Program) -> None:
-        command = "exec " + shlex.join(program.command)
+        # What they write, mails with links among it, is for the person who runs them.
+        command = "umask 077; exec " + shlex.join(program.command)
         self.add_process(program.name, command, env=self.environment, cwd=str(BASE_DIR))
 
     def say(self, text: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 from django.db import connections
 
 from accounts import signup
+from accounts.addresses import mailbox
 from accounts.models import Customer, Membership, User, WelcomedAddress
 from billing.models import Transfer, Wallet
 from tests.conftest import NOW
@@ -52,7 +53,7 @@ def test_a_mailbox_written_another_way_is_not_welcomed_again(db, first, second):
 
 
 def test_capitals_make_no_other_mailbox():
-    assert signup.normalised("Ada@Example.ORG ") == signup.normalised("ada@example.org")
+    assert mailbox("Ada@Example.ORG ") == mailbox("ada@example.org")
 
 
 def test_dots_make_another_mailbox_outside_gmail(db):

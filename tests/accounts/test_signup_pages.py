@@ -62,7 +62,7 @@ def test_an_address_that_is_taken_is_not_given_away(client, db):
 
 def test_a_weak_password_is_refused_in_words(client, db):
     answer = client.post("/accounts/signup/", {"email": "ada@example.org", "password1": "short"})
-    assert "at least 10" in answer.content.decode()
+    assert "at least 12" in answer.content.decode()
     assert not User.objects.exists()
 
 

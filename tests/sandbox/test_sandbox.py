@@ -68,8 +68,18 @@ def test_the_home_page_refunds_disputes_and_arms_faults(sandbox, order, stripe_c
     merchant.wait_for(1, matching=lambda notice: b"charge.dispute.created" in notice[2])
 
 
-def test_a_page_of_another_site_presses_no_button(sandbox, order):
-    request = urllib.request.Request(order["qr_code"], data=b"action=pay", headers={"Sec-Fetch-Site": "cross-site"})
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Origin": "http://127.0.0.1:1"},
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+    ],
+)
+def test_a_page_of_another_site_presses_no_button(sandbox, order, headers):
+    request = urllib.request.Request(order["qr_code"], data=b"action=pay", headers=headers)
     with pytest.raises(urllib.error.HTTPError) as caught:
         urllib.request.urlopen(request, timeout=5)
     caught.value.close()

@@ -1,0 +1,28 @@
+"""What beat asks for, and how often. Each task expires before its next turn, so that a pause leaves no queue."""
+
+from typing import Any
+
+from celery.schedules import crontab
+
+SCHEDULE: dict[str, dict[str, Any]] = {
+    "send-mail": {"task": "billing.tasks.send_mail", "schedule": 5.0, "options": {"expires": 5}},
+    "close-days": {"task": "billing.tasks.close_days", "schedule": 1800.0, "options": {"expires": 1800}},
+    "audit": {"task": "billing.tasks.audit", "schedule": crontab(hour="18", minute="30"), "options": {"expires": 3600}},
+    "tidy": {"task": "accounts.tasks.tidy", "schedule": 3600.0, "options": {"expires": 3600}},
+    "settle": {"task": "proxy.tasks.settle", "schedule": 1.0, "options": {"expires": 5}},
+    "sweep": {"task": "proxy.tasks.sweep", "schedule": 10.0, "options": {"expires": 10}},
+    "poll-topups": {"task": "payments.tasks.poll_topups", "schedule": 3.0, "options": {"expires": 3}},
+    "send-refunds": {"task": "payments.tasks.send_refunds", "schedule": 3.0, "options": {"expires": 3}},
+    "look-at-refunds": {"task": "payments.tasks.look_at_refunds", "schedule": 5.0, "options": {"expires": 5}},
+    "look-for-events": {"task": "payments.tasks.look_for_events", "schedule": 900.0, "options": {"expires": 900}},
+    "fetch-statements": {
+        "task": "payments.tasks.fetch_statements",
+        "schedule": 1800.0,
+        "options": {"expires": 1800},
+    },
+    "process-notifications": {
+        "task": "payments.tasks.process_notifications",
+        "schedule": 5.0,
+        "options": {"expires": 5},
+    },
+}

@@ -1,0 +1,45 @@
+"""Settings' values from the environment; a `.env` file works. A wrong one stops the start with a sentence naming it."""
+
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+env = environ.Env()
+environ.Env.read_env(Path(__file__).resolve().parent.parent / ".env")
+
+
+def decimal(name: str, default: str, *, least: str = "0") -> Decimal:
+    text = env.str(name, default)
+    try:
+        value = Decimal(text)
+    except ArithmeticError:
+        raise ImproperlyConfigured(f"{name} must be a decimal number such as {default}, not {text!r}.") from None
+    if not value.is_finite() or value < Decimal(least):
+        raise ImproperlyConfigured(f"{name} must be at least {least}, not {text!r}.")
+    return value
+
+
+def count(name: str, default: int, *, least: int = 0) -> int:
+    text = env.str(name, str(default))
+    if not text.isascii() or not text.isdigit() or int(text) < least:
+        raise ImproperlyConfigured(f"{name} must be a whole number of at least {least}, not {text!r}.")
+    return int(text)
+
+
+def zone(name: str, default: str) -> ZoneInfo:
+    text = env.str(name, default)
+    try:
+        return ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ImproperlyConfigured(f"{name} must be a time zone such as {default}, not {text!r}.") from None
+
+
+def days(name: str) -> frozenset[date]:
+    try:
+        return frozenset(date.fromisoformat(day.strip()) for day in env.list(name, default=[]))
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} must be days such as 2027-01-01,2027-02-06.") from None
