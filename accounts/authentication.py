@@ -3,7 +3,6 @@
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
-from django.conf import settings
 from django.http import HttpRequest
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
 from accounts import keys, roles
 from accounts.limits import address_allowed
 from accounts.models import ApiKey, Customer
+from chuizi.addresses import client_address
 
 
 class TwoKeys(ValueError):
@@ -30,13 +30,6 @@ def key_text(*, authorization: str, x_api_key: str, x_goog_api_key: str) -> str:
     if len(named) > 1:
         raise TwoKeys
     return named.pop() if named else ""
-
-
-def client_address(*, peer: str, forwarded_for: str) -> str:
-    """The client's address: the peer's, or with TRUSTED_PROXY_DEPTH n the n-th from the right of X-Forwarded-For."""
-    depth = settings.TRUSTED_PROXY_DEPTH
-    hops = [hop.strip() for hop in forwarded_for.split(",") if hop.strip()]
-    return hops[-depth] if 0 < depth <= len(hops) else peer
 
 
 def request_address(request: HttpRequest) -> str:

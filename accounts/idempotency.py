@@ -18,8 +18,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.models import Customer, IdempotentAnswer
-from chuizi.api import ApiError, error_body
+from chuizi.api import ApiError
 from chuizi.crypto import decrypt, encrypt, keyed_hash
+from chuizi.errors import error_body
 
 LIFETIME = timedelta(hours=24)
 MOST_KEY_LENGTH = 255

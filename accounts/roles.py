@@ -77,6 +77,7 @@ _INVOICES = _need(Right.INVOICES, Scope.BILLING)
 
 API: Mapping[str, Mapping[str, Need]] = {
     "api-models": {"GET": _CALLER},
+    "api-model": {"GET": _CALLER},
     "api-generation": {"GET": _CALLER},
     "api-key-info": {"GET": _CALLER},
     "api-credits": {"GET": _READ},

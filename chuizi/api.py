@@ -8,33 +8,13 @@ from django.http import Http404, HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
-from rest_framework import exceptions, status
+from rest_framework import exceptions
 from rest_framework.pagination import CursorPagination
 from rest_framework.parsers import JSONParser
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_exception_handler
 
-TYPES = {
-    400: "invalid_request_error",
-    401: "authentication_error",
-    402: "insufficient_balance",
-    403: "permission_error",
-    404: "not_found_error",
-    409: "conflict_error",
-    413: "invalid_request_error",
-    429: "rate_limit_error",
-}
-CODES = {
-    400: "validation_error",
-    401: "invalid_api_key",
-    403: "key_not_allowed",
-    404: "not_found",
-    405: "method_not_allowed",
-    406: "not_acceptable",
-    413: "request_too_large",
-    415: "validation_error",
-    429: "rate_limit_exceeded",
-}
+from chuizi.errors import CODES, error_body
 
 
 class ApiError(exceptions.APIException):
@@ -112,20 +92,14 @@ class NewestFirst(CursorPagination):
         }
 
 
-def error_body(*, message: str, status: int, code: str, param: str | None = None) -> dict[str, Any]:
-    """`{"error": {"message", "type", "code"}}`, and `param` where a field is at fault."""
-    error: dict[str, Any] = {"message": message, "type": TYPES.get(status, "api_error"), "code": code}
-    if param is not None:
-        error["param"] = param
-    return {"error": error}
-
-
 def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's answers in the contract's shape. What DRF does not expect travels on and becomes a 500."""
     if isinstance(exc, Http404):
         exc = exceptions.NotFound()
     elif isinstance(exc, PermissionDenied):
         exc = exceptions.PermissionDenied()
+    elif isinstance(exc, exceptions.UnsupportedMediaType):
+        exc = exceptions.ParseError("Send a JSON body, with `Content-Type: application/json`.")
     response = drf_exception_handler(exc, context)
     if response is None or not isinstance(exc, exceptions.APIException):
         return response
@@ -134,8 +108,6 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
     if isinstance(exc, ApiError) or exc.get_codes() in ("invalid_api_key", "ip_not_allowed"):
         code = str(exc.get_codes())
         param = getattr(exc, "param", None)
-    if response.status_code == status.HTTP_415_UNSUPPORTED_MEDIA_TYPE:
-        response.status_code = status.HTTP_400_BAD_REQUEST
     response.data = error_body(message=message, status=response.status_code, code=code, param=param)
     return response
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 
@@ -15,7 +16,8 @@ django = get_asgi_application()
 # After Django: these import models.
 from django.conf import settings  # noqa: E402
 
-from chuizi.api import error_body  # noqa: E402
+from chuizi import cors, paths  # noqa: E402
+from chuizi.errors import error_body  # noqa: E402
 from chuizi.garbage import collect_rarely  # noqa: E402
 from chuizi.server import limit_heads  # noqa: E402
 from chuizi.stopping import stop_in_order  # noqa: E402
@@ -45,17 +47,38 @@ async def application(
         await lifespan(receive, send)
         return
     undo_forwarding(scope)
-    if scope["type"] == "http" and scope["path"] in GATEWAY_PATHS:
+    if scope["type"] == "http" and scope["path"] in GATEWAY_PATHS and scope["method"] == "POST":
         await gateway(scope, receive, send)
-    elif scope["type"] == "http" and scope["path"] in probes.PATHS:
-        await probes.answer(scope, receive, send, leaving=gateway.leaving)
     elif scope["type"] == "http":
+        await elsewhere(scope, receive, send)
+
+
+async def elsewhere(scope: Any, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]) -> None:
+    """Every path but the gateway's own as they are written: its other spellings, the probes, and Django's."""
+    path = scope["path"]
+    if path in probes.PATHS:
+        await probes.answer(scope, receive, send, leaving=gateway.leaving)
+        return
+    plain = paths.plain(path)
+    if plain != path:
+        scope = {**scope, "path": plain, "raw_path": quote(plain).encode()}
+    if paths.is_api(plain) and scope["method"] == "OPTIONS":
+        await preflight(scope, receive, send)
+    elif plain in GATEWAY_PATHS:
+        await gateway(scope, receive, send)
+    else:
         await page(scope, receive, send)
+
+
+async def preflight(scope: Any, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]) -> None:
+    exchange = Exchange(scope, receive, send)
+    await exchange.start(204, cors.preflight(scope))
+    await exchange.end()
 
 
 async def page(scope: Any, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]) -> None:
     """Django, which writes a request's body to disk before any view can refuse it: what is too long is cut off."""
-    exchange = Exchange(scope, receive, send)
+    exchange = Exchange(scope, receive, send, more=cors.RAW_HEADERS if paths.is_api(scope["path"]) else ())
     taken = 0
 
     async def count() -> Any:
@@ -68,7 +91,9 @@ async def page(scope: Any, receive: Callable[[], Awaitable[Any]], send: Callable
         exchange.started = True
         await send(message)
 
-    await django(scope, count, watch)
+    # Django takes X_Forwarded_For for X-Forwarded-For, which our proxies do not write.
+    headers = [(name, value) for name, value in scope["headers"] if b"_" not in name]
+    await django({**scope, "headers": headers}, count, watch)
     if taken > settings.MAX_BODY_BYTES and not exchange.started:
         text = f"The body may have at most {settings.MAX_BODY_BYTES} bytes."
         await exchange.answer(413, orjson.dumps(error_body(message=text, status=413, code="request_too_large")))

@@ -1,10 +1,16 @@
-"""Request ids, the content policies of the pages that bring their own scripts, and a character no form may hold."""
+"""Request ids, the content policies of the pages that bring their own scripts, what holds for all of the API's answers,
+and a character that PostgreSQL keeps in no text.
+"""
 
 import secrets
 from collections.abc import Callable
 
 from django.core.exceptions import BadRequest
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+
+from chuizi import cors
+from chuizi.errors import CODES, FINAL, MESSAGES, compressed, error_body
+from chuizi.paths import is_api
 
 # Unfold runs on Alpine, which evaluates expressions; Swagger UI writes inline styles.
 SCRIPTED_PAGES = ("/admin/", "/api/docs/")
@@ -29,8 +35,38 @@ class RequestId:
         return response
 
 
+class ApiAnswers:
+    """What the API answers is JSON, whoever of Django's refused; no cache keeps it, and browsers may read it."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if not is_api(request.path_info):
+            return self.get_response(request)
+        encoding = request.headers.get("Content-Encoding", "")
+        response = _refused(415, compressed(encoding)) if compressed(encoding) else self.get_response(request)
+        if response.status_code >= 400 and not response.get("Content-Type", "").startswith("application/json"):
+            allow = response.get("Allow")
+            response = _refused(response.status_code, "")
+            if allow is not None:
+                response["Allow"] = allow
+        if response.status_code in FINAL:
+            response.setdefault("X-Should-Retry", "false")
+        response.setdefault("Cache-Control", "no-store")
+        for name, value in cors.HEADERS.items():
+            response[name] = value
+        return response
+
+
+def _refused(status: int, message: str) -> JsonResponse:
+    text = message or MESSAGES.get(status, MESSAGES[500 if status >= 500 else 400])
+    code = CODES.get(status, "internal_error" if status >= 500 else "validation_error")
+    return JsonResponse(error_body(message=text, status=status, code=code), status=status)
+
+
 class NoNul:
-    """A form with a NUL in it is refused: PostgreSQL keeps none, and no keyboard writes one.
+    """An address, a cookie or a form with a NUL in it is refused: PostgreSQL keeps none, and no keyboard writes one.
 
     Not for what payment providers send, whose bodies are theirs to read.
     """
@@ -39,7 +75,13 @@ class NoNul:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        is_ours = request.method == "POST" and not request.path.startswith(("/payments/", "/v1/"))
+        if "\0" in request.path_info:
+            raise Http404
+        if "%00" in request.META.get("QUERY_STRING", ""):
+            raise BadRequest("a NUL in an address")
+        if any("\0" in value for value in request.COOKIES.values()):
+            raise BadRequest("a NUL in a cookie")
+        is_ours = request.method == "POST" and not request.path_info.startswith(("/payments/", "/v1/"))
         if is_ours and any("\0" in text for name, values in request.POST.lists() for text in (name, *values)):
             raise BadRequest("a NUL in a form")
         return self.get_response(request)

@@ -10,7 +10,7 @@ from django.templatetags.static import static
 from django.utils.translation import gettext_lazy as _
 
 from chuizi.schedule import SCHEDULE
-from chuizi.values import count, days, decimal, env, zone
+from chuizi.values import count, days, decimal, env, networks, zone
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 # --- Core ---------------------------------------------------------------------------------------------------------
@@ -24,6 +24,7 @@ SITE_URL = env.str("SITE_URL", "http://127.0.0.1:8000").rstrip("/")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
 CSRF_TRUSTED_ORIGINS = [SITE_URL]
 TRUSTED_PROXY_DEPTH = count("TRUSTED_PROXY_DEPTH", 0)
+TRUSTED_PROXIES = networks("TRUSTED_PROXIES")
 METRICS_TOKEN = env.str("METRICS_TOKEN", "")
 STATE_DIR = Path(env.str("CHUIZI_STATE_DIR", str(BASE_DIR / ".local")))
 
@@ -52,6 +53,8 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "chuizi.middleware.RequestId",
+    "chuizi.middleware.ApiAnswers",
+    "chuizi.middleware.NoNul",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -62,7 +65,6 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
-    "chuizi.middleware.NoNul",
     "allauth.account.middleware.AccountMiddleware",
     "accounts.second_factor.SecondFactor",
     "accounts.staff.StaffDesk",
@@ -245,7 +247,8 @@ CONTENT_SECURITY_POLICY = {
 SECURE_REFERRER_POLICY = "same-origin"
 if SITE_URL.startswith("https://"):
     SECURE_HSTS_SECONDS = 60 * 60 * 24 * 365
-    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXY_DEPTH else None
+    _behind_proxies = TRUSTED_PROXY_DEPTH or TRUSTED_PROXIES
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _behind_proxies else None
 
 # --- REST API -----------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {

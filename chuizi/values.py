@@ -2,6 +2,7 @@
 
 from datetime import date
 from decimal import Decimal
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -43,3 +44,13 @@ def days(name: str) -> frozenset[date]:
         return frozenset(date.fromisoformat(day.strip()) for day in env.list(name, default=[]))
     except ValueError:
         raise ImproperlyConfigured(f"{name} must be days such as 2027-01-01,2027-02-06.") from None
+
+
+def networks(name: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    try:
+        found = tuple(ip_network(text.strip(), strict=False) for text in env.list(name, default=[]))
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} must be networks such as 10.0.0.0/8,192.0.2.7.") from None
+    if any(network.prefixlen == 0 for network in found):
+        raise ImproperlyConfigured(f"{name} names everybody; name the networks that your proxies are in.")
+    return found

@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.authentication import caller
+from accounts.models import ApiKey
 from billing.models import Wallet
 from billing.money import ZERO, wire
 from chuizi.api import ApiError
@@ -25,14 +26,25 @@ class ModelsView(APIView):
     @extend_schema(operation_id="models_list", responses={200: dict})
     def get(self, request: Request) -> Response:
         key = caller(request).key
-        allowed = set(key.allowed_models)
         entries = catalog.load().models
-        slugs = sorted(
-            entry.slug
-            for name, entry in entries.items()
-            if name == entry.slug and (not allowed or allowed & {entry.slug, entry.slug.partition("/")[2]})
-        )
+        slugs = sorted(name for name, entry in entries.items() if name == entry.slug and _may_use(key, entry))
         return Response({"object": "list", "data": [_model(entries[slug]) for slug in slugs]})
+
+
+class ModelView(APIView):
+    """One model, by its id or a bare alias."""
+
+    @extend_schema(operation_id="models_retrieve", responses={200: dict})
+    def get(self, request: Request, model_id: str) -> Response:
+        entry = catalog.load().find(model_id)
+        if entry is None or not _may_use(caller(request).key, entry):
+            raise ApiError(f"There is no model {model_id[:100]!r} here.", status=404, code="model_not_found")
+        return Response(_model(entry))
+
+
+def _may_use(key: ApiKey, entry: catalog.Entry) -> bool:
+    allowed = set(key.allowed_models)
+    return not allowed or bool(allowed & {entry.slug, entry.slug.partition("/")[2]})
 
 
 def _model(entry: catalog.Entry) -> dict[str, Any]:

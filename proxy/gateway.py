@@ -16,8 +16,11 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import close_old_connections
 
-from accounts.authentication import TwoKeys, client_address, key_text
+from accounts.authentication import TwoKeys, key_text
 from accounts.limits import KeyPolicy
+from chuizi import cors
+from chuizi.addresses import client_address
+from chuizi.errors import FINAL, compressed
 from proxy import catalog, lease, metrics, settlement
 from proxy.admission import Admission, Admitted, Ask, PolicyChanged
 from proxy.batching import Batcher, QueueFull
@@ -123,7 +126,7 @@ class Gateway:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one gateway request; whatever goes wrong has an answer in the protocol's shape."""
-        exchange = Exchange(scope, receive, send)
+        exchange = Exchange(scope, receive, send, more=cors.RAW_HEADERS)
         task = asyncio.current_task()
         if task is not None:
             self._in_flight.add(task)
@@ -182,6 +185,8 @@ class Gateway:
         if exchange.started:
             return
         more = [(name.lower().encode(), value.encode()) for name, value in refusal.headers.items()]
+        if refusal.status in FINAL and not any(name == b"x-should-retry" for name, _ in more):
+            more.append((b"x-should-retry", b"false"))
         try:
             await exchange.answer(refusal.status, chat.error(refusal), [*more, *(headers or [])])
         except ClientGone:
@@ -192,6 +197,8 @@ class Gateway:
             raise Refusal(405, "method_not_allowed", "This path takes POST.", headers={"Allow": "POST"})
         if exchange.header_bytes > MOST_HEADER_BYTES:
             raise Refusal(431, "request_too_large", "The request's headers are too long.")
+        if encoding := compressed(exchange.header(b"content-encoding")):
+            raise Refusal(415, "unsupported_media_type", encoding)
         if self.draining:
             raise unavailable("This gateway is being restarted.")
         if self._metering.oldest_age > STALE_METERING_SECONDS:
@@ -209,7 +216,7 @@ class Gateway:
                 raise TwoKeys
         except TwoKeys:
             raise Refusal(401, "invalid_api_key", "The request names two different API keys.") from None
-        address = client_address(peer=exchange.peer, forwarded_for=exchange.header(b"x-forwarded-for"))
+        address = client_address(peer=exchange.peer, forwarded_for=exchange.lines(b"x-forwarded-for"))
         sha256, policy = await self._keyring.find(text, address=address)
         policy = await self._checked(sha256, policy, lambda policy: self._check_policy(policy, address))
         return sha256, policy, address

@@ -39,8 +39,10 @@ class BodyBudget:
 class Exchange:
     """One request and its answer."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, *, more: Iterable[tuple[bytes, bytes]] = ()) -> None:
+        """`more` are headers of every answer."""
         self.scope = scope
+        self._more = more
         self.request_id = new_request_id()
         self.headers: dict[bytes, bytes] = {}
         self.header_bytes = 0
@@ -61,6 +63,12 @@ class Exchange:
 
     def header(self, name: bytes) -> str:
         return self.headers.get(name, b"").decode("latin-1")
+
+    def lines(self, name: bytes) -> str:
+        """All lines of a header that may stand several times, joined."""
+        if name not in self.headers:
+            return ""
+        return ",".join(value.decode("latin-1") for found, value in self.scope["headers"] if found == name)
 
     @property
     def peer(self) -> str:
@@ -109,7 +117,7 @@ class Exchange:
 
     async def start(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
         self.started, self.status = True, status
-        head = [*headers, (b"x-request-id", self.request_id.encode())]
+        head = [*headers, *self._more, (b"x-request-id", self.request_id.encode())]
         await self._send({"type": "http.response.start", "status": status, "headers": head})
 
     async def write(self, data: bytes) -> None:

@@ -5,14 +5,14 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import transaction
+from yarl import URL
 
+from chuizi.addresses import is_literal, is_public
 from proxy.models import SPOKEN, Kind, Model, Price, Protocol, Route, Upstream
 from proxy.pricing import PER_REQUEST, PER_SECOND, PER_TOKEN, TOKEN_RATES
-from proxy.upstream import is_literal, is_public
 
 RATES = {PER_TOKEN: frozenset(TOKEN_RATES), PER_REQUEST: frozenset({"request", "character"}), PER_SECOND: {"second"}}
 UPSTREAM_FIELDS = {"name", "protocol", "base_url", "api_key", "api_key_env", "priority", "timeout_seconds"}
@@ -103,13 +103,16 @@ def check_protocol(protocol: Any, kind: Any, where: str) -> None:
 
 def checked_base_url(url: Any, where: str) -> str:
     """The URL without its trailing slash; https and public unless ALLOW_PRIVATE_UPSTREAMS."""
-    parts = urlsplit(url) if isinstance(url, str) else urlsplit("")
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+    try:
+        parts = URL(url if isinstance(url, str) else "")
+    except ValueError:
+        parts = URL()
+    if parts.scheme not in ("http", "https") or not parts.host or parts.query_string or parts.fragment:
         raise InvalidCatalog(f"{where}: `base_url` must be an http(s) URL without a query")
     if not settings.ALLOW_PRIVATE_UPSTREAMS:
         if parts.scheme != "https":
             raise InvalidCatalog(f"{where}: `base_url` must be https (or set ALLOW_PRIVATE_UPSTREAMS)")
-        if is_literal(parts.hostname) and not is_public(parts.hostname):
+        if is_literal(parts.host) and not is_public(parts.host):
             raise InvalidCatalog(f"{where}: `base_url` must be a public address (or set ALLOW_PRIVATE_UPSTREAMS)")
     return str(url).rstrip("/")
 

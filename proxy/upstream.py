@@ -1,6 +1,5 @@
 """The way out: one aiohttp session a process, that carries no cookies, follows no redirects and reads no proxies."""
 
-import ipaddress
 import socket
 from functools import lru_cache
 
@@ -9,6 +8,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from django.conf import settings
 from yarl import URL
 
+from chuizi.addresses import is_literal, is_public
 from proxy.catalog import Destination
 from proxy.cooldown import Cooldown
 from proxy.sse import EventTooLong
@@ -45,21 +45,6 @@ class PublicResolver(AbstractResolver):
 
     async def close(self) -> None:
         await self._inner.close()
-
-
-def is_public(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address).is_global
-    except ValueError:
-        return False
-
-
-def is_literal(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 class Client:

@@ -16,7 +16,13 @@ from accounts.staff_groups import fill, rights
 from tests.conftest import NOW
 from tests.staffing import at_desk, in_role
 
-ARGUMENTS = {"key_id": 999999, "number": "none", "document_id": 999999, "generation_id": "gen-none"}
+ARGUMENTS = {
+    "model_id": "no/such",
+    "key_id": 999999,
+    "number": "none",
+    "document_id": 999999,
+    "generation_id": "gen-none",
+}
 NOT_THERE = (400, 404, 405, 409)
 """What a caller with the right is told of a thing that is not there, or of an empty form."""
 

@@ -71,8 +71,10 @@ class Gateway:
         return self.client.post("/v1/chat/completions", json={**message, **body}, headers=headers)
 
     def stream(self, **body: Any) -> Any:
+        headers = body.pop("headers", None)
         message = {"model": "openai/m", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 100}
-        return self.client.stream("POST", "/v1/chat/completions", json={"stream": True, **message, **body})
+        asked = {"stream": True, **message, **body}
+        return self.client.stream("POST", "/v1/chat/completions", json=asked, headers=headers)
 
 
 @pytest.fixture
