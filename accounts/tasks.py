@@ -7,9 +7,10 @@ from django.core.management import call_command
 from django.db import connection
 from django.utils import timezone
 
-from accounts.models import IdempotentAnswer
+from accounts.models import IdempotentAnswer, SecurityEvent
 
 ANSWERS_KEPT = timedelta(hours=24)
+EVENTS_KEPT = timedelta(days=365)
 
 
 @shared_task
@@ -18,4 +19,5 @@ def tidy() -> None:
     call_command("clearsessions")
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM django_cache_limits WHERE expires < now()")
+    SecurityEvent.objects.filter(at__lt=timezone.now() - EVENTS_KEPT).delete()
     IdempotentAnswer.objects.filter(created_at__lt=timezone.now() - ANSWERS_KEPT).delete()
