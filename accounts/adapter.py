@@ -1,11 +1,9 @@
 """How allauth signs people up here: what a confirmed address brings, whose language a mail is in, and its links."""
 
-import time
 from typing import Any
 from urllib.parse import urlsplit
 
 from allauth.account.adapter import DefaultAccountAdapter
-from allauth.account.authentication import get_authentication_records
 from allauth.account.models import EmailAddress
 from allauth.mfa.adapter import DefaultMFAAdapter
 from django.conf import settings
@@ -16,7 +14,7 @@ from django.urls import reverse
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
-from accounts import security, signup
+from accounts import signup
 from accounts.addresses import MOST_LENGTH, canonical
 from accounts.authentication import request_address
 from accounts.customers import memberships
@@ -41,35 +39,6 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
         """By the address alone: allauth's own takes the request's Host along, which the guesser chooses."""
         return canonical(str(credentials.get("email") or credentials.get("username") or ""))
-
-    def is_reauthentication_required(self, *, app: str = "") -> bool:
-        """Not within ten minutes of a login, which asked for the same, or of the sign-up, which set it."""
-        user: Any = self.request.user
-        moments = [record["at"] for record in get_authentication_records(self.request, user)]
-        latest = max([*moments, user.date_joined.timestamp()])
-        return bool(
-            time.time() - latest > settings.ACCOUNT_REAUTHENTICATION_TIMEOUT
-            and super().is_reauthentication_required(app=app)
-        )
-
-    def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
-        """A lockout is told to the owner of the address."""
-        try:
-            super().pre_authenticate(request, **credentials)
-        except ValidationError:
-            name = self._get_login_attempts_cache_key(request, **credentials)
-            user = User.objects.filter(email=name).first()
-            security.note(security.Kind.LOCKED_OUT, request=request, user=user, keep=False, login=name)
-            raise
-
-    def send_notification_mail(
-        self, template_prefix: str, user: Any, context: dict[str, Any] | None = None, email: str | None = None
-    ) -> None:
-        """A removed address hears of it too: whoever removed it may not be its owner."""
-        super().send_notification_mail(template_prefix, user, context, email)
-        removed = (context or {}).get("deleted_email")
-        if removed and removed != email:
-            super().send_notification_mail(template_prefix, user, context, removed)
 
     def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
         """The address is confirmed and the customer opened together, or neither."""

@@ -8,7 +8,6 @@ from allauth.account.decorators import secure_admin_login
 from allauth.account.models import EmailAddress
 from allauth.mfa.admin import AuthenticatorAdmin
 from allauth.mfa.models import Authenticator
-from allauth.usersessions.admin import UserSession
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
@@ -34,7 +33,6 @@ from chuizi import desk
 from chuizi.adminsite import CappedPaginator, FormAdmin, ReadOnlyAdmin, form_page, row_id
 
 # One way to log in for everybody, with its limits of attempts and its second factor.
-admin.site.unregister(UserSession)  # a session's key is nobody's to read
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 # What is deleted at once from a list leaves no trace of each; and most rows here are not to be deleted at all.
 admin.site.disable_action("delete_selected")

@@ -13,14 +13,13 @@ from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts import keys, security
-from accounts.authentication import KeyCaller, caller, request_address
+from accounts import keys
+from accounts.authentication import KeyCaller, caller
 from accounts.delegation import FIELDS, widened
 from accounts.idempotency import Claim, run_once
 from accounts.models import ApiKey
 from accounts.policies import InvalidPolicy, model_names, networks
 from accounts.roles import Right, Scope, rights_of
-from accounts.signals import key_made
 from chuizi.api import ApiError
 
 MOST_RPM = 2**31 - 1
@@ -128,12 +127,6 @@ def _refuse_wider(who: KeyCaller, wanted: Mapping[str, Any]) -> None:
         )
 
 
-def _note(request: Request, who: KeyCaller, kind: security.Kind, key: ApiKey) -> None:
-    security.note(
-        kind, request=request._request, user=who.key.created_by, customer=who.customer, key=str(key), by=str(who.key)
-    )
-
-
 def _own_or_any(who: KeyCaller, key_id: int) -> ApiKey:
     """A key that the caller may change: its maker's own, or with an owner's right anybody's in the account."""
     key = _find(who, key_id)
@@ -170,8 +163,6 @@ class KeysView(GenericAPIView[ApiKey]):
             with transaction.atomic():
                 issued = keys.issue(customer=who.customer, now=now, made_with=who.key, **fields)
                 claim.bind(str(issued.key.pk))
-                _note(request, who, security.Kind.KEY_MADE, issued.key)
-                key_made.send(sender=ApiKey, key=issued.key, address=request_address(request._request), now=now)
                 if not active:
                     keys.switch(key=issued.key, active=False)
                 response = Response({"data": {"key": issued.text, **_shown(issued.key.pk)}}, status=201)
@@ -202,15 +193,11 @@ class KeyView(GenericAPIView[ApiKey]):
             _refuse_wider(who, {field: getattr(key, field) for field in FIELDS} | serializer.validated_data)
             # Only what was named, so that two changes at once do not undo each other.
             ApiKey.objects.filter(pk=key.pk, deleted_at__isnull=True).update(**serializer.validated_data)
-            _note(request, who, security.Kind.KEY_CHANGED, key)
         return Response({"data": _shown(key.pk)})
 
     @extend_schema(operation_id="keys_destroy", responses={204: None})
     def delete(self, request: Request, key_id: int) -> Response:
-        who = caller(request)
-        key = _own_or_any(who, key_id)
-        keys.delete(key=key, now=timezone.now())
-        _note(request, who, security.Kind.KEY_ENDED, key)
+        keys.delete(key=_own_or_any(caller(request), key_id), now=timezone.now())
         return Response(status=204)
 
 

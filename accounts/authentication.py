@@ -13,7 +13,7 @@ from rest_framework.request import Request
 if TYPE_CHECKING:
     from rest_framework.views import APIView  # it imports this module, for its defaults
 
-from accounts import keys, roles, security
+from accounts import keys, roles
 from accounts.limits import address_allowed
 from accounts.models import ApiKey, Customer
 from chuizi.addresses import client_address
@@ -66,28 +66,14 @@ class ApiKeyAuthentication(BaseAuthentication):
             return None  # what is for everybody needs none; the rest is refused by its permissions
         key = keys.find(text)
         if key is None or not key.is_usable(now=timezone.now()):
-            _note_refused(request, key, "unknown, expired or disabled")
             raise AuthenticationFailed("The API key is missing, unknown, expired or disabled.", code="invalid_api_key")
         networks = [ip_network(text, strict=False) for text in key.allowed_ips]
         if not address_allowed(request_address(request._request), networks):
-            _note_refused(request, key, "not from this address")
             raise PermissionDenied("This key may not be used from this address.", code="ip_not_allowed")
         return KeyCaller(key), key
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"
-
-
-def _note_refused(request: Request, key: ApiKey | None, why: str) -> None:
-    """In the log alone: a stranger can do this without end."""
-    security.note(
-        security.Kind.KEY_REFUSED,
-        request=request._request,
-        customer=key.customer if key is not None else None,
-        keep=False,
-        key=str(key) if key is not None else "unknown",
-        why=why,
-    )
 
 
 class KeyMay(BasePermission):

@@ -8,7 +8,6 @@ from django.conf import settings
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.urls import resolve
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -47,10 +46,9 @@ def current_customer(request: HttpRequest) -> Customer:
 
 
 def _check_right(request: HttpRequest, membership: Membership) -> None:
-    # One that waited for a password comes again without its match.
-    match = request.resolver_match or resolve(request.path)
+    match = request.resolver_match
     method = "GET" if request.method == "HEAD" else str(request.method)
-    right = roles.PAGES.get(str(match.url_name), {}).get(method)
+    right = roles.PAGES.get(str(match.url_name) if match is not None else "", {}).get(method)
     if right is None or right not in roles.rights_of(membership.role):
         names = ", ".join(str(Membership.Role(role).label) for role in (roles.roles_with(right) if right else ()))
         raise PermissionDenied(

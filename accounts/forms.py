@@ -7,12 +7,10 @@ from allauth.account import forms as allauth_forms
 from django import forms
 from django.contrib.auth.hashers import make_password
 from django.core.exceptions import ValidationError
-from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts import keys
 from accounts.policies import MOST_ITEMS, InvalidPolicy, model_names, networks
 from accounts.roles import DEFAULT_SCOPES, Scope, grantable
 
@@ -31,22 +29,6 @@ class SignupForm(allauth_forms.SignupForm):  # type: ignore[misc]
         if self.account_already_exists:
             make_password(self.cleaned_data["password1"])
         return super().try_save(request)
-
-
-class ResetForm(allauth_forms.ResetPasswordKeyForm):  # type: ignore[misc]
-    """allauth's own, and whether the person's keys end too: whoever had the password may have made or read some."""
-
-    end_keys = forms.BooleanField(
-        label=_("Delete all API keys that I made"),
-        required=False,
-        help_text=_("If somebody else may have used your account. Programs that use these keys stop working."),
-    )
-
-    def save(self) -> None:
-        with transaction.atomic():
-            super().save()
-            if self.cleaned_data["end_keys"]:
-                keys.delete_all_of(user=self.user, now=timezone.now())
 
 
 def _items(text: str) -> list[str]:

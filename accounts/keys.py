@@ -104,12 +104,6 @@ def delete(*, key: ApiKey, now: datetime) -> None:
     ApiKey.objects.filter(pk=key.pk, deleted_at__isnull=True).update(is_active=False, deleted_at=now)
 
 
-def delete_all_of(*, user: User, now: datetime) -> int:
-    """Revoke every key that this person made, in whatever account; return how many."""
-    mine = ApiKey.objects.filter(created_by=user, deleted_at__isnull=True)
-    return mine.update(is_active=False, deleted_at=now)
-
-
 def switch(*, key: ApiKey, active: bool) -> None:
     """Disable a key, or enable it again, from the next request on; a deleted one stays as it is."""
     ApiKey.objects.filter(pk=key.pk, deleted_at__isnull=True).update(is_active=active)

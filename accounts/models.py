@@ -284,48 +284,6 @@ class IdempotentAnswer(models.Model):
         return f"{self.route} {self.key_hash[:8]}"
 
 
-class SecurityEvent(models.Model):
-    """What happened to a person's login or to an account's keys, for their own pages; kept for a year."""
-
-    class Kind(models.TextChoices):
-        LOGIN = "login", _("logged in")
-        LOGIN_FAILED = "login_failed", _("wrong password")
-        LOCKED_OUT = "locked_out", _("too many attempts, locked for a while")
-        PASSWORD_CHANGED = "password_changed", _("password changed")
-        PASSWORD_RESET = "password_reset", _("password reset by mail")
-        ADDRESS_ADDED = "address_added", _("address added")
-        ADDRESS_PRIMARY = "address_primary", _("address made the main one")
-        ADDRESS_REMOVED = "address_removed", _("address removed")
-        FACTOR_ADDED = "factor_added", _("second factor set up")
-        FACTOR_REMOVED = "factor_removed", _("second factor removed")
-        SESSION_ENDED = "session_ended", _("session ended")
-        KEY_MADE = "key_made", _("key made")
-        KEY_CHANGED = "key_changed", _("key changed")
-        KEY_ENDED = "key_ended", _("key deleted")
-        KEY_REFUSED = "key_refused", _("key refused")
-
-    user = models.ForeignKey(User, on_delete=models.CASCADE, null=True, related_name="+", verbose_name=_("who"))
-    customer = models.ForeignKey(
-        Customer, on_delete=models.CASCADE, null=True, related_name="+", verbose_name=_("customer")
-    )
-    kind = models.CharField(_("what"), max_length=20, choices=Kind.choices)
-    about = models.CharField(_("about"), max_length=200, blank=True)
-    address = models.CharField(_("from where"), max_length=45, blank=True)
-    agent = models.CharField(_("with"), max_length=200, blank=True)
-    at = models.DateTimeField(_("at"), default=timezone.now, db_index=True)
-
-    class Meta:
-        verbose_name = _("security event")
-        verbose_name_plural = _("security events")
-        indexes = [
-            models.Index(fields=["user", "-id"], name="securityevent_user"),
-            models.Index(fields=["customer", "-id"], name="securityevent_customer"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.about}"
-
-
 class GivenRight(models.Model):
     """A right that a group of staff was given, so that what an operator takes away is not given back."""
 

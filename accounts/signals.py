@@ -5,8 +5,5 @@ from django.dispatch import Signal
 customer_created = Signal()
 """Sent with `customer` when a customer is opened; billing opens the wallet."""
 
-key_made = Signal()
-"""Sent with `key`, `address` and `now` when a member or a program made a key; billing writes the mail."""
-
 welcome_due = Signal()
 """Sent with `customer` and `now` when a confirmed address has earned the welcome credit; billing grants it."""

@@ -7,10 +7,9 @@ from django.core.management import call_command
 from django.db import connection
 from django.utils import timezone
 
-from accounts.models import IdempotentAnswer, SecurityEvent
+from accounts.models import IdempotentAnswer
 
 ANSWERS_KEPT = timedelta(hours=24)
-EVENTS_KEPT = timedelta(days=365)
 
 
 @shared_task
@@ -19,5 +18,4 @@ def tidy() -> None:
     call_command("clearsessions")
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM django_cache_limits WHERE expires < now()")
-    SecurityEvent.objects.filter(at__lt=timezone.now() - EVENTS_KEPT).delete()
     IdempotentAnswer.objects.filter(created_at__lt=timezone.now() - ANSWERS_KEPT).delete()

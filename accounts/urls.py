@@ -1,9 +1,8 @@
 from django.urls import path
 
-from accounts import api, security_views, views
+from accounts import api, views
 
 urlpatterns = [
-    path("accounts/security/", security_views.show, name="security"),
     path("language", views.set_language, name="set_language"),
     path("console/keys", views.key_list, name="keys"),
     path("console/keys/<int:key_id>/switch", views.key_switch, name="key-switch"),

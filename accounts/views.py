@@ -2,11 +2,9 @@
 
 from typing import cast
 
-from allauth.account.decorators import reauthentication_required
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -16,13 +14,11 @@ from django.views import i18n
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts import keys, security
-from accounts.authentication import request_address
+from accounts import keys
 from accounts.customers import current_membership
 from accounts.forms import KeyForm
 from accounts.models import ApiKey, Customer, User
 from accounts.roles import Right, rights_of
-from accounts.signals import key_made
 
 MOST_SHOWN = 200
 
@@ -42,7 +38,6 @@ def set_language(request: HttpRequest) -> HttpResponseBase:
 
 @never_cache
 @login_required
-@reauthentication_required(allow_get=True)
 @require_http_methods(["GET", "HEAD", "POST"])
 def key_list(request: HttpRequest) -> HttpResponse:
     """A customer's keys, and the form for another one. A new key's text stands in the answer to the POST alone."""
@@ -73,13 +68,12 @@ def key_list(request: HttpRequest) -> HttpResponse:
     return render(request, "console/keys.html", context, status=400 if form.errors else 200)
 
 
-@transaction.atomic
 def _issue(request: HttpRequest, customer: Customer, form: KeyForm) -> keys.IssuedKey:
-    data, now = form.cleaned_data, timezone.now()
-    issued = keys.issue(
+    data = form.cleaned_data
+    return keys.issue(
         customer=customer,
         name=data["name"],
-        now=now,
+        now=timezone.now(),
         created_by=cast(User, request.user),
         expires_at=data["expires_on"],
         allowed_models=data["allowed_models"],
@@ -89,13 +83,6 @@ def _issue(request: HttpRequest, customer: Customer, form: KeyForm) -> keys.Issu
         total_limit=data["total_limit"],
         scopes=data["scopes"],
     )
-    _note(request, security.Kind.KEY_MADE, issued.key)
-    key_made.send(sender=ApiKey, key=issued.key, address=request_address(request), now=now)
-    return issued
-
-
-def _note(request: HttpRequest, kind: security.Kind, key: ApiKey) -> None:
-    security.note(kind, request=request, user=cast(User, request.user), customer=key.customer, key=str(key))
 
 
 def _own_key(request: HttpRequest, key_id: int) -> ApiKey:
@@ -114,7 +101,6 @@ def key_switch(request: HttpRequest, key_id: int) -> HttpResponse:
     key = _own_key(request, key_id)
     active = request.POST.get("active") == "1"
     keys.switch(key=key, active=active)
-    _note(request, security.Kind.KEY_CHANGED, key)
     text = _("%(name)s works again.") if active else _("%(name)s is disabled. It can be enabled again.")
     messages.success(request, text % {"name": key.name})
     return redirect("keys")
@@ -129,6 +115,5 @@ def key_delete(request: HttpRequest, key_id: int) -> HttpResponse:
     if request.method != "POST":
         return render(request, "console/key_delete.html", {"nav": "keys", "key": key})
     keys.delete(key=key, now=timezone.now())
-    _note(request, security.Kind.KEY_ENDED, key)
     messages.success(request, _("%(name)s is deleted. Requests with it are refused from now on.") % {"name": key.name})
     return redirect("keys")

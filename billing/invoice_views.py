@@ -3,7 +3,6 @@
 from datetime import datetime
 from typing import Any, cast
 
-from allauth.account.decorators import reauthentication_required
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -81,7 +80,6 @@ class InvoiceForm(forms.Form):
 
 @never_cache
 @login_required
-@reauthentication_required(allow_get=True)
 @require_http_methods(["GET", "HEAD", "POST"])
 def invoice_list(request: HttpRequest) -> HttpResponse:
     """What can be invoiced in each currency, each number explained; the form; earlier requests."""

@@ -2,7 +2,6 @@
 
 from typing import cast
 
-from allauth.account.decorators import reauthentication_required
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -38,7 +37,6 @@ class RefundForm(forms.Form):
 
 @never_cache
 @login_required
-@reauthentication_required(allow_get=True)
 @require_http_methods(["GET", "HEAD", "POST"])
 def refund_list(request: HttpRequest) -> HttpResponse:
     """What can be refunded, each number explained; the form, preset to all of it; earlier requests."""

@@ -90,8 +90,12 @@ class Way:
         raise NoUpstream(self._refusal, self._reason or reason)
 
     def answered(self, destination: Destination) -> None:
-        """What can be relayed has come of it."""
+        """A whole answer has come of it."""
         self._cooldown.answered(destination)
+
+    def broke_late(self, destination: Destination) -> None:
+        """It failed after something of its answer was relayed."""
+        self._cooldown.failed(destination, now=monotonic(), is_reached=True)
 
     def broke(self, destination: Destination, broken: BrokenEarly) -> None:
         """It began with success and failed before anything could be relayed."""

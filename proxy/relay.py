@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from dataclasses import replace
 from decimal import Decimal
 from time import monotonic
 from typing import Any
@@ -10,6 +11,8 @@ import aiohttp
 
 from proxy.admission import Admitted
 from proxy.catalog import Destination, Entry
+from proxy.client_stream import ClientStream
+from proxy.errors import Refusal
 from proxy.estimate import fair_tokens
 from proxy.http import ClientGone, Exchange
 from proxy.metering import Metered, Metering
@@ -19,7 +22,7 @@ from proxy.patience import limit
 from proxy.pricing import Cost, Usage, cost_of
 from proxy.protocols.base import Call, Receipt, Reported
 from proxy.relay_json import relay_json
-from proxy.relay_stream import relay_stream
+from proxy.relay_stream import error_event, relay_stream
 from proxy.upstream import Client
 
 WATCH_AFTER_SECONDS = 0.1
@@ -61,6 +64,7 @@ class Relay:
         self._first_byte: float | None = None
         self._resolved = False
         self.headers = [(b"x-generation-id", admitted.generation_id.encode())]
+        self.out = ClientStream(exchange, self.headers, left=self.client_left)
 
     async def run(self) -> None:
         """Raises `Refusal` for an answer that has not begun, `ClientGone` where nobody is left to answer."""
@@ -70,11 +74,16 @@ class Relay:
             with limit(math.inf) as self.bound:
                 while not await self._relay_one():
                     pass
+        except Refusal as refusal:
+            if not self.exchange.started:
+                raise
+            await self.out.end(error_event(refusal))  # its head went out while an upstream was silent
         except TimeoutError:
             # Only the drain bound ends here: the client is gone and the upstream took too long.
             raise ClientGone from None
         finally:
             watching.cancel()
+            self.out.close()
             self._resolve_if_open()
             if self._watcher is not None:
                 self._watcher.cancel()
@@ -85,7 +94,7 @@ class Relay:
         response, destination = await self._open()
         try:
             async with response:
-                if self.call.stream and response.content_type == "text/event-stream":
+                if self.call.stream:
                     await relay_stream(self, response, destination)
                 else:
                     await relay_json(self, response, destination)
@@ -137,14 +146,17 @@ class Relay:
 
     # --- What it used -------------------------------------------------------------------------------------------------
 
-    def record(self, destination: Destination, reported: Reported, *, relayed_bytes: int, reason: str) -> Metered:
+    def record(
+        self,
+        response: aiohttp.ClientResponse,
+        destination: Destination,
+        reported: Reported,
+        *,
+        produced_bytes: int,
+        reason: str,
+    ) -> Metered:
         """The record METER writes: the upstream's usage, else what was relayed; never charged beyond the bound."""
-        source, usage = Source.UPSTREAM, reported.usage
-        if usage is None and relayed_bytes:
-            source = Source.ESTIMATED
-            usage = Usage(input_tokens=self.call.material.fair, output_tokens=fair_tokens(relayed_bytes, wide=0))
-        elif usage is None:
-            source, usage = Source.NONE, NOTHING
+        source, usage = self._usage(reported, produced_bytes)
         cost = cost_of(self.entry.price, usage)
         bound = self.admitted.decision.bound
         now = monotonic()
@@ -159,7 +171,21 @@ class Relay:
             cost=Cost(upstream=min(cost.upstream, LARGEST_COST), charged=min(cost.charged, bound)),
             latency_ms=self._milliseconds(self._first_byte or now),
             generation_time_ms=self._milliseconds(now),
-            is_flagged=cost.charged > bound,
+            is_flagged=cost.charged > bound or reported.is_odd or reported.usage not in (None, usage),
+        )
+
+    def _usage(self, reported: Reported, produced_bytes: int) -> tuple[str, Usage]:
+        """What to bill: the upstream's word, but for a zero beside an answer, which cannot be."""
+        told = reported.usage
+        if not produced_bytes:
+            return (Source.NONE, NOTHING) if told is None else (Source.UPSTREAM, told)
+        if told is not None and told.input_tokens and told.output_tokens:
+            return Source.UPSTREAM, told
+        told = told or NOTHING
+        return Source.ESTIMATED, replace(
+            told,
+            input_tokens=told.input_tokens or self.call.material.fair,
+            output_tokens=told.output_tokens or fair_tokens(produced_bytes, wide=0),
         )
 
     def _milliseconds(self, moment: float) -> int:

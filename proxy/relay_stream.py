@@ -10,15 +10,15 @@ import aiohttp
 
 from proxy.catalog import Destination
 from proxy.errors import Refusal
+from proxy.framing import framed
 from proxy.http import ClientGone
 from proxy.metering import ANSWER_SECONDS, Metered, log_unwritten
 from proxy.models import Generation
 from proxy.outbound import BrokenEarly, count_error, error_text
-from proxy.protocols.base import Reported
 from proxy.protocols.openai import chat
 from proxy.protocols.openai.stream import ChatStream
-from proxy.sse import COMMENT, DONE, Splitter
-from proxy.upstream import LOST
+from proxy.sse import DONE, END, Splitter
+from proxy.upstream import LOST, read_all
 
 if TYPE_CHECKING:
     from proxy.relay import Relay
@@ -30,86 +30,78 @@ Source = Generation.UsageSource
 
 
 async def relay_stream(relay: "Relay", response: aiohttp.ClientResponse, destination: Destination) -> None:
-    stream = ChatStream(relay.admitted.generation_id)
+    """Raises `BrokenEarly` where nothing came of it that could be relayed."""
+    stream = ChatStream(relay.admitted.generation_id, include_usage=relay.call.include_usage)
     reason, refusal = Reason.COMPLETED, None
+    relay.out.keep_alive()
     try:
         async for piece in _pieces(response, stream):
-            if not relay.exchange.started:
-                relay.way.answered(destination)
             if not relay.is_gone:
-                await _send(relay, piece)
+                await relay.out.send(piece)
         if stream.error is not None:
             reason = Reason.UPSTREAM_ERROR
             refusal = Refusal(502, "provider_error", error_text(stream.error))
         elif not stream.is_complete:
             reason = Reason.UPSTREAM_EOF
             refusal = Refusal(502, "provider_error", "The model's provider broke its answer off.")
+        elif not stream.is_answer:
+            reason = Reason.UPSTREAM_ERROR
+            refusal = Refusal(502, "provider_error", "The model's provider sent no answer.")
     except TimeoutError:
         reason = Reason.TIMEOUT
         refusal = Refusal(504, "provider_timeout", "The model's provider stopped in the middle of its answer.")
     except LOST:
         reason = Reason.UPSTREAM_EOF
         refusal = Refusal(502, "provider_error", "The model's provider broke its answer off.")
+    except ValueError:
+        reason = Reason.UPSTREAM_ERROR
+        refusal = Refusal(502, "provider_error", "The model's provider sent an answer that is not JSON.")
     except asyncio.CancelledError:
         # The drain bound is reached, or the process is stopping: what was relayed is billed, and nobody waits.
         drained = relay.bound is not None and relay.bound.expired
         cut = Reason.CLIENT_DISCONNECTED if drained else Reason.TIMEOUT
-        relay.meter_soon(_stream_record(relay, destination, stream, cut))
+        relay.meter_soon(_stream_record(relay, response, destination, stream, cut))
         raise
-    if refusal is not None:
+    record = _stream_record(relay, response, destination, stream, reason)
+    if refusal is None:
+        relay.way.answered(destination)
+    else:
         count_error(destination, reason)
-    await _finish_stream(relay, stream, _stream_record(relay, destination, stream, reason), refusal)
+        if record.usage_source == Source.NONE and not relay.out.has_said:
+            raise BrokenEarly(refusal, reason)
+        relay.way.broke_late(destination)
+    await _finish_stream(relay, stream, record, refusal)
     if stream.done:
         await _read_out(response)
 
 
 async def _pieces(response: aiohttp.ClientResponse, stream: ChatStream) -> AsyncIterator[bytes]:
     """What can be relayed at once, chunk by chunk; the stream keeps back what must wait for METER."""
-    splitter = Splitter()
-    async for chunk in response.content.iter_any():
-        if piece := stream.take(splitter.feed(chunk)):
+    is_stream, first, rest = await framed(response)
+    if not is_stream:
+        if piece := stream.take(chat.as_events(await read_all(first, rest))):
             yield piece
-        if stream.done or stream.error is not None:
-            return
-    if splitter.rest.strip() and (last := stream.take(splitter.rest.rstrip() + b"\n\n")):
-        yield last
+        return
+    splitter = Splitter()
+    if piece := stream.take(splitter.feed(first)):
+        yield piece
+    if not stream.is_over:
+        async for chunk in rest:
+            if piece := stream.take(splitter.feed(chunk)):
+                yield piece
+            if stream.is_over:
+                return
+        if splitter.rest.strip() and (last := stream.take(splitter.rest.rstrip() + END)):
+            yield last
 
 
-async def _send(relay: "Relay", piece: bytes) -> None:
-    try:
-        if not relay.exchange.started:
-            await _start_stream(relay)
-        await relay.exchange.write(piece)
-    except ClientGone:
-        relay.client_left()
-
-
-async def _start_stream(relay: "Relay") -> None:
-    await relay.exchange.start(
-        200,
-        [
-            (b"content-type", b"text/event-stream; charset=utf-8"),
-            (b"cache-control", b"no-cache"),
-            (b"x-accel-buffering", b"no"),
-            *relay.headers,
-        ],
-    )
-
-
-def _stream_record(relay: "Relay", destination: Destination, stream: ChatStream, reason: str) -> Metered:
-    return relay.record(
-        destination,
-        Reported(usage=stream.usage, finish_reason=stream.finish_reason),
-        relayed_bytes=stream.content_bytes,
-        reason=reason,
-    )
+def _stream_record(
+    relay: "Relay", response: aiohttp.ClientResponse, destination: Destination, stream: ChatStream, reason: str
+) -> Metered:
+    return relay.record(response, destination, stream.reported, produced_bytes=stream.content_bytes, reason=reason)
 
 
 async def _finish_stream(relay: "Relay", stream: ChatStream, record: Metered, refusal: Refusal | None) -> None:
-    nothing_used = record.usage_source == Source.NONE
-    if nothing_used and refusal is not None and not relay.exchange.started:
-        relay.why = Reason(record.reason)
-        raise BrokenEarly(refusal, relay.why)
     future = relay.put(record)
     deadline = monotonic() + ANSWER_SECONDS
     while not future.done():
@@ -119,15 +111,17 @@ async def _finish_stream(relay: "Relay", stream: ChatStream, record: Metered, re
                 log_unwritten(record)
                 raise ClientGone
             if not relay.is_gone:
-                await _send(relay, COMMENT)
+                await relay.out.comment()
     if relay.is_gone:
         raise ClientGone
-    if not relay.exchange.started:
-        await _start_stream(relay)
     if refusal is not None:
-        await relay.exchange.end(b"data: " + chat.error(refusal) + b"\n\n")
+        await relay.out.end(stream.release() + error_event(refusal))
     else:
-        await relay.exchange.end(stream.tail(relay.receipt(record), record.usage) + DONE)
+        await relay.out.end(stream.tail(relay.receipt(record), record.usage) + DONE)
+
+
+def error_event(refusal: Refusal) -> bytes:
+    return b"data: " + chat.error(refusal) + END
 
 
 async def _read_out(response: aiohttp.ClientResponse) -> None:

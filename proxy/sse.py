@@ -28,7 +28,7 @@ class Splitter:
             # A chunk may end between \r and \n; keep the \r until its fellow is here.
             if data.endswith(b"\r"):
                 data, tail = data[:-1], b"\r"
-            data = data.replace(b"\r\n", b"\n")
+            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         end = data.rfind(END) + len(END)
         if end < len(END):
             self._rest = data + tail
@@ -56,3 +56,20 @@ def data_of(event: bytes) -> bytes:
         return body.strip()
     lines = (line[5:].strip() for line in event.split(b"\n") if line.startswith(b"data:"))
     return b"\n".join(lines)
+
+
+def error_of(event: bytes) -> bytes | None:
+    """What an event says that is an error by its name or its field (`event: error`, `error: ...`), else None."""
+    lines = event.split(b"\n")
+    for line in lines:
+        if line.startswith(b"error:"):
+            return line[6:].strip()
+    if any(line.startswith(b"event:") and line[6:].strip() == b"error" for line in lines):
+        return data_of(event)
+    return None
+
+
+def bare_of(event: bytes) -> bytes:
+    """A JSON text that stands among the events without a field's name, or b""."""
+    text = event.strip()
+    return text if text.startswith(b"{") else b""

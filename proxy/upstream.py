@@ -1,6 +1,7 @@
 """The way out: one aiohttp session a process, that carries no cookies, follows no redirects and reads no proxies."""
 
 import socket
+from collections.abc import AsyncIterator
 from functools import lru_cache
 
 import aiohttp
@@ -98,10 +99,10 @@ def _timeout(total: float, read: float) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=total, sock_connect=CONNECT_SECONDS, sock_read=read)
 
 
-async def read_all(response: aiohttp.ClientResponse) -> bytes:
+async def read_all(first: bytes, rest: AsyncIterator[bytes]) -> bytes:
     """An answer's body; raises `aiohttp.ClientPayloadError` beyond 64 MB."""
-    pieces, size = [], 0
-    async for piece in response.content.iter_any():
+    pieces, size = [first], len(first)
+    async for piece in rest:
         pieces.append(piece)
         size += len(piece)
         if size > MOST_ANSWER_BYTES:

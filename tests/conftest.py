@@ -4,11 +4,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import pytest
-from allauth.account.internal.flows.login import record_authentication
-from django.contrib.auth.signals import user_logged_in
 from django.core.management.commands import flush
 from django.db.backends.postgresql.creation import DatabaseCreation
 from django.db.backends.postgresql.operations import DatabaseOperations
@@ -75,18 +72,6 @@ def _drop_the_database_whoever_is_connected() -> Iterator[None]:
     DatabaseCreation._destroy_test_db = destroy  # type: ignore[method-assign]
     yield
     DatabaseCreation._destroy_test_db = original  # type: ignore[method-assign]
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _a_forced_login_is_a_fresh_one() -> Iterator[None]:
-    """As after a password: what asks for it again has tests of its own."""
-
-    def record(sender: Any, request: Any, user: User, **_kwargs: Any) -> None:
-        record_authentication(request, user, method="password")
-
-    user_logged_in.connect(record, weak=False, dispatch_uid="forced_login")
-    yield
-    user_logged_in.disconnect(dispatch_uid="forced_login")
 
 
 @pytest.fixture(autouse=True)

@@ -29,6 +29,8 @@ class Call:
     choices: int
     material: Material
     body: dict[str, Any]
+    include_usage: bool = False
+    """Whether the caller asked for usage in its stream."""
 
 
 @fact
@@ -37,6 +39,15 @@ class Reported:
 
     usage: Usage | None
     finish_reason: str = ""
+    is_odd: bool = False
+    """Its usage contradicts itself or has a gap."""
+    model: str = ""
+    upstream_id: str = ""
+    """The answer's own id."""
+    service_tier: str = ""
+    """The tier it was served at."""
+    stated_cost: Decimal | None = None
+    """What the upstream says it charges, in its currency."""
 
 
 @fact

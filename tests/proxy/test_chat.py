@@ -205,13 +205,13 @@ def test_an_upstream_that_reports_billions_of_tokens_is_charged_at_the_bound_and
 
 
 def test_cached_tokens_cost_their_rate_in_json_and_in_streams(gateway, upstream):
-    cached = usage(prompt=1000, completion=0, prompt_tokens_details={"cached_tokens": 800})
+    cached = usage(prompt=1000, completion=5, prompt_tokens_details={"cached_tokens": 800})
     upstream.json = answer(usage=cached)
-    assert gateway.chat().json()["x_chuizi"]["cost"] == "0.00420000"
+    assert gateway.chat().json()["x_chuizi"]["cost"] == "0.00441000"
     upstream.events = [chunk({"content": ""}, finish="stop"), chunk(None, usage=cached), b"data: [DONE]\n\n"]
     with gateway.stream() as response:
         lines = [line for line in response.iter_lines() if line]
-    assert orjson.loads(lines[-2][6:])["x_chuizi"]["cost"] == "0.00420000"
+    assert orjson.loads(lines[-2][6:])["x_chuizi"]["cost"] == "0.00441000"
 
 
 def test_a_request_keeps_the_price_it_was_held_at(gateway, upstream):

@@ -1,15 +1,20 @@
 """A stream's events, cut anywhere: the same words under our id, the same usage, whatever stands together in a chunk."""
 
+from decimal import Decimal
 from itertools import pairwise
 
 import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.pricing import Usage
+from proxy.protocols.base import Receipt
 from proxy.protocols.openai.stream import ChatStream
 from proxy.sse import Splitter
 
 OURS = "gen-ours"
+RECEIPT = Receipt(OURS, 12, Decimal("0.00042000"))
+USED = Usage(input_tokens=7, output_tokens=5)
 HEAD = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
 WORDS = st.text(max_size=12) | st.sampled_from(
     ['"id":"chatcmpl-1"', "[DONE]", '{"error":{', '"usage":{"a":1}', "\n\ndata: "]
@@ -47,15 +52,22 @@ def seen(stream: ChatStream) -> tuple[object, ...]:
     return stream.content_bytes, stream.finish_reason, stream.usage, stream.done, stream.error
 
 
-@given(events=st.lists(EVENTS, max_size=12), cuts=st.lists(st.integers(0, 4000), max_size=6), ends=st.booleans())
-def test_it_makes_no_difference_where_a_stream_is_cut(events, cuts, ends):
+@given(
+    events=st.lists(EVENTS, max_size=12),
+    cuts=st.lists(st.integers(0, 4000), max_size=6),
+    ends=st.booleans(),
+    asked=st.booleans(),
+)
+def test_it_makes_no_difference_where_a_stream_is_cut(events, cuts, ends, asked):
     events = [*events, b"data: [DONE]\n\n"] if ends else events
-    alone, together, whole = ChatStream(OURS), ChatStream(OURS), b"".join(events)
+    alone, together = (ChatStream(OURS, include_usage=asked) for _ in range(2))
+    whole = b"".join(events)
     one_by_one = b"".join(map(alone.take, events))
     splitter, places = Splitter(), [0, *sorted(cut % (len(whole) + 1) for cut in cuts), len(whole)]
     cut_up = b"".join(together.take(splitter.feed(whole[a:b])) for a, b in pairwise(places))
     assert cut_up == one_by_one
     assert seen(together) == seen(alone)
+    assert together.tail(RECEIPT, USED) == alone.tail(RECEIPT, USED)
 
 
 @given(words=st.lists(WORDS, min_size=1, max_size=12))

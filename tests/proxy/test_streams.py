@@ -140,9 +140,9 @@ def test_usage_in_the_middle_is_kept_for_the_end(gateway, upstream):
     ]
     with gateway.stream() as response:
         events = [orjson.loads(event) for event in events_of(response) if event != "[DONE]"]
-    assert [event["choices"][0]["delta"].get("content") for event in events[:-1]] == ["", "one ", "two ", None]
+    assert [event["choices"][0]["delta"].get("content") for event in events] == ["", "one ", "two ", None]
     assert all("usage" not in event or event["usage"] is None for event in events[:-1])
-    assert (events[-1]["choices"], events[-1]["usage"]["completion_tokens"]) == ([], 5)
+    assert (events[-1]["choices"][0]["finish_reason"], events[-1]["usage"]["completion_tokens"]) == ("stop", 5)
     assert only_generation().cost == COST
 
 
@@ -151,7 +151,7 @@ def test_events_cut_anywhere_arrive_whole(gateway, upstream):
     upstream.events = [piece for i in range(0, len(whole), 7) for piece in (whole[i : i + 7],)]
     with gateway.stream() as response:
         events = events_of(response)
-    assert "".join(orjson.loads(e)["choices"][0]["delta"].get("content") or "" for e in events[:-3]) == "one two three "
+    assert "".join(orjson.loads(e)["choices"][0]["delta"].get("content") or "" for e in events[:-1]) == "one two three "
     assert events[-1] == "[DONE]"
     assert only_generation().cost == COST
 

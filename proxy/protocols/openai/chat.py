@@ -1,20 +1,28 @@
 """OpenAI's chat completions, by the names that the gateway asks a protocol for."""
 
-from proxy.protocols.openai.answer import decorate, error, read_answer, texts, usage, usage_dict
+from proxy.protocols.openai.answer import decorate, error, is_answer, read_answer
+from proxy.protocols.openai.assembling import Assembly, as_events
+from proxy.protocols.openai.failure import failure_in, failure_of
+from proxy.protocols.openai.produced import produced_bytes
 from proxy.protocols.openai.request import read, upstream_body
 from proxy.protocols.openai.stream import ChatStream
+from proxy.protocols.openai.usage import usage
 
 __all__ = [
+    "Assembly",
     "ChatStream",
+    "as_events",
     "decorate",
     "error",
+    "failure_in",
+    "failure_of",
+    "is_answer",
     "name",
+    "produced_bytes",
     "read",
     "read_answer",
-    "texts",
     "upstream_body",
     "usage",
-    "usage_dict",
 ]
 
 name = "openai"

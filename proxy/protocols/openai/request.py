@@ -54,6 +54,7 @@ def read(raw: bytes) -> Call:
         choices=choices or 1,
         material=_material(raw, body),
         body=body,
+        include_usage=bool(options and options.get("include_usage")),
     )
 
 

@@ -1,153 +1,255 @@
 """A chat completion as a stream: relay the events as bytes under our id, keep the last word for after METER."""
 
 import re
+from decimal import Decimal
 from typing import Any
 
 import orjson
 
+from proxy import lossless
 from proxy.pricing import Usage
-from proxy.protocols.base import Receipt
-from proxy.protocols.openai import answer
-from proxy.sse import END, data_of, events_of
+from proxy.protocols.base import Receipt, Reported
+from proxy.protocols.openai import usage as usages
+from proxy.protocols.openai.answer import finish_of, receipt_of, text_of
+from proxy.protocols.openai.failure import choices_of, failure_in, failure_of, without_failure
+from proxy.protocols.openai.produced import has_media, word_bytes
+from proxy.sse import END, bare_of, data_of, error_of, events_of
 
-ID = re.compile(rb'"id"\s*:\s*"(?:[^"\\]|\\.)*"')
+HEAD = re.compile(rb'data: ?\{\s*"id"\s*:\s*"(?:[^"\\]|\\.)*"')
 USAGE = re.compile(rb'"usage"\s*:\s*\{')
-ERROR = re.compile(rb'^\s*\{\s*"error"\s*:|"error"\s*:\s*\{')
-FINISHED = re.compile(rb'"finish_reason"\s*:\s*"([^"\\]{1,40})"')
-CONTENT = re.compile(rb'"(?:content|reasoning_content|reasoning|refusal|arguments)"\s*:\s*"((?:[^"\\]|\\.)*)"')
+FINISHED = re.compile(rb'"finish_reason"\s*:\s*"[^"]')
+MARKS = (b"[DONE]", b'"error"', b'"base_resp"')
+SPOKEN = (b'"choices":[{', b'"choices": [{')
+"""How an event with choices is written; each upstream has one way."""
+FRAME = ("id", "object", "choices", "usage")
 
 
 class ChatStream:
-    """What has been seen of a stream. JSON is parsed only where an id, an error or usage stands."""
+    """What has been seen of a stream. Events of words alone are relayed together, as bytes; the others are parsed.
 
-    def __init__(self, generation_id: str) -> None:
-        self.usage: Usage | None = None
+    Where the caller asked for usage (`include_usage`) it stands on a chunk of its own with the receipt; else both
+    stand on the chunk with the finish reason, which is kept back, and no chunk goes out without choices.
+    """
+
+    def __init__(self, generation_id: str, *, include_usage: bool = True) -> None:
         self.finish_reason = ""
-        self.content_bytes = 0
         self.done = False
         self.error: Any = None
-        """The error object that ended the stream; nothing after it is taken."""
+        """The error that ended the stream; nothing after it is taken."""
+        self.has_choices = False
+        self._include_usage = include_usage
         self._generation_id = generation_id
-        self._our_id = f'"id":"{generation_id}"'.encode()
-        self._their_id: bytes | None = None
-        self._their_head = b""
-        self._last: dict[str, Any] = {}
+        self._id = orjson.dumps(generation_id)
+        self._our_head = b'data: {"id":' + self._id
+        self._their_head: bytes | None = None
+        """How an event of theirs begins, up to its id; b"" where an id is not what they begin with."""
+        self._told: usages.Told | None = None
+        self._next_head = self._spoken = b""
+        self._bytes = 0
+        self._media = False
+        self._held = b""
+        self._model = self._upstream_id = self._service_tier = ""
+        self._stated_cost: Decimal | None = None
+        self._frame: dict[str, Any] = {}
+        """What a chunk of ours says beside id, choices and usage."""
+        self._extra: dict[str, Any] = {}
+        """What they said in chunks that are not relayed, for the last one."""
+
+    @property
+    def usage(self) -> Usage | None:
+        return None if self._told is None else self._told.usage
+
+    @property
+    def content_bytes(self) -> int:
+        """Bytes of what was produced; at least 1 where anything was."""
+        return self._bytes or int(self._media)
 
     @property
     def is_complete(self) -> bool:
-        """It ended as a stream should: with [DONE], or with its usage or finish reason."""
-        return self.done or self.usage is not None or bool(self.finish_reason)
+        """It ended as a stream should: with [DONE], or after a finish reason."""
+        return self.done or bool(self.finish_reason)
+
+    @property
+    def is_over(self) -> bool:
+        """Nothing that follows is taken."""
+        return self.done or self.error is not None
+
+    @property
+    def is_answer(self) -> bool:
+        """It has what an answer has: choices or usage."""
+        return self.has_choices or self._told is not None
+
+    @property
+    def reported(self) -> Reported:
+        return Reported(
+            usage=self.usage,
+            finish_reason=self.finish_reason,
+            is_odd=self._told is not None and self._told.is_odd,
+            model=self._model,
+            upstream_id=self._upstream_id,
+            service_tier=self._service_tier,
+            stated_cost=self._stated_cost,
+        )
 
     def take(self, events: bytes) -> bytes:
         """What to relay of whole events now; less than came where something is kept back."""
-        if not events:
+        if not events or self.is_over:
             return b""
-        relayed, start = [], 0
-        if self._their_id is None:
+        relayed, start = b"", 0
+        if self._their_head is None:
             start = events.find(END) + len(END)
-            relayed.append(self._take_one(events[:start]))
+            relayed = self._take_one(events[:start])
         end = self._plain_until(events, start)
         if end > start:
-            plain = events[start:end]
-            self._count(plain)
-            relayed.append(plain.replace(self._their_head, b"data: {" + self._our_id))
-        relayed += [self._take_one(event) for event in events_of(events[end:])]
-        return b"".join(relayed)
-
-    def _plain_until(self, events: bytes, start: int) -> int:
-        """Where the events end that need no look each: words alone, every event beginning with the upstream's id."""
-        if not self._their_head or self.error is not None:
-            return start
-        marks = [at for mark in (b"[DONE]", b'"error"') if (at := events.find(mark, start)) >= 0]
-        if (usage := USAGE.search(events, start)) is not None:
-            marks.append(usage.start())
-        end = events.rfind(END, start, min(marks, default=len(events))) + len(END)
-        if end < start + len(END):
-            return start
-        heads = events.startswith(self._their_head, start) + events.count(END + self._their_head, start, end)
-        return end if heads == events.count(END, start, end) else start
-
-    def _take_one(self, event: bytes) -> bytes:
-        data = data_of(event)
-        if not data or self.error is not None:
-            return b""
-        if data == b"[DONE]":
-            self.done = True
-            return b""
-        if self._their_id is None:
-            self._learn(data)
-        if b'"error"' in data and ERROR.search(data) and (error := _error_in(data)):
-            self.error = error
-            return b""
-        self._count(data)
-        if USAGE.search(data):
-            return self._take_usage(data)
-        return self._under_our_id(event)
-
-    def _count(self, data: bytes) -> None:
-        self.content_bytes += sum(map(len, CONTENT.findall(data)))
-        if finished := FINISHED.findall(data):
-            self.finish_reason = finished[-1].decode("utf-8", "replace")
+            relayed += self._take_plain(events[start:end])
+        if end < len(events):
+            relayed += b"".join([self._take_one(event) for event in events_of(events[end:])])
+        return relayed
 
     def tail(self, receipt: Receipt, usage: Usage) -> bytes:
-        """The last chunk before [DONE]: usage and receipt."""
+        """What stands before [DONE]: usage and receipt."""
+        changes: dict[str, bytes | None] = {
+            "usage": usages.shown(self._told, usage, cost=receipt.cost),
+            "x_chuizi": receipt_of(receipt),
+        }
+        extra = {name: value for name, value in self._extra.items() if name not in FRAME}
+        if self._held:
+            more = {name: lossless.write(value) for name, value in extra.items()}
+            return _framed(lossless.splice(self._held, {**more, **changes}))
+        last = {"index": 0, "delta": {}, "finish_reason": self.finish_reason or None}
         chunk = {
             "id": self._generation_id,
             "object": "chat.completion.chunk",
-            **{name: value for name, value in self._last.items() if name not in ("id", "object", "choices")},
-            "choices": [],
+            **self._frame,
+            **extra,
+            "choices": [] if self._include_usage else [last],
         }
-        if not isinstance(chunk.get("usage"), dict) or self.usage is None:
-            chunk["usage"] = answer.usage_dict(usage)
-        return b"data: " + answer.decorate(chunk, receipt) + b"\n\n"
+        return _framed(lossless.splice(lossless.write(chunk), changes))
 
-    def _learn(self, data: bytes) -> None:
-        found = ID.search(data)
-        self._their_id = found.group() if found else b""
-        if self._their_id and data.startswith(b"{" + self._their_id):
-            self._their_head = b"data: {" + self._their_id
-        try:
-            first = orjson.loads(data)
-        except orjson.JSONDecodeError:
-            return
-        if isinstance(first, dict):
-            self._last = {name: first[name] for name in ("created", "model", "system_fingerprint") if name in first}
+    def release(self) -> bytes:
+        """The chunk that was kept back, where the stream does not end with it."""
+        held, self._held = self._held, b""
+        return _framed(held) if held else b""
 
-    def _take_usage(self, data: bytes) -> bytes:
-        try:
-            chunk = orjson.loads(data)
-        except orjson.JSONDecodeError:
+    # --- Events that need no look each -----------------------------------------------------------------------------
+
+    def _plain_until(self, events: bytes, start: int) -> int:
+        """Where the events end that need no look each: words alone, every event beginning with the upstream's id."""
+        head = self._their_head
+        if not head or self._held or self.is_over or not events.startswith(head, start):
+            return start
+        end = len(events)
+        for word in MARKS:
+            if (at := events.find(word, start, end)) >= 0:
+                end = at
+        if (found := USAGE.search(events, start, end)) is not None:
+            end = found.start()
+        if (found := FINISHED.search(events, start, end)) is not None:
+            end = found.start()
+        if end < len(events) and (end := events.rfind(END, start, end) + len(END)) < start + len(END):
+            return start
+        whole = events.count(END, start, end)
+        is_plain = (
+            events.count(self._next_head, start, end) == whole - 1 and events.count(self._spoken, start, end) == whole
+        )
+        return end if is_plain else start
+
+    def _take_plain(self, events: bytes) -> bytes:
+        self.has_choices = True
+        self._bytes += word_bytes(events)
+        if not self._bytes and not self._media:
+            self._media = has_media(events)
+        return events.replace(self._their_head or b"", self._our_head)
+
+    # --- Events that need one --------------------------------------------------------------------------------------
+
+    def _take_one(self, event: bytes) -> bytes:
+        if self.is_over:
             return b""
+        if self._plain_until(event, 0) == len(event):
+            return self._take_plain(event)
+        is_simple = event.startswith(b"data:") and event.find(b"\n") == len(event) - len(END)
+        if not is_simple and (failed := error_of(event)) is not None:
+            self.error = failure_of(_loaded(failed) or failed.decode("utf-8", "replace"))
+            return self.release()
+        data = data_of(event) or bare_of(event)
+        if data == b"[DONE]":
+            self.done = True
+            return b""
+        chunk = _loaded(data)
         if not isinstance(chunk, dict):
-            return b""
-        usage = answer.usage(chunk.get("usage"))
-        if usage is not None:
-            self.usage = usage
-            self._last = {**self._last, **{name: value for name, value in chunk.items() if name != "choices"}}
-        if not chunk.get("choices"):
-            return b""
-        # Usage beside content, in the middle: relay the content, keep the usage for the end.
-        chunk.pop("usage", None)
-        chunk["id"] = self._generation_id
-        return b"data: " + orjson.dumps(chunk) + b"\n\n"
-
-    def _under_our_id(self, event: bytes) -> bytes:
-        if self._their_id and self._their_id in event:
-            return event.replace(self._their_id, self._our_id, 1)
-        try:
-            chunk = orjson.loads(data_of(event))
-        except orjson.JSONDecodeError:
             return b""  # garbage is not relayed
-        if not isinstance(chunk, dict):
-            return b""
-        chunk["id"] = self._generation_id
-        return b"data: " + orjson.dumps(chunk) + b"\n\n"
+        if self._their_head is None:
+            self._learn(event, chunk)
+            if self._plain_until(event, 0) == len(event):
+                return self._take_plain(event)
+        return self._take_chunk(data, chunk)
+
+    def _learn(self, event: bytes, first: dict[str, Any]) -> None:
+        found = HEAD.match(event)
+        self._spoken = next((style for style in SPOKEN if style in event), b"")
+        self._their_head = found.group() if found and self._spoken else b""
+        self._next_head = END + self._their_head
+        self._model, self._upstream_id = text_of(first, "model"), text_of(first, "id")
+        self._frame = {name: first[name] for name in ("created", "model", "system_fingerprint") if name in first}
+
+    def _take_chunk(self, data: bytes, chunk: dict[str, Any]) -> bytes:
+        told = usages.find(chunk) if b"usage" in data else None
+        if told is not None:
+            self._told = told
+            self._stated_cost = usages.stated_cost(chunk)
+        self._service_tier = text_of(chunk, "service_tier") or self._service_tier
+        words = self._count(data)
+        is_spoken = any(choices_of(chunk))
+        if not is_spoken or any(mark in data for mark in MARKS):
+            self.error = failure_in(chunk)
+        if self.error is not None:
+            if not words:
+                return self.release()
+            kept = without_failure(lossless.load_exact(data))
+            return self.release() + _framed(self._under_our_id(lossless.dump(kept), chunk))
+        if not is_spoken:
+            return self._take_choiceless(data, chunk, is_last=told is not None)
+        self.has_choices = True
+        if reason := finish_of(chunk):
+            self.finish_reason = reason
+        ours = self._under_our_id(data, chunk)
+        if reason and not self._include_usage:
+            before, self._held = self.release(), ours
+            return before
+        return (self.release() if words else b"") + _framed(ours)
+
+    def _take_choiceless(self, data: bytes, chunk: dict[str, Any], *, is_last: bool) -> bytes:
+        if not is_last and "choices" not in chunk:
+            return b""  # a heartbeat
+        if not is_last and self._include_usage:
+            return _framed(self._under_our_id(data, chunk))
+        self._extra |= {name: value for name, value in chunk.items() if not usages.is_cost(name)}
+        return b""
+
+    def _count(self, data: bytes) -> int:
+        words = word_bytes(data)
+        self._bytes += words
+        if not self._bytes and not self._media:
+            self._media = has_media(data)
+        return words
+
+    def _under_our_id(self, data: bytes, chunk: dict[str, Any] | None = None) -> bytes:
+        """The chunk byte for byte, but for its id; usage comes at the end, and what it cost the upstream never."""
+        changes: dict[str, bytes | None] = {"id": self._id}
+        for name, value in (chunk or {}).items():
+            if usages.is_cost(name) or (name == "usage" and value):
+                changes[name] = None
+        return lossless.splice(data, changes)
 
 
-def _error_in(data: bytes) -> Any:
-    """The error object of an event that is nothing else; None where it is."""
+def _loaded(data: bytes) -> Any:
     try:
-        chunk = orjson.loads(data)
-    except orjson.JSONDecodeError:
+        return lossless.load(data)
+    except ValueError:
         return None
-    return chunk.get("error") if isinstance(chunk, dict) and not chunk.get("choices") else None
+
+
+def _framed(data: bytes) -> bytes:
+    # A line break may stand between the members of an object; in an event it would begin a field.
+    return b"data: " + data.replace(b"\n", b" ") + END

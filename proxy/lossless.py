@@ -1,0 +1,73 @@
+"""An upstream's JSON without losses: what orjson refuses is read by the standard parser, what we leave alone is copied.
+
+orjson refuses NaN, infinities, half a surrogate pair and bytes that are not UTF-8, and makes floats of integers beyond
+64 bits. Upstreams send all of these, and have been paid for the answer.
+"""
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+import orjson
+
+BOM = b"\xef\xbb\xbf"
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def load(data: bytes) -> Any:
+    """The value, to be read and not written back; raises `ValueError`."""
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return load_exact(data)
+
+
+def load_exact(data: bytes) -> Any:
+    """The value with every integer as it stands; raises `ValueError`."""
+    try:
+        return json.loads(data.removeprefix(BOM).decode("utf-8", "replace"))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def dump(value: Any) -> bytes:
+    """The JSON of what `load_exact` gave."""
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:  # half a surrogate pair can only be written as an escape
+        return json.dumps(value, separators=(",", ":")).encode()
+
+
+def write(value: Any) -> bytes:
+    """The JSON of what `load` gave, as good as it could be read."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        return dump(value)
+
+
+def splice(data: bytes, changes: Mapping[str, bytes | None]) -> bytes:
+    """An object with some members exchanged or added, or taken out (None); the others byte for byte.
+
+    Raises `ValueError` where `data` is not an object.
+    """
+    try:
+        members: dict[str, Any] = dict(_members.decode(data))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        whole = load_exact(data)
+        if not isinstance(whole, dict):
+            raise ValueError("not an object") from None
+        members = {name: dump(value) for name, value in whole.items()}
+    for name, value in changes.items():
+        if value is None:
+            members.pop(name, None)
+        else:
+            members[name] = value
+    return b"{" + b",".join(b"%b:%b" % (_quoted(name), value) for name, value in members.items()) + b"}"
+
+
+@lru_cache
+def _quoted(name: str) -> bytes:
+    return b'"%b"' % name.encode() if name.isidentifier() and name.isascii() else dump(name)

@@ -1,0 +1,174 @@
+"""What an OpenAI-like upstream says that it used, under the names and in the places that such upstreams have for it."""
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from chuizi.facts import fact
+from proxy import lossless
+from proxy.pricing import Usage
+from proxy.protocols.openai.failure import choices_of
+
+PROMPT = ("prompt_tokens", "input_tokens")
+COMPLETION = ("completion_tokens", "output_tokens")
+PROMPT_DETAILS = ("prompt_tokens_details", "input_tokens_details")
+COMPLETION_DETAILS = ("completion_tokens_details", "output_tokens_details")
+# The same count under OpenAI's name, and under others that OpenAI-like upstreams use (DeepSeek, Moonshot, LiteLLM).
+CACHE_READS = ("cached_tokens", "prompt_cache_hit_tokens", "cache_read_input_tokens")
+CACHE_WRITES = ("cache_write_tokens", "cache_creation_tokens", "cache_creation_input_tokens")
+ANTHROPIC = ("cache_read_input_tokens", "cache_creation_input_tokens")
+MOST_TOKENS = 1 << 60
+"""Sums of a few stay in 64 bits."""
+
+
+@fact
+class Told:
+    """An upstream's usage as understood, and as said. `is_odd` where it contradicts itself or has a gap."""
+
+    usage: Usage
+    said: Mapping[str, Any]
+    is_odd: bool = False
+
+
+def find(answer: Mapping[str, Any]) -> Told | None:
+    """The usage of an answer or of a stream's event, wherever it stands; None where none can be read."""
+    found = [told for place in _places(answer) if (told := read(place)) is not None]
+    counted = [told for told in found if told.usage.input_tokens or told.usage.output_tokens]
+    return next(iter(counted or found), None)
+
+
+def _places(answer: Mapping[str, Any]) -> Iterator[Any]:
+    holders: list[Any] = [answer, answer.get("x_groq"), answer.get("message")]
+    for choice in choices_of(answer):
+        holders += (choice, choice.get("message"), choice.get("delta"))
+    return (holder["usage"] for holder in holders if isinstance(holder, dict) and holder.get("usage"))
+
+
+def read(said: Any) -> Told | None:
+    """A usage object understood, or None where it tells neither of input nor of output in whole numbers."""
+    if not isinstance(said, dict):
+        return None
+    prompt, completion, total = _first((said,), PROMPT), _first((said,), COMPLETION), _tokens(said, "total_tokens")
+    if prompt is None and completion is None:
+        return None
+    is_odd = prompt is None or completion is None
+    if prompt is None:
+        prompt = max((total or 0) - (completion or 0), 0)
+    elif completion is None:
+        completion = max((total or 0) - prompt, 0)
+    completion = completion or 0
+    reasoning = _first(_dicts(said, COMPLETION_DETAILS), ("reasoning_tokens",)) or 0
+    if reasoning and total == prompt + completion + reasoning:
+        completion += reasoning  # xAI and Gemini leave it out of the completion, and bill it
+    elif reasoning > completion:
+        completion, is_odd = completion + reasoning, True
+    details = (*_dicts(said, PROMPT_DETAILS), said)
+    cached = _first(details, CACHE_READS) or 0
+    written, long_written = _cache_writes(said, details)
+    if _is_beside(said, prompt=prompt, beside=cached + written, completion=completion, total=total):
+        prompt, is_odd = prompt + cached + written, True
+    usage = Usage(
+        input_tokens=prompt,
+        output_tokens=completion,
+        cached_tokens=cached,
+        cache_write_tokens=written,
+        cache_write_1h_tokens=long_written,
+        reasoning_tokens=reasoning,
+    )
+    return Told(usage=usage, said=said, is_odd=is_odd)
+
+
+def usage(said: Any) -> Usage | None:
+    told = read(said)
+    return None if told is None else told.usage
+
+
+def shown(told: Told | None, used: Usage, *, cost: Decimal) -> bytes:
+    """The usage that the caller sees, as JSON: what the upstream said if that is what is billed, with our `cost` alone.
+
+    `cost` in USD; a number, for clients that know OpenRouter's.
+    """
+    counts: dict[str, Any] = {
+        "prompt_tokens": used.input_tokens,
+        "completion_tokens": used.output_tokens,
+        "total_tokens": used.input_tokens + used.output_tokens,
+    }
+    if told is not None and told.usage == used and not told.is_odd:
+        kept = {name: value for name, value in told.said.items() if not is_cost(name)}
+        counts = {**kept, **{name: count for name, count in counts.items() if type(kept.get(name)) is not int}}
+    elif told is not None:
+        counts["prompt_tokens_details"] = {"cached_tokens": used.cached_tokens}
+        counts["completion_tokens_details"] = {"reasoning_tokens": used.reasoning_tokens}
+    return b'%b,"cost":%b}' % (lossless.write(counts)[:-1], f"{cost:f}".encode())
+
+
+def is_cost(name: str) -> bool:
+    """Whether a member is an upstream's own figure of cost: cost, cost_details, estimated_cost, cost_in_usd_ticks."""
+    return "cost" in name.lower()
+
+
+def stated_cost(answer: Mapping[str, Any]) -> Decimal | None:
+    """What an upstream says that it charges, in its currency; only `usage.cost` is understood (OpenRouter, LiteLLM)."""
+    for holder in _places(answer):
+        if isinstance(holder, dict):
+            cost = holder.get("cost")
+            if isinstance(cost, dict):  # Perplexity
+                cost = cost.get("total_cost")
+            if (amount := amount_of(cost)) is not None:
+                return amount
+    return None
+
+
+def amount_of(said: Any) -> Decimal | None:
+    """A stated amount, or None where it is no plausible one."""
+    if isinstance(said, bool) or not isinstance(said, int | float | str):
+        return None
+    try:
+        amount = Decimal(str(said)[:40])
+    except InvalidOperation:
+        return None
+    return amount if amount.is_finite() and 0 <= amount < 1_000_000 else None
+
+
+def _is_beside(said: Mapping[str, Any], *, prompt: int, beside: int, completion: int, total: int | None) -> bool:
+    """Whether what was read from and written to a cache stands beside the prompt's tokens, as Anthropic counts."""
+    if beside > prompt:
+        return True
+    if not beside:
+        return False
+    if total is not None:
+        return total == prompt + beside + completion
+    return "prompt_tokens" not in said and any(name in said for name in ANTHROPIC)
+
+
+def _cache_writes(said: Mapping[str, Any], details: tuple[Mapping[str, Any], ...]) -> tuple[int, int]:
+    """Tokens written to a cache, and those of them for an hour. Where the split is absent all are of 5 minutes; where
+    the total is, it is the split's sum."""
+    written = _first(details, CACHE_WRITES) or 0
+    split = said.get("cache_creation")
+    if not isinstance(split, dict):
+        return written, 0
+    long_written = _tokens(split, "ephemeral_1h_input_tokens") or 0
+    short = _tokens(split, "ephemeral_5m_input_tokens") or 0
+    return max(written, short + long_written), long_written
+
+
+def _dicts(said: Mapping[str, Any], names: tuple[str, ...]) -> tuple[Mapping[str, Any], ...]:
+    return tuple(held for name in names if isinstance(held := said.get(name), dict))
+
+
+def _first(places: tuple[Mapping[str, Any], ...], names: tuple[str, ...]) -> int | None:
+    """The first of these counts that is told, in the details or beside them."""
+    for name in names:
+        for counts in places:
+            if name in counts and (value := _tokens(counts, name)) is not None:
+                return value
+    return None
+
+
+def _tokens(counts: Mapping[str, Any], field: str) -> int | None:
+    value = counts.get(field)
+    is_whole = type(value) is float and value.is_integer()
+    if is_whole or (type(value) is str and len(value) < 19 and value.isascii() and value.isdigit()):
+        value = int(value or 0)
+    return value if type(value) is int and 0 <= value < MOST_TOKENS else None
