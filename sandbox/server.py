@@ -30,9 +30,14 @@ async def refuse_other_sites(request: web.Request, handler: Handler) -> web.Stre
 
 
 def _is_ours(request: web.Request) -> bool:
-    """From a page of this very origin, or from a program, which sends neither header."""
-    origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site")
-    return origin in (None, f"{request.scheme}://{request.host}") and site in (None, "none", "same-origin")
+    """From a page of this very origin, or from a program, which sends neither header.
+
+    Browsers say it by Sec-Fetch-Site; Origin is "null" on a page of ours that tells no referrer.
+    """
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None:
+        return site in ("none", "same-origin")
+    return request.headers.get("Origin") in (None, f"{request.scheme}://{request.host}")
 
 
 def build_app(config: Config) -> web.Application:
