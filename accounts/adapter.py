@@ -20,6 +20,7 @@ from accounts.authentication import request_address
 from accounts.customers import memberships
 from accounts.models import User
 from chuizi.crypto import decrypt, encrypt
+from chuizi.outside import outside
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
@@ -75,7 +76,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         """In the language of the person it goes to, where there is one."""
         user = context.get("user") or User.objects.filter(email=email.lower()).first()
         language = user.language if isinstance(user, User) else translation.get_language()
-        with translation.override(language or settings.LANGUAGE_CODE):
+        with translation.override(language or settings.LANGUAGE_CODE), outside():
             super().send_mail(template_prefix, email, {**context, "host": urlsplit(settings.SITE_URL).netloc})
 
     def get_email_confirmation_url(self, request: HttpRequest, emailconfirmation: Any) -> str:

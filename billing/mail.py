@@ -10,6 +10,7 @@ from django.db import transaction
 
 from accounts.models import Customer, Membership
 from billing.models import Document, Mail
+from chuizi.outside import outside
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +59,8 @@ def send_due(*, now: datetime, limit: int = 100) -> int:
         if mail.document is not None:
             message.attach(mail.document.file_name, bytes(mail.document.content), mail.document.content_type)
         try:
-            message.send()
+            with outside():
+                message.send()
         except OSError as error:  # smtplib's errors are OSErrors
             log.warning("mail %s was not sent: %s", mail.pk, type(error).__name__)
             Mail.objects.filter(pk=mail.pk).update(problem=type(error).__name__)

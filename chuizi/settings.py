@@ -189,6 +189,7 @@ SESSION_COOKIE_AGE = 60 * 60 * 24 * 30
 
 # --- Mail ---------------------------------------------------------------------------------------------------------
 vars().update(env.email_url("EMAIL_URL", default="consolemail://"))
+EMAIL_TIMEOUT = 15  # seconds; a server that hangs would keep its thread for ever
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "Chuizi <billing@localhost>")
 SUPPORT_EMAIL = env.str("SUPPORT_EMAIL", "support@localhost")
 

@@ -7,6 +7,7 @@ from celery import shared_task
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
+from chuizi.outside import outside
 from payments import missed, notifications, polling, reconcile, refunding
 
 log = logging.getLogger(__name__)
@@ -18,7 +19,8 @@ POLL_EXPIRES_SECONDS = 60
 def wake(task: Any, identifier: int) -> None:
     """Hand over to a worker at once. A broker that is down costs seconds, not the work: beat's rounds find it."""
     try:
-        task.apply_async((identifier,), retry_policy={"max_retries": 1, "interval_start": 0, "interval_max": 0})
+        with outside():
+            task.apply_async((identifier,), retry_policy={"max_retries": 1, "interval_start": 0, "interval_max": 0})
     except (OperationalError, OSError) as error:
         log.warning("no broker for %s %s: %s", task.name, identifier, type(error).__name__)
 

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from billing.money import InvalidAmount, cents
 from payments.providers.alipay_sdk import AliPay, AliPayConfig, AliPayException, AliPayValidationError
+from payments.providers.asking import asking
 from payments.providers.base import (
     REFUND_KEY_PREFIX,
     BadSignature,
@@ -213,7 +214,8 @@ class AlipayProvider:
     @staticmethod
     def _call(act: Callable[[], Any]) -> dict[str, Any]:
         try:
-            answer = act()
+            with asking("alipay"):
+                answer = act()
         except NO_ANSWER as error:
             raise ProviderUnavailable(f"alipay: {type(error).__name__}") from None
         if not isinstance(answer, dict):

@@ -21,6 +21,7 @@ import orjson
 import requests
 
 from billing.money import InvalidAmount, cents, floor_cents, from_minor
+from chuizi.outside import outside
 from payments.providers.base import Bill, BillRow, ProviderError, ProviderUnavailable
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -53,7 +54,7 @@ class BadStatement(ProviderError):
 def download(url: str) -> bytes:
     """What stands at an address that a provider has just named; raises `ProviderUnavailable`."""
     try:
-        with requests.get(url, timeout=(3, 30), stream=True, allow_redirects=False) as answer:
+        with outside(), requests.get(url, timeout=(3, 30), stream=True, allow_redirects=False) as answer:
             if answer.status_code != 200:
                 raise ProviderUnavailable(f"the bill's address answers {answer.status_code}")
             raw = answer.raw.read(MOST_BYTES + 1, decode_content=True)

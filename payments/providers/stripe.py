@@ -7,6 +7,7 @@ from typing import Any, cast
 import stripe
 
 from billing.money import from_minor, minor
+from payments.providers.asking import asking
 from payments.providers.base import (
     BadSignature,
     Bill,
@@ -246,7 +247,8 @@ class StripeProvider:
     @staticmethod
     def _call(act: Any) -> Any:
         try:
-            return act()
+            with asking("stripe"):
+                return act()
         except (stripe.APIConnectionError, stripe.RateLimitError, stripe.IdempotencyError) as error:
             # The last one: the same order is being made by another process just now.
             raise ProviderUnavailable(f"stripe: {type(error).__name__}") from None

@@ -12,6 +12,7 @@ import requests
 from wechatpayv3 import WeChatPay, WeChatPayType
 
 from billing.money import from_minor, minor
+from payments.providers.asking import asking
 from payments.providers.base import (
     REFUND_KEY_PREFIX,
     BadSignature,
@@ -223,8 +224,11 @@ class WechatProvider:
     @staticmethod
     def _call(act: Callable[[], Any]) -> tuple[int, dict[str, Any]]:
         try:
-            code, text = act()
+            with asking("wechat"):
+                code, text = act()
             answer = json.loads(text) if text else {}
+        except ProviderUnavailable:
+            raise
         except requests.RequestException as error:
             raise ProviderUnavailable(f"wechat: {type(error).__name__}") from None
         except Exception as error:
