@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 
+from proxy import claims
 from proxy.admission import Admitted
 from proxy.catalog import Destination, Entry
 from proxy.client_stream import ClientStream
@@ -158,6 +159,7 @@ class Relay:
         """The record METER writes: the upstream's usage, else what was relayed; never charged beyond the bound."""
         source, usage = self._usage(reported, produced_bytes)
         cost = cost_of(self.entry.price, usage)
+        stated = claims.stated_cost(response.headers, reported)
         bound = self.admitted.decision.bound
         now = monotonic()
         return Metered(
@@ -171,7 +173,15 @@ class Relay:
             cost=Cost(upstream=min(cost.upstream, LARGEST_COST), charged=min(cost.charged, bound)),
             latency_ms=self._milliseconds(self._first_byte or now),
             generation_time_ms=self._milliseconds(now),
-            is_flagged=cost.charged > bound or reported.is_odd or reported.usage not in (None, usage),
+            is_flagged=(
+                cost.charged > bound
+                or reported.is_odd
+                or reported.usage not in (None, usage)
+                or (stated is not None and stated > cost.charged)
+                or claims.contradicts(destination, reported)
+            ),
+            upstream_request_id=claims.request_id(response.headers, reported),
+            stated_cost=stated,
         )
 
     def _usage(self, reported: Reported, produced_bytes: int) -> tuple[str, Usage]:

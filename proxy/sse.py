@@ -1,9 +1,11 @@
 """Server-sent events as bytes: cut a stream into events, parse only what must be known."""
 
+import re
 from collections.abc import Iterator
 
 MOST_EVENT_BYTES = 4_000_000
 END = b"\n\n"
+BLANK = re.compile(rb"\n{3,}")
 DONE = b"data: [DONE]\n\n"
 COMMENT = b": waiting\n\n"
 
@@ -29,6 +31,11 @@ class Splitter:
             if data.endswith(b"\r"):
                 data, tail = data[:-1], b"\r"
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        # Each event ends with one blank line, however many there were: an event alone is the same as among others.
+        if data.startswith(b"\n"):
+            data = data.lstrip(b"\n")
+        if b"\n\n\n" in data:
+            data = BLANK.sub(END, data)
         end = data.rfind(END) + len(END)
         if end < len(END):
             self._rest = data + tail

@@ -1,6 +1,6 @@
 """What a protocol must tell the gateway: what a request asks, what an answer used, how an error looks."""
 
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from chuizi.facts import fact
@@ -57,3 +57,14 @@ class Receipt:
     generation_id: str
     latency_ms: int
     cost: Decimal
+
+
+def amount_of(said: Any) -> Decimal | None:
+    """A stated amount, or None where it is no plausible one."""
+    if isinstance(said, bool) or not isinstance(said, int | float | str):
+        return None
+    try:
+        amount = Decimal(str(said)[:40])
+    except InvalidOperation:
+        return None
+    return amount if amount.is_finite() and 0 <= amount < 1_000_000 else None

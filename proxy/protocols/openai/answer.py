@@ -24,9 +24,14 @@ def read_answer(answer: Mapping[str, Any]) -> Reported:
         is_odd=told is not None and told.is_odd,
         model=text_of(answer, "model"),
         upstream_id=text_of(answer, "id"),
-        service_tier=text_of(answer, "service_tier"),
+        service_tier=tier_of(answer, told),
         stated_cost=usages.stated_cost(answer),
     )
+
+
+def tier_of(answer: Mapping[str, Any], told: usages.Told | None) -> str:
+    """The service tier that was served: said of the answer, or among its usage."""
+    return text_of(answer, "service_tier") or (text_of(told.said, "service_tier") if told is not None else "")
 
 
 def is_answer(answer: Mapping[str, Any]) -> bool:

@@ -5,11 +5,16 @@ from typing import Any
 
 from proxy import lossless
 from proxy.protocols.openai import usage as usages
-from proxy.protocols.openai.failure import choices_of, failure_in, failure_of
+from proxy.protocols.openai.failure import choices_of, failure_in, failure_of, without_failure
+from proxy.protocols.openai.produced import produced_bytes
 from proxy.sse import DONE, bare_of, data_of, error_of, events_of
 
 SET = frozenset({"id", "index", "type", "role", "name", "format", "signature"})
 """Texts that come whole, and may come again."""
+
+
+NAMELESS: dict[str, Any] = {"message": None}
+"""An error that says nothing, as an object that is one."""
 
 
 class Assembly:
@@ -41,7 +46,7 @@ class Assembly:
 
     def _take_one(self, event: bytes) -> None:
         if (failed := error_of(event)) is not None:
-            self.answer["error"] = failure_of(_loaded(failed) or failed.decode("utf-8", "replace")) or {"message": None}
+            self.answer["error"] = failure_of(_loaded(failed) or failed.decode("utf-8", "replace")) or NAMELESS
             return
         data = data_of(event) or bare_of(event)
         if data == b"[DONE]":
@@ -59,7 +64,7 @@ class Assembly:
         for choice in choices_of(chunk):
             self._take_choice({name: value for name, value in choice.items() if name != "error"})
         if error is not None:
-            self.answer["error"] = error or {"message": None}
+            self.answer["error"] = error or NAMELESS
 
     def _take_choice(self, choice: dict[str, Any]) -> None:
         index = choice.get("index")
@@ -81,14 +86,17 @@ def as_events(raw: bytes) -> bytes:
     answer = lossless.load_exact(raw)
     if not isinstance(answer, dict):
         raise ValueError("not an object")
-    if not any(choices_of(answer)):
+    failed = failure_in(answer)
+    if not any(choices_of(answer)) or (failed is not None and not produced_bytes(answer)):
         return _event(answer) + DONE
+    told = usages.find(answer)
+    if failed is not None:
+        answer = without_failure(answer)
     head = {
         "id": answer.get("id"),
         **{name: value for name, value in answer.items() if name not in ("choices", "usage")},
     }
     head["object"] = "chat.completion.chunk"
-    error = head.pop("error", None)
     events = []
     for number, choice in enumerate(choices_of(answer)):
         index = choice.get("index", number)
@@ -98,10 +106,10 @@ def as_events(raw: bytes) -> bytes:
         if reason := choice.get("finish_reason"):
             last = {"index": index, "delta": {}, "finish_reason": reason}
             events.append({**head, "choices": [last]})
-    if (told := usages.find(answer)) is not None:
+    if told is not None:
         events.append({**head, "choices": [], "usage": told.said})
-    if error:
-        events.append({"error": error})
+    if failed is not None:
+        events.append({"error": failed or NAMELESS})
     return b"".join(map(_event, events)) + DONE
 
 

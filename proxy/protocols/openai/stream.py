@@ -10,7 +10,7 @@ from proxy import lossless
 from proxy.pricing import Usage
 from proxy.protocols.base import Receipt, Reported
 from proxy.protocols.openai import usage as usages
-from proxy.protocols.openai.answer import finish_of, receipt_of, text_of
+from proxy.protocols.openai.answer import finish_of, receipt_of, text_of, tier_of
 from proxy.protocols.openai.failure import choices_of, failure_in, failure_of, without_failure
 from proxy.protocols.openai.produced import has_media, word_bytes
 from proxy.sse import END, bare_of, data_of, error_of, events_of
@@ -198,7 +198,7 @@ class ChatStream:
         if told is not None:
             self._told = told
             self._stated_cost = usages.stated_cost(chunk)
-        self._service_tier = text_of(chunk, "service_tier") or self._service_tier
+        self._service_tier = tier_of(chunk, told) or self._service_tier
         words = self._count(data)
         is_spoken = any(choices_of(chunk))
         if not is_spoken or any(mark in data for mark in MARKS):

@@ -1,12 +1,13 @@
 """What an OpenAI-like upstream says that it used, under the names and in the places that such upstreams have for it."""
 
 from collections.abc import Iterator, Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from chuizi.facts import fact
 from proxy import lossless
 from proxy.pricing import Usage
+from proxy.protocols.base import amount_of
 from proxy.protocols.openai.failure import choices_of
 
 PROMPT = ("prompt_tokens", "input_tokens")
@@ -117,17 +118,6 @@ def stated_cost(answer: Mapping[str, Any]) -> Decimal | None:
             if (amount := amount_of(cost)) is not None:
                 return amount
     return None
-
-
-def amount_of(said: Any) -> Decimal | None:
-    """A stated amount, or None where it is no plausible one."""
-    if isinstance(said, bool) or not isinstance(said, int | float | str):
-        return None
-    try:
-        amount = Decimal(str(said)[:40])
-    except InvalidOperation:
-        return None
-    return amount if amount.is_finite() and 0 <= amount < 1_000_000 else None
 
 
 def _is_beside(said: Mapping[str, Any], *, prompt: int, beside: int, completion: int, total: int | None) -> bool:

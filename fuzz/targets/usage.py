@@ -1,0 +1,38 @@
+"""Any JSON is a usage in whole numbers that fit a column, or none; what is shown of it is JSON."""
+
+from decimal import Decimal
+
+import orjson
+
+from proxy import lossless
+from proxy.pricing import Usage
+from proxy.protocols.openai import usage as usages
+
+SEEDS = [
+    b'{"usage":{"prompt_tokens":20,"completion_tokens":5,"total_tokens":25,"cost":0.1,"cost_details":{"a":1}}}',
+    b'{"choices":[{"usage":{"input_tokens":20.0,"output_tokens":"5","cache_read_input_tokens":900}}]}',
+    b'{"x_groq":{"usage":{"prompt_tokens":1e3,"total_tokens":-5}},"usage":{"completion_tokens":true}}',
+    b'{"usage":{"prompt_tokens":1152921504606846975,"completion_tokens":9,"cache_creation":{"ephemeral_1h_input_tokens":8},'
+    b'"prompt_tokens_details":{"cached_tokens":1152921504606846975},"completion_tokens_details":{"reasoning_tokens":99}}}',
+    b'{"usage":{"prompt_tokens":NaN,"completion_tokens":340282366920938463463374607431768211455,"x":"\\ud83d"}}',
+]
+
+
+def check(data: bytes) -> None:
+    try:
+        answer = lossless.load(data)
+    except ValueError:
+        return
+    if not isinstance(answer, dict):
+        return
+    told, cost = usages.find(answer), usages.stated_cost(answer)
+    assert cost is None or 0 <= cost < 10**12
+    if told is not None:
+        for name in Usage.__slots__:
+            assert 0 <= getattr(told.usage, name) < 2**63
+        assert told.usage.cached_tokens + told.usage.cache_write_tokens <= told.usage.input_tokens
+        assert told.usage.reasoning_tokens <= told.usage.output_tokens
+    used = told.usage if told else Usage()
+    shown = orjson.loads(usages.shown(told, used, cost=Decimal("0.00042000")))
+    assert (shown["prompt_tokens"], shown["completion_tokens"]) == (used.input_tokens, used.output_tokens) or told
+    assert shown["cost"] == 0.00042

@@ -1,0 +1,52 @@
+"""What an upstream says of a request beside the answer: its own id for it, its cost, the model and the tier. Pure.
+
+Nothing of it is billed. What contradicts the price that the request was held at is flagged, for staff to look at.
+"""
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+
+from proxy.catalog import Destination
+from proxy.models import Kind
+from proxy.protocols.base import Reported, amount_of
+
+REQUEST_IDS = ("x-request-id", "request-id")
+STATED_COSTS = ("x-litellm-response-cost",)
+MOST_ID_CHARACTERS = 200
+AGGREGATORS = frozenset({Kind.OPENROUTER, Kind.LITELLM, Kind.RELAY})
+"""They choose among providers, and may choose another model."""
+DEARER_TIERS = frozenset({"priority", "fast", "performance", "turbo"})
+"""Sold above the price that the catalog holds requests at."""
+SNAPSHOT = re.compile(r"[-@](\d{3,8}|\d{4}-\d{2}(-\d{2})?|latest)")
+"""What may follow a model's name without being another model: the day of its snapshot."""
+
+
+def request_id(headers: Mapping[str, str], reported: Reported) -> str:
+    """The upstream's id for the request, which its support asks for: a header's, else the answer's own."""
+    named = next((headers[name] for name in REQUEST_IDS if headers.get(name)), reported.upstream_id)
+    return "".join(letter for letter in named[:MOST_ID_CHARACTERS] if letter.isprintable())
+
+
+def stated_cost(headers: Mapping[str, str], reported: Reported) -> Decimal | None:
+    """What the upstream says that it charges: in the answer, else in a header."""
+    if reported.stated_cost is not None:
+        return reported.stated_cost
+    return next((cost for name in STATED_COSTS if (cost := amount_of(headers.get(name))) is not None), None)
+
+
+def contradicts(destination: Destination, reported: Reported) -> bool:
+    """Whether another model answered than was asked for, or one at a dearer tier than requests are held at."""
+    if reported.service_tier.lower() in DEARER_TIERS:
+        return True
+    return destination.kind in AGGREGATORS and not is_same_model(destination.upstream_model, reported.model)
+
+
+def is_same_model(asked: str, answered: str) -> bool:
+    """Whether these name one model, with or without its provider, its variant (`:free`) and a snapshot's day."""
+    if not answered:
+        return True
+    one, other = (name.rpartition("/")[2].partition(":")[0].lower() for name in (asked, answered))
+    short, long = sorted((one, other), key=len)
+    rest = long.removeprefix(short)
+    return not rest or (rest != long and SNAPSHOT.fullmatch(rest) is not None)
