@@ -90,7 +90,7 @@ def _override(request: HttpRequest, invoice: InvoiceRequest) -> str:
 def _reissue(request: HttpRequest, invoice: InvoiceRequest) -> str:
     again = invoices.reissue(
         request_id=invoice.pk,
-        details=invoices.checked(**{name: request.POST.get(name, "") for name in DETAILS}),
+        details=invoices.checked(**{name: request.POST.get(name, "") for name in DETAILS}, tax_id_confirmed=True),
         reason=request.POST.get("reason", ""),
         fapiao_number=request.POST.get("fapiao_number", ""),
         content=_upload(request),

@@ -75,6 +75,9 @@ class NewInvoice(serializers.Serializer[Any]):
     amount = serializers.CharField(help_text='At most two decimals, such as "20.00".')
     company_name = serializers.CharField(max_length=200)
     tax_id = serializers.CharField(max_length=40, required=False, help_text="A company has one, a person may.")
+    tax_id_confirmed = serializers.BooleanField(
+        required=False, help_text="It was looked at and is right, though its check digit does not fit."
+    )
     delivery = serializers.ChoiceField(InvoiceRequest.Delivery.choices, required=False)
     email = serializers.CharField(required=False)
     mailing_address = serializers.CharField(required=False)
@@ -173,9 +176,15 @@ def _ask(request: Request, claim: Claim, *, now: datetime) -> Response:
     for name, value in texts.items():
         if not isinstance(value, str) or "\x00" in value:
             raise ApiError(f"`{name}` must be a text.", status=400, code="validation_error", param=name)
+    confirmed = data.get("tax_id_confirmed", False)
+    if not isinstance(confirmed, bool):
+        raise ApiError(
+            "`tax_id_confirmed` must be true or false.", status=400, code="validation_error", param="tax_id_confirmed"
+        )
     try:
         made = invoices.ask(
             customer=claim.customer,
+            tax_id_confirmed=confirmed,
             amount=amount_text(data),
             **texts,
             now=now,

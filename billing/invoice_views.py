@@ -47,8 +47,11 @@ class InvoiceForm(forms.Form):
         max_length=60,
         required=False,
         label=gettext_lazy("Tax identification number"),
-        help_text=gettext_lazy("A person may leave it out."),
+        help_text=gettext_lazy("Companies of the EU and of China give it; others may leave it out."),
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+    tax_id_confirmed = forms.BooleanField(
+        required=False, label=gettext_lazy("I have checked the tax number, though its check digit does not fit")
     )
     country = forms.CharField(
         max_length=2,

@@ -81,6 +81,7 @@ def ask(
     country: str = "",
     billing_address: str = "",
     remark: str = "",
+    tax_id_confirmed: bool = False,
     asked_by: User | None = None,
     entered_by: User | None = None,
     reference: str = "",
@@ -104,6 +105,7 @@ def ask(
         country=country,
         billing_address=billing_address,
         remark=remark,
+        tax_id_confirmed=tax_id_confirmed or entered_by is not None,
     )
     asked = checked_amount(amount)
     if entered_by is not None:
@@ -187,6 +189,7 @@ def open_request(
         buyer_kind=details.buyer_kind,
         company_name=details.company_name,
         tax_id=details.tax_id,
+        tax_id_is_doubtful=details.tax_id_is_doubtful,
         country=details.country,
         billing_address=details.billing_address,
         delivery=details.delivery,

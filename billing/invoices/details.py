@@ -1,33 +1,19 @@
 """Who an invoice is for and where it goes: checked before anything is written; every error names its field."""
 
-import re
 import unicodedata
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING
 
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.utils.translation import gettext as _
-from stdnum import get_cc_module
-from stdnum.cn import ric, uscc
-from stdnum.eu import vat as eu_vat
-from stdnum.exceptions import ValidationError as WrongNumber
-from stdnum.us import tin
 
 from billing.invoices.core import InvoiceError
+from billing.invoices.tax_numbers import checked_number, iso_country
 from billing.models import InvoiceRequest
 
-if TYPE_CHECKING:
-    from stdnum.util import NumberValidationModule
-
 Type, BuyerKind, Delivery = InvoiceRequest.Type, InvoiceRequest.BuyerKind, InvoiceRequest.Delivery
-LOOKS_CHINESE = re.compile(r"[0-9A-Z]{2}[0-9]{6}[0-9A-Z]{10}")
-"""A unified social credit code's places: who registered it, the division's six digits, the rest."""
-PLAIN = re.compile(r"[0-9A-Za-z][0-9A-Za-z ./\-]{2,38}[0-9A-Za-z]")
-ALSO = {"CH": ("uid",), "DE": ("stnr",), "NO": ("orgnr",)}
-"""What companies there write beside the number with which they pay VAT."""
 UNSEEN = ("Cc", "Cf", "Cs", "Co", "Cn")
 """Unicode's characters that steer a text and show nothing, such as those that turn its direction."""
 JOINERS = "\u200c\u200d"
@@ -42,6 +28,7 @@ class Details:
     buyer_kind: str
     company_name: str
     tax_id: str
+    tax_id_is_doubtful: bool
     country: str
     billing_address: str
     delivery: str
@@ -62,11 +49,12 @@ def checked(
     country: str = "",
     billing_address: str = "",
     remark: str = "",
+    tax_id_confirmed: bool = False,
 ) -> Details:
     """What a customer wrote, or `InvoiceError` naming the field.
 
-    A company has a tax number, a person may; a special fapiao is for companies alone, any fapiao for China. The
-    country may be left out: a number with the places of a Chinese credit code is checked as one.
+    A company of the EU or of China has a tax number, others may; a special fapiao is for companies alone, any fapiao
+    for China. The country may be left out: a number with the places of a Chinese credit code is checked as one.
     """
     _must_be_one_of(invoice_type, Type.values, "invoice_type")
     _must_be_one_of(buyer_kind, BuyerKind.values, "buyer_kind")
@@ -74,16 +62,23 @@ def checked(
     is_fapiao = invoice_type != Type.COMMERCIAL
     if invoice_type == Type.FAPIAO_SPECIAL and buyer_kind != BuyerKind.COMPANY:
         raise InvoiceError(_("A special fapiao is for companies alone."), field="buyer_kind")
-    country = country.strip().upper() or ("CN" if is_fapiao else "")
+    country = iso_country(country) or ("CN" if is_fapiao else "")
     if country and country not in countries():
         raise InvoiceError(_("Enter the country's two letters, such as CN or DE."), field="country")
     if is_fapiao and country != "CN":
         raise InvoiceError(_("A fapiao is for buyers in China."), field="country")
+    number = checked_number(
+        _text(tax_id, "tax_id", most=60),
+        country=country,
+        is_company=buyer_kind == BuyerKind.COMPANY,
+        is_confirmed=tax_id_confirmed,
+    )
     details = Details(
         invoice_type=invoice_type,
         buyer_kind=buyer_kind,
         company_name=_text(company_name, "company_name", most=200),
-        tax_id=_tax_id(tax_id, country=country, buyer_kind=buyer_kind),
+        tax_id=number.text,
+        tax_id_is_doubtful=number.is_doubtful,
         country=country,
         billing_address=_text(billing_address, "billing_address", most=500, lines=True),
         delivery=delivery,
@@ -137,44 +132,3 @@ def _email(value: str) -> str:
     if len(value) > 254:
         raise InvoiceError(_("This is no email address."), field="email")
     return value
-
-
-def _tax_id(value: str, *, country: str, buyer_kind: str) -> str:
-    """The number in its compact form. What python-stdnum knows of the country decides; raises `InvoiceError`."""
-    value = _text(value, "tax_id", most=60)
-    if not value:
-        if buyer_kind == BuyerKind.COMPANY:
-            raise InvoiceError(_("Enter the company's tax number."), field="tax_id")
-        return ""
-    if not country and LOOKS_CHINESE.fullmatch(value.upper().replace(" ", "")):
-        country = "CN"
-    forms = _forms(country, buyer_kind)
-    for form in forms:
-        try:
-            number = str(form.validate(value))
-        except WrongNumber:
-            continue
-        if country.lower() in eu_vat.MEMBER_STATES and form is get_cc_module(country.lower(), "vat"):
-            return {"GR": "EL"}.get(country, country) + number  # as it is written on invoices
-        return number
-    if forms:
-        raise InvoiceError(
-            _("This is no tax number of %(country)s: look for a digit too many or two in the wrong order.")
-            % {"country": country},
-            field="tax_id",
-        )
-    if not PLAIN.fullmatch(value) or not any(char.isdigit() for char in value):
-        raise InvoiceError(_("Enter the tax number in letters and digits."), field="tax_id")
-    return value.upper()
-
-
-def _forms(country: str, buyer_kind: str) -> "list[NumberValidationModule]":
-    """The checks of which one has to agree; none where the format is not known."""
-    if country == "CN":
-        return [uscc, ric] if buyer_kind == BuyerKind.INDIVIDUAL else [uscc]
-    if country == "US":
-        return [tin]
-    if not country:
-        return []
-    names = ("vat", *ALSO.get(country, ()))
-    return [form for name in names if (form := get_cc_module(country.lower(), name)) is not None]

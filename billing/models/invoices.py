@@ -106,6 +106,9 @@ class InvoiceRequest(models.Model):
     buyer_kind = models.CharField(_("buyer"), max_length=10, choices=BuyerKind.choices, default=BuyerKind.COMPANY)
     company_name = models.CharField(_("company name"), max_length=200)
     tax_id = models.CharField(_("tax number"), max_length=40, blank=True)
+    tax_id_is_doubtful = models.BooleanField(
+        _("tax number in doubt"), default=False, help_text=_("Its check digit does not fit; the buyer stands by it.")
+    )
     country = models.CharField(_("country"), max_length=2, blank=True)
     billing_address = models.CharField(_("billing address"), max_length=500, blank=True)
     delivery = models.CharField(_("delivery"), max_length=5, choices=Delivery.choices, default=Delivery.EMAIL)

@@ -45,6 +45,16 @@ def wrong(field, **values):
         ("27AAPFU0939F1ZV", "IN", "27AAPFU0939F1ZV"),
         ("61-0123 4/x", "HK", "61-0123 4/X"),
         ("A-12345", "", "A-12345"),
+        ("１２３４５６", "", "123456"),
+        ("ＤＥ１３６６９５９７６", "DE", "DE136695976"),
+        ("GB 980 7806 84", "UK", "980780684"),
+        ("094259216", "el", "EL094259216"),
+        ("00501503", "TW", "00501503"),
+        ("10000004", "TW", "10000004"),  # divisible by 5 alone, as issued since 2023
+        ("T5835678256246", "JP", "T5835678256246"),
+        ("5835678256246", "JP", "T5835678256246"),
+        ("110105123456789", "CN", "110105123456789"),
+        ("11010519491231002X01", "CN", "11010519491231002X01"),
     ],
 )
 def test_a_right_tax_number_is_kept_in_its_one_form(tax_id, country, kept):
@@ -64,17 +74,46 @@ def test_a_right_tax_number_is_kept_in_its_one_form(tax_id, country, kept):
         ("27AAPFU0939F1ZW", "IN"),
         ("11010519491231002X", "CN"),  # a person's, not a company's
         ("", ""),
+        ("", "DE"),
         ("   ", "CN"),
+        ("10000001", "TW"),
+        ("T5835678256247", "JP"),
         ("ABCDEF", ""),
         ("=1+1", ""),
         ("<b>12</b>", ""),
         ("1" * 41, ""),
         ("1" * 5000, "CN"),
-        ("１２３４５６", ""),
     ],
 )
 def test_a_wrong_tax_number_is_refused(tax_id, country):
     wrong("tax_id", tax_id=tax_id, country=country)
+
+
+@pytest.mark.parametrize(
+    ("tax_id", "country", "kept"),
+    [
+        ("91110000600037341M", "CN", "91110000600037341M"),
+        ("N2110000600037341L", "CN", "N2110000600037341L"),
+        ("DE 136695977", "DE", "DE136695977"),
+        ("10000001", "TW", "10000001"),
+        ("T5835678256247", "JP", "T5835678256247"),
+    ],
+)
+def test_a_check_digit_that_does_not_fit_may_be_confirmed_and_is_marked(tax_id, country, kept):
+    assert "tick" in wrong("tax_id", tax_id=tax_id, country=country)
+    details = checked(tax_id=tax_id, country=country, tax_id_confirmed=True)
+    assert (details.tax_id, details.tax_id_is_doubtful) == (kept, True)
+    assert not checked(tax_id=CREDIT_CODE, country="CN", tax_id_confirmed=True).tax_id_is_doubtful
+
+
+@pytest.mark.parametrize(("tax_id", "country"), [("123", "CN"), ("DE1", "DE"), ("<b>", "DE"), ("", "CN")])
+def test_what_has_not_its_length_cannot_be_confirmed(tax_id, country):
+    wrong("tax_id", tax_id=tax_id, country=country, tax_id_confirmed=True)
+
+
+@pytest.mark.parametrize("country", ["US", "GB", "JP", "SG", "AU"])
+def test_a_company_elsewhere_may_leave_it_out(country):
+    assert checked(tax_id="", country=country).tax_id == ""
 
 
 def test_a_person_needs_no_tax_number_and_may_give_their_own():

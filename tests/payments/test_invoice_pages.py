@@ -108,7 +108,8 @@ def test_the_page_explains_each_number_and_asks(browser_client, paid, customer):
     form = {"currency": "USD", "amount": "20.00", "invoice_type": "commercial", "buyer_kind": "company"}
     wrong = browser_client.post("/console/invoices", {**form, **BUYER, "tax_id": "DE136695977", "delivery": "email"})
     assert wrong.status_code == 400
-    assert "This is no tax number of DE" in wrong.content.decode()
+    assert "Its check digit does not fit" in wrong.content.decode()
+    assert 'name="tax_id_confirmed"' in wrong.content.decode()
     assert 'value="Example GmbH"' in wrong.content.decode()
     asked = browser_client.post("/console/invoices", {**form, **BUYER, "delivery": "email"}, follow=True)
     assert "We have your request." in asked.content.decode()
