@@ -19,13 +19,13 @@ from django.conf import settings  # noqa: E402
 from chuizi import cors, paths  # noqa: E402
 from chuizi.errors import error_body  # noqa: E402
 from chuizi.garbage import collect_rarely  # noqa: E402
-from chuizi.server import limit_heads  # noqa: E402
+from chuizi.server import take_over  # noqa: E402
 from chuizi.stopping import stop_in_order  # noqa: E402
 from proxy import probes  # noqa: E402
 from proxy.gateway import Gateway  # noqa: E402
 from proxy.http import Exchange  # noqa: E402
 
-limit_heads()
+take_over()
 gateway = Gateway()
 GATEWAY_PATHS = frozenset({"/v1/chat/completions"})
 

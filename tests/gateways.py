@@ -43,12 +43,12 @@ def kill_those_left() -> None:
 class GatewayProcess:
     """`uvicorn chuizi.asgi:application` on a free port, on the test database unless another is named."""
 
-    def __init__(self, *, database_url: str | None = None, **environment: str) -> None:
+    def __init__(self, *arguments: str, database_url: str | None = None, **environment: str) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         command = [sys.executable, "-m", "uvicorn", "chuizi.asgi:application", "--log-level", "warning"]
         self.process = subprocess.Popen(
-            [*command, "--port", str(self.port)],
+            [*command, "--port", str(self.port), *arguments],
             env={
                 **os.environ,
                 "DATABASE_URL": database_url or url_of_the_test_database(),

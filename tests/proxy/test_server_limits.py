@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from chuizi import server
+from chuizi.server import connection as server
 from proxy import http
 from proxy.models import Generation
 from tests.proxy.conftest import wait_for
