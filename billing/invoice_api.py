@@ -17,7 +17,7 @@ from accounts.models import Customer
 from billing import invoices
 from billing.models import Document, InvoiceRequest
 from billing.money import wire
-from chuizi.api import KEY_HEADER, ApiError, Numbers, amount_text
+from chuizi.api import KEY_HEADER, ApiError, amount_text
 
 OPTIONAL = (
     *("tax_id", "email", "mailing_address", "currency", "invoice_type", "buyer_kind", "country", "billing_address"),
@@ -107,7 +107,6 @@ class InvoiceListView(generics.ListAPIView[InvoiceRequest]):
     """Invoice requests, newest first; POST asks for one."""
 
     serializer_class = InvoiceSerializer
-    parser_classes = (Numbers,)
 
     def get_queryset(self) -> QuerySet[InvoiceRequest]:
         if getattr(self, "swagger_fake_view", False):

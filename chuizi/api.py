@@ -11,10 +11,14 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework import exceptions
 from rest_framework.pagination import CursorPagination
 from rest_framework.parsers import JSONParser
+from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_exception_handler
 
 from chuizi.errors import CODES, error_body
+
+MOST_DEPTH = 20
+"""Of a body; none of ours has more than three levels."""
 
 
 class ApiError(exceptions.APIException):
@@ -29,27 +33,49 @@ class ApiError(exceptions.APIException):
         self.wait = retry_after  # DRF's name: seconds, in the Retry-After header
 
 
-class Numbers(JSONParser):
-    """JSON in which NaN and Infinity are numbers, so that the answer can name the field they stand in.
+class JsonBody(JSONParser):
+    """A JSON body of texts that can be stored, not nested deeper than any of ours is.
 
-    Halves of characters (`"\\ud800"`) are refused: no text that can be stored or sent has them.
+    NaN and Infinity are numbers here, so that the answer can name the field they stand in. Half a character
+    (`"\\ud800"`) and NUL are refused: PostgreSQL keeps no text that has them.
     """
 
-    strict = False
-
     def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
-        data = super().parse(stream, media_type, parser_context)
+        try:
+            data = json.loads(stream.read().decode("utf-8-sig"))
+        except ValueError as error:
+            raise exceptions.ParseError(f"The body is not JSON: {error}"[:200]) from None
+        except RecursionError:
+            raise self._refused("The body is nested too deeply.") from None
         for name, value in data.items() if isinstance(data, dict) else [(None, data)]:
-            try:
-                json.dumps([name, value], ensure_ascii=False).encode()
-            except UnicodeEncodeError:
-                message = "The body holds half a character, which is no text."
-                raise ApiError(message, status=400, code="validation_error", param=_sendable(name)) from None
+            if why := _unfit([name, value]):
+                raise self._refused(f"The body {why}.", param=name)
         return data
 
+    @staticmethod
+    def _refused(message: str, *, param: str | None = None) -> ApiError:
+        # The name itself may be what cannot be sent back.
+        named = None if param is None else param.encode("utf-8", "replace").decode()[:100]
+        return ApiError(message, status=400, code="validation_error", param=named)
 
-def _sendable(name: str | None) -> str | None:
-    return None if name is None else name.encode("utf-8", "replace").decode()
+
+def _unfit(data: Any) -> str:
+    """Why a value can be none of ours, or ""."""
+    waiting = [(data, 0)]
+    while waiting:
+        value, depth = waiting.pop()
+        if depth > MOST_DEPTH:
+            return "is nested too deeply"
+        if isinstance(value, str):
+            if "\0" in value:
+                return "holds a NUL, which is no text"
+            if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
+                return "holds half a character, which is no text"
+        elif isinstance(value, dict):
+            waiting += [(each, depth + 1) for pair in value.items() for each in pair]
+        elif isinstance(value, list):
+            waiting += [(each, depth + 1) for each in value]
+    return ""
 
 
 KEY_HEADER = OpenApiParameter(
@@ -80,6 +106,17 @@ class NewestFirst(CursorPagination):
     page_size_query_param = "limit"
     max_page_size = 200
 
+    def decode_cursor(self, request: Request) -> Any:
+        """The cursor's place in the list, which is an id; raises 400 for one that we have not given out."""
+        try:
+            cursor = super().decode_cursor(request)
+        except exceptions.NotFound:
+            raise _wrong_cursor() from None
+        position: Any = None if cursor is None else cursor.position
+        if position is not None and not (position.isascii() and position.isdigit() and len(position) <= 18):
+            raise _wrong_cursor()
+        return cursor
+
     def get_paginated_response(self, data: Any) -> Response:
         return Response({"data": data, "next": self.get_next_link(), "previous": self.get_previous_link()})
 
@@ -90,6 +127,11 @@ class NewestFirst(CursorPagination):
             "required": ["data", "next", "previous"],
             "properties": {"data": schema, "next": link, "previous": link},
         }
+
+
+def _wrong_cursor() -> ApiError:
+    text = "`cursor` comes from `next` or `previous`."
+    return ApiError(text, status=400, code="validation_error", param="cursor")
 
 
 def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | None:

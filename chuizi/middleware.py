@@ -3,7 +3,7 @@ and a character that PostgreSQL keeps in no text.
 """
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from django.core.exceptions import BadRequest
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
@@ -75,16 +75,25 @@ class NoNul:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.encoding is not None:
+            request.encoding = "utf-8"  # what the body is written in, whatever codec of Python's its type names
         if "\0" in request.path_info:
             raise Http404
         if "%00" in request.META.get("QUERY_STRING", ""):
             raise BadRequest("a NUL in an address")
         if any("\0" in value for value in request.COOKIES.values()):
             raise BadRequest("a NUL in a cookie")
-        is_ours = request.method == "POST" and not request.path_info.startswith(("/payments/", "/v1/"))
-        if is_ours and any("\0" in text for name, values in request.POST.lists() for text in (name, *values)):
+        is_form = request.method == "POST" and not request.path_info.startswith("/payments/")
+        if is_form and not is_api(request.path_info) and any("\0" in text for text in _texts(request)):
             raise BadRequest("a NUL in a form")
         return self.get_response(request)
+
+
+def _texts(request: HttpRequest) -> Iterator[str]:
+    for name, values in request.POST.lists():
+        yield from (name, *values)
+    for name, files in request.FILES.lists():
+        yield from (name, *(file.name or "" for file in files))
 
 
 def new_request_id() -> str:

@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 from accounts.authentication import caller, request_address
 from accounts.idempotency import Claim, run_once
 from billing.money import wire
-from chuizi.api import KEY_HEADER, ApiError, Numbers, amount_text
+from chuizi.api import KEY_HEADER, ApiError, amount_text
 from payments import polling, topups
 from payments.models import Method, TopUp
 
@@ -77,7 +77,6 @@ class TopUpListView(generics.ListAPIView[TopUp]):
     """Top-ups, newest first; POST opens one."""
 
     serializer_class = TopUpSerializer
-    parser_classes = (Numbers,)
 
     def get_queryset(self) -> QuerySet[TopUp]:
         if getattr(self, "swagger_fake_view", False):

@@ -17,7 +17,7 @@ from accounts.models import Customer
 from billing import refunds
 from billing.models import RefundRequest
 from billing.money import wire
-from chuizi.api import KEY_HEADER, ApiError, Numbers, amount_text
+from chuizi.api import KEY_HEADER, ApiError, amount_text
 from payments.models import RefundPart
 
 
@@ -92,7 +92,6 @@ class RefundListView(generics.ListAPIView[RefundRequest]):
     """Refund requests, newest first; POST asks for one."""
 
     serializer_class = RefundSerializer
-    parser_classes = (Numbers,)
 
     def get_queryset(self) -> QuerySet[RefundRequest]:
         if getattr(self, "swagger_fake_view", False):

@@ -1,0 +1,185 @@
+"""Whatever is sent to the account API, it answers in JSON, and no input is a failure of ours."""
+
+import base64
+import itertools
+import json
+from collections.abc import Iterator
+
+import pytest
+from django.test import Client
+from drf_spectacular.generators import SchemaGenerator
+
+from accounts import keys
+from accounts.models import Customer
+from tests.conftest import NOW
+
+ODD = [
+    *("null", "true", "false", "0", "-1", "1.5", "1e400", "-1e400", "NaN", "Infinity", "9" * 30, "9" * 5000, '""'),
+    *('"a"', '"1"', r'"\u0000"', r'"a\ud800"', '"' + "a" * 70_000 + '"', '"😀"', "[]", "[[]]", "[null]", "[1e400]"),
+    *('["a"]', r'["\ud800"]', r'["\u0000"]', "{}", '{"a": 1}', "[" * 30 + "]" * 30, "[" * 3000 + "]" * 3000),
+    *('"0001-01-01T00:00:00+14:00"', '"9999-12-31T23:59:59-14:00"', '"2026-13-45"', '"1e999999999"', '"NaN"'),
+    *('"-0.00000000000000000001"', '"١٢"', '"sNaN"', "-" + "9" * 400 + ".5"),
+]
+"""One of every JSON type, and of every kind that some layer below chokes on."""
+BODIES = [
+    *("null", "1e400", "9" * 5000, '"a"', "[]", "[{}]", "{}", "[" * 30 + "]" * 30),
+    *("", "{", "[" * 100_000, '{"a":' * 100_000, "[" * 100_000 + "]" * 100_000, "\ufeff{}", "nul", '{"a": 1,}', "\x00"),
+    *('{"\\u0000": 1}', '{"\\ud800": 1}', '{"amount": "1", "amount": {}}'),
+]
+
+
+@pytest.fixture
+def api(transactional_db, customer, settings) -> Client:
+    settings.PAYMENT_VARIABLES = dict.fromkeys(settings.PAYMENT_VARIABLES, "")
+    key = keys.issue(customer=customer, name="k", now=NOW, scopes=["inference", "read", "keys", "billing"])
+    return Client(headers={"Authorization": f"Bearer {key.text}"}, raise_request_exception=False)
+
+
+@pytest.fixture
+def paths(api, customer: Customer) -> dict[str, str]:
+    """What stands for each parameter in a path: a thing that there is."""
+    other = keys.issue(customer=customer, name="other", now=NOW)
+    return {"key_id": str(other.key.pk), "number": "none", "model_id": "openai/m"}
+
+
+def operations() -> Iterator[tuple[str, str, dict, dict]]:
+    """(method, path, the schema of the body's fields, of the query's) of the whole account API."""
+    schema = SchemaGenerator().get_schema(public=True)
+    for path, methods in schema["paths"].items():
+        for method, operation in methods.items():
+            body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
+            component = schema["components"]["schemas"].get(body.get("$ref", "").rpartition("/")[2], {})
+            query = {item["name"]: item for item in operation.get("parameters", []) if item["in"] == "query"}
+            yield method.upper(), path, component.get("properties", {}), query
+
+
+def check(answer, *told) -> None:
+    assert answer.status_code < 500, told
+    if answer.status_code != 204:
+        assert answer["Content-Type"].startswith("application/json"), told
+    if answer.status_code >= 400:
+        error = json.loads(answer.content)["error"]
+        assert error["message"], told
+        assert error["type"], told
+        assert error["code"], told
+
+
+def test_every_operation_takes_every_body(api, paths):
+    tried = 0
+    for method, path, _fields, _query in operations():
+        for body in BODIES:
+            data = body.encode("utf-8", "surrogatepass")
+            check(
+                api.generic(method, path.format(**paths), data, content_type="application/json"),
+                method,
+                path,
+                body[:60],
+            )
+            tried += 1
+    assert tried > 16 * len(BODIES)
+
+
+def test_every_field_takes_every_type(api, paths):
+    tried = 0
+    for method, path, fields, _query in operations():
+        for field, odd in itertools.product(fields, ODD):
+            given = {"name": '"n"', "amount": '"1.00"', "method": '"stripe"', "reason": '"r"', "company_name": '"c"'}
+            given = {name: value for name, value in given.items() if name in fields} | {field: odd}
+            body = "{" + ", ".join(f'"{name}": {value}' for name, value in given.items()) + "}"
+            answer = api.generic(method, path.format(**paths), body, content_type="application/json")
+            check(answer, method, path, field, odd[:60])
+            tried += 1
+    assert tried > 500
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(
+            "",
+            "a",
+            "-1",
+            "0",
+            "%00",
+            "p=abc",
+            "%ff",
+            "%ed%a0%80",
+            "9" * 40,
+            "1e400",
+            "NaN",
+            "b",
+            "b-1",
+            "bx",
+            "[]",
+            "é",
+        ),
+        *(
+            base64.b64encode(text).decode()
+            for text in (b"p=abc", b"p=%00", b"p=\0", b"p=-1", b"p=" + b"9" * 40, b"p=\xff")
+        ),
+        *(base64.b64encode(text).decode() for text in (b"o=99999999999999999999", b"r=1&p=", b"", b"p=1&p=2", b"\xff")),
+    ],
+)
+def test_every_list_takes_every_parameter(api, paths, value):
+    for method, path, _fields, query in operations():
+        for name in {*query, "cursor", "limit", "id", "group_by", "from", "to", "format", "page"}:
+            if method == "GET":
+                check(api.get(f"{path.format(**paths)}?{name}={value}"), path, name, value)
+
+
+def test_a_cursor_of_nobodys_is_refused_by_name(api, paths):
+    cursor = base64.b64encode(b"p=abc").decode()
+    for path in ("/v1/topups", "/v1/keys", "/v1/refund-requests", "/v1/invoice-requests", "/v1/transactions"):
+        for wrong in (cursor, "p=abc", "%00"):
+            answer = api.get(f"{path}?cursor={wrong}")
+            assert (answer.status_code, answer.json()["error"]["code"]) == (400, "validation_error")
+
+
+def test_a_cursor_of_ours_leads_on(api, customer):
+    for number in range(3):
+        keys.issue(customer=customer, name=str(number), now=NOW)
+    first = api.get("/v1/keys?limit=2").json()
+    assert [key["name"] for key in first["data"]] == ["2", "1"]
+    assert [key["name"] for key in api.get(first["next"]).json()["data"]] == ["0", "k"]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("application/json; charset=utf-16", "application/json; charset=zip", "application/json; charset=hex"),
+        *(
+            "application/json; charset=undefined",
+            "application/json; charset=nonsense",
+            "application/json; charset=idna",
+        ),
+        *("text/plain", "application/x-www-form-urlencoded; charset=hex", "multipart/form-data", "", "é", "a/b/c;;;="),
+        "multipart/form-data; boundary=x; charset=zip",
+    ],
+)
+def test_every_type_of_body_is_answered(api, kind):
+    for path in ("/v1/topups", "/v1/keys", "/v1/refund-requests"):
+        for body in (b'{"name": "n"}', b"\x00\xff", b'{"name": "\xff"}', b"--x\r\n"):
+            check(api.generic("POST", path, body, content_type=kind), path, kind, body)
+
+
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded; charset=hex", "multipart/form-data; charset=zip"])
+def test_a_form_is_read_whatever_codec_it_names(api, kind):
+    assert api.generic("POST", "/accounts/login/", b"login=a&password=b", content_type=kind).status_code < 500
+    assert api.get("/models?q=a", content_type="text/html; charset=undefined").status_code == 200
+
+
+@pytest.mark.parametrize("name", ["Authorization", "X-Api-Key", "X-Goog-Api-Key", "Idempotency-Key", "Accept", "Host"])
+@pytest.mark.parametrize("value", ["é", "\xff", "Bearer é", "a" * 5000, "*/*;q=x", "text/html", ";", "ck-" + "é" * 32])
+def test_every_header_is_answered(api, name, value):
+    for path, method in (("/v1/credits", "GET"), ("/v1/keys", "POST"), ("/v1/nothing", "GET")):
+        check(
+            api.generic(method, path, b"{}", content_type="application/json", headers={name: value}), path, name, value
+        )
+
+
+def test_numbers_of_things_beyond_any_are_not_found(api):
+    for path in ("/v1/keys/{}", "/v1/topups/{}", "/v1/refund-requests/{}", "/v1/invoice-requests/{}/cancel"):
+        for number in ("9" * 30, "9" * 5000, "0", "%00", "%ff", "😀", "a" * 5000):
+            answer = api.get(path.format(number))
+            assert answer.status_code in (404, 405), (path, number[:30])
+            check(answer)
