@@ -5,8 +5,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import quote
 
-import orjson
-
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chuizi.settings")
 
 from django.core.asgi import get_asgi_application
@@ -14,11 +12,9 @@ from django.core.asgi import get_asgi_application
 django = get_asgi_application()
 
 # After Django: these import models.
-from django.conf import settings  # noqa: E402
-
 from chuizi import cors, paths  # noqa: E402
-from chuizi.errors import error_body  # noqa: E402
 from chuizi.garbage import collect_rarely  # noqa: E402
+from chuizi.pages import Pages  # noqa: E402
 from chuizi.server import take_over  # noqa: E402
 from chuizi.stopping import stop_in_order  # noqa: E402
 from proxy import probes  # noqa: E402
@@ -27,6 +23,7 @@ from proxy.http import Exchange  # noqa: E402
 
 take_over()
 gateway = Gateway()
+pages = Pages(django)
 GATEWAY_PATHS = frozenset({"/v1/chat/completions"})
 
 
@@ -67,36 +64,13 @@ async def elsewhere(scope: Any, receive: Callable[[], Awaitable[Any]], send: Cal
     elif plain in GATEWAY_PATHS:
         await gateway(scope, receive, send)
     else:
-        await page(scope, receive, send)
+        await pages(scope, receive, send)
 
 
 async def preflight(scope: Any, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]) -> None:
     exchange = Exchange(scope, receive, send)
     await exchange.start(204, cors.preflight(scope))
     await exchange.end()
-
-
-async def page(scope: Any, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]) -> None:
-    """Django, which writes a request's body to disk before any view can refuse it: what is too long is cut off."""
-    exchange = Exchange(scope, receive, send, more=cors.RAW_HEADERS if paths.is_api(scope["path"]) else ())
-    taken = 0
-
-    async def count() -> Any:
-        nonlocal taken
-        message = await receive()
-        taken += len(message.get("body", b""))
-        return message if taken <= settings.MAX_BODY_BYTES else {"type": "http.disconnect"}
-
-    async def watch(message: Any) -> None:
-        exchange.started = True
-        await send(message)
-
-    # Django takes X_Forwarded_For for X-Forwarded-For, which our proxies do not write.
-    headers = [(name, value) for name, value in scope["headers"] if b"_" not in name]
-    await django({**scope, "headers": headers}, count, watch)
-    if taken > settings.MAX_BODY_BYTES and not exchange.started:
-        text = f"The body may have at most {settings.MAX_BODY_BYTES} bytes."
-        await exchange.answer(413, orjson.dumps(error_body(message=text, status=413, code="request_too_large")))
 
 
 async def lifespan(receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]) -> None:

@@ -143,6 +143,8 @@ USD_CNY_RATE = decimal("USD_CNY_RATE", "0")
 
 # --- Gateway ------------------------------------------------------------------------------------------------------
 MAX_BODY_BYTES = count("MAX_BODY_BYTES", 20_000_000, least=1)
+MAX_PAGE_BODY_BYTES = count("MAX_PAGE_BODY_BYTES", 1_000_000, least=1)
+PAGE_BODY_BUDGET_BYTES = count("PAGE_BODY_BUDGET_BYTES", 128_000_000, least=MAX_BODY_BYTES)
 BODY_BUDGET_BYTES = count("BODY_BUDGET_BYTES", 512_000_000, least=MAX_BODY_BYTES)
 STOP_NOTICE_SECONDS = count("STOP_NOTICE_SECONDS", 5)
 DRAIN_SECONDS = count("DRAIN_SECONDS", 600)

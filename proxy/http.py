@@ -1,7 +1,8 @@
 """Raw ASGI: what Django would have supplied. Read a request within limits, send an answer, notice who has gone."""
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import Any
+from time import monotonic
+from typing import Any, Protocol
 
 from chuizi.middleware import new_request_id
 from proxy.errors import Refusal
@@ -14,11 +15,19 @@ Send = Callable[[Message], Awaitable[None]]
 
 MOST_HEADER_BYTES = 32_000
 STALLED_BODY_SECONDS = 30.0
+BODY_SECONDS = 300.0
+LEAST_BODY_RATE = 10_000
+"""Bytes a second, on average and past the first 30 s: who sends a byte now and then makes no progress."""
 STALLED_READER_SECONDS = 30.0
 
 
 class ClientGone(Exception):
     """Nobody is there to read the answer."""
+
+
+class Budget(Protocol):
+    def take(self, size: int) -> None:
+        """Raise `Refusal` where there is no room for so many bytes more."""
 
 
 class BodyBudget:
@@ -75,18 +84,22 @@ class Exchange:
         client = self.scope.get("client")
         return client[0] if client else ""
 
-    async def body(self, *, most: int, budget: BodyBudget) -> bytes:
-        """The whole body; raises `Refusal` 413, 408 or 503, or `ClientGone`. The caller gives `taken` back."""
+    async def body(self, *, most: int, budget: Budget) -> bytes:
+        """The whole body; raises `Refusal` 413, 408 or 503, or `ClientGone`. The caller gives `taken` back.
+
+        All bodies are read here, of the gateway and of pages: silence, slowness and size have the same limits.
+        """
         announced = self.header(b"content-length")
         if announced.isdigit() and int(announced) > most:
             raise self._too_large(most)
         pieces: list[bytes] = []
+        began, patience = monotonic(), STALLED_BODY_SECONDS
         while True:
             try:
-                with limit(STALLED_BODY_SECONDS):
+                with limit(patience):
                     message = await self._receive()
             except TimeoutError:
-                raise Refusal(408, "validation_error", "The body did not arrive in time.") from None
+                raise self._too_slow() from None
             if message["type"] == "http.disconnect":
                 raise ClientGone
             piece = message.get("body", b"")
@@ -98,6 +111,10 @@ class Exchange:
                 pieces.append(piece)
             if not message.get("more_body"):
                 return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            due = began + min(BODY_SECONDS, STALLED_BODY_SECONDS + self.taken / LEAST_BODY_RATE)
+            patience = min(STALLED_BODY_SECONDS, due - monotonic())
+            if patience <= 0:
+                raise self._too_slow()
 
     @property
     def is_abandoned(self) -> bool:
@@ -140,6 +157,11 @@ class Exchange:
                 await self._send(message)
         except (TimeoutError, OSError):
             raise ClientGone from None
+
+    @staticmethod
+    def _too_slow() -> Refusal:
+        message = "The body did not arrive in time."
+        return Refusal(408, "validation_error", message, headers={"Connection": "close"})
 
     @staticmethod
     def _too_large(most: int) -> Refusal:

@@ -12,6 +12,9 @@ import pytest
 import uvicorn
 
 from chuizi.server import Connection
+from tests.proxy.conftest import customer, gateway, upstream
+
+__all__ = ["customer", "gateway", "upstream"]
 
 
 class Served:
