@@ -52,6 +52,8 @@ def fuzz(name: str, *, seconds: int) -> None:
     found.mkdir(parents=True, exist_ok=True)
     for number, seed in enumerate(target.SEEDS):
         (found / f"seed-{number}").write_bytes(seed)
+    words = folder / "words"
+    words.write_text("".join(f'"{escaped(word)}"\n' for word in getattr(target, "WORDS", ())))
     limits = (f"-max_total_time={seconds}", f"-timeout={MOST_SECONDS_EACH}", f"-rss_limit_mb={MOST_MEMORY_MB}")
     atheris.Setup(
         [
@@ -59,12 +61,17 @@ def fuzz(name: str, *, seconds: int) -> None:
             str(found),
             f"-artifact_prefix={folder}/",
             f"-max_len={MOST_BYTES}",
+            f"-dict={words}",
             "-print_final_stats=1",
             *limits,
         ],
         target.check,
     )
     atheris.Fuzz()
+
+
+def escaped(word: bytes) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in word)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ SIZE_BEGUN = re.compile(
     rb"[0-9a-fA-F]{0,15}|[0-9a-fA-F]{1,15}(?:[ \t]{0,8}|[ \t]{0,8};[^\x00-\x08\x0a-\x1f\x7f]{0,255})\r?"
 )
 NEXT_SIZE_BEGUN = re.compile(rb"\r?|\r\n(?:" + SIZE_BEGUN.pattern + rb")")
+FRAMING_TRAILER = re.compile(rb"^(?:content-length|transfer-encoding):", re.IGNORECASE | re.MULTILINE)
 
 
 class Counted:
@@ -105,6 +106,8 @@ class Chunked:
             raise Unreadable(400, "A trailer's line is malformed.")
         if end < 0:
             self._kept = data
+        elif FRAMING_TRAILER.search(trailers):
+            raise Unreadable(400, "A trailer says how long the body is.")
         else:
             self.ended = True
             self.rest = data[end + len(END) :]

@@ -105,6 +105,8 @@ REFUSED = {
     "a chunk that ends in two": (400, chunks(b"5\r\nhello\r\n\r\n0\r\n\r\n")),
     "a trailer without a colon": (400, chunks(b"0\r\nGET / HTTP/1.1\r\n\r\n")),
     "a trailer with a bare line feed": (400, chunks(b"0\r\na: b\nc: d\r\n\r\n")),
+    "a length among trailers": (400, chunks(b"0\r\na: b\r\nContent-length: 5\r\n\r\nhello")),
+    "chunks among trailers": (400, chunks(b"0\r\nTRANSFER-ENCODING: chunked\r\n\r\n")),
     "a folded trailer": (400, chunks(b"0\r\na: b\r\n c\r\n\r\n")),
 }  # fmt: skip
 
