@@ -161,7 +161,10 @@ class KeysView(GenericAPIView[ApiKey]):
             active = fields.pop("is_active", True)
             # The answer is kept with the key it tells of, as nothing else could tell the key's text again.
             with transaction.atomic():
-                issued = keys.issue(customer=who.customer, now=now, made_with=who.key, **fields)
+                try:
+                    issued = keys.issue(customer=who.customer, now=now, made_with=who.key, **fields)
+                except keys.TooManyKeys as error:
+                    raise ApiError(str(error), status=409, code="state_conflict") from None
                 claim.bind(str(issued.key.pk))
                 if not active:
                     keys.switch(key=issued.key, active=False)

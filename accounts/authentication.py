@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 from django.http import HttpRequest
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
-from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
+from rest_framework.exceptions import APIException, AuthenticationFailed, PermissionDenied
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView  # it imports this module, for its defaults
 
-from accounts import keys, roles
+from accounts import keys, rates, roles
 from accounts.limits import address_allowed
 from accounts.models import ApiKey, Customer
 from chuizi.addresses import client_address
@@ -36,6 +36,16 @@ def request_address(request: HttpRequest) -> str:
     return client_address(
         peer=request.META.get("REMOTE_ADDR", ""), forwarded_for=request.headers.get("X-Forwarded-For", "")
     )
+
+
+class RateFull(APIException):
+    """A rate of the account API has no room for the request."""
+
+    status_code = 429
+
+    def __init__(self, standing: rates.Standing) -> None:
+        super().__init__(standing.refusal)
+        self.wait = standing.reset  # DRF's name: seconds, in the Retry-After header
 
 
 class KeyCaller:
@@ -64,13 +74,25 @@ class ApiKeyAuthentication(BaseAuthentication):
             raise AuthenticationFailed("The request names two different API keys.", code="invalid_api_key") from None
         if not text:
             return None  # what is for everybody needs none; the rest is refused by its permissions
+        address, now = request_address(request._request), timezone.now()
         key = keys.find(text)
-        if key is None or not key.is_usable(now=timezone.now()):
+        if key is None and keys.is_well_formed(text):
+            self._refuse_full(request, rates.count_guess(address=address, now=now))
+        if key is None or not key.is_usable(now=now):
             raise AuthenticationFailed("The API key is missing, unknown, expired or disabled.", code="invalid_api_key")
         networks = [ip_network(text, strict=False) for text in key.allowed_ips]
-        if not address_allowed(request_address(request._request), networks):
+        if not address_allowed(address, networks):
             raise PermissionDenied("This key may not be used from this address.", code="ip_not_allowed")
+        standing = rates.count_request(key=key, address=address, now=now)
+        request._request.rate = standing  # type: ignore[attr-defined]  # for the answer's headers
+        self._refuse_full(request, standing)
         return KeyCaller(key), key
+
+    @staticmethod
+    def _refuse_full(request: Request, standing: rates.Standing | None) -> None:
+        if standing is not None and standing.refusal:
+            request._request.rate = standing  # type: ignore[attr-defined]
+            raise RateFull(standing)
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"

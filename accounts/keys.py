@@ -9,13 +9,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from django.conf import settings
+from django.db import transaction
 from django.db.models import OuterRef, Subquery
+from django.utils.translation import gettext as _
 
 from accounts.models import ApiKey, Customer, Membership, User
 from accounts.roles import ALL_SCOPES, DEFAULT_SCOPES, Role
 
 ALPHABET = string.ascii_letters + string.digits
 FORM = re.compile(r"ck-[a-zA-Z0-9]{32}")
+
+
+class TooManyKeys(Exception):
+    """The account has as many keys as it may; the text is for its people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +57,7 @@ def issue(
     scopes: Sequence[str] | None = None,
     made_with: ApiKey | None = None,
 ) -> IssuedKey:
-    """Make a key of 32 random characters; caps in USD, `allowed_ips` in CIDR form.
+    """Make a key of 32 random characters; caps in USD, `allowed_ips` in CIDR form. Raises `TooManyKeys`.
 
     Made by a member (`created_by`) or with one of the account's keys (`made_with`, whose maker is its maker) it has the
     usual two scopes unless they are named; else it is the operator's and has all.
@@ -59,23 +66,33 @@ def issue(
         created_by = made_with.created_by
     by_operator = made_with.by_operator if made_with is not None else created_by is None
     text = "ck-" + "".join(secrets.choice(ALPHABET) for _ in range(32))
-    key = ApiKey.objects.create(
-        customer=customer,
-        name=name,
-        prefix=text[:7],
-        sha256=digest(text),
-        created_by=created_by,
-        by_operator=by_operator,
-        scopes=list(scopes or (ALL_SCOPES if by_operator and made_with is None else DEFAULT_SCOPES)),
-        created_at=now,
-        expires_at=expires_at,
-        allowed_models=list(allowed_models),
-        allowed_ips=list(allowed_ips),
-        rpm_limit=rpm_limit,
-        daily_limit=daily_limit,
-        total_limit=total_limit,
-    )
+    with transaction.atomic():
+        _check_room(customer)
+        key = ApiKey.objects.create(
+            customer=customer,
+            name=name,
+            prefix=text[:7],
+            sha256=digest(text),
+            created_by=created_by,
+            by_operator=by_operator,
+            scopes=list(scopes or (ALL_SCOPES if by_operator and made_with is None else DEFAULT_SCOPES)),
+            created_at=now,
+            expires_at=expires_at,
+            allowed_models=list(allowed_models),
+            allowed_ips=list(allowed_ips),
+            rpm_limit=rpm_limit,
+            daily_limit=daily_limit,
+            total_limit=total_limit,
+        )
     return IssuedKey(key=key, text=text)
+
+
+def _check_room(customer: Customer) -> None:
+    """Raise `TooManyKeys` where there is no room for one more; the caller's transaction counts one after another."""
+    Customer.objects.select_for_update(no_key=True).get(pk=customer.pk)
+    if ApiKey.objects.filter(customer=customer, deleted_at__isnull=True).count() >= settings.MOST_KEYS:
+        words = _("This account has %(most)s keys, the most there may be. Delete one first.")
+        raise TooManyKeys(words % {"most": settings.MOST_KEYS})
 
 
 def find(text: str) -> ApiKey | None:

@@ -249,6 +249,21 @@ class CustomerMeter(models.Model):
         return f"meter of customer {self.customer_id}"
 
 
+class ApiRate(models.Model):
+    """What a key, a customer or an address has asked of the account API lately, in five-second slots (unlogged)."""
+
+    who = models.CharField(max_length=60, primary_key=True)
+    slot = models.BigIntegerField(default=0)
+    slots = ArrayField(models.IntegerField())
+
+    class Meta:
+        verbose_name = _("rate of the account API")
+        verbose_name_plural = _("rates of the account API")
+
+    def __str__(self) -> str:
+        return self.who
+
+
 class WelcomedAddress(models.Model):
     """A keyed hash of each address that has had the welcome credit; it survives the deletion of the account."""
 

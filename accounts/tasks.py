@@ -7,6 +7,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.utils import timezone
 
+from accounts import rates
 from accounts.models import IdempotentAnswer
 
 ANSWERS_KEPT = timedelta(hours=24)
@@ -18,4 +19,5 @@ def tidy() -> None:
     call_command("clearsessions")
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM django_cache_limits WHERE expires < now()")
+    rates.forget(now=timezone.now())
     IdempotentAnswer.objects.filter(created_at__lt=timezone.now() - ANSWERS_KEPT).delete()

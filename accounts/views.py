@@ -46,8 +46,12 @@ def key_list(request: HttpRequest) -> HttpResponse:
     form = KeyForm(request.POST if request.method == "POST" else None, role=membership.role)
     issued = None
     if request.method == "POST" and form.is_valid():
-        issued = _issue(request, customer, form)
-        form = KeyForm(role=membership.role)
+        try:
+            issued = _issue(request, customer, form)
+        except keys.TooManyKeys as error:
+            form.add_error("name", str(error))
+        else:
+            form = KeyForm(role=membership.role)
     now = timezone.now()
     found = (
         ApiKey.objects.filter(customer=customer, deleted_at__isnull=True)

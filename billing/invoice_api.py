@@ -17,7 +17,7 @@ from accounts.models import Customer
 from billing import invoices
 from billing.models import Document, InvoiceRequest
 from billing.money import wire
-from chuizi.api import KEY_HEADER, ApiError, amount_text
+from chuizi.api import KEY_HEADER, ApiError, amount_text, refused
 
 OPTIONAL = (
     *("tax_id", "email", "mailing_address", "currency", "invoice_type", "buyer_kind", "country", "billing_address"),
@@ -190,7 +190,7 @@ def _ask(request: Request, claim: Claim, *, now: datetime) -> Response:
             in_transaction=lambda made: claim.bind(made.number),
         )
     except invoices.InvoiceError as error:
-        raise ApiError(str(error), status=400, code="validation_error", param=error.field) from None
+        raise refused(error) from None
     return Response(_data(of_customer(claim.customer).get(pk=made.pk)), status=201)
 
 

@@ -86,6 +86,13 @@ KEY_HEADER = OpenApiParameter(
 )
 
 
+def refused(error: Any) -> ApiError:
+    """A domain's no, which has the text, the `field` at fault, and `retry_after` where there is room again later."""
+    if error.retry_after is not None:
+        return ApiError(str(error), status=429, code="rate_limit_exceeded", retry_after=error.retry_after)
+    return ApiError(str(error), status=400, code="validation_error", param=error.field)
+
+
 def amount_text(data: dict[str, Any]) -> str | int:
     """The field `amount` as it was written; raises `ApiError` for anything that cannot be an exact amount.
 

@@ -54,6 +54,9 @@ class ApiAnswers:
         if response.status_code in FINAL:
             response.setdefault("X-Should-Retry", "false")
         response.setdefault("Cache-Control", "no-store")
+        rate = getattr(request, "rate", None)
+        for name, value in rate.headers.items() if rate is not None else ():
+            response[name] = value
         for name, value in cors.HEADERS.items():
             response[name] = value
         return response

@@ -157,6 +157,13 @@ UPSTREAM_FAILURES = count("UPSTREAM_FAILURES", 3)
 UPSTREAM_COOLDOWN_SECONDS = count("UPSTREAM_COOLDOWN_SECONDS", 5, least=1)
 UPSTREAM_COOLDOWN_MOST_SECONDS = count("UPSTREAM_COOLDOWN_MOST_SECONDS", 300, least=UPSTREAM_COOLDOWN_SECONDS)
 
+# --- Account API --------------------------------------------------------------------------------------------------
+API_KEY_RPM = count("API_KEY_RPM", 120)
+API_CUSTOMER_RPM = count("API_CUSTOMER_RPM", 600)
+API_ADDRESS_RPM = count("API_ADDRESS_RPM", 1200)
+MOST_KEYS = count("MOST_KEYS", 200, least=1)
+MOST_REQUESTS_PER_DAY = count("MOST_REQUESTS_PER_DAY", 20, least=1)
+
 # --- Accounts -----------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = [

@@ -17,7 +17,7 @@ from accounts.models import Customer
 from billing import refunds
 from billing.models import RefundRequest
 from billing.money import wire
-from chuizi.api import KEY_HEADER, ApiError, amount_text
+from chuizi.api import KEY_HEADER, ApiError, amount_text, refused
 from payments.models import RefundPart
 
 
@@ -133,7 +133,7 @@ class RefundListView(generics.ListAPIView[RefundRequest]):
                 in_transaction=lambda made: claim.bind(made.number),
             )
         except refunds.RefundError as error:
-            raise ApiError(str(error), status=400, code="validation_error", param=error.field) from None
+            raise refused(error) from None
         return Response(_data(of_customer(claim.customer).get(pk=refund.pk)), status=201)
 
 

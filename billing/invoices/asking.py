@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 
 from accounts.customers import language_of
 from accounts.models import Customer, User
+from billing import often
 from billing.invoices import mails
 from billing.invoices.core import DAYS, InvoiceError, State, language, locked, move, must_not_be_own, new_number
 from billing.invoices.details import Details, checked
@@ -114,6 +115,8 @@ def ask(
         lock_wallets([customer.pk])
         if entered_by is not None:
             _must_be_new(customer, reference)
+        else:
+            _must_not_be_often(customer, now=now)
         currency = _currency(currency, customer_id=customer.pk, now=now)
         payments = _payments(customer.pk, currency, now=now)
         request = open_request(
@@ -278,6 +281,12 @@ def _sum(currency: str, payments: tuple[Invoiceable, ...]) -> Sum:
         requested=sum((p.requested for p in payments), NOTHING),
         payments=payments,
     )
+
+
+def _must_not_be_often(customer: Customer, *, now: datetime) -> None:
+    own = InvoiceRequest.objects.filter(customer=customer, entered_by__isnull=True)
+    if wait := often.seconds_to_wait(own, now=now):
+        raise InvoiceError(often.words(), retry_after=wait)
 
 
 def _must_be_new(customer: Customer, reference: str) -> None:

@@ -23,9 +23,10 @@ ENGLISH, CHINESE = "en", "zh-hans"
 class InvoiceError(Exception):
     """An invoice that cannot be asked for, decided or credited like this; the text is for whoever asked."""
 
-    def __init__(self, message: str, *, field: str = "amount") -> None:
+    def __init__(self, message: str, *, field: str = "amount", retry_after: int | None = None) -> None:
         super().__init__(message)
         self.field = field
+        self.retry_after = retry_after  # seconds, where asking again later may do
 
 
 class NotMovable(InvoiceError):

@@ -27,9 +27,10 @@ IN_TRANSIT = "refunds:in_transit"
 class RefundError(Exception):
     """A refund that cannot be asked, decided or sent like this; the text is for whoever asked."""
 
-    def __init__(self, message: str, *, field: str = "amount") -> None:
+    def __init__(self, message: str, *, field: str = "amount", retry_after: int | None = None) -> None:
         super().__init__(message)
         self.field = field
+        self.retry_after = retry_after  # seconds, where asking again later may do
 
 
 class NotMovable(RefundError):

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from accounts.customers import language_of
 from accounts.models import Customer, User
+from billing import often
 from billing.four_eyes import objection
 from billing.ledger import lock_wallets
 from billing.models import Hold, RefundRequest, Wallet
@@ -91,6 +92,8 @@ def ask(
         wallet = lock_wallets([customer.pk])[customer.pk]
         if entered_by is not None:
             _must_be_new(customer, reference)
+        elif origin == RefundRequest.Origin.CUSTOMER:
+            _must_not_be_often(customer, now=now)
         most = fit(wallet, held_by_kind(customer.pk), own=ZERO)
         if asked > most:
             raise RefundError(_("At most $%(most)s can be refunded now.") % {"most": most})
@@ -272,6 +275,12 @@ def _must_be_possible(refund: RefundRequest, amount: Decimal) -> None:
     most = most_now(refund)
     if amount > most:
         raise RefundError(_("At most $%(most)s of this request can be refunded now.") % {"most": most})
+
+
+def _must_not_be_often(customer: Customer, *, now: datetime) -> None:
+    own = RefundRequest.objects.filter(customer=customer, origin=RefundRequest.Origin.CUSTOMER, entered_by__isnull=True)
+    if wait := often.seconds_to_wait(own, now=now):
+        raise RefundError(often.words(), retry_after=wait)
 
 
 def _must_be_new(customer: Customer, reference: str) -> None:

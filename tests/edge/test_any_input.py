@@ -31,6 +31,8 @@ BODIES = [
 @pytest.fixture
 def api(transactional_db, customer, settings) -> Client:
     settings.PAYMENT_VARIABLES = dict.fromkeys(settings.PAYMENT_VARIABLES, "")
+    settings.API_KEY_RPM = settings.API_CUSTOMER_RPM = settings.API_ADDRESS_RPM = 0
+    settings.MOST_KEYS = 10_000
     key = keys.issue(customer=customer, name="k", now=NOW, scopes=["inference", "read", "keys", "billing"])
     return Client(headers={"Authorization": f"Bearer {key.text}"}, raise_request_exception=False)
 

@@ -38,18 +38,21 @@ class Command(BaseCommand):
         if options["rpm"] is not None and not 0 <= options["rpm"] < 2**31:
             raise CommandError("--rpm must be 0 or more.")
         now = timezone.now()
-        issued = keys.issue(
-            customer=member.customer,
-            name=options["name"][:100],
-            now=now,
-            rpm_limit=options["rpm"],
-            daily_limit=_amount(options["daily_limit"], "--daily-limit"),
-            total_limit=_amount(options["total_limit"], "--total-limit"),
-            allowed_models=_checked(model_names, options["models"], "--models"),
-            allowed_ips=_checked(networks, options["ips"], "--ips"),
-            expires_at=_moment(options["expires"], now=now),
-            scopes=_scopes(options["scopes"]),
-        )
+        try:
+            issued = keys.issue(
+                customer=member.customer,
+                name=options["name"][:100],
+                now=now,
+                rpm_limit=options["rpm"],
+                daily_limit=_amount(options["daily_limit"], "--daily-limit"),
+                total_limit=_amount(options["total_limit"], "--total-limit"),
+                allowed_models=_checked(model_names, options["models"], "--models"),
+                allowed_ips=_checked(networks, options["ips"], "--ips"),
+                expires_at=_moment(options["expires"], now=now),
+                scopes=_scopes(options["scopes"]),
+            )
+        except keys.TooManyKeys as error:
+            raise CommandError(str(error)) from None
         self.stdout.write(issued.text)
 
 

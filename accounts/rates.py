@@ -1,0 +1,111 @@
+"""Rates of the account API: requests a minute of a key, a customer and an address, and unknown keys an address names.
+
+Counted like the gateway's, in five-second slots under a row's lock, so that any number of processes agree. The rows
+are nobody's books: a crash of PostgreSQL may empty the table.
+"""
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.conf import settings
+from django.db import connection, transaction
+
+from accounts.limits import SLOTS, Rate, slot_of
+from accounts.models import ApiKey
+from chuizi.addresses import parsed
+from chuizi.crypto import keyed_hash
+
+GUESSES_PER_MINUTE = 120
+"""Unknown keys that one address may name, as at the gateway."""
+WORDS = {
+    "key": "This key may make {limit} requests per minute.",
+    "customer": "This account may make {limit} requests per minute.",
+    "address": "Your address may make {limit} requests per minute.",
+    "guesses": "Too many unknown API keys.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where the narrowest rate stands: requests a minute, how many are left, and seconds until it is whole again.
+
+    `refusal` says why there was no room for this request; `reset` is then the seconds until there is.
+    """
+
+    limit: int
+    remaining: int
+    reset: int
+    refusal: str = ""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {
+            "X-RateLimit-Limit": str(self.limit),
+            "X-RateLimit-Remaining": str(self.remaining),
+            "X-RateLimit-Reset": str(self.reset),
+        }
+
+
+def count_request(*, key: ApiKey, address: str, now: datetime) -> Standing | None:
+    """Count a request of a key, unless one of its rates is full; None where no rate is set."""
+    limits = {
+        f"key:{key.pk}": settings.API_KEY_RPM,
+        f"customer:{key.customer_id}": settings.API_CUSTOMER_RPM,
+        f"address:{_origin(address)}": settings.API_ADDRESS_RPM,
+    }
+    return _count({who: limit for who, limit in limits.items() if limit}, now=now)
+
+
+def count_guess(*, address: str, now: datetime) -> Standing | None:
+    """Count an unknown key that an address named."""
+    return _count({f"guesses:{_origin(address)}": GUESSES_PER_MINUTE}, now=now)
+
+
+def _origin(address: str) -> str:
+    """A keyed hash of an address; of IPv6 the network that one customer is given."""
+    found = parsed(address)
+    if isinstance(found, ipaddress.IPv6Address):
+        found = ipaddress.IPv6Address(int(found) >> 64 << 64)
+    return keyed_hash(str(found or address), purpose="rate")[:32]
+
+
+_READ = "SELECT who, slot, slots FROM accounts_apirate WHERE who = ANY(%s) ORDER BY who FOR UPDATE"
+_ADD = (
+    "INSERT INTO accounts_apirate (who, slot, slots) SELECT unnest(%s::text[]), 0, array_fill(0, ARRAY[13])"
+    " ON CONFLICT DO NOTHING"
+)
+_WRITE = "UPDATE accounts_apirate SET slot = %s, slots = %s WHERE who = %s"
+FORGET = "DELETE FROM accounts_apirate WHERE slot < %s"
+
+
+def _count(limits: Mapping[str, int], *, now: datetime) -> Standing | None:
+    if not limits:
+        return None
+    slot, names = slot_of(now), sorted(limits)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_READ, [names])
+        rows = cursor.fetchall()
+        if len(rows) < len(names):
+            cursor.execute(_ADD, [names])
+            cursor.execute(_READ, [names])
+            rows = cursor.fetchall()
+        rates = {who: Rate(stored, slots) for who, stored, slots in rows}
+        for who, rate in rates.items():
+            if rate.at(slot) >= limits[who]:
+                wait = rate.seconds_until_free(slot, limit=limits[who])
+                text = WORDS[who.partition(":")[0]].format(limit=limits[who])
+                return Standing(limits[who], 0, wait, f"{text} Try again in {wait} seconds.")
+        for who, rate in rates.items():
+            rate.count(slot)
+            cursor.execute(_WRITE, [rate.slot, rate.slots, who])
+    left = {who: limits[who] - rate.at(slot) for who, rate in rates.items()}
+    narrowest = min(left, key=lambda who: left[who])
+    return Standing(limits[narrowest], left[narrowest], rates[narrowest].seconds_until_free(slot, limit=1))
+
+
+def forget(*, now: datetime) -> None:
+    """Throw away what no window reaches back to."""
+    with connection.cursor() as cursor:
+        cursor.execute(FORGET, [slot_of(now) - SLOTS])
