@@ -19,7 +19,7 @@ from unfold.decorators import action, display
 
 from accounts.customers import customers_with
 from billing import adjustment_admin, books, invoice_admin  # noqa: F401  the desks register themselves
-from billing.models import AccountDay, AuditRun, Hold, LedgerAccount, Mail, Transfer, Wallet
+from billing.models import AccountDay, Alert, AlertPost, AuditRun, Hold, LedgerAccount, Mail, Transfer, Wallet
 from chuizi.adminsite import ExactSearch, ReadOnlyAdmin
 from chuizi.streaming import in_threads
 
@@ -138,6 +138,18 @@ class AccountDayAdmin(ReadOnlyAdmin):
     search_fields = ("account__name__exact",)
     search_help_text = _("An account's name in full, such as revenue:usage.")
     ordering = ("-day", "account_id")
+
+
+@admin.register(Alert)
+class AlertAdmin(ReadOnlyAdmin):
+    list_display = ("code", "value", "since", "told_at", "ended_at")
+    ordering = ("-id",)
+
+
+@admin.register(AlertPost)
+class AlertPostAdmin(ReadOnlyAdmin):
+    list_display = ("created_at", "message_id", "sent_at", "attempts", "problem")
+    ordering = ("-id",)
 
 
 @admin.register(Mail)

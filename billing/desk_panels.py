@@ -51,7 +51,9 @@ def panels() -> Iterable[desk.Panel]:
 def _due() -> desk.Panel:
     queue = reverse("admin:billing_refundrequest_changelist")
     at_desk = RefundRequest.objects.filter(state__in=RefundRequest.AT_DESK)
-    overdue = at_desk.filter(due_at__lt=timezone.now()).count()
+    now = timezone.now()
+    overdue = at_desk.filter(due_at__lt=now).count()
+    today = at_desk.filter(due_at__gte=now, due_at__lt=now + timedelta(days=1)).count()
     proposed = AdjustmentProposal.objects.filter(state="proposed").count()
     invoices = reverse("admin:billing_invoicerequest_changelist")
     to_issue = InvoiceRequest.objects.filter(state=InvoiceRequest.State.REQUESTED)
@@ -63,6 +65,7 @@ def _due() -> desk.Panel:
         [
             desk.Figure(_("Refunds at the desk"), str(at_desk.count()), queue),
             desk.Figure(_("Refunds overdue"), str(overdue), f"{queue}?queue=overdue", "bad" if overdue else ""),
+            desk.Figure(_("Refunds due today"), str(today), queue, "bad" if today else ""),
             desk.Figure(
                 _("Refunds on the way"),
                 str(RefundRequest.objects.filter(state__in=(State.APPROVED, State.SENDING)).count()),

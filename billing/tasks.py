@@ -3,13 +3,20 @@
 from celery import shared_task
 from django.utils import timezone
 
-from billing import books, mail
+from billing import alerts, books, mail
 
 
 @shared_task
 def send_mail() -> None:
     """Send the mail that is waiting."""
     mail.send_due(now=timezone.now())
+
+
+@shared_task
+def watch() -> None:
+    """Tell the operator what turned red or green on the desk's first page."""
+    alerts.watch(now=timezone.now())
+    alerts.post_due(now=timezone.now())
 
 
 @shared_task

@@ -185,6 +185,8 @@ SIDEBAR = (
             (_("Days"), "calendar_month", "billing_accountday"),
             (_("Audits"), "fact_check", "billing_auditrun"),
             (_("Mail"), "outgoing_mail", "billing_mail"),
+            (_("Alerts"), "notifications_active", "billing_alert"),
+            (_("Alert posts"), "send", "billing_alertpost"),
         ),
     ),
     (

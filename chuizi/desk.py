@@ -1,6 +1,6 @@
 """The staff desk's first page, its search and a customer's story. Each app adds what it knows; this knows no app."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -101,6 +101,13 @@ def panels_for(request: HttpRequest) -> list[Panel]:
             caches["pages"].set(key, panels, KEPT_SECONDS)
         shown += panels
     return shown
+
+
+def red_figures() -> Iterator[tuple[Panel, Figure]]:
+    """What is wrong now, of all panels, freshly asked for."""
+    for _permission, make in _panels.values():
+        for panel in make():
+            yield from ((panel, figure) for figure in panel.figures if figure.tone == "bad")
 
 
 def forget() -> None:

@@ -140,6 +140,8 @@ BUSINESS_TIME_ZONE = zone("BUSINESS_TIME_ZONE", "Asia/Shanghai")
 BUSINESS_HOLIDAYS = days("BUSINESS_HOLIDAYS")
 FX_RATE_MAX_AGE_DAYS = count("FX_RATE_MAX_AGE_DAYS", 30)
 USD_CNY_RATE = decimal("USD_CNY_RATE", "0")
+FX_JUMP = decimal("FX_JUMP", "0.03")
+FX_SPREAD = decimal("FX_SPREAD", "0")
 
 # --- Gateway ------------------------------------------------------------------------------------------------------
 MAX_BODY_BYTES = count("MAX_BODY_BYTES", 20_000_000, least=1)
@@ -200,6 +202,9 @@ SESSION_COOKIE_AGE = 60 * 60 * 24 * 30
 vars().update(env.email_url("EMAIL_URL", default="consolemail://"))
 EMAIL_TIMEOUT = 15  # seconds; a server that hangs would keep its thread for ever
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "Chuizi <billing@localhost>")
+ALERT_EMAILS = env.list("ALERT_EMAILS", default=[])
+ALERT_WEBHOOK = env.str("ALERT_WEBHOOK", "")
+ALERT_WEBHOOK_SECRET = env.str("ALERT_WEBHOOK_SECRET", "")
 SUPPORT_EMAIL = env.str("SUPPORT_EMAIL", "support@localhost")
 
 # --- Languages and time -------------------------------------------------------------------------------------------

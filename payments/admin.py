@@ -1,7 +1,6 @@
 """Top-ups, the inbox and exchange rates in Django admin. Money is read-only; a notification can be processed again."""
 
 import logging
-from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
@@ -13,9 +12,9 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action
 
 from accounts.customers import customers_with
-from chuizi.adminsite import ByRight, CappedPaginator, ExactSearch, FormAdmin, ReadOnlyAdmin, record
-from payments import dispute_admin, notifications, refund_desk, refused, statement_admin  # noqa: F401  the desks register themselves
-from payments.models import ExchangeRate, Method, Notification, TopUp
+from chuizi.adminsite import ExactSearch, ReadOnlyAdmin, record
+from payments import dispute_admin, notifications, rate_admin, refund_desk, refused, statement_admin  # noqa: F401  the desks register themselves
+from payments.models import Method, Notification, TopUp
 
 log = logging.getLogger(__name__)
 
@@ -78,22 +77,3 @@ class NotificationAdmin(ReadOnlyAdmin):
 
     def has_process_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("payments.replay_notifications")
-
-
-@admin.register(ExchangeRate)
-class ExchangeRateAdmin(ByRight, FormAdmin):  # type: ignore[misc]
-    """Each change of the rate is a new row."""
-
-    right = "payments.set_rates"
-    actions = None
-    paginator = CappedPaginator
-    list_display = ("rate", "source", "set_by", "created_at")
-    fields = ("rate", "source")
-    ordering = ("-created_at",)
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def save_model(self, request: HttpRequest, obj: ExchangeRate, form: Any, change: bool) -> None:
-        obj.set_by = request.user  # type: ignore[assignment]
-        super().save_model(request, obj, form, change)

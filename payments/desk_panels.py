@@ -1,9 +1,10 @@
 """What payments show on the staff's first page, find by name, and tell of a customer."""
 
 from collections.abc import Iterable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
+from django.conf import settings
 from django.db.models import Q, Sum
 from django.db.models.functions import TruncDate
 from django.urls import reverse
@@ -12,9 +13,13 @@ from django.utils.translation import gettext as _
 
 from billing import books
 from chuizi import desk
-from payments import reconcile
+from payments import fx, reconcile
 from payments.models import Discrepancy, Dispute, Method, Notification, RefundPart, TopUp
 
+IN_YUAN = ("ALIPAY_APP_ID", "WECHATPAY_MCHID")
+"""Variables of the providers that charge in yuan."""
+RATE_NOTICE = timedelta(days=5)
+EVIDENCE_NOTICE = timedelta(days=3)
 PATIENCE = timedelta(minutes=15)
 """How long a notification may wait to be processed before staff hear of it."""
 
@@ -22,6 +27,7 @@ PATIENCE = timedelta(minutes=15)
 def panels() -> Iterable[desk.Panel]:
     now = timezone.now()
     yield _to_look_at()
+    yield from _rate(now)
     first = (now - timedelta(days=29)).replace(hour=0, minute=0, second=0, microsecond=0)
     paid = TopUp.objects.filter(state=TopUp.State.PAID, created_at__gte=first - timedelta(days=4), paid_at__gte=first)
     rows = list(paid.values_list("method", TruncDate("paid_at")).annotate(total=Sum("amount")).order_by())
@@ -57,11 +63,36 @@ def _owed() -> Iterator[desk.Figure]:
         yield desk.Figure(name, value, link, "" if fits else "bad")
 
 
+def _rate(now: datetime) -> Iterator[desk.Panel]:
+    """The exchange rate where one is needed: red five days before nothing is sold at it, and when there is none."""
+    if not any(settings.PAYMENT_VARIABLES[name] for name in IN_YUAN):
+        return
+    rows = reverse("admin:payments_exchangerate_changelist")
+    rate = fx.latest(now=now)
+    if rate is None:
+        yield desk.Panel(_("Exchange rate"), [desk.Figure(_("CNY a USD"), _("none"), rows, "bad")])
+        return
+    left, waiting = fx.ends_at(rate), fx.waiting().count()
+    ends = f"{left:%Y-%m-%d}" if left is not None else "—"
+    tone = "bad" if left is not None and left < now + RATE_NOTICE else ""
+    yield desk.Panel(
+        _("Exchange rate"),
+        [
+            desk.Figure(_("CNY a USD"), f"{rate.rate:.4f}", rows),
+            desk.Figure(_("Sold at until"), ends, rows, tone),
+            desk.Figure(_("Rates that wait for a second person"), str(waiting), rows, "bad" if waiting else ""),
+        ],
+    )
+
+
 def _to_look_at() -> desk.Panel:
     topups, inbox = reverse("admin:payments_topup_changelist"), reverse("admin:payments_notification_changelist")
     problems = TopUp.objects.exclude(problem="").filter(next_poll_at__isnull=False).count()
     waiting = Notification.objects.filter(processed_at__isnull=True, received_at__lt=timezone.now() - PATIENCE).count()
     disputes = Dispute.objects.filter(status__in=Dispute.OPEN).count()
+    evidence = Dispute.objects.filter(
+        status__in=("needs_response", "appeal_needs_response"), evidence_due_at__lt=timezone.now() + EVIDENCE_NOTICE
+    ).count()
     differences, queue = (
         Discrepancy.objects.filter(state="open").count(),
         reverse("admin:payments_discrepancy_changelist"),
@@ -72,6 +103,11 @@ def _to_look_at() -> desk.Panel:
         (_("Notifications that wait"), waiting, f"{inbox}?processed_at__isnull=1"),
         (_("Open disputes"), disputes, f"{reverse('admin:payments_dispute_changelist')}?queue=open"),
         (_("Differences with statements"), differences, f"{queue}?state__exact=open"),
+        (
+            _("Evidence due within 3 days"),
+            evidence,
+            f"{reverse('admin:payments_dispute_changelist')}?queue=open",
+        ),
         (_("Parked refund parts"), parked, f"{reverse('admin:billing_refundrequest_changelist')}?queue=parked"),
     )
     return desk.Panel(

@@ -88,8 +88,9 @@ def quote(*, amount: Decimal, method: str, now: datetime) -> Quote:
             _("Alipay and WeChat Pay are paused until the exchange rate is renewed. Please pay by card."),
             field="method",
         ) from None
-    charge = convert_to_cny(amount, rate=rate.rate)
-    return Quote(charge=charge, currency="CNY", rate=rate.rate, source=rate.source, at=rate.created_at)
+    sold_at = fx.sold_at(rate)
+    charge = convert_to_cny(amount, rate=sold_at)
+    return Quote(charge=charge, currency="CNY", rate=sold_at, source=rate.source, at=rate.created_at)
 
 
 def checked_amount(value: object) -> Decimal:

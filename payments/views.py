@@ -46,7 +46,7 @@ def topup_new(request: HttpRequest) -> HttpResponse:
         else:
             return redirect(topup.checkout_url or f"/console/topup/{topup.number}")
     try:
-        rate = fx.current_rate(now=now).rate
+        rate = fx.sold_at(fx.current_rate(now=now))
     except fx.NoRate:
         rate = None
     methods = topups.methods()

@@ -1,4 +1,5 @@
 from billing.models.adjustments import AdjustmentProposal
+from billing.models.alerts import Alert, AlertPost
 from billing.models.books import AccountDay, AuditRun, ClosedDay
 from billing.models.invoices import CreditTask, Document, InvoiceAllocation, InvoiceRequest, InvoiceSeries
 from billing.models.ledger import Hold, LedgerAccount, Transfer, Wallet
@@ -8,6 +9,8 @@ from billing.models.refunds import RefundRequest
 __all__ = [
     "AccountDay",
     "AdjustmentProposal",
+    "Alert",
+    "AlertPost",
     "AuditRun",
     "ClosedDay",
     "CreditTask",

@@ -11,7 +11,15 @@ from accounts.models import Customer
 class Mail(models.Model):
     """One message to one address, in its final words."""
 
-    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="+", verbose_name=_("customer"))
+    customer = models.ForeignKey(
+        Customer,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("customer"),
+        help_text=_("Empty: to the operator."),
+    )
     about = models.CharField(_("about"), max_length=80, help_text=_("The number of the refund or the document."))
     to = models.EmailField(_("to"))
     subject = models.CharField(_("subject"), max_length=200)

@@ -86,6 +86,7 @@ def sandbox_values(
         # The demo's staff login is for a look around on one's own machine.
         "STAFF_SECOND_FACTOR": "False",
         "USD_CNY_RATE": "7.12",
+        "FX_RATE_MAX_AGE_DAYS": "0",
         "STOP_NOTICE_SECONDS": "0",
         "DRAIN_SECONDS": "2",
         "STRIPE_SECRET_KEY": text("stripe_secret_key.txt"),

@@ -16,7 +16,18 @@ from django.utils import timezone
 
 from accounts.models import ApiKey, Customer, Membership, StaffAction, User, WelcomedAddress
 from billing import books, holds, refunds
-from billing.models import AccountDay, AdjustmentProposal, AuditRun, Document, Hold, InvoiceRequest, InvoiceSeries, Mail
+from billing.models import (
+    AccountDay,
+    AdjustmentProposal,
+    Alert,
+    AlertPost,
+    AuditRun,
+    Document,
+    Hold,
+    InvoiceRequest,
+    InvoiceSeries,
+    Mail,
+)
 from payments import topups
 from payments.models import (
     Discrepancy,
@@ -118,6 +129,8 @@ def rows(make_request, customer: Customer, user: User, key, now) -> dict[type[Ro
         net=1,
         tax=0,
     )
+    Alert.objects.create(code="Panel / Figure", value="1")
+    AlertPost.objects.create(message_id="msg_1", body="{}")
     Mail.objects.filter(about=refund.number).update(sent_at=timezone.now())
     assert dispute.pk
     assert AuditRun.objects.exists()

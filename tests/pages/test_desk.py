@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.core.cache import cache
+from django.core.cache import caches
 from django.test import AsyncClient, Client
 from django.urls import reverse
 from django.utils import timezone
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def desk(db):
-    cache.clear()
+    caches["pages"].clear()
     client = Client()
     client.force_login(User.objects.create_superuser("desk@example.org", "a rather long one"))
     return client

@@ -132,7 +132,7 @@ def test_an_operator_manages_upstreams_and_routes_and_finance_does_not(catalog):
     assert at_desk(in_role("finance")).post(path, form).status_code == 403
     assert at_desk(in_role("operator")).post(path, form).status_code == 302
     done = StaffAction.objects.get()
-    assert done.after[f"proxy.route {route.pk}"] == {"upstream_model": "nano-2"}
+    assert done.after[f"proxy.route {route.pk}"] == {"upstream_model": "nano-2", "ask_usage": False}
 
 
 def test_a_replay_is_for_finance_and_leaves_a_row(db, user):

@@ -110,6 +110,7 @@ def test_a_payment_that_does_not_match_is_not_called_unpaid(ada, sandbox, custom
 
 
 def test_yuan_are_not_offered_at_a_stale_rate(ada, customer, settings):
+    settings.FX_RATE_MAX_AGE_DAYS = 30
     staff = User.objects.create_user("staff@example.org", "a rather long one", is_staff=True)
     old = timezone.now() - timezone.timedelta(days=settings.FX_RATE_MAX_AGE_DAYS + 1)
     ExchangeRate.objects.create(rate="7.2", source="bank", set_by=staff, created_at=old)
