@@ -77,7 +77,7 @@ class Assembly:
                 _add(known["message"], value)
             elif name == "logprobs" and isinstance(value, dict):
                 _add(known, {name: value})
-            elif name not in ("delta", "index") and (value is not None or name not in known):
+            elif name not in ("delta", "message", "index") and (value is not None or name not in known):
                 known[name] = known[name] + value if name == "text" and isinstance(known.get(name), str) else value
 
 

@@ -14,11 +14,11 @@ FIELDS = (
     *("reasoning_content", "reasoning", "thinking", "summary"),
     *("name", "arguments", "input"),  # of tool calls, custom tools and the older function_call
 )
+# Neither spans lines, so that events count the same together and alone.
 WORDS = re.compile(
-    rb'"(?:%b)"\s*+:\s*+"([^"\\]*+(?:\\.[^"\\]*+)*+)"' % "|".join(FIELDS).encode(),
-    re.DOTALL,
+    rb'"(?:%b)"[ \t]*+:[ \t]*+"([^"\\\n]*+(?:\\.[^"\\\n]*+)*+)"' % "|".join(FIELDS).encode(),
 )
-MEDIA = re.compile(rb'"(?:data|url|b64_json)"\s*+:\s*+"[^"]')
+MEDIA = re.compile(rb'"(?:data|url|b64_json)"[ \t]*+:[ \t]*+"[^"\n]')
 """Sound, pictures and sealed reasoning: produced, but not to be counted by their bytes."""
 
 

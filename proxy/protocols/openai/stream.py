@@ -13,14 +13,18 @@ from proxy.protocols.openai import usage as usages
 from proxy.protocols.openai.answer import finish_of, receipt_of, text_of, tier_of
 from proxy.protocols.openai.failure import choices_of, failure_in, failure_of, without_failure
 from proxy.protocols.openai.produced import has_media, word_bytes
-from proxy.sse import END, bare_of, data_of, error_of, events_of
+from proxy.sse import DONE, END, bare_of, data_of, error_of, events_of
 
 HEAD = re.compile(rb'data: ?\{\s*"id"\s*:\s*"(?:[^"\\]|\\.)*"')
-USAGE = re.compile(rb'"usage"\s*:\s*\{')
-FINISHED = re.compile(rb'"finish_reason"\s*:\s*"[^"]')
-MARKS = (b"[DONE]", b'"error"', b'"base_resp"')
+TOLD = (
+    (b'"usage"', b'"usage":null', re.compile(rb'"usage"\s*:\s*\{')),
+    (b'"finish_reason"', b'"finish_reason":null', re.compile(rb'"finish_reason"\s*:\s*"[^"]')),
+)
+MARKS = (b"[DONE]", b'"error"', b'"base_resp"', b'"finish_reason":"', b'"usage":{')
+"""Where one of these stands an event needs a look."""
 SPOKEN = (b'"choices":[{', b'"choices": [{')
 """How an event with choices is written; each upstream has one way."""
+MOST_UNCOUNTED_BYTES = 16_384
 FRAME = ("id", "object", "choices", "usage")
 
 
@@ -44,7 +48,9 @@ class ChatStream:
         self._their_head: bytes | None = None
         """How an event of theirs begins, up to its id; b"" where an id is not what they begin with."""
         self._told: usages.Told | None = None
-        self._next_head = self._spoken = b""
+        self._next_head = self._spoken = self._opening = self._next_opening = b""
+        self._uncounted: list[bytes] = []
+        self._uncounted_bytes = 0
         self._bytes = 0
         self._media = False
         self._held = b""
@@ -62,6 +68,7 @@ class ChatStream:
     @property
     def content_bytes(self) -> int:
         """Bytes of what was produced; at least 1 where anything was."""
+        self._count()
         return self._bytes or int(self._media)
 
     @property
@@ -139,32 +146,36 @@ class ChatStream:
         if not head or self._held or self.is_over or not events.startswith(head, start):
             return start
         end = len(events)
-        for word in MARKS:
-            if (at := events.find(word, start, end)) >= 0:
+        for mark in MARKS:
+            if (at := events.find(mark, start, end)) >= 0:
                 end = at
-        if (found := USAGE.search(events, start, end)) is not None:
-            end = found.start()
-        if (found := FINISHED.search(events, start, end)) is not None:
-            end = found.start()
+        for name, null, told in TOLD:
+            # Counting is a third of the work of searching, and mostly says that there is nothing to find.
+            is_told = events.count(name, start, end) != events.count(null, start, end)
+            if is_told and (found := told.search(events, start, end)) is not None:
+                end = found.start()
         if end < len(events) and (end := events.rfind(END, start, end) + len(END)) < start + len(END):
             return start
         whole = events.count(END, start, end)
-        is_plain = (
-            events.count(self._next_head, start, end) == whole - 1 and events.count(self._spoken, start, end) == whole
-        )
-        return end if is_plain else start
+        if events.startswith(self._opening, start) and events.count(self._next_opening, start, end) == whole - 1:
+            return end
+        if events.count(self._next_head, start, end) != whole - 1:
+            return start
+        spoken = self._spoken
+        return end if all(spoken in event for event in events[start : end - len(END)].split(END)) else start
 
     def _take_plain(self, events: bytes) -> bytes:
         self.has_choices = True
-        self._bytes += word_bytes(events)
-        if not self._bytes and not self._media:
-            self._media = has_media(events)
+        self._keep(events)
         return events.replace(self._their_head or b"", self._our_head)
 
     # --- Events that need one --------------------------------------------------------------------------------------
 
     def _take_one(self, event: bytes) -> bytes:
         if self.is_over:
+            return b""
+        if event == DONE:
+            self.done = True
             return b""
         if self._plain_until(event, 0) == len(event):
             return self._take_plain(event)
@@ -181,8 +192,7 @@ class ChatStream:
             return b""  # garbage is not relayed
         if self._their_head is None:
             self._learn(event, chunk)
-            if self._plain_until(event, 0) == len(event):
-                return self._take_plain(event)
+            return self._take_one(event)
         return self._take_chunk(data, chunk)
 
     def _learn(self, event: bytes, first: dict[str, Any]) -> None:
@@ -190,6 +200,8 @@ class ChatStream:
         self._spoken = next((style for style in SPOKEN if style in event), b"")
         self._their_head = found.group() if found and self._spoken else b""
         self._next_head = END + self._their_head
+        self._opening = event[: event.find(self._spoken) + len(self._spoken)]
+        self._next_opening = END + self._opening
         self._model, self._upstream_id = text_of(first, "model"), text_of(first, "id")
         self._frame = {name: first[name] for name in ("created", "model", "system_fingerprint") if name in first}
 
@@ -199,12 +211,12 @@ class ChatStream:
             self._told = told
             self._stated_cost = usages.stated_cost(chunk)
         self._service_tier = tier_of(chunk, told) or self._service_tier
-        words = self._count(data)
+        self._keep(data)
         is_spoken = any(choices_of(chunk))
-        if not is_spoken or any(mark in data for mark in MARKS):
+        if not is_spoken or b'"error"' in data or b'"base_resp"' in data:
             self.error = failure_in(chunk)
         if self.error is not None:
-            if not words:
+            if not word_bytes(data):
                 return self.release()
             kept = without_failure(lossless.load_exact(data))
             return self.release() + _framed(self._under_our_id(lossless.dump(kept), chunk))
@@ -217,7 +229,9 @@ class ChatStream:
         if reason and not self._include_usage:
             before, self._held = self.release(), ours
             return before
-        return (self.release() if words else b"") + _framed(ours)
+        if self._held and word_bytes(data):
+            return self.release() + _framed(ours)
+        return _framed(ours)
 
     def _take_choiceless(self, data: bytes, chunk: dict[str, Any], *, is_last: bool) -> bytes:
         if not is_last and "choices" not in chunk:
@@ -227,12 +241,19 @@ class ChatStream:
         self._extra |= {name: value for name, value in chunk.items() if not usages.is_cost(name)}
         return b""
 
-    def _count(self, data: bytes) -> int:
-        words = word_bytes(data)
-        self._bytes += words
+    def _keep(self, data: bytes) -> None:
+        """To be counted, should the upstream tell no usage, which most do: counting costs more than relaying."""
+        self._uncounted.append(data)
+        self._uncounted_bytes += len(data)
+        if self._uncounted_bytes > MOST_UNCOUNTED_BYTES:
+            self._count()
+
+    def _count(self) -> None:
+        data = b"\n".join(self._uncounted)
+        self._uncounted, self._uncounted_bytes = [], 0
+        self._bytes += word_bytes(data)
         if not self._bytes and not self._media:
             self._media = has_media(data)
-        return words
 
     def _under_our_id(self, data: bytes, chunk: dict[str, Any] | None = None) -> bytes:
         """The chunk byte for byte, but for its id; usage comes at the end, and what it cost the upstream never."""
