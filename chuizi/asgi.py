@@ -1,5 +1,6 @@
 """The one ASGI application: an exact table of gateway paths goes to the raw gateway, the rest is Django."""
 
+import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -12,7 +13,7 @@ from django.core.asgi import get_asgi_application
 django = get_asgi_application()
 
 # After Django: these import models.
-from chuizi import cors, paths  # noqa: E402
+from chuizi import cors, paths, schema  # noqa: E402
 from chuizi.garbage import collect_rarely  # noqa: E402
 from chuizi.pages import Pages  # noqa: E402
 from chuizi.server import take_over  # noqa: E402
@@ -83,6 +84,8 @@ async def lifespan(receive: Callable[[], Awaitable[Any]], send: Callable[[Any], 
             except Exception as error:
                 await send({"type": "lifespan.startup.failed", "message": f"The gateway cannot start: {error}"})
                 return
+            # Nobody waits for it, and a schema that cannot be made stops nothing else.
+            asyncio.get_running_loop().run_in_executor(None, schema.make)
             collect_rarely()
             stop_in_order(gateway)
             await send({"type": "lifespan.startup.complete"})

@@ -363,3 +363,5 @@ LOGGING = {
     },
 }
 TESTING = "pytest" in sys.modules
+# A test takes back what it changed of the catalog, and the version with it.
+KEEP_PAGES = not TESTING

@@ -23,6 +23,7 @@ from billing.money import ZERO
 from proxy import catalog, charts, pricelist, receipts, usage
 from proxy.ids import is_generation_id
 from proxy.models import Generation, Model
+from proxy.public_pages import made_once
 
 State = Generation.State
 SHOWN_STATES = (State.HELD, State.METERED, State.SETTLED, State.RELEASED)
@@ -38,6 +39,7 @@ def favicon(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
+@made_once
 def landing(request: HttpRequest) -> HttpResponse:
     offers = pricelist.offers()
     first_look = pricelist.one_of_each_provider(offers, most=6)
@@ -55,6 +57,7 @@ def landing(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
+@made_once
 def models(request: HttpRequest) -> HttpResponse:
     search = request.GET.get("q", "")[:100]
     context = {
