@@ -22,6 +22,7 @@ services: $(RUN_STAMP) ## PostgreSQL and the broker alone, until Ctrl-C
 
 test: $(DEV_STAMP) ## the test suite; ARGS="-k wallet"
 	@bin/install-chromium
+	@bin/install-test-programs
 	$(PY) -m pytest $(ARGS)
 
 check: $(DEV_STAMP) ## format, lint, types, migrations, architecture

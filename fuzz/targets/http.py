@@ -17,7 +17,7 @@ from chuizi.server.connection import MUCH_UNREAD_BYTES, NEVER, Connection
 from chuizi.server.heads import MOST_HEAD_BYTES
 from fuzz.choices import Choices
 
-Requests = list[tuple[bytes, bytes, bytes]]
+Requests = list[tuple[bytes, bytes, bytes, bytes]]
 PLAN_BYTES = 16
 
 POST = b"POST /a HTTP/1.1\r\nHost: x\r\n"
@@ -85,12 +85,11 @@ async def _serve(pieces: list[bytes]) -> tuple[Requests, list[int]]:
             if message["type"] == "http.disconnect":
                 return
             body, more = body + message["body"], message["more_body"]
-        query = b"?" + scope["query_string"] if scope["query_string"] else b""
-        served.append((scope["method"].encode(), scope["raw_path"] + query, body))
+        served.append((scope["method"].encode(), scope["raw_path"], scope["query_string"], body))
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
         await send({"type": "http.response.body", "body": b""})
 
-    config = Config(application, interface="asgi3", log_config=None, proxy_headers=False)
+    config = Config(application, interface="asgi3", log_config=None, access_log=False, proxy_headers=False)
     config.load()
     loop = asyncio.get_running_loop()
     ours, theirs = socket.socketpair()
@@ -162,7 +161,8 @@ def _read_by_h11(data: bytes) -> Requests:
             break
         target = re.sub(rb"\Ahttps?://[^/?]*(?=/|\?|\Z)", b"", request.target, flags=re.IGNORECASE)
         target = target if target.startswith(b"/") else b"/" + target
-        found.append((request.method, re.sub(rb"\?\Z", b"", target), body))
+        path, _, query = target.partition(b"?")
+        found.append((request.method, path, query, body))
         data = reader.trailing_data[0]
     return found
 

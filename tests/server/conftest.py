@@ -51,6 +51,10 @@ class Served:
                 body += message["body"]
                 if not message["more_body"]:
                     break
+        if scope["path"] == "/readyz":  # HAProxy looks there
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body"})
+            return
         self.requests.append((scope["method"], scope["path"], body))
         self.headers.append(list(scope["headers"]))
         head = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]}
