@@ -19,6 +19,7 @@ from accounts.addresses import MOST_LENGTH, canonical
 from accounts.authentication import request_address
 from accounts.customers import memberships
 from accounts.models import User
+from chuizi.addresses import origin
 from chuizi.crypto import decrypt, encrypt
 from chuizi.outside import outside
 
@@ -51,7 +52,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
     def get_client_ip(self, request: HttpRequest) -> str:
         """What allauth's own rate limits count by: the address that TRUSTED_PROXY_DEPTH decides."""
-        return request_address(request)
+        return origin(request_address(request))
 
     def get_login_redirect_url(self, request: HttpRequest) -> str:
         """Staff without a customer of their own go to their desk."""

@@ -4,7 +4,6 @@ Counted like the gateway's, in five-second slots under a row's lock, so that any
 are nobody's books: a crash of PostgreSQL may empty the table.
 """
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +13,7 @@ from django.db import connection, transaction
 
 from accounts.limits import SLOTS, Rate, slot_of
 from accounts.models import ApiKey
-from chuizi.addresses import parsed
+from chuizi.addresses import origin
 from chuizi.crypto import keyed_hash
 
 GUESSES_PER_MINUTE = 120
@@ -53,22 +52,18 @@ def count_request(*, key: ApiKey, address: str, now: datetime) -> Standing | Non
     limits = {
         f"key:{key.pk}": settings.API_KEY_RPM,
         f"customer:{key.customer_id}": settings.API_CUSTOMER_RPM,
-        f"address:{_origin(address)}": settings.API_ADDRESS_RPM,
+        f"address:{_hashed(address)}": settings.API_ADDRESS_RPM,
     }
     return _count({who: limit for who, limit in limits.items() if limit}, now=now)
 
 
 def count_guess(*, address: str, now: datetime) -> Standing | None:
     """Count an unknown key that an address named."""
-    return _count({f"guesses:{_origin(address)}": GUESSES_PER_MINUTE}, now=now)
+    return _count({f"guesses:{_hashed(address)}": GUESSES_PER_MINUTE}, now=now)
 
 
-def _origin(address: str) -> str:
-    """A keyed hash of an address; of IPv6 the network that one customer is given."""
-    found = parsed(address)
-    if isinstance(found, ipaddress.IPv6Address):
-        found = ipaddress.IPv6Address(int(found) >> 64 << 64)
-    return keyed_hash(str(found or address), purpose="rate")[:32]
+def _hashed(address: str) -> str:
+    return keyed_hash(origin(address), purpose="rate")[:32]
 
 
 _READ = "SELECT who, slot, slots FROM accounts_apirate WHERE who = ANY(%s) ORDER BY who FOR UPDATE"

@@ -63,6 +63,14 @@ def _hop(text: str) -> str | None:
     return None if found is None else str(found)
 
 
+def origin(address: str) -> str:
+    """What rates count an address by: itself, or the /64 of IPv6, in which one machine has as many as it likes."""
+    found = parsed(address)
+    if isinstance(found, IPv6Address):
+        return str(IPv6Address(int(found) >> 64 << 64))
+    return address if found is None else str(found)
+
+
 def lies_in(address: str, networks: Sequence[Network]) -> bool:
     found = parsed(address)
     return found is not None and any(found in network for network in networks)

@@ -5,6 +5,7 @@ and a character that PostgreSQL keeps in no text.
 import secrets
 from collections.abc import Callable, Iterator
 
+from django.conf import settings
 from django.core.exceptions import BadRequest
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 
@@ -30,6 +31,8 @@ class RequestId:
         request.request_id = new_request_id()  # type: ignore[attr-defined]
         response = self.get_response(request)
         response["X-Request-Id"] = request.request_id  # type: ignore[attr-defined]
+        if settings.SESSION_COOKIE_NAME in request.COOKIES:
+            response.setdefault("Cache-Control", "no-store")  # what somebody's own pages show is kept nowhere
         if request.path.startswith(SCRIPTED_PAGES):
             response.setdefault("Content-Security-Policy", SCRIPTED_POLICY)
         return response

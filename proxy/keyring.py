@@ -9,6 +9,7 @@ import psycopg
 
 from accounts.keys import digest, is_well_formed
 from accounts.limits import READ_POLICIES, KeyPolicy, policy_from_row
+from chuizi.addresses import origin
 from proxy import database
 from proxy.batching import Batcher
 from proxy.errors import Refusal, invalid_key
@@ -64,6 +65,7 @@ class Keyring:
             await self._connection.close()
 
     def _refuse_guess(self, address: str) -> Refusal:
+        address = origin(address)
         start, count = self._guesses.get(address, (monotonic(), 0))
         if monotonic() - start > 60:
             start, count = monotonic(), 0
@@ -73,7 +75,9 @@ class Keyring:
         if count < GUESSES_PER_MINUTE:
             return invalid_key()
         wait = max(1, int(61 - (monotonic() - start)))
-        return Refusal(429, "rate_limit_exceeded", "Too many unknown API keys.", headers={"Retry-After": str(wait)})
+        headers = {"Retry-After": str(wait), "X-RateLimit-Limit": str(GUESSES_PER_MINUTE)}
+        headers |= {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(wait)}
+        return Refusal(429, "rate_limit_exceeded", "Too many unknown API keys.", headers=headers)
 
     async def _read(self, hashes: Sequence[str]) -> list[KeyPolicy | None]:
         for attempt in (1, 2):

@@ -148,3 +148,28 @@ def test_requests_asked_and_cancelled_over_and_over_come_to_an_end(db, customer,
     assert statuses == [201] * 20 + [429] * 10
     assert asked.json()["error"]["code"] == "rate_limit_exceeded"
     assert 0 < int(asked["Retry-After"]) <= 86_401
+
+
+def test_guessing_from_many_addresses_of_one_network_of_ipv6_is_refused_at_the_gateway(gateway, settings):
+    settings.TRUSTED_PROXY_DEPTH = 1
+    for number in range(121):
+        headers = {"X-Forwarded-For": f"2a00:1:2:3::{number:x}", "Authorization": f"Bearer ck-{number:032d}"}
+        answer = gateway.client.post("/v1/chat/completions", json={}, headers=headers)
+        assert answer.status_code == (401 if number < 120 else 429)
+    assert (answer.headers["x-ratelimit-limit"], answer.headers["x-ratelimit-remaining"]) == ("120", "0")
+    assert answer.headers["x-ratelimit-reset"] == answer.headers["retry-after"]
+    headers["X-Forwarded-For"] = "2a00:1:2:4::1"
+    assert gateway.client.post("/v1/chat/completions", json={}, headers=headers).status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/console/keys", "/console/", "/accounts/2fa/", "/accounts/email/", "/", "/nothing"])
+def test_no_page_of_somebody_is_kept_by_a_cache(browser_client, path):
+    assert "no-store" in browser_client.get(path)["Cache-Control"]
+
+
+def test_a_new_key_is_shown_in_an_answer_that_no_cache_keeps(browser_client, db, customer):
+    page = browser_client.post("/console/keys", {"name": "n", "scopes": ["read"]})
+    assert "ck-" in page.content.decode()
+    assert "no-store" in page["Cache-Control"]
+    made = client_of(customer).post("/v1/keys", {"name": "n", "scopes": ["read"]}, content_type="application/json")
+    assert (made.status_code, made["Cache-Control"]) == (201, "no-store")
