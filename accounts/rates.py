@@ -7,6 +7,7 @@ are nobody's books: a crash of PostgreSQL may empty the table.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -76,25 +77,29 @@ FORGET = "DELETE FROM accounts_apirate WHERE slot < %s"
 
 
 def _count(limits: Mapping[str, int], *, now: datetime) -> Standing | None:
-    if not limits:
-        return None
-    slot, names = slot_of(now), sorted(limits)
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(_READ, [names])
-        rows = cursor.fetchall()
-        if len(rows) < len(names):
-            cursor.execute(_ADD, [names])
+    names = sorted(limits)
+    while names:
+        with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(_READ, [names])
-            rows = cursor.fetchall()
-        rates = {who: Rate(stored, slots) for who, stored, slots in rows}
-        for who, rate in rates.items():
-            if rate.at(slot) >= limits[who]:
-                wait = rate.seconds_until_free(slot, limit=limits[who])
-                text = WORDS[who.partition(":")[0]].format(limit=limits[who])
-                return Standing(limits[who], 0, wait, f"{text} Try again in {wait} seconds.")
-        for who, rate in rates.items():
-            rate.count(slot)
-            cursor.execute(_WRITE, [rate.slot, rate.slots, who])
+            rates = {who: Rate(slot, slots) for who, slot, slots in cursor.fetchall()}
+            if len(rates) == len(names):
+                return _take(cursor, rates, limits, slot=slot_of(now))
+        with connection.cursor() as cursor:
+            # Not in the transaction that locks: rows are locked in the order of their names alone.
+            cursor.execute(_ADD, [names])
+    return None
+
+
+def _take(cursor: Any, rates: Mapping[str, Rate], limits: Mapping[str, int], *, slot: int) -> Standing:
+    """Count in all of them, or in none where one is full."""
+    for who, rate in rates.items():
+        if rate.at(slot) >= limits[who]:
+            wait = rate.seconds_until_free(slot, limit=limits[who])
+            text = WORDS[who.partition(":")[0]].format(limit=limits[who])
+            return Standing(limits[who], 0, wait, f"{text} Try again in {wait} seconds.")
+    for who, rate in rates.items():
+        rate.count(slot)
+        cursor.execute(_WRITE, [rate.slot, rate.slots, who])
     left = {who: limits[who] - rate.at(slot) for who, rate in rates.items()}
     narrowest = min(left, key=lambda who: left[who])
     return Standing(limits[narrowest], left[narrowest], rates[narrowest].seconds_until_free(slot, limit=1))

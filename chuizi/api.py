@@ -69,7 +69,9 @@ def _unfit(data: Any) -> str:
         if isinstance(value, str):
             if "\0" in value:
                 return "holds a NUL, which is no text"
-            if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
+            try:
+                value.encode()
+            except UnicodeEncodeError:
                 return "holds half a character, which is no text"
         elif isinstance(value, dict):
             waiting += [(each, depth + 1) for pair in value.items() for each in pair]

@@ -173,3 +173,23 @@ def test_a_new_key_is_shown_in_an_answer_that_no_cache_keeps(browser_client, db,
     assert "no-store" in page["Cache-Control"]
     made = client_of(customer).post("/v1/keys", {"name": "n", "scopes": ["read"]}, content_type="application/json")
     assert (made.status_code, made["Cache-Control"]) == (201, "no-store")
+
+
+def test_requests_of_one_account_from_many_addresses_at_once_do_not_lock_each_other_out(transactional_db, customer):
+    made = [keys.issue(customer=customer, name=str(number), now=NOW).key for number in range(3)]
+
+    def ask(number: int) -> bool:
+        from django.db import connection
+
+        address = f"192.0.2.{number % 7}"
+        try:
+            return bool(rates.count_request(key=made[number % 3], address=address, now=NOW).refusal)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(12) as pool:
+        assert Counter(pool.map(ask, range(120))) == {False: 120}
+    counted = {rate.who.partition(":")[0]: 0 for rate in ApiRate.objects.all()}
+    for rate in ApiRate.objects.all():
+        counted[rate.who.partition(":")[0]] += sum(rate.slots)
+    assert counted == {"key": 120, "customer": 120, "address": 120}
