@@ -1,6 +1,5 @@
 """What the gateway refuses, and how it says so: the contract's codes, in each protocol's shape."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -14,14 +13,6 @@ TYPES = {
     413: "invalid_request_error",
     429: "rate_limit_error",
 }
-SECRETS = re.compile(
-    r"\b(?:sk|pk|rk|ck|key|org|proj|acct|req|user|team)[-_][A-Za-z0-9_\-]{6,}"  # keys and account ids
-    r"|\bAIza[A-Za-z0-9_\-]{10,}|\bBearer\s+\S+"
-    r"|https?://\S+|\b(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?\b"  # addresses
-    r"|\b(?:[a-z0-9-]+\.)+(?:com|net|org|io|ai|dev|cn|local|internal|cloud)\b(?::\d+)?",  # hosts
-    re.IGNORECASE,
-)
-MOST_UPSTREAM_TEXT = 500
 
 
 @dataclass(eq=False)
@@ -45,8 +36,3 @@ def invalid_key() -> Refusal:
 
 def unavailable(message: str, *, retry_after: int = 1) -> Refusal:
     return Refusal(503, "provider_unavailable", message, headers={"Retry-After": str(retry_after)})
-
-
-def cleaned(text: str) -> str:
-    """An upstream's words without keys, hosts and account ids, at most 500 characters."""
-    return SECRETS.sub("[removed]", text)[:MOST_UPSTREAM_TEXT]

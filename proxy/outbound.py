@@ -1,14 +1,14 @@
 """The way to an upstream that takes the request: in order of priority, before the first byte, under one hold."""
 
 import logging
+from datetime import UTC, datetime
 from time import monotonic
 
 import aiohttp
-import orjson
 
-from proxy import metrics
+from proxy import metrics, upstream_errors
 from proxy.catalog import Destination, Entry
-from proxy.errors import Refusal, cleaned
+from proxy.errors import Refusal
 from proxy.models import Generation
 from proxy.protocols.base import Call
 from proxy.protocols.openai import chat
@@ -17,8 +17,6 @@ from proxy.upstream import Client
 log = logging.getLogger(__name__)
 
 CHAT = "/chat/completions"
-OPERATORS_PROBLEM = frozenset({401, 402, 403, 404, 405, 407})
-TRY_ANOTHER = frozenset({408, 425, 429})
 MOST_ERROR_BYTES = 65_536
 Reason = Generation.Reason
 
@@ -52,6 +50,7 @@ class Way:
         self._left = iter(self._cooldown.order(entry.destinations, now=monotonic()))
         self._refusal = Refusal(503, "provider_unavailable", "No upstream serves this model at the moment.")
         self._reason: Generation.Reason | None = None
+        self._sent = b""
 
     async def open(self) -> tuple[aiohttp.ClientResponse, Destination]:
         """The next upstream that answers with success; raises `NoUpstream` with what the last one said."""
@@ -60,7 +59,7 @@ class Way:
             body = chat.upstream_body(
                 self._call, upstream_model=destination.upstream_model, output_limit=self._output_limit
             )
-            self._reason = None
+            self._reason, self._sent = None, body
             try:
                 response = await self._client.post(destination, CHAT, body)
             except TimeoutError as error:
@@ -83,7 +82,7 @@ class Way:
             else:
                 self._cooldown.failed(destination, now=monotonic(), is_reached=True)
             async with response:
-                self._refusal, is_final = await _refused(response, destination)
+                self._refusal, is_final = await _refused(response, destination, own=body)
             if is_final:
                 break
         reason = Reason.TIMEOUT if self._refusal.status == 504 else Reason.UPSTREAM_ERROR
@@ -102,6 +101,10 @@ class Way:
         self._cooldown.failed(destination, now=monotonic(), is_reached=True)
         self._refusal, self._reason = broken.refusal, broken.reason
 
+    def sentence(self, error: object, destination: Destination) -> str:
+        """The words of an error that came with success, for the caller."""
+        return upstream_errors.sentence_of(error, destination=destination, own=self._sent)
+
     def _failed(self, destination: Destination, kind: str, *, is_reached: bool) -> None:
         count_error(destination, kind)
         self._cooldown.failed(destination, now=monotonic(), is_reached=is_reached)
@@ -111,38 +114,21 @@ def count_error(destination: Destination, kind: str) -> None:
     metrics.UPSTREAM_ERRORS.labels(metrics.model_label(destination.model), destination.upstream, kind).inc()
 
 
-async def _refused(response: aiohttp.ClientResponse, destination: Destination) -> tuple[Refusal, bool]:
+async def _refused(response: aiohttp.ClientResponse, destination: Destination, *, own: bytes) -> tuple[Refusal, bool]:
     """What an upstream's refusal means for the caller, and whether another upstream would say the same."""
     status = response.status
     count_error(destination, str(status) if 300 <= status < 600 else "odd")
-    try:
-        text = (await response.content.read(MOST_ERROR_BYTES)).decode("utf-8", "replace")
-    except (aiohttp.ClientError, OSError, TimeoutError):
-        text = ""
-    if status in OPERATORS_PROBLEM or 300 <= status < 400:
-        log.error("upstream %s answers %s: %s", destination.upstream, status, cleaned(text))
+    if status in upstream_errors.OPERATORS_PROBLEM or 300 <= status < 400:
+        # Its words name keys and accounts: not even the log has them.
+        log.error("upstream %s answers %s", destination.upstream, status)
         return Refusal(502, "provider_error", "The model's provider refused the gateway's request."), False
-    if status in TRY_ANOTHER:
-        wait = response.headers.get("Retry-After", "")
-        retry = {"Retry-After": wait if wait.isdigit() and len(wait) < 5 else "5"}
-        return Refusal(503, "provider_unavailable", "The model's provider is busy.", headers=retry), False
+    wait = response.headers.get("Retry-After", "")
+    if status in upstream_errors.BUSY or status == 529 or (status == 503 and wait):
+        return upstream_errors.busy(status, wait, now=datetime.now(UTC)), False
     if status >= 500:
         return Refusal(502, "provider_error", f"The model's provider failed ({status})."), False
-    return _callers_fault(status, text), True
-
-
-def _callers_fault(status: int, text: str) -> Refusal:
-    """An upstream's 4xx about the request, in our shape."""
     try:
-        error = orjson.loads(text)["error"]
-    except (orjson.JSONDecodeError, LookupError, TypeError):
-        error = text
-    param = error.get("param") if isinstance(error, dict) else None
-    code = "request_too_large" if status == 413 else "validation_error"
-    return Refusal(status, code, error_text(error), param=param if isinstance(param, str) else None)
-
-
-def error_text(error: object) -> str:
-    """The words of an upstream's error object, cleaned."""
-    message = error.get("message") if isinstance(error, dict) else error
-    return cleaned(message) if isinstance(message, str) and message.strip() else "The model's provider failed."
+        body = await response.content.read(MOST_ERROR_BYTES)
+    except (aiohttp.ClientError, OSError, TimeoutError):
+        body = b""
+    return upstream_errors.callers_fault(status, body, destination=destination, own=own), True

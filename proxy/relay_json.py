@@ -10,7 +10,7 @@ from proxy.errors import Refusal
 from proxy.framing import framed
 from proxy.http import ClientGone
 from proxy.models import Generation
-from proxy.outbound import BrokenEarly, count_error, error_text
+from proxy.outbound import BrokenEarly, count_error
 from proxy.protocols.openai import chat
 from proxy.sse import END, Splitter
 from proxy.upstream import LOST, read_all
@@ -38,7 +38,7 @@ async def relay_json(relay: "Relay", response: aiohttp.ClientResponse, destinati
         count_error(destination, "garbage")
         refusal = Refusal(502, "provider_error", "The model's provider sent an answer that is not JSON.")
         raise BrokenEarly(refusal, Reason.UPSTREAM_ERROR) from None
-    failure = _failure(answer)
+    failure = _failure(relay, answer, destination)
     if not isinstance(answer, dict):
         answer = {}
     reported = chat.read_answer(answer)
@@ -67,11 +67,11 @@ async def relay_json(relay: "Relay", response: aiohttp.ClientResponse, destinati
     await relay.exchange.answer(200, body, relay.headers)
 
 
-def _failure(answer: Any) -> Refusal | None:
+def _failure(relay: "Relay", answer: Any, destination: Destination) -> Refusal | None:
     """What is wrong with an answer that came with success."""
     is_answer = isinstance(answer, dict) and chat.is_answer(answer)
     failed = chat.failure_in(answer) if is_answer else chat.failure_of(answer)
-    return None if failed is None else Refusal(502, "provider_error", error_text(failed))
+    return None if failed is None else Refusal(502, "provider_error", relay.way.sentence(failed, destination))
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

@@ -14,7 +14,7 @@ from proxy.framing import framed
 from proxy.http import ClientGone
 from proxy.metering import ANSWER_SECONDS, Metered, log_unwritten
 from proxy.models import Generation
-from proxy.outbound import BrokenEarly, count_error, error_text
+from proxy.outbound import BrokenEarly, count_error
 from proxy.protocols.openai import chat
 from proxy.protocols.openai.stream import ChatStream
 from proxy.sse import DONE, END, Splitter
@@ -40,7 +40,7 @@ async def relay_stream(relay: "Relay", response: aiohttp.ClientResponse, destina
                 await relay.out.send(piece)
         if stream.error is not None:
             reason = Reason.UPSTREAM_ERROR
-            refusal = Refusal(502, "provider_error", error_text(stream.error))
+            refusal = Refusal(502, "provider_error", relay.way.sentence(stream.error, destination))
         elif not stream.is_complete:
             reason = Reason.UPSTREAM_EOF
             refusal = Refusal(502, "provider_error", "The model's provider broke its answer off.")

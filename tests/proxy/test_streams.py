@@ -207,7 +207,7 @@ def test_an_upstreams_4xx_about_the_request_comes_back_in_our_shape(gateway, ups
     }
     response = gateway.chat()
     error = response.json()["error"]
-    assert (response.status_code, error["code"], error["param"]) == (400, "validation_error", "messages")
+    assert (response.status_code, error["code"], error["param"]) == (400, "context_length_exceeded", "messages")
     assert error["message"].startswith("This model's maximum context length is 8192 tokens.")
     assert "example.com" not in error["message"]
     assert "org-" not in error["message"]

@@ -1,0 +1,167 @@
+"""An upstream's words before a caller may read them: no keys, no hosts, no accounts; what the caller wrote stays.
+
+Cut first, then cleaned, by patterns whose repetitions are all bounded: the time is linear in at most 500 characters.
+"""
+
+import ipaddress
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from urllib.parse import quote, urlsplit
+
+MOST_TEXT = 500
+MOST_OWN = 2_000_000
+"""Bytes of the caller's body that a word is looked for in."""
+LEAST_SECRET = 6
+REMOVED = "[removed]"
+TOP_LEVELS = (
+    "com|net|org|io|ai|dev|app|co|cn|hk|tw|jp|kr|sg|in|de|fr|uk|us|eu|ru|br|ca|au|nl|se|cloud|tech|xyz|info|biz|me|"
+    "local|localdomain|internal|intranet|corp|lan|home|svc|cluster|private|test|example|invalid"
+)
+SUSPECTS = re.compile(
+    r"https?://[^\s\"'<>]{1,400}"
+    r"|\b(?:bearer|basic)\s{1,4}[^\s\"',;]{4,400}"
+    r"|\beyJ[\w-]{4,400}(?:\.[\w-]{0,400}){0,4}"  # JSON web tokens
+    r"|-----BEGIN [A-Z ]{1,40}-----.{0,400}"
+    r"|\[?\b[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,8}(?:%\w{1,16})?\]?(?::\d{1,5})?"  # perhaps IPv6
+    r"|::[0-9a-f:]{1,40}"
+    r"|\b\d{1,3}(?:\.\d{1,3}){3}(?::\d{1,5})?(?:/\d{1,2})?\b"
+    r"|\b(?:[a-z0-9_](?:[a-z0-9_-]{0,62})\.){1,8}(?:" + TOP_LEVELS + r")\b\.?(?::\d{1,5})?"
+    r"|\blocalhost(?::\d{1,5})?\b"
+    r"|\b[a-z0-9][a-z0-9_.-]{0,80}:\d{2,5}\b"  # a host of one word, by its port
+    r"|[\w.+/=-]{2,24}(?:\*{2,60}|\.{3,60}|…{1,20}|•{2,60}|x{6,60})[\w.+/=-]{0,24}"  # a masked key
+    r"|[\w+/=-]{8,400}",  # perhaps a key, by its letters
+    re.IGNORECASE,
+)
+MASK = re.compile(r"(\*{2,}|\.{3,}|…+|•{2,}|[xX]{6,})")
+VENDORS = re.compile(
+    r"(?:sk|pk|rk|ck|gsk|xai|hf|r8|nvapi|pplx|fw|tgp|csk|glpat|ghp|gho|dop|whsec)[-_]|AKIA|ASIA|AIza|ya29|github_pat_"
+)
+"""How keys of the known vendors begin."""
+NAMED = re.compile(
+    r"(?:key|api|org|organization|proj|project|acct|account|req|request|user|team|workspace|tenant|ws|cust)[-_]",
+    re.IGNORECASE,
+)
+"""How ids of accounts begin, and many a name that people choose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """What an upstream knows of its operator: the key in use, where it is, whose account it is."""
+
+    api_key: str = ""
+    base_url: str = ""
+    account: str = ""
+
+    def spellings(self) -> Iterator[str]:
+        """Each as it stands, in an address, and in JSON; the longest first."""
+        parts = urlsplit(self.base_url)
+        known = {self.api_key, parts.netloc, parts.hostname or ""}
+        if any(letter.isdigit() for letter in self.account) or "@" in self.account:
+            known.add(self.account)  # a plain word such as "main" is no secret
+        found = {text for text in known if len(text) >= LEAST_SECRET}
+        found |= {quote(text, safe="") for text in found} | {text.replace("/", "\\/") for text in found}
+        return iter(sorted(found, key=len, reverse=True))
+
+
+def cleaned(text: str, *, secrets: Secrets, own: bytes = b"") -> str:
+    """At most 500 characters of it without what is the operator's; `own` is the caller's body, whose words stay."""
+    was_cut = len(text) > MOST_TEXT
+    text = text[:MOST_TEXT]
+    for secret in secrets.spellings():
+        text = re.sub(re.escape(secret), REMOVED, text, flags=re.IGNORECASE)
+    if was_cut:
+        text = _without_half_a_secret(text, secrets)
+    written = own[:MOST_OWN]
+    text = SUSPECTS.sub(lambda found: _judged(found.group(), secrets, written), text)
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+
+
+def _judged(word: str, secrets: Secrets, own: bytes) -> str:
+    """What a suspect becomes: itself where it is harmless or the caller's own."""
+    if word == REMOVED or not _is_secret(word, secrets):
+        return word
+    bare = word.rstrip(".,;")
+    return word if own and bare.encode() in own else REMOVED
+
+
+def _is_secret(word: str, secrets: Secrets) -> bool:
+    lower = word.lower()
+    if lower.startswith(("http://", "https://", "eyj", "-----begin", "localhost")):
+        return True
+    if lower.startswith(("bearer", "basic")) and " " in " ".join(lower.split()):
+        return _is_random(word.split(maxsplit=1)[1]) or VENDORS.match(word.split(maxsplit=1)[1]) is not None
+    if len(parts := MASK.split(word, maxsplit=1)) == 3:
+        return _is_masked_key(parts[0], parts[2], secrets)
+    if ":" in word or word.count(".") == 3:
+        return _is_place(word)
+    if "." in word and word.rpartition(".")[2].isalpha():
+        return True  # a host by its top level
+    return _looks_like_a_key(word)
+
+
+def _is_masked_key(left: str, right: str, secrets: Secrets) -> bool:
+    """`sk-abc...wxyz`: ends of the key in use, or of one of a known vendor."""
+    key = secrets.api_key
+    if len(key) >= LEAST_SECRET and (
+        (len(left) >= 2 and key.startswith(left)) or (len(right) >= 3 and key.endswith(right.rstrip(".")))
+    ):
+        return True
+    return VENDORS.match(left) is not None or NAMED.match(left) is not None
+
+
+def _is_place(word: str) -> bool:
+    """An address by number, or a host of one word with a port; not a time, a ratio or a C++ name."""
+    plain = word.strip("[]").partition("%")[0].partition("/")[0]
+    if not any(letter.isalnum() for letter in plain):
+        return False
+    host, _, port = word.rpartition(":")
+    for text in (plain, host.strip("[]")):
+        try:
+            ipaddress.ip_address(text)
+        except ValueError:
+            continue
+        return True
+    if not port.isdigit() or not host or "::" in word:
+        return False
+    named = any(letter.isalpha() for letter in host)
+    return named and ("-" in host or "." in host or any(letter.isdigit() for letter in host))
+
+
+def _looks_like_a_key(word: str) -> bool:
+    """Random, or with a vendor's beginning, or an id with a digit in it; words that people choose are none of these."""
+    if found := VENDORS.match(word):
+        rest = word[found.end() :]
+        return len(rest) >= LEAST_SECRET and (len(rest) >= 12 or _is_random(rest, least=LEAST_SECRET))
+    if found := NAMED.match(word):
+        rest = word[found.end() :]
+        return len(rest) >= LEAST_SECRET and any(letter.isdigit() for letter in rest)
+    return _is_random(word, least=24)
+
+
+def _is_random(text: str, *, least: int = 12) -> bool:
+    """Letters and digits mixed as no person writes: a digit within letters, and no row of words."""
+    letters = re.sub(r"[^0-9A-Za-z]", "", text)
+    if len(letters) < least:
+        return False
+    if re.fullmatch(r"[0-9a-fA-F-]{32,}", text):
+        return True
+    has_digit = any(letter.isdigit() for letter in letters)
+    changes = sum(_class(one) != _class(other) for one, other in pairwise(letters))
+    if has_digit:
+        return changes >= max(2, len(letters) // 8)
+    return changes >= max(4, len(letters) // 5)
+
+
+def _class(letter: str) -> int:
+    return 0 if letter.isdigit() else 1 if letter.islower() else 2
+
+
+def _without_half_a_secret(text: str, secrets: Secrets) -> str:
+    """A secret that the cut went through is not whole any more, and still its beginning."""
+    for secret in secrets.spellings():
+        for length in range(min(len(secret), len(text)), LEAST_SECRET - 1, -1):
+            if text.lower().endswith(secret[:length].lower()):
+                return text[:-length] + REMOVED
+    return text

@@ -1,0 +1,54 @@
+"""An upstream's refusals over the wire: what is passed on, what stays with the operator, and what the log says."""
+
+import logging
+
+import pytest
+from aiohttp import web
+
+from tests.proxy.conftest import Gateway, wait_for
+
+KEY = "sk-first-upstream-key"
+FAULT = {"error": {"message": f"Incorrect API key {KEY} at vllm-gpu-7:8000", "code": "context_length_exceeded"}}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("status", "told"), [(429, "11"), (503, "11"), (529, "11"), (503, "Mon, 23 Nov 2099 12:00:00 GMT")]
+)
+def test_the_time_to_wait_is_passed_on(gateway: Gateway, upstream, status, told, stream):
+    async def refuse(_request: web.Request) -> web.Response:
+        return web.json_response({"error": {"message": "busy"}}, status=status, headers={"Retry-After": told})
+
+    upstream.handler = refuse
+    answer = gateway.chat(stream=stream)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "provider_unavailable")
+    assert answer.headers["retry-after"] == ("11" if told == "11" else "3600")
+    wait_for("released")
+
+
+@pytest.mark.parametrize("status", [401, 402, 403])
+def test_a_refusal_of_our_key_is_the_operators_and_the_log_has_its_status_alone(gateway, upstream, status, caplog):
+    upstream.status, upstream.json = status, FAULT
+    with caplog.at_level(logging.DEBUG):
+        answer = gateway.chat()
+    assert (answer.status_code, answer.json()["error"]["code"]) == (502, "provider_error")
+    told = [record.getMessage() for record in caplog.records if record.name.startswith("proxy")]
+    assert any(f"upstream first answers {status}" in text for text in told)
+    for text in (*told, answer.text):
+        assert KEY not in text
+        assert "vllm-gpu-7" not in text
+
+
+def test_a_fault_of_the_request_has_its_code_and_no_secrets(gateway, upstream):
+    upstream.status, upstream.json = 400, FAULT
+    error = gateway.chat().json()["error"]
+    assert (error["code"], error["type"]) == ("context_length_exceeded", "invalid_request_error")
+    assert error["message"] == "Incorrect API key [removed] at [removed]"
+
+
+def test_names_that_the_caller_wrote_are_not_taken_out(gateway, upstream):
+    tool = {"type": "function", "function": {"name": "user_lookup_2", "parameters": {}}}
+    upstream.status = 400
+    upstream.json = {"error": {"message": "user_lookup_2: bad schema", "code": "invalid_function_parameters"}}
+    error = gateway.chat(tools=[tool]).json()["error"]
+    assert (error["message"], error["code"]) == ("user_lookup_2: bad schema", "invalid_function_parameters")
