@@ -2,16 +2,20 @@
 and a character that PostgreSQL keeps in no text.
 """
 
+import logging
 import secrets
 from collections.abc import Callable, Iterator
 
 from django.conf import settings
-from django.core.exceptions import BadRequest
+from django.core.exceptions import BadRequest, SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http.multipartparser import MultiPartParserError
 
 from chuizi import cors
 from chuizi.errors import CODES, FINAL, MESSAGES, compressed, error_body
 from chuizi.paths import is_api
+
+log = logging.getLogger(__name__)
 
 # Unfold runs on Alpine, which evaluates expressions; Swagger UI writes inline styles.
 SCRIPTED_PAGES = ("/admin/", "/api/docs/")
@@ -48,7 +52,7 @@ class ApiAnswers:
         if not is_api(request.path_info):
             return self.get_response(request)
         encoding = request.headers.get("Content-Encoding", "")
-        response = _refused(415, compressed(encoding)) if compressed(encoding) else self.get_response(request)
+        response = _refused(415, compressed(encoding)) if compressed(encoding) else self._answer(request)
         if response.status_code >= 400 and not response.get("Content-Type", "").startswith("application/json"):
             allow = response.get("Allow")
             response = _refused(response.status_code, "")
@@ -63,6 +67,17 @@ class ApiAnswers:
         for name, value in cors.HEADERS.items():
             response[name] = value
         return response
+
+    def _answer(self, request: HttpRequest) -> HttpResponse:
+        """What Django's own pages of an error fail of (a Host that is none, a form that is none) is an error too."""
+        try:
+            return self.get_response(request)
+        except (BadRequest, SuspiciousOperation, MultiPartParserError) as error:
+            log.info("%s: %s", type(error).__name__, request.path_info[:100])
+            return _refused(400, "")
+        except Exception:
+            log.exception("no page of an error could be made")
+            return _refused(500, "")
 
 
 def _refused(status: int, message: str) -> JsonResponse:

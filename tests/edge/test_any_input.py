@@ -185,3 +185,12 @@ def test_numbers_of_things_beyond_any_are_not_found(api):
             answer = api.get(path.format(number))
             assert answer.status_code in (404, 405), (path, number[:30])
             check(answer)
+
+
+@pytest.mark.parametrize("debug", [True, False])
+@pytest.mark.parametrize("path", ["/v1/nothing", "/v1/keys?a=%00", "/v1/credits", "/v1/key/info%00", "/v1beta/x%00"])
+def test_a_page_of_an_error_that_fails_is_json_too(api, settings, debug, path):
+    settings.DEBUG = debug
+    for headers in ({"Host": "[::1"}, {"Host": "a:b:c"}, {"Host": ""}, {"Cookie": 'sessionid="abcdefgh\\000"'}):
+        for kind in ("multipart/form-data; boundary=\xff", "application/x-www-form-urlencoded", "a/b"):
+            check(api.generic("POST", path, b"--x", content_type=kind, headers=headers), path, headers, kind)
