@@ -27,7 +27,7 @@ from proxy.batching import Batcher, QueueFull
 from proxy.catalog import Catalog, Entry
 from proxy.errors import Refusal, invalid_key, unavailable
 from proxy.estimate import likely_input, likely_output, most_extra_output, most_input
-from proxy.http import MOST_HEADER_BYTES, BodyBudget, ClientGone, Exchange, Receive, Scope, Send
+from proxy.http import BodyBudget, ClientGone, Exchange, Receive, Scope, Send
 from proxy.keyring import Keyring
 from proxy.metering import Metering
 from proxy.pricing import PER_TOKEN, ceiling, worst_rates
@@ -195,8 +195,6 @@ class Gateway:
     def _refuse_unready(self, exchange: Exchange) -> None:
         if exchange.scope["method"] != "POST":
             raise Refusal(405, "method_not_allowed", "This path takes POST.", headers={"Allow": "POST"})
-        if exchange.header_bytes > MOST_HEADER_BYTES:
-            raise Refusal(431, "request_too_large", "The request's headers are too long.")
         if encoding := compressed(exchange.header(b"content-encoding")):
             raise Refusal(415, "unsupported_media_type", encoding)
         if self.draining:

@@ -13,7 +13,6 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-MOST_HEADER_BYTES = 32_000
 STALLED_BODY_SECONDS = 30.0
 BODY_SECONDS = 300.0
 LEAST_BODY_RATE = 10_000
@@ -54,10 +53,8 @@ class Exchange:
         self._more = more
         self.request_id = new_request_id()
         self.headers: dict[bytes, bytes] = {}
-        self.header_bytes = 0
         self._repeated: set[bytes] = set()
         for name, value in scope["headers"]:
-            self.header_bytes += len(name) + len(value)
             if self.headers.setdefault(name, value) != value:
                 self._repeated.add(name)
         self.started = False

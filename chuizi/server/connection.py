@@ -202,7 +202,8 @@ class Connection(asyncio.Protocol):
     def _begin(self, head: Head, *, size: int, rest: bytes) -> None:
         self._seen = True
         self._kept = b""
-        self.deadline = NEVER
+        if self.unwritable is None:  # else the answer before it is still to be read
+            self.deadline = NEVER
         self._cycle = cycle = Cycle(self, head, self._scope(head))
         if head.length == 0:
             cycle.feed(b"", ended=True)

@@ -141,14 +141,16 @@ class Cycle:
             elif name == b"transfer-encoding":
                 continue  # decided here
             lines.append(b"%s: %s\r\n" % (name, value))
-        if length is None and status not in (204, 304):
+        if status in (204, 304):
+            self._left = 0
+        elif length is not None:
+            self._left = length
+        else:
             # Who speaks HTTP/1.0 knows no chunks: the end of the connection is the end of the answer.
             self._chunked = self.scope["http_version"] == "1.1"
             self._left = None
             if self._chunked and self.scope["method"] != "HEAD":
                 lines.append(b"transfer-encoding: chunked\r\n")
-        else:
-            self._left = length or 0
         if not self.keep_alive:
             lines.append(b"connection: close\r\n")
         block = b"".join(lines)

@@ -64,6 +64,10 @@ class Served:
             await asyncio.sleep(0.5)
             await send({"type": "http.response.body", "body": b"]"})
             return
+        if scope["path"] == "/big":
+            await send(head)
+            await send({"type": "http.response.body", "body": b"x" * 8_000_000})
+            return
         if scope["path"] == "/much":
             await send(head)
             for _ in range(2000):

@@ -56,13 +56,23 @@ async def has_no_content(scope, receive, send):
     await send(body(b""))
 
 
+async def has_not_changed(scope, receive, send):
+    await send({**HEAD, "status": 304, "headers": [(b"content-length", b"20")]})
+    await send(body(b""))
+
+
+async def fails_afterwards(scope, receive, send):
+    await closes(scope, receive, send) if scope["query_string"] else await has_no_content(scope, receive, send)
+    raise ValueError("on purpose")
+
+
 async def closes(scope, receive, send):
     await send({**HEAD, "headers": [(b"content-length", b"2"), (b"connection", b"close")]})
     await send(body(b"{}"))
 
 
 PATHS = [fails, fails_in_the_middle, says_nothing, injects, says_too_much, says_too_little]
-PATHS += [streams, has_no_content, closes]
+PATHS += [streams, has_no_content, has_not_changed, fails_afterwards, closes]
 ALL = {path.__name__: path for path in PATHS}
 
 
@@ -134,9 +144,17 @@ def test_head_has_the_head_alone(ask, path):
     assert ask(path, method="HEAD", twice=False).endswith(b"\r\nconnection: close\r\n\r\n")
 
 
-def test_204_has_no_body(ask):
-    seen = ask("has_no_content")
-    assert seen.count(b"HTTP/1.1 204 No Content\r\n") == 2
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ("has_no_content", b"HTTP/1.1 204 No Content\r\n"),
+        ("has_not_changed", b"HTTP/1.1 304 Not Modified\r\n"),
+        ("fails_afterwards", b"HTTP/1.1 204 No Content\r\n"),
+    ],
+)
+def test_an_answer_without_a_body_is_whole(ask, path, line):
+    seen = ask(path)
+    assert seen.count(line) == 2
     assert b"chunked" not in seen
     assert seen.endswith(b"\r\n\r\n")
 

@@ -225,12 +225,13 @@ def test_a_body_that_waits_for_100_continue_and_is_not_wanted_ends_the_connectio
 # Readers
 
 
-def test_who_reads_nothing_of_an_answer_is_cut(served: Served, monkeypatch):
+@pytest.mark.parametrize("paths", [("much",), ("big",), ("big", "much"), ("big", "next")], ids=" ".join)
+def test_who_reads_nothing_of_an_answer_is_cut(served: Served, monkeypatch, paths):
     monkeypatch.setattr(connection, "STALLED_READER_SECONDS", 0.5)
     with socket.socket() as silent:
         silent.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         silent.connect(("127.0.0.1", served.port))
-        silent.sendall(b"GET /much HTTP/1.1\r\nHost: x\r\n\r\n")
+        silent.sendall(b"".join(b"GET /%b HTTP/1.1\r\nHost: x\r\n\r\n" % path.encode() for path in paths))
         time.sleep(0.2)
         assert any(each.unwritable for each in served.connections)
         deadline = time.monotonic() + 5
