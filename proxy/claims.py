@@ -9,11 +9,10 @@ from decimal import Decimal
 
 from proxy.catalog import Destination
 from proxy.models import Kind
-from proxy.protocols.base import Reported, amount_of
+from proxy.protocols.base import Reported, amount_of, printable
 
 REQUEST_IDS = ("x-request-id", "request-id")
 STATED_COSTS = ("x-litellm-response-cost",)
-MOST_ID_CHARACTERS = 200
 AGGREGATORS = frozenset({Kind.OPENROUTER, Kind.LITELLM, Kind.RELAY})
 """They choose among providers, and may choose another model."""
 DEARER_TIERS = frozenset({"priority", "fast", "performance", "turbo"})
@@ -24,8 +23,10 @@ SNAPSHOT = re.compile(r"[-@](\d{3,8}|\d{4}-\d{2}(-\d{2})?|latest)")
 
 def request_id(headers: Mapping[str, str], reported: Reported) -> str:
     """The upstream's id for the request, which its support asks for: a header's, else the answer's own."""
-    named = next((headers[name] for name in REQUEST_IDS if headers.get(name)), reported.upstream_id)
-    return "".join(letter for letter in named[:MOST_ID_CHARACTERS] if letter.isprintable())
+    for name in REQUEST_IDS:
+        if named := printable(headers.get(name, "")):
+            return named
+    return reported.upstream_id
 
 
 def stated_cost(headers: Mapping[str, str], reported: Reported) -> Decimal | None:

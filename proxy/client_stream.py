@@ -37,13 +37,16 @@ class ClientStream:
         self._left = left
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
-        self._sent_at = 0.0
+        self._sent_at = math.inf
+
+    def taken(self) -> None:
+        """An upstream has taken the request: from now on no silence is to be long."""
+        if self._sent_at == math.inf:
+            self._sent_at = monotonic()
 
     def keep_alive(self) -> None:
-        """From now on no silence is long: an upstream has taken the request."""
-        if self._timer is None:
-            self._sent_at = monotonic()
-            self._timer = asyncio.get_running_loop().call_later(HEAD_AFTER_SECONDS, self._begin)
+        """Look for silences; called once the request has lasted for a moment, as most end sooner."""
+        self._timer = asyncio.get_running_loop().call_later(HEAD_AFTER_SECONDS, self._begin)
 
     async def send(self, events: bytes) -> None:
         self.has_said = True
@@ -90,4 +93,4 @@ class ClientStream:
             if left <= 0.001:
                 await self.comment()
             else:
-                await asyncio.sleep(min(left, COMMENT_EVERY_SECONDS))
+                await asyncio.sleep(min(left, HEAD_AFTER_SECONDS))

@@ -54,7 +54,7 @@ def splice(data: bytes, changes: Mapping[str, bytes | None]) -> bytes:
     Raises `ValueError` where `data` is not an object.
     """
     try:
-        members: dict[str, Any] = dict(_members.decode(data))
+        members: dict[str, Any] = _members.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         whole = load_exact(data)
         if not isinstance(whole, dict):
@@ -65,9 +65,11 @@ def splice(data: bytes, changes: Mapping[str, bytes | None]) -> bytes:
             members.pop(name, None)
         else:
             members[name] = value
-    return b"{" + b",".join(b"%b:%b" % (_quoted(name), value) for name, value in members.items()) + b"}"
+    pieces = [piece for name, value in members.items() for piece in (_named(name), value)]
+    return b"{%b}" % b"".join(pieces)[1:]
 
 
 @lru_cache
-def _quoted(name: str) -> bytes:
-    return b'"%b"' % name.encode() if name.isidentifier() and name.isascii() else dump(name)
+def _named(name: str) -> bytes:
+    """A comma, the name, a colon."""
+    return b",%b:" % dump(name)

@@ -127,6 +127,8 @@ class Relay:
         return found
 
     def _start_watching(self) -> None:
+        if self.call.stream:
+            self.out.keep_alive()
         self._watcher = asyncio.create_task(self._watch())
 
     async def _watch(self) -> None:
@@ -187,10 +189,10 @@ class Relay:
     def _usage(self, reported: Reported, produced_bytes: int) -> tuple[str, Usage]:
         """What to bill: the upstream's word, but for a zero beside an answer, which cannot be."""
         told = reported.usage
+        if told is not None and reported.is_counted:
+            return Source.UPSTREAM, told
         if not produced_bytes:
             return (Source.NONE, NOTHING) if told is None else (Source.UPSTREAM, told)
-        if told is not None and told.input_tokens and told.output_tokens:
-            return Source.UPSTREAM, told
         told = told or NOTHING
         return Source.ESTIMATED, replace(
             told,

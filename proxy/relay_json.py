@@ -42,8 +42,7 @@ async def relay_json(relay: "Relay", response: aiohttp.ClientResponse, destinati
     if not isinstance(answer, dict):
         answer = {}
     reported = chat.read_answer(answer)
-    is_counted = reported.usage is not None and reported.usage.input_tokens and reported.usage.output_tokens
-    produced = 0 if is_counted and failure is None else chat.produced_bytes(answer)
+    produced = 0 if reported.is_counted and failure is None else chat.produced_bytes(answer)
     if failure is not None:
         count_error(destination, "error")
         if not produced:
@@ -63,7 +62,7 @@ async def relay_json(relay: "Relay", response: aiohttp.ClientResponse, destinati
         ) from None
     if relay.is_gone:
         raise ClientGone
-    body = chat.decorate(raw, answer, relay.receipt(record), record.usage, failure)
+    body = chat.decorate(raw, answer, reported, relay.receipt(record), record.usage, failure)
     await relay.exchange.answer(200, body, relay.headers)
 
 

@@ -33,7 +33,7 @@ async def relay_stream(relay: "Relay", response: aiohttp.ClientResponse, destina
     """Raises `BrokenEarly` where nothing came of it that could be relayed."""
     stream = ChatStream(relay.admitted.generation_id, include_usage=relay.call.include_usage)
     reason, refusal = Reason.COMPLETED, None
-    relay.out.keep_alive()
+    relay.out.taken()
     try:
         async for piece in _pieces(response, stream):
             if not relay.is_gone:
@@ -98,7 +98,9 @@ async def _pieces(response: aiohttp.ClientResponse, stream: ChatStream) -> Async
 def _stream_record(
     relay: "Relay", response: aiohttp.ClientResponse, destination: Destination, stream: ChatStream, reason: str
 ) -> Metered:
-    return relay.record(response, destination, stream.reported, produced_bytes=stream.content_bytes, reason=reason)
+    reported = stream.reported
+    produced = 0 if reported.is_counted else stream.content_bytes
+    return relay.record(response, destination, reported, produced_bytes=produced, reason=reason)
 
 
 async def _finish_stream(relay: "Relay", stream: ChatStream, record: Metered, refusal: Refusal | None) -> None:

@@ -29,9 +29,8 @@ def check(data: bytes) -> None:
         return
     if not isinstance(answer, dict):
         return
-    chat.read_answer(answer)
     assert chat.produced_bytes(answer) >= 0
-    body = lossless.load(chat.decorate(data, answer, RECEIPT, Usage(input_tokens=1), None))
+    body = lossless.load(chat.decorate(data, answer, chat.read_answer(answer), RECEIPT, Usage(input_tokens=1), None))
     assert (body["id"], body["x_chuizi"]["cost"]) == ("gen-ours", "0.00042000")
     stream = chat.ChatStream("gen-ours")
     stream.take(chat.as_events(data))

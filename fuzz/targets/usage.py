@@ -25,7 +25,7 @@ def check(data: bytes) -> None:
         return
     if not isinstance(answer, dict):
         return
-    told, cost = usages.find(answer), usages.stated_cost(answer)
+    told, cost = usages.find(answer), usages.stated_cost(usages.find(answer))
     assert cost is None or 0 <= cost < 10**12
     if told is not None:
         for name in Usage.__slots__:

@@ -7,6 +7,7 @@ from chuizi.facts import fact
 from proxy.estimate import Material
 from proxy.pricing import Usage
 
+MOST_NAME_CHARACTERS = 200
 MOST_OUTPUT_TOKENS = 10_000_000
 """A larger limit is no limit that any model has."""
 
@@ -46,8 +47,15 @@ class Reported:
     """The answer's own id."""
     service_tier: str = ""
     """The tier it was served at."""
+    told: Any = None
+    """Its usage as the protocol reads it, for showing it to the caller."""
     stated_cost: Decimal | None = None
     """What the upstream says it charges, in its currency."""
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether it tells both input and output: what was produced need not be counted."""
+        return self.usage is not None and bool(self.usage.input_tokens and self.usage.output_tokens)
 
 
 @fact
@@ -57,6 +65,13 @@ class Receipt:
     generation_id: str
     latency_ms: int
     cost: Decimal
+
+
+def printable(text: str) -> str:
+    """A name or id of somebody else's as we may store it: no control characters, no half characters, not too long."""
+    if len(text) <= MOST_NAME_CHARACTERS and text.isprintable():
+        return text
+    return "".join(letter for letter in text[:MOST_NAME_CHARACTERS] if letter.isprintable())
 
 
 def amount_of(said: Any) -> Decimal | None:

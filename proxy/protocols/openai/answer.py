@@ -8,12 +8,11 @@ import orjson
 from proxy import lossless
 from proxy.errors import Refusal
 from proxy.pricing import Usage
-from proxy.protocols.base import Receipt, Reported
+from proxy.protocols.base import Receipt, Reported, printable
 from proxy.protocols.openai import usage as usages
 from proxy.protocols.openai.failure import choices_of, without_failure
 
 MOST_REASON_CHARACTERS = 40
-MOST_NAME_CHARACTERS = 200
 
 
 def read_answer(answer: Mapping[str, Any]) -> Reported:
@@ -24,8 +23,9 @@ def read_answer(answer: Mapping[str, Any]) -> Reported:
         is_odd=told is not None and told.is_odd,
         model=text_of(answer, "model"),
         upstream_id=text_of(answer, "id"),
+        told=told,
         service_tier=tier_of(answer, told),
-        stated_cost=usages.stated_cost(answer),
+        stated_cost=usages.stated_cost(told),
     )
 
 
@@ -48,21 +48,21 @@ def finish_of(answer: Mapping[str, Any]) -> str:
 def text_of(answer: Mapping[str, Any], name: str) -> str:
     """A member of few letters as we may store it, or nothing."""
     value = answer.get(name)
-    if not isinstance(value, str):
-        return ""
-    if len(value) <= MOST_NAME_CHARACTERS and value.isprintable():
-        return value
-    return "".join(letter for letter in value[:MOST_NAME_CHARACTERS] if letter.isprintable())
+    return printable(value) if isinstance(value, str) else ""
 
 
-def decorate(raw: bytes, answer: Mapping[str, Any], receipt: Receipt, used: Usage, refusal: Refusal | None) -> bytes:
+def decorate(
+    raw: bytes, answer: Mapping[str, Any], reported: Reported, receipt: Receipt, used: Usage, refusal: Refusal | None
+) -> bytes:
     """The answer byte for byte, but for our id, what it used and what it cost; words that came with an error keep it,
     in our words."""
     if refusal is not None:
         raw = lossless.dump(without_failure(lossless.load_exact(raw)))
-    ours: dict[str, bytes | None] = {name: None for name in answer if usages.is_cost(name)}
+    ours: dict[str, bytes | None] = {}
+    if b"ost" in raw:
+        ours = {name: None for name in answer if usages.is_cost(name)}
     ours["id"] = orjson.dumps(receipt.generation_id)
-    ours["usage"] = usages.shown(usages.find(answer), used, cost=receipt.cost)
+    ours["usage"] = usages.shown(reported.told, used, cost=receipt.cost)
     ours["x_chuizi"] = receipt_of(receipt)
     if refusal is not None:
         ours["error"] = orjson.dumps(error_of(refusal))

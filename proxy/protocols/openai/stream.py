@@ -206,10 +206,10 @@ class ChatStream:
         self._frame = {name: first[name] for name in ("created", "model", "system_fingerprint") if name in first}
 
     def _take_chunk(self, data: bytes, chunk: dict[str, Any]) -> bytes:
-        told = usages.find(chunk) if b"usage" in data else None
+        told = usages.find(chunk) if data.count(b"usage") > data.count(b'"usage":null') else None
         if told is not None:
             self._told = told
-            self._stated_cost = usages.stated_cost(chunk)
+            self._stated_cost = usages.stated_cost(told)
         self._service_tier = tier_of(chunk, told) or self._service_tier
         self._keep(data)
         is_spoken = any(choices_of(chunk))

@@ -33,6 +33,9 @@ class Told:
 
 def find(answer: Mapping[str, Any]) -> Told | None:
     """The usage of an answer or of a stream's event, wherever it stands; None where none can be read."""
+    first = read(answer.get("usage"))
+    if first is not None and (first.usage.input_tokens or first.usage.output_tokens):
+        return first
     found = [told for place in _places(answer) if (told := read(place)) is not None]
     counted = [told for told in found if told.usage.input_tokens or told.usage.output_tokens]
     return next(iter(counted or found), None)
@@ -49,9 +52,11 @@ def read(said: Any) -> Told | None:
     """A usage object understood, or None where it tells neither of input nor of output in whole numbers."""
     if not isinstance(said, dict):
         return None
-    prompt, completion, total = _first((said,), PROMPT), _first((said,), COMPLETION), _tokens(said, "total_tokens")
+    prompt, completion, total = _one_of(said, PROMPT), _one_of(said, COMPLETION), _tokens(said, "total_tokens")
     if prompt is None and completion is None:
         return None
+    if len(said) == 3 and None not in (prompt, completion, total):
+        return Told(usage=Usage(input_tokens=prompt, output_tokens=completion), said=said)  # type: ignore[arg-type]
     is_odd = prompt is None or completion is None
     if prompt is None:
         prompt = max((total or 0) - (completion or 0), 0)
@@ -94,10 +99,15 @@ def shown(told: Told | None, used: Usage, *, cost: Decimal) -> bytes:
         "completion_tokens": used.output_tokens,
         "total_tokens": used.input_tokens + used.output_tokens,
     }
-    if told is not None and told.usage == used and not told.is_odd:
-        kept = {name: value for name, value in told.said.items() if not is_cost(name)}
-        counts = {**kept, **{name: count for name, count in counts.items() if type(kept.get(name)) is not int}}
-    elif told is not None:
+    if told is None:
+        pass
+    elif told.usage is used and not told.is_odd:
+        kept = {name: value for name, value in told.said.items() if "cost" not in name.lower()}
+        for name, count in counts.items():
+            if type(kept.get(name)) is not int:
+                kept[name] = count
+        counts = kept
+    else:
         counts["prompt_tokens_details"] = {"cached_tokens": used.cached_tokens}
         counts["completion_tokens_details"] = {"reasoning_tokens": used.reasoning_tokens}
     return b'%b,"cost":%b}' % (lossless.write(counts)[:-1], f"{cost:f}".encode())
@@ -108,16 +118,12 @@ def is_cost(name: str) -> bool:
     return "cost" in name.lower()
 
 
-def stated_cost(answer: Mapping[str, Any]) -> Decimal | None:
-    """What an upstream says that it charges, in its currency; only `usage.cost` is understood (OpenRouter, LiteLLM)."""
-    for holder in _places(answer):
-        if isinstance(holder, dict):
-            cost = holder.get("cost")
-            if isinstance(cost, dict):  # Perplexity
-                cost = cost.get("total_cost")
-            if (amount := amount_of(cost)) is not None:
-                return amount
-    return None
+def stated_cost(told: Told | None) -> Decimal | None:
+    """What an upstream says that it charges, in USD; only `usage.cost` is understood (OpenRouter, LiteLLM)."""
+    cost = None if told is None else told.said.get("cost")
+    if isinstance(cost, dict):  # Perplexity
+        cost = cost.get("total_cost")
+    return None if cost is None else amount_of(cost)
 
 
 def _is_beside(said: Mapping[str, Any], *, prompt: int, beside: int, completion: int, total: int | None) -> bool:
@@ -143,6 +149,11 @@ def _cache_writes(said: Mapping[str, Any], details: tuple[Mapping[str, Any], ...
     return max(written, short + long_written), long_written
 
 
+def _one_of(said: Mapping[str, Any], names: tuple[str, str]) -> int | None:
+    ours, theirs = names
+    return count if (count := _tokens(said, ours)) is not None else _tokens(said, theirs)
+
+
 def _dicts(said: Mapping[str, Any], names: tuple[str, ...]) -> tuple[Mapping[str, Any], ...]:
     return tuple(held for name in names if isinstance(held := said.get(name), dict))
 
@@ -158,7 +169,10 @@ def _first(places: tuple[Mapping[str, Any], ...], names: tuple[str, ...]) -> int
 
 def _tokens(counts: Mapping[str, Any], field: str) -> int | None:
     value = counts.get(field)
+    if type(value) is int:
+        return value if 0 <= value < MOST_TOKENS else None
     is_whole = type(value) is float and value.is_integer()
     if is_whole or (type(value) is str and len(value) < 19 and value.isascii() and value.isdigit()):
         value = int(value or 0)
-    return value if type(value) is int and 0 <= value < MOST_TOKENS else None
+        return value if 0 <= value < MOST_TOKENS else None
+    return None
