@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-SENTENCES = ("message", "msg", "detail", "error_msg", "error_message", "errorMessage", "status_msg", "title")
+from proxy.upstream_errors import read
+
 UNNAMED: Mapping[str, Any] = {}
 """An error that says nothing of itself."""
 
@@ -23,7 +24,7 @@ def failure_in(answer: Mapping[str, Any]) -> Any:
             return UNNAMED
     status = answer.get("base_resp")  # MiniMax
     if isinstance(status, dict) and status.get("status_code") not in (None, 0, "0"):
-        return {"message": status.get("status_msg")}
+        return status
     if not answer.get("choices") and not answer.get("usage"):
         return _flat(answer)
     return None
@@ -58,8 +59,6 @@ def _clean(value: Any) -> Any:
 
 
 def _flat(answer: Mapping[str, Any]) -> Any:
-    """`{"code", "message"}` and kin: the sentence, wherever it stands."""
-    for name in SENTENCES:
-        if isinstance(said := answer.get(name), str) and said.strip():
-            return {"message": said}
-    return UNNAMED if answer.get("object") == "error" or answer.get("type") == "error" else None
+    """`{"code", "message"}` and kin: the answer itself where it says what is wrong."""
+    is_error = answer.get("object") == "error" or answer.get("type") == "error"
+    return answer if is_error or read(answer).sentence else None

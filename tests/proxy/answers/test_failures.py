@@ -28,6 +28,8 @@ JSON_FAILURES: dict[str, Any] = {
     "a code and a message": {"code": "Throttling", "message": SECRET, "request_id": "1"},
     "a message flat": {"object": "error", "message": SECRET, "type": "BadRequestError"},
     "a detail": {"detail": SECRET},
+    "a detail in parts": {"detail": [{"type": "missing", "msg": SECRET}]},
+    "errors in a list": {"success": False, "errors": [{"code": 5007, "message": SECRET}], "result": None},
 }
 SAID = "quota of [removed] is used up"
 
