@@ -14,6 +14,8 @@ from time import monotonic
 
 import psycopg
 
+from accounts.models import Customer
+from billing.models import Wallet
 from proxy import metrics
 from proxy.batching import Bell
 from proxy.deciding import Ask
@@ -29,6 +31,12 @@ MOST_WAITING = 2_000
 MOST_IN_BATCH = 200
 MOST_OF_ONE_CUSTOMER = 50
 PATIENCE_SECONDS = 5.0
+
+
+def standing(customer_id: int) -> tuple[Decimal, bool]:
+    """A customer's balance in USD, paid and bonus, and whether it may not spend; without a lock, for a first look."""
+    wallet = Wallet.objects.only("paid", "bonus").get(pk=customer_id)
+    return wallet.paid + wallet.bonus, Customer.objects.filter(pk=customer_id, suspended_at__isnull=False).exists()
 
 
 class Admission:

@@ -21,7 +21,7 @@ from accounts.limits import KeyPolicy
 from chuizi import cors
 from chuizi.addresses import client_address
 from chuizi.errors import FINAL, compressed
-from proxy import catalog, lease, metrics, settlement
+from proxy import admission, catalog, lease, metrics, settlement
 from proxy.admission import Admission, Admitted, Ask, PolicyChanged
 from proxy.batching import Batcher, QueueFull
 from proxy.catalog import Catalog, Entry
@@ -147,6 +147,8 @@ class Gateway:
             started = monotonic()
             self._refuse_unready(exchange)
             sha256, policy, address = await self._authenticate(exchange)
+            if exchange.may_be_large:
+                await self._refuse_penniless(policy.customer_id)
             call = chat.read(await exchange.body(most=settings.MAX_BODY_BYTES, budget=self._budget))
             entry = await self._find_model(call)
             model = entry.slug
@@ -248,6 +250,15 @@ class Gateway:
         if policy.allowed_models and not policy.allowed_models & {entry.slug, entry.slug.partition("/")[2]}:
             raise Refusal(403, "model_not_allowed", f"This key may not use {entry.slug}.", param="model")
 
+    @staticmethod
+    async def _refuse_penniless(customer_id: int) -> None:
+        """Before a large body is read: whoever has nothing, or may not spend, sends it in vain."""
+        balance, is_suspended = await _in_thread(admission.standing)(customer_id)
+        if is_suspended:
+            raise Refusal(403, "account_suspended", "This account is suspended. Write to support.")
+        if balance <= 0:
+            raise Refusal(402, "insufficient_balance", f"The balance is ${balance:f}. Top up to go on.")
+
     async def _find_model(self, call: Call) -> Entry:
         entry = self._catalog.find(call.model)
         if entry is None and monotonic() - self._catalog_looked > CATALOG_LOOK_SECONDS:
@@ -257,6 +268,9 @@ class Gateway:
             raise Refusal(404, "model_not_found", f"There is no model {call.model[:100]!r} here.", param="model")
         if entry.price.billing != PER_TOKEN:
             raise Refusal(400, "validation_error", f"{entry.slug} is not a chat model.", param="model")
+        if call.material.audio and "input_audio" not in entry.price.rates:
+            words = f"{entry.slug} has no price for `input_audio` here, so audio is not taken."
+            raise BadRequest(words, param="messages")
         limit = entry.max_output_tokens
         if limit is not None and call.output_limit is not None and call.output_limit > limit:
             raise BadRequest(f"{entry.slug} writes at most {limit} tokens.", param="max_tokens")

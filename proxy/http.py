@@ -13,6 +13,8 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
+LARGE_BODY = 262_144
+"""Bytes from which on a body is looked at before it is read."""
 STALLED_BODY_SECONDS = 30.0
 BODY_SECONDS = 300.0
 LEAST_BODY_RATE = 10_000
@@ -75,6 +77,12 @@ class Exchange:
         if name not in self.headers:
             return ""
         return ",".join(value.decode("latin-1") for found, value in self.scope["headers"] if found == name)
+
+    @property
+    def may_be_large(self) -> bool:
+        """Whether a body is announced that is large, or that does not say how long it is."""
+        announced = self.header(b"content-length")
+        return int(announced) > LARGE_BODY if announced.isdigit() and len(announced) < 12 else True
 
     @property
     def peer(self) -> str:

@@ -5,17 +5,19 @@ from collections.abc import AsyncIterator
 from functools import lru_cache
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.abc import AbstractResolver, AbstractStreamWriter, ResolveResult
 from django.conf import settings
 from yarl import URL
 
 from chuizi.addresses import is_literal, is_public
 from proxy.catalog import Destination
 from proxy.cooldown import Cooldown
+from proxy.protocols.base import Habits
 from proxy.sse import EventTooLong
 
 CONNECT_SECONDS = 10.0
 MOST_ANSWER_BYTES = 64_000_000
+LARGE_BODY = 262_144
 LOST = (aiohttp.ClientError, OSError, EventTooLong)
 """How reading an answer fails, but for `TimeoutError`."""
 HEADERS = {
@@ -48,11 +50,29 @@ class PublicResolver(AbstractResolver):
         await self._inner.close()
 
 
+class Pieces(aiohttp.payload.Payload):
+    """A large body as it lies in memory, not put together once more."""
+
+    def __init__(self, pieces: tuple[bytes, ...]) -> None:
+        super().__init__(pieces, content_type="application/json")
+        self._pieces = pieces
+        self._size = sum(map(len, pieces))
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        return b"".join(self._pieces).decode(encoding, errors)
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        for piece in self._pieces:
+            await writer.write(piece)
+
+
 class Client:
     """Send a request to a destination of the catalog."""
 
     def __init__(self, *, allow_private: bool) -> None:
         self._allow_private = allow_private
+        self.habits: dict[tuple[str, str], Habits] = {}
+        """By address and model: what a route was found not to take of the fields that we add."""
         self.cooldown = Cooldown(
             after=settings.UPSTREAM_FAILURES,
             seconds=settings.UPSTREAM_COOLDOWN_SECONDS,
@@ -68,14 +88,14 @@ class Client:
             read_bufsize=2**16,
         )
 
-    async def post(self, destination: Destination, path: str, body: bytes) -> aiohttp.ClientResponse:
+    async def post(self, destination: Destination, path: str, body: tuple[bytes, ...]) -> aiohttp.ClientResponse:
         """The answer's head, its body still to be read. Raises `aiohttp.ClientError`, `TimeoutError` or `OSError`."""
         url, is_private = _place(destination.base_url + path)
         if is_private and not self._allow_private:
             raise PrivateAddress(f"{destination.upstream} is not at a public address")
         return await self._session.post(
             url,
-            data=body,
+            data=b"".join(body) if sum(map(len, body)) < LARGE_BODY else Pieces(body),
             headers={"Authorization": f"Bearer {destination.api_key}"},
             allow_redirects=False,
             timeout=_timeout(destination.total_timeout, destination.timeout),

@@ -1,5 +1,6 @@
 """What a protocol must tell the gateway: what a request asks, what an answer used, how an error looks."""
 
+from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -22,16 +23,29 @@ class BadRequest(ValueError):
 
 @fact
 class Call:
-    """A request as read: `body` is what goes upstream, with its model, limit and stream options still to be set."""
+    """A request as read. `rest` is what goes upstream as it came: raw members, without those that are ours to write."""
 
     model: str
     stream: bool
     output_limit: int | None
     choices: int
     material: Material
-    body: dict[str, Any]
+    rest: bytes
+    limit_fields: tuple[str, ...] = ()
+    """The names under which the caller set the limit."""
+    service_tier: str | None = None
+    stream_options: bytes = b""
+    """Raw members beside `include_usage`."""
     include_usage: bool = False
     """Whether the caller asked for usage in its stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class Habits:
+    """What a route was found not to take of the fields that we add."""
+
+    limit_field: str = ""
+    refused: frozenset[str] = frozenset()
 
 
 @fact

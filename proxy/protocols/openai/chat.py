@@ -3,14 +3,17 @@
 from proxy.protocols.openai.answer import decorate, error, is_answer, read_answer
 from proxy.protocols.openai.assembling import Assembly, as_events
 from proxy.protocols.openai.failure import failure_in, failure_of
+from proxy.protocols.openai.outgoing import UNKNOWN, after_refusal, upstream_body
 from proxy.protocols.openai.produced import produced_bytes
-from proxy.protocols.openai.request import read, upstream_body
+from proxy.protocols.openai.request import read
 from proxy.protocols.openai.stream import ChatStream
 from proxy.protocols.openai.usage import usage
 
 __all__ = [
+    "UNKNOWN",
     "Assembly",
     "ChatStream",
+    "after_refusal",
     "as_events",
     "decorate",
     "error",
