@@ -98,7 +98,9 @@ def _to_look_at() -> desk.Panel:
         reverse("admin:payments_discrepancy_changelist"),
     )
     parked = RefundPart.objects.filter(state=RefundPart.State.PARKED).count()
+    late = reconcile.late_days(now=timezone.now())
     rows = (
+        (_("Statements missing or unmatched"), late, reverse("admin:payments_statement_changelist")),
         (_("Payments that do not fit"), problems, f"{topups}?problem__gt=&next_poll_at__isnull=0"),
         (_("Notifications that wait"), waiting, f"{inbox}?processed_at__isnull=1"),
         (_("Open disputes"), disputes, f"{reverse('admin:payments_dispute_changelist')}?queue=open"),

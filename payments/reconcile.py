@@ -20,7 +20,7 @@ from billing.money import ZERO
 from payments.models import Discrepancy, DisputeMovement, Method, RefundPart, Statement, StatementLine, TopUp
 from payments.provider_refunds import DoesNotFit, settle_refunds
 from payments.providers import registry
-from payments.providers.base import BillRow, ProviderError
+from payments.providers.base import BillRow, ProviderError, Unreadable
 from payments.providers.bills import SHANGHAI, StatementNotReady
 
 log = logging.getLogger(__name__)
@@ -29,8 +29,11 @@ Kind, State = Discrepancy.Kind, Discrepancy.State
 ZONES: dict[str, tzinfo] = {Method.STRIPE: UTC, Method.ALIPAY: SHANGHAI, Method.WECHAT: SHANGHAI}
 SLACK = timedelta(hours=1)
 """A payment just before midnight may be booked here a little after it: the books' day ends that much earlier."""
-LOOKED_BACK = 7
-"""How many days are tried again until their statement is there."""
+MOST_DAYS = 31
+"""Of a provider in one round."""
+LATE_AFTER = timedelta(hours=36)
+"""Providers write a day's statement until ten in the morning; a later one is somebody's to look at."""
+AGAIN_AFTER = timedelta(days=1)
 EMPTY_AFTER = timedelta(days=2)
 """Alipay tells a day without trades like one that is not ready; after this it was empty."""
 
@@ -58,17 +61,33 @@ class Difference:
 
 
 def due_days(*, provider: str, now: datetime) -> list[date]:
-    """The days that are over and have no statement yet, the oldest first."""
-    today = now.astimezone(ZONES[provider]).date()
-    days = [today - timedelta(days=n) for n in range(LOOKED_BACK, 0, -1)]
-    there = set(Statement.objects.filter(provider=provider, day__in=days).values_list("day", flat=True))
-    return [day for day in days if day not in there]
+    """The days that are over and not matched yet, the oldest first, since the provider's first top-up."""
+    first = TopUp.objects.filter(method=provider).order_by("created_at").values_list("created_at", flat=True).first()
+    if first is None:
+        return []
+    start, today = (moment.astimezone(ZONES[provider]).date() for moment in (first, now))
+    done = Statement.objects.filter(provider=provider, matched_at__isnull=False).values_list("day", flat=True)
+    matched = set(done)
+    days = (start + timedelta(days=number) for number in range((today - start).days))
+    return [day for day in days if day not in matched]
+
+
+def late_days(*, now: datetime) -> int:
+    """How many days of all providers are without a matched statement for longer than providers take to write one."""
+    return sum(
+        start_of(provider, day) + timedelta(days=1) + LATE_AFTER < now
+        for provider in Method.values
+        for day in due_days(provider=provider, now=now)
+    )
 
 
 def reconcile_due(*, now: datetime) -> None:
-    """Fetch and match what is due at every provider; one that has no statement yet is asked again later."""
+    """Fetch and match what is due, each provider and day on its own; what has no statement yet is asked again later.
+
+    What differs is matched again once a day: a statement of the next day, or staff, may have cured it.
+    """
     for provider in registry.providers():
-        for day in due_days(provider=provider, now=now):
+        for day in due_days(provider=provider, now=now)[:MOST_DAYS]:
             try:
                 result = reconcile(provider=provider, day=day, now=now)
             except StatementNotReady:
@@ -76,8 +95,25 @@ def reconcile_due(*, now: datetime) -> None:
             except ProviderError as error:
                 log.warning("no statement of %s for %s: %s", provider, day, error)
                 continue
+            except Exception:
+                log.exception("the statement of %s for %s could not be matched", provider, day)
+                continue
             if result.open:
                 log.error("%s %s: %d differences between statement and books", provider, day, len(result.open))
+    for provider, day in _open_days(now=now):
+        try:
+            match(provider=provider, day=day, now=now)
+        except Exception:
+            log.exception("the statement of %s for %s could not be matched again", provider, day)
+
+
+def _open_days(*, now: datetime) -> list[tuple[str, date]]:
+    """Matched days with open differences that were not looked at for a day."""
+    open_days = set(Discrepancy.objects.filter(state=State.OPEN).values_list("provider", "day"))
+    stale = Statement.objects.filter(matched_at__lt=now - AGAIN_AFTER, provider__in=[p for p, _day in open_days])
+    return [found for found in stale.order_by("matched_at").values_list("provider", "day") if found in open_days][
+        :MOST_DAYS
+    ]
 
 
 def reconcile(*, provider: str, day: date, now: datetime) -> Result:
@@ -86,15 +122,24 @@ def reconcile(*, provider: str, day: date, now: datetime) -> Result:
     for row in rows:
         if row.kind == "refund" and _part_of(row, provider) is None:
             _look_for_refund(row, provider, now=now)
+    return match(provider=provider, day=day, now=now)
+
+
+def match(*, provider: str, day: date, now: datetime) -> Result:
+    """Match a stored statement with the books; that it was matched is written with what that found."""
     with transaction.atomic():
         statement = Statement.objects.select_for_update(no_key=True).get(provider=provider, day=day)
         result = Result(lines=statement.lines)
-        found: list[Difference] = []
+        found = [
+            Difference(Kind.UNEXPECTED, f"line {row['line']}", "", detail=row["text"]) for row in statement.unreadable
+        ]
         for line in statement.rows.order_by("pk"):
             result.posted += _post(line, found, now=now)
             found += _differences(line)
         found += _missing_there(provider, day)
         _queue(result, found, provider=provider, day=day, now=now)
+        statement.matched_at = now
+        statement.save(update_fields=["matched_at"])
     return result
 
 
@@ -112,17 +157,19 @@ def explain(*, discrepancy_id: int, note: str, by_id: int, now: datetime) -> boo
 
 def _fetch(provider: str, day: date, *, now: datetime) -> list[BillRow]:
     """Ask for the day, store the file and its lines, replacing those of an earlier try."""
-    raw, rows = b"", []
+    raw, rows, unreadable = b"", list[BillRow](), list[Unreadable]()
     try:
         bill = registry.get(provider).fetch_statement(day)
-        raw, rows = bill.raw, bill.rows
+        raw, rows, unreadable = bill.raw, bill.rows, bill.unreadable
     except StatementNotReady:
         if start_of(provider, day) + timedelta(days=1) + EMPTY_AFTER > now:
             raise
     facts = {
         "raw": zlib.compress(raw),
         "sha256": hashlib.sha256(raw).hexdigest(),
-        "lines": len(rows),
+        "lines": len(rows) + len(unreadable),
+        "unreadable": [{"line": row.line, "text": row.text[:300]} for row in unreadable],
+        "matched_at": None,
         "fetched_at": now,
     }
     with transaction.atomic():

@@ -19,7 +19,9 @@ class Statement(models.Model):
     raw = models.BinaryField()
     sha256 = models.CharField(_("SHA-256"), max_length=64)
     lines = models.PositiveIntegerField(_("lines"))
+    unreadable = models.JSONField(_("lines that could not be read"), default=list, blank=True)
     fetched_at = models.DateTimeField(_("fetched at"), default=timezone.now)
+    matched_at = models.DateTimeField(_("matched at"), null=True, blank=True)
 
     class Meta:
         verbose_name = _("statement")

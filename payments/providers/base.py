@@ -207,6 +207,15 @@ class Bill:
 
     raw: bytes
     rows: list[BillRow] = field(default_factory=list)
+    unreadable: "list[Unreadable]" = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A line of a statement that could not be read: its number, what is wrong and its text."""
+
+    line: int
+    text: str
 
 
 class Provider(Protocol):

@@ -4,14 +4,13 @@ Sources: Stripe balance transactions (stripe 16.1.0), Alipay's trade bill (zip o
 (gzip, yuan, a backtick before each cell).
 """
 
-import csv
 import gzip
 import hashlib
 import io
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -22,11 +21,20 @@ import requests
 
 from billing.money import InvalidAmount, cents, floor_cents, from_minor
 from chuizi.outside import outside
-from payments.providers.base import Bill, BillRow, ProviderError, ProviderUnavailable
+from payments.providers.base import Bill, BillRow, ProviderUnavailable, Unreadable
+from payments.providers.sheets import BadStatement, StatementNotReady, alipay_cells, lines_of, table, wechat_cells
+
+__all__ = ["SHANGHAI", "BadStatement", "StatementNotReady", "download", "read_alipay", "read_stripe", "read_wechat"]
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 MOST_BYTES = 200_000_000
-ALIPAY_FIRST, WECHAT_FIRST = "支付宝交易号", "交易时间"
+ALIPAY = ("支付宝交易号", "商户订单号", "业务类型", "完成时间", "订单金额（元）", "服务费（元）", "退款批次号/请求号")
+"""Columns that a list of trades has; the first one tells its heading."""
+WECHAT = (
+    *("交易时间", "微信订单号", "商户订单号", "交易状态", "货币种类", "应结订单金额", "代金券金额"),
+    *("微信退款单号", "商户退款单号", "退款金额", "充值券退款金额", "手续费"),
+)
+"""Columns that both layouts have: the newer one adds what was ordered and what was asked back, coupons included."""
 STRIPE_KINDS = {
     "charge": "payment",
     "payment": "payment",
@@ -41,14 +49,6 @@ STRIPE_KINDS = {
     "stripe_fx_fee": "fee",
     "tax_fee": "fee",
 }
-
-
-class StatementNotReady(ProviderError):
-    """There is no statement of that day yet; ask again later."""
-
-
-class BadStatement(ProviderError):
-    """A file that is not what it says."""
 
 
 def download(url: str) -> bytes:
@@ -75,8 +75,8 @@ def read_alipay(raw: bytes) -> Bill:
             text = packed.read(names[0]).decode("gb18030")
     except (zipfile.BadZipFile, UnicodeDecodeError, zlib.error, EOFError, RuntimeError) as error:
         raise BadStatement(f"alipay: {type(error).__name__}") from None
-    lines = [line for line in text.splitlines() if not line.startswith("#")]
-    return Bill(raw, [_alipay_row(cells) for cells in _table(lines, first=ALIPAY_FIRST, strip="\t ")])
+    lines = [line for line in lines_of(text) if not line.startswith("#")]
+    return bill_of(raw, table(lines, required=ALIPAY, split=alipay_cells), _alipay_row)
 
 
 def read_wechat(raw: bytes, *, sha1: str) -> Bill:
@@ -88,7 +88,7 @@ def read_wechat(raw: bytes, *, sha1: str) -> Bill:
     if hashlib.sha1(text, usedforsecurity=False).hexdigest() != sha1.lower():
         raise BadStatement("wechat: the file's hash is not the one named")
     try:
-        lines = text.decode("utf-8-sig").splitlines()
+        lines = lines_of(text.decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise BadStatement("wechat: the file is not text") from None
     listed = []
@@ -96,15 +96,18 @@ def read_wechat(raw: bytes, *, sha1: str) -> Bill:
         if line.startswith("总交易单数"):
             break
         listed.append(line)
-    return Bill(raw, [_wechat_row(cells) for cells in _table(listed, first=WECHAT_FIRST, strip="`")])
+    return bill_of(raw, table(listed, required=WECHAT, split=wechat_cells), _wechat_row)
 
 
 def read_stripe(transactions: list[dict[str, Any]]) -> Bill:
     """Balance transactions with their sources expanded."""
-    try:
-        return Bill(orjson.dumps(transactions), [_stripe_row(row) for row in transactions])
-    except (KeyError, TypeError, ValueError) as error:
-        raise BadStatement(f"stripe: {type(error).__name__} {error}") from None
+    read, unreadable = [], []
+    for number, row in enumerate(transactions, start=1):
+        try:
+            read.append(_stripe_row(row))
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            unreadable.append(Unreadable(number, f"{type(error).__name__} {error}: {orjson.dumps(row).decode()}"))
+    return Bill(orjson.dumps(transactions), read, unreadable)
 
 
 def _stripe_row(row: Mapping[str, Any]) -> BillRow:
@@ -128,13 +131,28 @@ def _stripe_row(row: Mapping[str, Any]) -> BillRow:
     )
 
 
+def bill_of(
+    raw: bytes, lines: Iterator[tuple[int, str, Mapping[str, str] | None]], read: Callable[[Mapping[str, str]], BillRow]
+) -> Bill:
+    """The lines as rows; one that cannot be read is told with its text, and the rest is read."""
+    rows, unreadable = [], []
+    for number, text, cells in lines:
+        try:
+            if cells is None:
+                raise BadStatement("another number of cells than the heading")
+            rows.append(read(cells))
+        except (BadStatement, KeyError) as error:
+            unreadable.append(Unreadable(number, f"{error}: {text}"))
+    return Bill(raw, rows, unreadable)
+
+
 def _alipay_row(cells: Mapping[str, str]) -> BillRow:
     refund = cells["退款批次号/请求号"]
-    is_refund = cells["业务类型"] == "退款"
-    trade = cells[ALIPAY_FIRST]
+    is_refund, is_payment = cells["业务类型"] == "退款", cells["业务类型"] == "交易"
+    trade = cells["支付宝交易号"]
     return BillRow(
-        key=f"{trade}:{refund}" if is_refund else trade,
-        kind="refund" if is_refund else "payment",
+        key=f"{trade}:{refund}" if is_refund else trade if is_payment else f"{trade}:{cells['业务类型']}",
+        kind="refund" if is_refund else "payment" if is_payment else "other",
         amount=_yuan(cells["订单金额（元）"]),
         fee=-_yuan(cells["服务费（元）"]),
         currency="CNY",
@@ -146,41 +164,29 @@ def _alipay_row(cells: Mapping[str, str]) -> BillRow:
 
 
 def _wechat_row(cells: Mapping[str, str]) -> BillRow:
-    is_refund = cells["交易状态"] == "REFUND"
-    amount = -_yuan(cells["申请退款金额"]) if is_refund else _yuan(cells["订单金额"])
+    state = cells["交易状态"]
+    is_refund, is_payment = state == "REFUND", state == "SUCCESS"
     return BillRow(
-        key=cells["微信退款单号"] if is_refund else cells["微信订单号"],
-        kind="refund" if is_refund else "payment",
-        amount=amount,
+        key=cells["微信退款单号"] if is_refund else cells["微信订单号"] + ("" if is_payment else f":{state}"),
+        # A payment that was taken back at a till (REVOKED) and what may come yet is nothing of ours.
+        kind="refund" if is_refund else "payment" if is_payment else "other",
+        amount=_wechat_amount(cells, is_payment=is_payment),
         fee=_yuan(cells["手续费"]),
         currency=cells["货币种类"],
         transaction_id=cells["微信订单号"],
         refund_id=cells["微信退款单号"] if is_refund else "",
         number=cells["商户退款单号"] if is_refund else cells["商户订单号"],
-        at=_moment(cells[WECHAT_FIRST]),
+        at=_moment(cells["交易时间"]),
     )
 
 
-def _table(lines: list[str], *, first: str, strip: str) -> Iterator[Mapping[str, str]]:
-    """The lines below the heading that begins with `first`, by its names."""
-    rows = csv.reader(lines)
-    names: list[str] = []
-    for number, row in enumerate(rows, start=1):
-        cells = [cell.strip(strip) for cell in row]
-        if not names:
-            if cells and cells[0] == first:
-                names = cells
-            continue
-        if not any(cells):
-            continue
-        if len(cells) != len(names):
-            raise BadStatement(f"line {number} has {len(cells)} cells, not {len(names)}")
-        try:
-            yield dict(zip(names, cells, strict=True))
-        except KeyError as error:
-            raise BadStatement(f"line {number} has no {error}") from None
-    if not names:
-        raise BadStatement(f"no heading with {first}")
+def _wechat_amount(cells: Mapping[str, str], *, is_payment: bool) -> Decimal:
+    """What was ordered or given back, coupons included; the older layout tells these apart alone."""
+    if is_payment:
+        whole = cells.get("订单金额")
+        return _yuan(whole) if whole else _yuan(cells["应结订单金额"]) + _yuan(cells["代金券金额"])
+    whole = cells.get("申请退款金额")
+    return -(_yuan(whole) if whole else _yuan(cells["退款金额"]) + _yuan(cells["充值券退款金额"]))
 
 
 def _yuan(text: str) -> Decimal:
