@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,8 +10,8 @@ import orjson
 from aiohttp import web
 
 from sandbox import crypto
-from sandbox.upstream import faults, text
-from sandbox.upstream.stream import cut_or_hang, stream
+from sandbox.upstream import faults, shapes, text
+from sandbox.upstream.stream import chunks_of, cut_or_hang, frame_of, stream
 from sandbox.world import WORLD
 
 MODELS = ("sandbox-1", "gpt-4.1-nano", "gpt-4.1-mini", "gpt-4.1", "claude-sonnet-4-6", "deepseek-chat")
@@ -88,6 +89,8 @@ async def complete(request: web.Request) -> web.StreamResponse:
         return faults.error(400, "invalid_request_error", "", str(reason))
     if (failed := await faults.refusal(fault)) is not None:
         return failed
+    if fault in shapes.SHAPES:
+        return _shaped(answer, shapes.SHAPES[fault][1], is_stream=bool(body.get("stream")))
     if body.get("stream"):
         options = body.get("stream_options")
         wants_usage = isinstance(options, dict) and bool(options.get("include_usage"))
@@ -163,6 +166,14 @@ def _body(answer: Answer) -> dict[str, Any]:
     }
     usage = faults.bent_usage(answer.fault, answer.usage)
     return body if usage is None else {**body, "usage": usage}
+
+
+def _shaped(answer: Answer, make: Callable[[shapes.Said], shapes.Wire], *, is_stream: bool) -> web.Response:
+    """The answer in one piece, in the shape that was asked for."""
+    whole = _body(answer)
+    chunks = [*chunks_of(answer), {**frame_of(answer), "choices": [], "usage": whole["usage"]}]
+    wire = make(shapes.Said(whole, chunks, is_stream))
+    return web.Response(body=wire.body, status=wire.status, headers={"Content-Type": wire.label, **wire.headers})
 
 
 async def _broken(request: web.Request, answer: Answer, *, is_cut: bool) -> web.StreamResponse:

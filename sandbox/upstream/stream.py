@@ -22,7 +22,7 @@ async def stream(request: web.Request, answer: "Answer", *, wants_usage: bool, p
     response = web.StreamResponse(headers=HEADERS)
     await response.prepare(request)
     await asyncio.sleep(pace * FIRST)
-    chunks = list(_chunks(answer))
+    chunks = list(chunks_of(answer))
     middle = len(chunks) // 2
     usage = faults.bent_usage(answer.fault, answer.usage)
     for index, chunk in enumerate(chunks):
@@ -38,7 +38,7 @@ async def stream(request: web.Request, answer: "Answer", *, wants_usage: bool, p
         if pace and index:
             await asyncio.sleep(pace)
     if wants_usage and usage is not None and answer.fault != "usage-middle":
-        await _write(response, {**_frame(answer), "choices": [], "usage": usage})
+        await _write(response, {**frame_of(answer), "choices": [], "usage": usage})
     if answer.fault != "no-done":
         await response.write(DONE)
     await response.write_eof()
@@ -60,7 +60,7 @@ async def _go_wrong(
     """What a fault does in the middle; whether that is the end."""
     fault = answer.fault
     if fault == "usage-middle":
-        await _write(response, {**_frame(answer), "choices": [], "usage": usage})
+        await _write(response, {**frame_of(answer), "choices": [], "usage": usage})
     if fault == "garbage":
         await response.write(b"data: {not json\n\n<html>\n\n")
     if fault == "error-in-stream":
@@ -74,7 +74,7 @@ async def _go_wrong(
     return False
 
 
-def _frame(answer: "Answer") -> dict[str, Any]:
+def frame_of(answer: "Answer") -> dict[str, Any]:
     return {
         "id": answer.id,
         "object": "chat.completion.chunk",
@@ -84,7 +84,7 @@ def _frame(answer: "Answer") -> dict[str, Any]:
     }
 
 
-def _chunks(answer: "Answer") -> Iterator[dict[str, Any]]:
+def chunks_of(answer: "Answer") -> Iterator[dict[str, Any]]:
     """The role, the text in pieces, the reason of the end; of each choice."""
     for index, pieces in enumerate(answer.choices):
         yield _chunk(answer, index, {"role": "assistant", "content": "", "refusal": None})
@@ -98,7 +98,7 @@ def _chunks(answer: "Answer") -> Iterator[dict[str, Any]]:
 
 def _chunk(answer: "Answer", index: int, delta: dict[str, Any], *, finish: str | None = None) -> dict[str, Any]:
     choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish}
-    return {**_frame(answer), "choices": [choice]}
+    return {**frame_of(answer), "choices": [choice]}
 
 
 async def _write(response: web.StreamResponse, event: dict[str, Any]) -> None:

@@ -41,6 +41,7 @@ class ChatStream:
         self.error: Any = None
         """The error that ended the stream; nothing after it is taken."""
         self.has_choices = False
+        self._early = b""
         self._include_usage = include_usage
         self._generation_id = generation_id
         self._id = orjson.dumps(generation_id)
@@ -111,6 +112,8 @@ class ChatStream:
             relayed += self._take_plain(events[start:end])
         if end < len(events):
             relayed += b"".join([self._take_one(event) for event in events_of(events[end:])])
+        if self._early and self.has_choices:
+            relayed, self._early = self._early + relayed, b""
         return relayed
 
     def tail(self, receipt: Receipt, usage: Usage) -> bytes:
@@ -237,7 +240,9 @@ class ChatStream:
         if not is_last and "choices" not in chunk:
             return b""  # a heartbeat
         if not is_last and self._include_usage:
-            return _framed(self._under_our_id(data, chunk))
+            # Before the first word it might be all there is, and another upstream is still to be tried.
+            self._early += _framed(self._under_our_id(data, chunk))
+            return b""
         self._extra |= {name: value for name, value in chunk.items() if not usages.is_cost(name)}
         return b""
 

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-import orjson
 from aiohttp import web
 
+from proxy import lossless
 from tests.upstream import FakeUpstream
 
 
@@ -32,7 +32,7 @@ def told(gateway: Any, *, stream: bool, **body: Any) -> tuple[int, list[Any], di
     if not response.headers["content-type"].startswith("text/event-stream"):
         return response.status_code, [response.json()], response.headers
     lines = [line[6:] for line in text.split("\n\n") if line.startswith("data: ")]
-    return response.status_code, [orjson.loads(line) for line in lines if line != "[DONE]"], response.headers
+    return response.status_code, [lossless.load(line.encode()) for line in lines if line != "[DONE]"], response.headers
 
 
 def words(events: list[Any]) -> str:
