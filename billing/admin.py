@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 
 from accounts.customers import customers_with
-from billing import adjustment_admin, books, invoice_admin  # noqa: F401  the desks register themselves
+from billing import adjustment_admin, books, invoice_admin, periods  # noqa: F401  the desks register themselves
 from billing.models import AccountDay, Alert, AlertPost, AuditRun, Hold, LedgerAccount, Mail, Transfer, Wallet
 from chuizi.adminsite import ExactSearch, ReadOnlyAdmin
 from chuizi.streaming import in_threads
@@ -83,7 +83,7 @@ class TransferAdmin(ExactSearch, ReadOnlyAdmin):
         """The journal of `?month=YYYY-MM`, or of the month before this one."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        last = timezone.now().replace(day=1) - timedelta(days=1)
+        last = periods.day_of(timezone.now()).replace(day=1) - timedelta(days=1)
         text = request.GET.get("month", f"{last:%Y-%m}")
         if not re.fullmatch(r"20[0-9]{2}-(0[1-9]|1[0-2])", text):
             messages.error(request, _("A month is written like 2026-10."))

@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 
+from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Sum
+from django.db.models import Max, Min, Q, Sum
 from django.utils import timezone
 
 from billing.audit import audit
 from billing.models import AccountDay, AuditRun, ClosedDay, LedgerAccount, Transfer, Wallet
 from billing.money import ZERO
+from billing.periods import must_keep_zone, next_month
 
 SETTLED = timedelta(hours=1)
 """How long after midnight a day is closed: what was begun before it has been committed or given up by then."""
@@ -57,8 +59,12 @@ def start_of(day: date) -> datetime:
 
 
 def close_days(*, now: datetime, most: int = 400) -> int:
-    """Store the totals of the days that are over, oldest first; return how many were closed. Repeats change nothing."""
+    """Store the totals of the days that are over, oldest first; return how many were closed. Repeats change nothing.
+
+    Raises `ImproperlyConfigured` if the books' zone is another than that of the days closed so far.
+    """
     closed = 0
+    must_keep_zone()
     for _number in range(most):
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext('close_days'))")
@@ -67,7 +73,8 @@ def close_days(*, now: datetime, most: int = 400) -> int:
                 return closed
             cursor.execute(TOTALS, {"day": day, "start": start_of(day), "end": start_of(day + timedelta(days=1))})
             rows = AccountDay.objects.filter(day=day).aggregate(n=Sum("transfers"))["n"] or 0
-            ClosedDay.objects.create(day=day, transfers=rows // 2, closed_at=now)
+            zone = settings.BOOKS_TIME_ZONE.key
+            ClosedDay.objects.create(day=day, transfers=rows // 2, zone=zone, closed_at=now)
             closed += 1
     return closed
 
@@ -105,9 +112,18 @@ def turnover(account: str, *, days: int, now: datetime) -> list[tuple[date, Deci
 
 
 def liability() -> dict[str, Decimal]:
-    """What the house owes its customers, USD: the sums of all wallets."""
-    sums = Wallet.objects.aggregate(paid=Sum("paid"), bonus=Sum("bonus"), held=Sum("held"))
-    return {name: amount or ZERO for name, amount in sums.items()}
+    """What the house owes its customers, USD: the sums of all wallets; `receivable` is what some owe it.
+
+    `paid` counts wallets above zero alone: one customer's debt pays no other.
+    """
+    sums = Wallet.objects.aggregate(
+        owed=Sum("paid", filter=Q(paid__gt=0)),
+        owing=Sum("paid", filter=Q(paid__lt=0)),
+        bonuses=Sum("bonus"),
+        holds=Sum("held"),
+    )
+    owed, owing, bonus, held = (sums[name] or ZERO for name in ("owed", "owing", "bonuses", "holds"))
+    return {"paid": owed, "receivable": -owing, "bonus": bonus, "held": held}
 
 
 def run_audit(*, now: datetime) -> AuditRun:
@@ -123,19 +139,24 @@ def run_audit(*, now: datetime) -> AuditRun:
 
 
 def journal(*, year: int, month: int) -> Iterator[str]:
-    """A month's transfers as CSV for the accountant, by the UTC day; pages go by id, so no snapshot grows old."""
-    start = start_of(date(year, month, 1))
-    end = start_of(date(year + month // 12, month % 12 + 1, 1))
-    yield csv_line(["id", "time (UTC)", "kind", "key", "group", "debit", "credit", "currency", "amount", "note"])
-    rows = Transfer.objects.filter(created_at__gte=start, created_at__lt=end).select_related("debit", "credit")
-    last = 0
-    while page := list(rows.filter(pk__gt=last).order_by("pk")[:PAGE]):
+    """A month's transfers as CSV for the accountant, by the day they are booked on, in the books' zone.
+
+    Pages go by id, so no snapshot grows old.
+    """
+    first = date(year, month, 1)
+    names = ["id", "time (UTC)", "booked on", "kind", "key", "group", "debit", "credit", "currency", "amount", "note"]
+    yield csv_line([*names])
+    booked = Transfer.objects.filter(booked_on__gte=first, booked_on__lt=next_month(first))
+    ends = booked.aggregate(first=Min("pk"), last=Max("pk"))
+    if ends["first"] is None:
+        return
+    last = ends["first"] - 1
+    rows = booked.filter(pk__lte=ends["last"]).select_related("debit", "credit").order_by("pk")
+    while page := list(rows.filter(pk__gt=last)[:PAGE]):
         for row in page:
             stamp = row.created_at.astimezone(UTC).isoformat(timespec="seconds")
-            accounts = [row.debit.name, row.credit.name]
-            yield csv_line(
-                [row.pk, stamp, row.kind, row.key, row.group, *accounts, row.currency, f"{row.amount:f}", row.memo]
-            )
+            facts = [row.kind, row.key, row.group, row.debit.name, row.credit.name]
+            yield csv_line([row.pk, stamp, str(row.booked_on), *facts, row.currency, f"{row.amount:f}", row.memo])
         last = page[-1].pk
 
 

@@ -105,6 +105,7 @@ def _liability() -> desk.Panel:
                 _account("refunds:in_transit"),
             ),
             desk.Figure(_("Wallets below zero"), str(negative), f"{wallets}?paid__lt=0", "bad" if negative else ""),
+            desk.Figure(_("Owed by customers"), _usd(owed["receivable"]), f"{wallets}?paid__lt=0"),
         ],
     )
 

@@ -2,16 +2,18 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 from decimal import Decimal
 from typing import NamedTuple
 
+from django.conf import settings
 from django.db import connection, transaction
 
 from accounts.models import Customer
 from billing.models import LedgerAccount, Transfer, Wallet
-from billing.money import ZERO, InvalidAmount, exact
+from billing.money import PLACES, ZERO, InvalidAmount, exact
+from billing.periods import open_day
 from chuizi.arrays import array, columns
 
 _LOCKED = "FROM billing_wallet WHERE customer_id = ANY(%s::bigint[]) ORDER BY customer_id FOR NO KEY UPDATE"
@@ -49,12 +51,20 @@ class Posting:
     memo: str = ""
 
 
+IN_A_CURRENCY = ("clearing:", "fx:", "bank:", "expense:fees:", "others:")
+"""House accounts whose names end with their currency; the rest are in USD unless a currency ends their name."""
+
+
 def house_account(name: str) -> LedgerAccount:
-    """The house's account of that name, opened on first use; its currency is the last part of the name, else USD."""
-    currency = name.rpartition(":")[2]
-    return LedgerAccount.objects.get_or_create(
-        name=name, defaults={"currency": currency if currency in ("USD", "CNY") else "USD"}
-    )[0]
+    """The house's account of that name, opened on first use; its currency is the last part of the name, else USD.
+
+    Raises `LedgerError` for a currency that is not known.
+    """
+    last = name.rpartition(":")[2]
+    is_named = last in PLACES
+    if not is_named and (last.isupper() or name.startswith(IN_A_CURRENCY)):
+        raise LedgerError(f"{name[:80]} names no known currency")
+    return LedgerAccount.objects.get_or_create(name=name, defaults={"currency": last if is_named else "USD"})[0]
 
 
 def open_wallet(*, customer: Customer) -> Wallet:
@@ -75,10 +85,17 @@ def lock_wallets(customer_ids: Iterable[int]) -> dict[int, Wallet]:
 
 
 def post(
-    postings: Sequence[Posting], *, now: datetime, group: str = "", actor_id: int | None = None
+    postings: Sequence[Posting],
+    *,
+    now: datetime,
+    group: str = "",
+    actor_id: int | None = None,
+    about: date | None = None,
 ) -> dict[str, Transfer]:
     """Write transfers, all or none, and move the wallets they touch; return every key's transfer.
 
+    They are booked on the day of `now` in the books' zone, or on the day they are `about`; if its month is locked, on
+    the first open day, with the day they are about in the note.
     Keys are written in order, so that two who post the same keys never wait for each other in a circle. A repeat of a
     key returns the first transfer and moves nothing. Raises `TransferConflict` if that first one has other accounts,
     another amount or another kind, and `LedgerError` for a posting that is none.
@@ -86,11 +103,18 @@ def post(
     if not postings:
         return {}
     with transaction.atomic():
-        post_all(postings, now=now, group=group, actor_id=actor_id)
+        post_all(postings, now=now, group=group, actor_id=actor_id, about=about)
         return {transfer.key: transfer for transfer in Transfer.objects.filter(key__in=[p.key for p in postings])}
 
 
-def post_all(postings: Sequence[Posting], *, now: datetime, group: str = "", actor_id: int | None = None) -> None:
+def post_all(
+    postings: Sequence[Posting],
+    *,
+    now: datetime,
+    group: str = "",
+    actor_id: int | None = None,
+    about: date | None = None,
+) -> None:
     """As `post`, without reading back what was written: for postings by the thousand."""
     if not postings:
         return
@@ -102,7 +126,12 @@ def post_all(postings: Sequence[Posting], *, now: datetime, group: str = "", act
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(LOCK_WALLETS, [array(sorted(_customers_of(postings)))])
         in_order = [by_key[key] for key in sorted(by_key)]
-        written = _insert(in_order, now=now, group=group, actor_id=actor_id)
+        booked_on = now.astimezone(settings.BOOKS_TIME_ZONE).date()
+        if about is not None and about < booked_on:
+            booked_on = open_day(about)
+            if booked_on != about:
+                in_order = [replace(p, memo=f"{p.memo} ({about})".strip()[-300:]) for p in in_order]
+        written = _insert(in_order, now=now, booked_on=booked_on, group=group, actor_id=actor_id)
         _move_wallets([by_key[key] for key in written])
         if len(written) < len(by_key):
             for transfer in Transfer.objects.filter(key__in=by_key.keys() - set(written)):
@@ -131,12 +160,14 @@ def _customers_of(postings: Iterable[Posting]) -> set[int]:
     return {account.customer_id for account in accounts if account.customer_id is not None}
 
 
-def _insert(postings: Sequence[Posting], *, now: datetime, group: str, actor_id: int | None) -> list[str]:
+def _insert(
+    postings: Sequence[Posting], *, now: datetime, booked_on: date, group: str, actor_id: int | None
+) -> list[str]:
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO billing_transfer"
-            ' (key, kind, debit_id, credit_id, currency, amount, memo, "group", actor_id, created_at)'
-            " SELECT k, kind, debit, credit, currency, amount, memo, %s, %s, %s FROM unnest("
+            ' (key, kind, debit_id, credit_id, currency, amount, memo, "group", actor_id, created_at, booked_on)'
+            " SELECT k, kind, debit, credit, currency, amount, memo, %s, %s, %s, %s FROM unnest("
             "  %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::text[], %s::numeric[], %s::text[]"
             " ) AS p(k, kind, debit, credit, currency, amount, memo)"
             " ON CONFLICT (key) DO NOTHING RETURNING key",
@@ -144,6 +175,7 @@ def _insert(postings: Sequence[Posting], *, now: datetime, group: str, actor_id:
                 group,
                 actor_id,
                 now,
+                booked_on,
                 *columns(
                     [(p.key, p.kind, p.debit.pk, p.credit.pk, p.debit.currency, p.amount, p.memo) for p in postings]
                 ),

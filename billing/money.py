@@ -1,4 +1,4 @@
-"""Money is made and rounded here alone: USD at 8 places inside and 2 at the edge of cash, CNY at 2."""
+"""Money is made and rounded here alone: USD at 8 places inside and 2 at the edge of cash, others as cash has."""
 
 import re
 from decimal import (
@@ -13,7 +13,17 @@ ZERO = Decimal("0.00000000")
 MICRO = Decimal("0.00000001")
 CENT = Decimal("0.01")
 LARGEST = Decimal(999999999999)
-STEPS = {"USD": MICRO, "CNY": CENT}
+_TWO = (
+    "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BRL BSD BWP BYN BZD CAD CDF CHF "
+    "CNY COP CRC CVE CZK DKK DOP DZD EGP ETB EUR FJD FKP GBP GEL GIP GMD GTQ GYD HKD HNL HTG HUF IDR ILS "
+    "INR ISK JMD KES KGS KHR KYD KZT LAK LBP LKR LRD LSL MAD MDL MKD MMK MNT MOP MUR MVR MWK MXN MYR MZN "
+    "NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SEK SGD SHP SLE SOS SRD "
+    "STD SZL THB TJS TOP TRY TTD TWD TZS UAH UGX USD UYU UZS WST XCD XCG YER ZAR ZMW"
+)
+_NONE = "BIF CLP DJF GNF JPY KMF KRW MGA PYG RWF VND VUV XAF XOF XPF"
+_THREE = "BHD JOD KWD OMR TND"
+PLACES = {code: places for places, codes in ((2, _TWO), (0, _NONE), (3, _THREE)) for code in codes.split(" ")}
+"""Decimal places of cash by currency, as Stripe writes amounts (docs.stripe.com/currencies: ISK and UGX with two)."""
 # Decimal alone would take "1_000" and the digits of every script.
 WRITTEN = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
 
@@ -34,7 +44,15 @@ def cents(value: Decimal | str | int) -> Decimal:
 
 def exact(value: Decimal, *, currency: str) -> Decimal:
     """An amount at the places of its currency's books; raises `InvalidAmount` rather than round."""
-    return _exact(value, STEPS[currency])
+    return _exact(value, MICRO if currency == "USD" else step_of(currency))
+
+
+def step_of(currency: str) -> Decimal:
+    """The least amount of cash in a currency (`0.01`, `1`, `0.001`); raises `InvalidAmount` for an unknown one."""
+    try:
+        return Decimal(1).scaleb(-PLACES[currency])
+    except KeyError:
+        raise InvalidAmount(f"{currency[:10]!r} is no known currency") from None
 
 
 def charge(value: Decimal) -> Decimal:
@@ -62,8 +80,18 @@ def minor(value: Decimal) -> int:
     return int(cents(value).scaleb(2))
 
 
-def from_minor(value: int) -> Decimal:
-    return Decimal(value).scaleb(-2).quantize(CENT)
+def from_minor(value: int, *, currency: str = "USD") -> Decimal:
+    """An amount from its minor units; raises `InvalidAmount` for a currency whose units are not known."""
+    step = step_of(currency)
+    return (Decimal(value) * step).quantize(step)
+
+
+def shown(value: Decimal, *, currency: str) -> str:
+    """An amount with its currency for people, such as `1,234.50 EUR`; what is finer than cash keeps its places."""
+    places = PLACES.get(currency, 2)
+    step = Decimal(1).scaleb(-places)
+    exact_enough = value == value.quantize(step)
+    return f"{value:,.{places}f} {currency}" if exact_enough else f"{value:,f} {currency}"
 
 
 def wire(value: Decimal) -> str:

@@ -13,6 +13,7 @@ from django.core.asgi import get_asgi_application
 django = get_asgi_application()
 
 # After Django: these import models.
+from billing import periods  # noqa: E402
 from chuizi import cors, paths, schema  # noqa: E402
 from chuizi.garbage import collect_rarely  # noqa: E402
 from chuizi.pages import Pages  # noqa: E402
@@ -80,6 +81,7 @@ async def lifespan(receive: Callable[[], Awaitable[Any]], send: Callable[[Any], 
         message = await receive()
         if message["type"] == "lifespan.startup":
             try:
+                await asyncio.to_thread(periods.check_at_start)
                 await gateway.start()
             except Exception as error:
                 await send({"type": "lifespan.startup.failed", "message": f"The gateway cannot start: {error}"})

@@ -4,7 +4,8 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_ready
+from celery.signals import beat_init, worker_init, worker_ready
+from django.core.exceptions import ImproperlyConfigured
 
 from chuizi.garbage import collect_rarely
 
@@ -18,3 +19,15 @@ app.autodiscover_tasks()
 @worker_ready.connect
 def _ready(**_kwargs: Any) -> None:
     collect_rarely()
+
+
+@worker_init.connect
+@beat_init.connect
+def _starting(**_kwargs: Any) -> None:
+    """Celery only logs what a receiver raises; leaving is what stops the start."""
+    from billing import periods
+
+    try:
+        periods.check_at_start()
+    except ImproperlyConfigured as error:
+        raise SystemExit(str(error)) from None

@@ -1,6 +1,6 @@
 from billing.models.adjustments import AdjustmentProposal
 from billing.models.alerts import Alert, AlertPost
-from billing.models.books import AccountDay, AuditRun, ClosedDay
+from billing.models.books import AccountDay, AuditRun, ClosedDay, MonthLock
 from billing.models.invoices import CreditTask, Document, InvoiceAllocation, InvoiceRequest, InvoiceSeries
 from billing.models.ledger import Hold, LedgerAccount, Transfer, Wallet
 from billing.models.mail import Mail
@@ -21,6 +21,7 @@ __all__ = [
     "InvoiceSeries",
     "LedgerAccount",
     "Mail",
+    "MonthLock",
     "RefundRequest",
     "Transfer",
     "Wallet",

@@ -1,9 +1,11 @@
 """Closed days of the books, and the audits that were made."""
 
 from django.db import models
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from accounts.models import User
 from billing.models.ledger import LedgerAccount
 
 
@@ -31,6 +33,7 @@ class ClosedDay(models.Model):
 
     day = models.DateField(_("day (UTC)"), primary_key=True)
     transfers = models.PositiveIntegerField(_("transfers"))
+    zone = models.CharField(max_length=60, default="UTC", help_text=_("The books' time zone when it was closed."))
     closed_at = models.DateTimeField(_("closed at"), default=timezone.now)
 
     class Meta:
@@ -39,6 +42,24 @@ class ClosedDay(models.Model):
 
     def __str__(self) -> str:
         return str(self.day)
+
+
+class MonthLock(models.Model):
+    """A month of the books that finance has closed, and with it all before: nothing more is booked on its days."""
+
+    month = models.DateField(_("month"), primary_key=True, help_text=_("Its first day."))
+    locked_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+", verbose_name=_("locked by"))
+    locked_at = models.DateTimeField(_("locked at"), default=timezone.now)
+
+    class Meta:
+        verbose_name = _("locked month")
+        verbose_name_plural = _("locked months")
+        constraints = [
+            models.CheckConstraint(condition=Q(month__day=1), name="monthlock_first_day"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.month:%Y-%m}"
 
 
 class AuditRun(models.Model):

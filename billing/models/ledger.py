@@ -5,11 +5,12 @@ from decimal import Decimal
 import pgtrigger
 from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Func, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Customer, User
+from billing.money import PLACES
 
 
 class LedgerAccount(models.Model):
@@ -41,12 +42,27 @@ class LedgerAccount(models.Model):
                 | (~Q(kind="system") & Q(customer__isnull=False, currency="USD")),
                 name="ledgeraccount_customer_kinds_have_customer",
             ),
-            models.CheckConstraint(condition=Q(currency__in=["USD", "CNY"]), name="ledgeraccount_currency_known"),
+            models.CheckConstraint(condition=Q(currency__in=sorted(PLACES)), name="ledgeraccount_currency_known"),
         ]
         triggers = [pgtrigger.Protect(name="ledgeraccount_protect", operation=pgtrigger.Update | pgtrigger.Delete)]
 
     def __str__(self) -> str:
         return self.name
+
+
+OPEN_DAY = """
+PERFORM pg_advisory_xact_lock_shared(hashtext('close_days'));
+SELECT max(day), min(zone) INTO closed_day, books_zone FROM billing_closedday;
+IF (NEW.created_at AT TIME ZONE 'UTC')::date <= closed_day THEN
+  IF NEW.booked_on = (NEW.created_at AT TIME ZONE books_zone)::date THEN
+    NEW.booked_on := (clock_timestamp() AT TIME ZONE books_zone)::date;
+  END IF;
+  NEW.created_at := clock_timestamp();
+END IF;
+RETURN NEW;
+"""
+"""A closed day takes no more transfers: one dated into it has the database's time instead. Its totals are made under
+the same lock, so it is either among them or sees that the day is closed."""
 
 
 class Transfer(models.Model):
@@ -70,6 +86,11 @@ class Transfer(models.Model):
         User, on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False, db_constraint=False
     )
     created_at = models.DateTimeField(_("created at"), default=timezone.now)
+    booked_on = models.DateField(
+        _("booked on"),
+        db_default=Func(function="CURRENT_DATE", template="%(function)s", output_field=models.DateField()),
+        help_text=_("The day it is about, in the books' time zone."),
+    )
 
     class Meta:
         verbose_name = _("transfer")
@@ -85,6 +106,7 @@ class Transfer(models.Model):
             ),
             # Rows come in the order of their time, so a day is a stretch of the table.
             BrinIndex(fields=["created_at"], name="transfer_day", pages_per_range=32, autosummarize=True),
+            BrinIndex(fields=["booked_on"], name="transfer_booked", pages_per_range=32, autosummarize=True),
         ]
         constraints = [
             models.CheckConstraint(condition=Q(amount__gt=0), name="transfer_amount_positive"),
@@ -98,6 +120,16 @@ class Transfer(models.Model):
                 when=pgtrigger.Before,
                 operation=pgtrigger.Truncate,
                 func="RAISE EXCEPTION 'transfers are append-only';",
+            ),
+            # A day is closed an hour after its end: a transfer of this half hour needs no look, and pays for none.
+            pgtrigger.Trigger(
+                name="transfer_open_day",
+                level=pgtrigger.Row,
+                when=pgtrigger.Before,
+                operation=pgtrigger.Insert,
+                condition=pgtrigger.Condition("NEW.created_at < statement_timestamp() - interval '30 minutes'"),
+                declare=[("closed_day", "date"), ("books_zone", "text")],
+                func=OPEN_DAY,
             ),
         ]
 
