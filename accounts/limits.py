@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from enum import Enum
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
 
@@ -18,6 +19,7 @@ from accounts.roles import Right, Scope, roles_with
 from chuizi.arrays import array, columns
 
 Network = IPv4Network | IPv6Network
+ZERO = Decimal(0)
 SLOT_SECONDS = 5
 SLOTS = 13
 """A minute and the partial slot."""
@@ -174,14 +176,28 @@ class CustomerCounter:
         return {name: [rate.slot, rate.slots] for name, rate in self.by_model.items() if rate.at(slot)}
 
 
+class Cap(Enum):
+    """What a key may spend: a day, or in all."""
+
+    DAY = "day"
+    TOTAL = "total"
+
+
 @dataclass(frozen=True, slots=True)
 class LimitReached:
-    """Why a request is refused: the contract's code, a sentence, and for a rate its limit and when to come back."""
+    """Why a request is refused: the contract's code, a sentence, and for a rate its limit and when to come back.
+
+    For a cap: which one, its amount, what the key has spent or held and what the request needs, in USD.
+    """
 
     code: str
     message: str
     rate_limit: int | None = None
     retry_after: int | None = None
+    cap: Cap | None = None
+    cap_limit: Decimal = ZERO
+    spent: Decimal = ZERO
+    needed: Decimal = ZERO
 
 
 def slot_of(now: datetime) -> int:
@@ -213,18 +229,20 @@ def check(
                 rate_limit=limit,
                 retry_after=wait,
             )
-    if policy.daily_limit is not None and key.spent_on(today) + hold > policy.daily_limit:
-        return LimitReached(
-            "daily_limit_exceeded",
-            f"This key may spend ${policy.daily_limit:f} a day and has spent or held ${key.spent_on(today):f};"
-            f" this request needs ${hold:f}.",
-        )
-    if policy.total_limit is not None and key.total_spent + hold > policy.total_limit:
-        return LimitReached(
-            "key_limit_exceeded",
-            f"This key may spend ${policy.total_limit:f} in all and has spent or held ${key.total_spent:f};"
-            f" this request needs ${hold:f}.",
-        )
+    for cap, most, spent, code, period in (
+        (Cap.DAY, policy.daily_limit, key.spent_on(today), "daily_limit_exceeded", "a day"),
+        (Cap.TOTAL, policy.total_limit, key.total_spent, "key_limit_exceeded", "in all"),
+    ):
+        if most is not None and spent + hold > most:
+            return LimitReached(
+                code,
+                f"This key may spend ${most:f} {period} and has spent or held ${spent:f};"
+                f" this request needs ${hold:f}.",
+                cap=cap,
+                cap_limit=most,
+                spent=spent,
+                needed=hold,
+            )
     return None
 
 

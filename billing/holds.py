@@ -41,7 +41,7 @@ class Resolution:
 
 
 # Admission's statements. Wallets that another transaction has locked are skipped here and taken one by one elsewhere.
-_WALLETS = "SELECT customer_id, paid + bonus - held, exposure, topped_up FROM billing_wallet"
+_WALLETS = "SELECT customer_id, paid + bonus - held, held, exposure, topped_up FROM billing_wallet"
 LOCK_FREE_WALLET = f"{_WALLETS} WHERE customer_id = %s FOR NO KEY UPDATE SKIP LOCKED"
 LOCK_WALLETS = f"{_WALLETS} WHERE customer_id = ANY(%s) ORDER BY customer_id FOR NO KEY UPDATE"
 LOCK_FREE_WALLETS = f"{LOCK_WALLETS} SKIP LOCKED"

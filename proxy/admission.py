@@ -18,10 +18,11 @@ from accounts.models import Customer
 from billing.models import Wallet
 from proxy import metrics
 from proxy.batching import Bell
-from proxy.deciding import Ask
+from proxy.deciding import Ask, Short
 from proxy.errors import Refusal, unavailable
 from proxy.lane import Admitted, CommitUnknown, Grant, Lane, PolicyChanged, Waiter
 from proxy.patience import limit
+from proxy.settle_first import SettleFirst
 
 __all__ = ["Admission", "Admitted", "Ask", "PolicyChanged"]
 
@@ -49,12 +50,25 @@ class Admission:
         self._locked: deque[Waiter] = deque()
         self._locked_bell = Bell()
         self._release = release
+        self._settle_first = SettleFirst()
         self._fast = Lane(lease_id=lease_id, overrun=overrun)
         self._slow = Lane(lease_id=lease_id, overrun=overrun)
         self._tasks = [asyncio.create_task(self._run_fast()), asyncio.create_task(self._run_slow())]
 
     async def admit(self, ask: Ask) -> Admitted:
-        """Raise `Refusal`, or `PolicyChanged` when the key has to be read again."""
+        """Raise `Refusal`, or `PolicyChanged` when the key has to be read again.
+
+        Where holds alone may be in its way, what its customer has metered is settled first.
+        """
+        try:
+            return await self._admit(ask)
+        except Short as short:
+            if not short.may_pass:
+                raise
+            refused = short
+        return await self._settle_first.admit(ask, refused, self._admit)
+
+    async def _admit(self, ask: Ask) -> Admitted:
         if self._waiting >= MOST_WAITING:
             raise unavailable("The gateway is busy. Try again in a second.")
         waiter = Waiter(ask, asyncio.get_running_loop().create_future())
@@ -82,6 +96,7 @@ class Admission:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._fast.close()
         self._slow.close()
+        self._settle_first.close()
 
     @property
     def waiting(self) -> int:

@@ -1,7 +1,7 @@
 """Admission's rule, without I/O: what to hold for a request, or why to refuse it. Amounts in USD with the margin."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 
 from accounts import limits
@@ -44,11 +44,34 @@ class Ask:
         return ceiling(self.input_most + self.output_rate * output_limit)
 
 
+@dataclass(eq=False)
+class Short(Refusal):
+    """A refusal for want of money, of the wallet or within a key's cap. Amounts in USD.
+
+    `needed`, the least that would do, has to fit into `room`; holds may give back `may_come_free` at most. `facts` is
+    the message without its advice to top up; a cap of a day counts what was held on `day`.
+    """
+
+    facts: str = ""
+    needed: Decimal = ZERO
+    room: Decimal = ZERO
+    may_come_free: Decimal = ZERO
+    cap: limits.Cap | None = None
+    cap_limit: Decimal = ZERO
+    day: date = date.min
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether holds alone may be in its way."""
+        return ZERO < self.may_come_free >= self.needed - self.room
+
+
 @dataclass(slots=True)
 class WalletCounter:
-    """A wallet in the hands of one batch; `available` and `exposure` in USD."""
+    """A wallet in the hands of one batch; `available`, `reserved` by all its holds and `exposure` in USD."""
 
     available: Decimal
+    reserved: Decimal
     exposure: Decimal
     topped_up: bool
     held: Decimal = ZERO
@@ -56,6 +79,7 @@ class WalletCounter:
 
     def hold(self, decision: "Decision") -> None:
         self.available -= decision.hold
+        self.reserved += decision.hold
         self.held += decision.hold
         self.exposure += decision.bound - decision.hold
         self.exposed += decision.bound - decision.hold
@@ -89,7 +113,7 @@ def decide(
         now=now,
     )
     if reached is not None:
-        return _limit_refusal(reached)
+        return _limit_refusal(reached, wallet=wallet, now=now)
     return decision
 
 
@@ -110,16 +134,32 @@ def _hold_for(ask: Ask, *, wallet: WalletCounter, overrun: Decimal) -> Decision 
         return Decision(hold=bound, bound=bound, output_limit=affordable)
     needed = ask.bound_at(min(ask.output_limit, LEAST_OUTPUT_TOKENS)) if ask.may_shrink else bound
     fits = f" With max_tokens of {affordable} or less it would fit." if affordable else ""
-    return Refusal(
+    facts = f"The available balance is ${wallet.available:f} and this request needs ${needed:f}.{fits}"
+    return Short(
         402,
         "insufficient_balance",
-        f"The available balance is ${wallet.available:f} and this request needs ${needed:f}.{fits} Top up to go on.",
+        f"{facts} Top up to go on.",
+        facts=facts,
+        needed=estimate if wallet.topped_up and bound - estimate <= overrun else needed,
+        room=wallet.available,
+        may_come_free=wallet.reserved,
     )
 
 
-def _limit_refusal(reached: limits.LimitReached) -> Refusal:
-    if reached.retry_after is None:
-        return Refusal(403, reached.code, reached.message)
+def _limit_refusal(reached: limits.LimitReached, *, wallet: WalletCounter, now: datetime) -> Refusal:
+    if reached.cap is not None:
+        return Short(
+            403,
+            reached.code,
+            reached.message,
+            facts=reached.message,
+            needed=reached.needed,
+            room=reached.cap_limit - reached.spent,
+            may_come_free=min(wallet.reserved, reached.spent),
+            cap=reached.cap,
+            cap_limit=reached.cap_limit,
+            day=now.date(),
+        )
     return Refusal(
         429,
         reached.code,

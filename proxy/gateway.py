@@ -5,16 +5,13 @@ Raw ASGI, because a Django view costs twenty times as much (see docs); what Djan
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from time import monotonic
-from typing import ParamSpec, TypeVar
 
 import django.db
 import psycopg
-from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.db import close_old_connections
 
 from accounts.authentication import TwoKeys, key_text
 from accounts.limits import KeyPolicy
@@ -34,11 +31,10 @@ from proxy.pricing import PER_TOKEN, ceiling, worst_rates
 from proxy.protocols.base import BadRequest, Call
 from proxy.protocols.openai import chat
 from proxy.relay import Relay
+from proxy.threads import in_thread
 from proxy.upstream import Client
 
 log = logging.getLogger(__name__)
-Params = ParamSpec("Params")
-Returned = TypeVar("Returned")
 
 DEFAULT_OUTPUT_TOKENS = 4_096
 """Where neither the caller nor the catalog names a limit."""
@@ -48,19 +44,6 @@ AWAY = (psycopg.OperationalError, django.db.OperationalError, django.db.Interfac
 CATALOG_SECONDS = 1.0
 SHOW_SECONDS = 0.5
 CATALOG_LOOK_SECONDS = 0.05
-
-
-def _in_thread(function: Callable[Params, Returned]) -> Callable[Params, Awaitable[Returned]]:
-    """Run sync code that uses the database in a thread, giving its connection back afterwards."""
-
-    def call(*args: Params.args, **kwargs: Params.kwargs) -> Returned:
-        close_old_connections()
-        try:
-            return function(*args, **kwargs)
-        finally:
-            close_old_connections()
-
-    return sync_to_async(call, thread_sensitive=False)
 
 
 class Gateway:
@@ -81,9 +64,9 @@ class Gateway:
 
     async def start(self) -> None:
         self.leaving = self.draining = False
-        self._lease_id = await _in_thread(lease.take)(now=datetime.now(UTC))
+        self._lease_id = await in_thread(lease.take)(now=datetime.now(UTC))
         self._renewed = monotonic()
-        self._catalog = await _in_thread(catalog.load)()
+        self._catalog = await in_thread(catalog.load)()
         self._keyring = Keyring(
             default_rpm=settings.DEFAULT_KEY_RPM, default_customer_rpm=settings.DEFAULT_CUSTOMER_RPM
         )
@@ -111,7 +94,7 @@ class Gateway:
         self._upkeep.cancel()
         self._showing.cancel()
         await asyncio.gather(self._upkeep, self._showing, return_exceptions=True)
-        await _in_thread(lease.give_back)(self._lease_id)
+        await in_thread(lease.give_back)(self._lease_id)
 
     def drain(self) -> None:
         """Take no new requests; those under way have DRAIN_SECONDS from the first call."""
@@ -253,7 +236,7 @@ class Gateway:
     @staticmethod
     async def _refuse_penniless(customer_id: int) -> None:
         """Before a large body is read: whoever has nothing, or may not spend, sends it in vain."""
-        balance, is_suspended = await _in_thread(admission.standing)(customer_id)
+        balance, is_suspended = await in_thread(admission.standing)(customer_id)
         if is_suspended:
             raise Refusal(403, "account_suspended", "This account is suspended. Write to support.")
         if balance <= 0:
@@ -333,7 +316,7 @@ class Gateway:
     async def _released(ids: list[str], reason: str) -> bool:
         """False while the database is away: no sweeper looks after a live process's holds, so this must not give up."""
         try:
-            await _in_thread(settlement.release)(ids, reason=reason, now=datetime.now(UTC))
+            await in_thread(settlement.release)(ids, reason=reason, now=datetime.now(UTC))
         except AWAY:
             log.warning("%s holds wait for the database to be given back", len(ids))
             return False
@@ -358,7 +341,7 @@ class Gateway:
             try:
                 await self._look_at_catalog()
                 if monotonic() - self._renewed >= lease.RENEW_SECONDS:
-                    await _in_thread(lease.renew)(self._lease_id, now=datetime.now(UTC))
+                    await in_thread(lease.renew)(self._lease_id, now=datetime.now(UTC))
                     self._renewed = monotonic()
             except Exception as error:
                 log.warning("upkeep cannot reach the database: %s", type(error).__name__)
@@ -368,5 +351,5 @@ class Gateway:
 
     async def _look_at_catalog(self) -> None:
         self._catalog_looked = monotonic()
-        if await _in_thread(catalog.read_version)() != self._catalog.version:
-            self._catalog = await _in_thread(catalog.load)()
+        if await in_thread(catalog.read_version)() != self._catalog.version:
+            self._catalog = await in_thread(catalog.load)()

@@ -163,7 +163,7 @@ class Lane:
             lock = [(holds.LOCK_FREE_WALLETS, [customer_ids])]
         read = (limits.READ_METERS_OF_ONE, key_ids) if len(key_ids) == 1 else (limits.READ_METERS, [key_ids])
         *_, locked, meters = await wire.round_trip([("BEGIN", ()), *lock, read])
-        wallets = {row[0]: WalletCounter(row[1], row[2], row[3]) for row in locked}
+        wallets = {row[0]: WalletCounter(row[1], row[2], row[3], row[4]) for row in locked}
         keys, customers = limits.counters(meters)
         return wallets, keys, customers
 

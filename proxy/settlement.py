@@ -38,6 +38,12 @@ DUE = (
 )
 OLDEST = f"{DUE} WHERE state = 'metered' AND id > %s ORDER BY id LIMIT %s FOR NO KEY UPDATE SKIP LOCKED"
 METERED = f"{DUE} WHERE id = ANY(%s) AND state = 'metered' ORDER BY id FOR NO KEY UPDATE SKIP LOCKED"
+METERED_OF = (
+    f"{DUE} WHERE state = 'metered' AND id IN"
+    " (SELECT key FROM billing_hold WHERE customer_id = %s AND state = 'open' AND kind = 'request')"
+    " ORDER BY id LIMIT %s FOR NO KEY UPDATE SKIP LOCKED"
+)
+"""By its open holds, of which a customer has few, however many of others' requests wait."""
 HELD = f"{DUE} WHERE id = ANY(%s) AND state = 'held' ORDER BY id FOR NO KEY UPDATE"
 FINISH = (
     "UPDATE proxy_generation SET settled_at = %s,"
@@ -111,12 +117,30 @@ def settle_all(*, now: datetime) -> int:
     return total
 
 
+def settle_customer(*, customer_id: int, now: datetime, patience_ms: int) -> int:
+    """Settle a batch of one customer's metered generations that hold something; return how many were dealt with.
+
+    What another settler has locked is left to it. Raises `OperationalError` where the wallet stays locked for
+    `patience_ms`.
+    """
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{patience_ms}ms"])
+        ids, failure = _lock_and_try(METERED_OF, [customer_id, MOST_IN_BATCH], now=now)
+    if failure is not None:
+        _divide(ids, failure, now=now)
+    return len(ids)
+
+
+def _lock_and_try(statement: str, parameters: list[Any], *, now: datetime) -> tuple[list[str], Exception | None]:
+    due = _lock(statement, parameters)
+    return [generation.pk for generation in due], _try(due, now=now)
+
+
 def _settle_after(last: str, *, now: datetime, limit: int) -> list[str]:
     """Settle a batch of ids beyond `last`; return those that were dealt with, in order."""
     with transaction.atomic():
-        due = _lock(OLDEST, [last, limit])
-        ids = [generation.pk for generation in due]
-        failure = _try(due, now=now)
+        ids, failure = _lock_and_try(OLDEST, [last, limit], now=now)
     if failure is not None:
         _divide(ids, failure, now=now)
     return ids

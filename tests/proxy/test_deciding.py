@@ -45,8 +45,8 @@ def customer_counter(*, suspended: bool = False) -> CustomerCounter:
     return CustomerCounter([1, 1, suspended, 0, [0] * 13, {}])
 
 
-def wallet(available: str, *, topped_up: bool = False, exposure: str = "0") -> WalletCounter:
-    return WalletCounter(Decimal(available), Decimal(exposure), topped_up)
+def wallet(available: str, *, topped_up: bool = False, exposure: str = "0", reserved: str = "0") -> WalletCounter:
+    return WalletCounter(Decimal(available), Decimal(reserved), Decimal(exposure), topped_up)
 
 
 def decided(ask: Ask, wallet: WalletCounter, *, overrun: str = "1.00", key: KeyCounter | None = None):

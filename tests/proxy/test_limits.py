@@ -5,12 +5,12 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from django.db.models import Sum
 from django.utils import timezone
 
 from accounts import keys
 from accounts.models import ApiKey, Customer
 from proxy.models import Generation
-from tests.proxy.conftest import settle
 
 
 @pytest.fixture
@@ -108,7 +108,10 @@ def test_daily_and_total_caps_count_what_is_held_and_then_what_was_spent(gateway
         held += 1
     assert held == Generation.objects.count() > 1
     assert code_of(gateway.chat()) == (403, "daily_limit_exceeded")
-    settle()  # what was not used is free again
+    # What was not used came free again: a hold and what was spent are more than the cap, spending alone is not.
+    spent, hold = Generation.objects.aggregate(cost=Sum("cost"))["cost"], Generation.objects.first().held
+    assert spent <= Decimal("0.02") < spent + hold
+    change(key_of(), daily_limit=Decimal("0.03"))
     assert gateway.chat().status_code == 200
     change(key_of(), daily_limit=None, total_limit=Decimal("0.001"))
     assert code_of(gateway.chat()) == (403, "key_limit_exceeded")

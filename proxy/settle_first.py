@@ -1,0 +1,168 @@
+"""Before a refusal for want of money, settle what its customer has metered, and decide again.
+
+A request holds the most it can cost until it is settled, which for a caller without `max_tokens` may be all there is.
+Only a refusal comes here, and only where holds alone may be in its way.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db import OperationalError, connection
+
+from accounts.limits import Cap
+from billing.money import ZERO
+from chuizi.facts import fact
+from proxy.deciding import Ask, Short
+from proxy.errors import Refusal
+from proxy.lane import Admitted
+from proxy.patience import limit
+from proxy.settlement import settle_customer
+from proxy.threads import in_thread
+
+MOST_OF_ONE_CUSTOMER = 8
+MOST_IN_PROCESS = 200
+PATIENCE_SECONDS = 2.0
+PAUSE_SECONDS = 0.05
+MOST_VAIN_TRIES = 3
+"""Holds may have come free between the decision and the look at them; this often a request is decided again for it."""
+RETRY_AFTER_SECONDS = 5
+THREADS = 4
+
+_REQUESTS = (
+    "SELECT h.amount, g.state, g.cost, g.key_id, g.created_at"
+    " FROM billing_hold h JOIN proxy_generation g ON g.id = h.key"
+    " WHERE h.customer_id = %s AND h.state = 'open' AND h.kind = 'request'"
+)
+_SUMS = (
+    "SELECT {room}, count(*) FILTER (WHERE r.state = 'metered'),"
+    " coalesce(sum(r.amount - coalesce(r.cost, 0)) FILTER (WHERE r.state = 'metered'), 0),"
+    " count(*), coalesce(sum(r.amount), 0), coalesce(sum(r.amount - coalesce(r.cost, 0)), 0)"
+)
+OF_WALLET = (
+    _SUMS.format(room="(SELECT paid + bonus - held FROM billing_wallet WHERE customer_id = %s)")
+    + f" FROM ({_REQUESTS}) AS r"
+)
+OF_TOTAL_CAP = (
+    _SUMS.format(room="(SELECT %s - total_spent FROM accounts_keymeter WHERE key_id = %s)")
+    + f" FROM ({_REQUESTS}) AS r WHERE r.key_id = %s"
+)
+OF_DAY_CAP = (
+    _SUMS.format(
+        room="(SELECT %s - CASE WHEN day >= %s THEN day_spent ELSE 0 END FROM accounts_keymeter WHERE key_id = %s)"
+    )
+    + f" FROM ({_REQUESTS}) AS r WHERE r.key_id = %s AND (r.created_at AT TIME ZONE 'UTC')::date = %s"
+)
+
+
+@fact
+class Standing:
+    """What is free, what settling would free and what requests hold, of a wallet or within a cap; in USD."""
+
+    room: Decimal
+    metered: int
+    from_metered: Decimal
+    requests: int
+    held: Decimal
+    may_come_free: Decimal
+
+    def would_do(self, needed: Decimal) -> bool:
+        """Whether `needed` fits, now or once the metered requests are settled."""
+        return self.room + max(ZERO, self.from_metered) >= needed
+
+
+def look(ask: Ask, short: Short) -> Standing:
+    """Read the standing of what was short."""
+    customer_id, key_id = ask.policy.customer_id, ask.policy.key_id
+    query: tuple[str, list[Any]]
+    if short.cap is None:
+        query = OF_WALLET, [customer_id, customer_id]
+    elif short.cap is Cap.TOTAL:
+        query = OF_TOTAL_CAP, [short.cap_limit, key_id, customer_id, key_id]
+    else:
+        query = OF_DAY_CAP, [short.cap_limit, short.day, key_id, customer_id, key_id, short.day]
+    with connection.cursor() as cursor:
+        cursor.execute(*query)
+        return Standing(*cursor.fetchone())
+
+
+class SettleFirst:
+    """Decides again for the requests of a process that are short; a customer is settled for all of them at once."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="settle-first")
+        self._look = in_thread(look, executor=self._threads)
+        self._settle_customer = in_thread(settle_customer, executor=self._threads)
+        self._waiting: Counter[int] = Counter()
+        self._settling: dict[int, asyncio.Task[None]] = {}
+
+    async def admit(self, ask: Ask, short: Short, admit: Callable[[Ask], Awaitable[Admitted]]) -> Admitted:
+        """As `admit`, which just raised `short`; waits 2 s at most. Raises `Refusal` as `admit` does."""
+        customer_id = ask.policy.customer_id
+        if self._waiting[customer_id] >= MOST_OF_ONE_CUSTOMER or self._waiting.total() >= MOST_IN_PROCESS:
+            raise held_by_requests(short, None)
+        self._waiting[customer_id] += 1
+        standing: Standing | None = None
+        vain = 0
+        try:
+            with limit(PATIENCE_SECONDS):
+                while True:
+                    standing = await self._look(ask, short)
+                    if not standing.would_do(short.needed) or vain == MOST_VAIN_TRIES:
+                        break
+                    if standing.metered:
+                        await self._settle(customer_id)
+                    else:
+                        vain += 1
+                    try:
+                        return await admit(ask)
+                    except Short as again:
+                        short = again
+                    await asyncio.sleep(PAUSE_SECONDS)
+        except TimeoutError:
+            pass
+        finally:
+            self._waiting[customer_id] -= 1
+            if not self._waiting[customer_id]:
+                del self._waiting[customer_id]
+        raise held_by_requests(short, standing)
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _settle(self, customer_id: int) -> None:
+        task = self._settling.get(customer_id)
+        if task is None:
+            task = self._settling[customer_id] = asyncio.create_task(self._settle_once(customer_id))
+        await asyncio.shield(task)
+
+    async def _settle_once(self, customer_id: int) -> None:
+        try:
+            await self._settle_customer(
+                customer_id=customer_id, now=datetime.now(UTC), patience_ms=int(PATIENCE_SECONDS * 1000)
+            )
+        except OperationalError:
+            pass  # somebody keeps the wallet locked; whether the database is away shows the next look
+        finally:
+            del self._settling[customer_id]
+
+
+def held_by_requests(short: Short, standing: Standing | None) -> Refusal:
+    """The refusal itself, or, where holds of requests are all that is in the way, one that says so and to try again."""
+    if standing is None:
+        held = "Requests under way hold some of it"
+    elif standing.requests and standing.room + standing.may_come_free >= short.needed:
+        noun = "request" if standing.requests == 1 else "requests"
+        held = f"${standing.held:f} is held by {standing.requests} {noun} under way"
+    else:
+        return short
+    return Refusal(
+        short.status,
+        short.code,
+        f"{short.facts} {held}; what is not used comes free as they end. Try again then.",
+        headers={"Retry-After": str(RETRY_AFTER_SECONDS), "x-should-retry": "true"},
+    )

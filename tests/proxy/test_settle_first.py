@@ -1,0 +1,179 @@
+"""Before a refusal for want of money, what the customer has metered is settled: only true want refuses."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import httpx2 as httpx
+import pytest
+from aiohttp import web
+from django.db import connection, transaction
+
+from accounts import keys
+from accounts.models import Customer
+from billing import holds
+from billing.ledger import mark_topped_up
+from billing.models import Hold, Wallet
+from proxy.loading import load_catalog
+from proxy.models import Generation
+from tests.conftest import NOW
+from tests.gateways import GatewayProcess
+from tests.proxy.conftest import catalog, settle
+from tests.upstream import FakeUpstream, answer, usage
+
+ASKED = {"model": "openai/m", "messages": [{"role": "user", "content": "hello"}]}
+PATH = "/v1/chat/completions"
+
+
+@pytest.fixture
+def trial(transactional_db: None, make_customer) -> Customer:
+    return make_customer("0.50", name="Trial")
+
+
+@pytest.fixture
+def processes(trial: Customer, upstream: FakeUpstream) -> Iterator[list[str]]:
+    """Two gateways and no settler; an answer may cost far more than the trial's credit."""
+    load_catalog(catalog(upstream, max_output_tokens=100_000))
+    started = [GatewayProcess(), GatewayProcess()]
+    yield [process.wait().url for process in started]
+    for process in started:
+        process.stop()
+
+
+def caller(customer: Customer, **limits: Any) -> dict[str, str]:
+    return {"Authorization": f"Bearer {keys.issue(customer=customer, name='k', now=NOW, **limits).text}"}
+
+
+def ask(url: str, headers: dict[str, str], **more: Any) -> httpx.Response:
+    return httpx.post(url + PATH, json={**ASKED, **more}, headers=headers, timeout=30)
+
+
+def test_fifty_calls_in_a_row_without_max_tokens_get_fifty_answers_with_the_settler_dead(processes, trial, upstream):
+    headers = caller(trial)
+    statuses = [ask(processes[number % 2], headers, stream=number % 3 == 0).status_code for number in range(50)]
+    assert statuses == [200] * 50
+    settle()
+    wallet = Wallet.objects.get(customer=trial)
+    assert wallet.held == 0
+    assert wallet.bonus == Decimal("0.50") - sum(Generation.objects.values_list("cost", flat=True))
+
+
+def test_what_is_truly_spent_is_refused_at_once_and_for_good(processes, trial, upstream):
+    headers = caller(trial)
+    upstream.json = answer(usage=usage(prompt=20, completion=2_800))  # 0.1178 each
+    statuses = []
+    while not statuses or statuses[-1] == 200:
+        began = time.monotonic()
+        refused = ask(processes[len(statuses) % 2], headers)
+        statuses.append(refused.status_code)
+    assert set(statuses[:-1]) == {200}
+    assert len(statuses) >= 5
+    assert statuses[-1] == 402
+    assert time.monotonic() - began < 1
+    assert "Top up to go on" in refused.json()["error"]["message"]
+    assert (refused.headers["x-should-retry"], refused.headers.get("retry-after")) == ("false", None)
+
+
+def slowly(upstream: FakeUpstream) -> threading.Event:
+    """The upstream answers when the event is set."""
+    gate = threading.Event()
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        await asyncio.to_thread(gate.wait, 20)
+        return web.json_response(upstream.json)
+
+    upstream.handler = handler
+    return gate
+
+
+def wait_until_held(count: int) -> None:
+    deadline = time.monotonic() + 5
+    while Generation.objects.filter(state="held").count() != count:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_refusal_that_a_running_request_causes_says_what_is_held_and_to_try_again(processes, trial, upstream):
+    headers = caller(trial)
+    gate = slowly(upstream)
+    first = threading.Thread(target=ask, args=(processes[0], headers))
+    first.start()
+    wait_until_held(1)
+    began = time.monotonic()
+    refused = ask(processes[1], headers)
+    assert time.monotonic() - began < 1, "nothing is metered: there is nothing to wait for"
+    gate.set()
+    first.join()
+    message = refused.json()["error"]["message"]
+    assert (refused.status_code, refused.json()["error"]["code"]) == (402, "insufficient_balance")
+    assert f"${Generation.objects.first().held:f} is held by 1 request under way" in message
+    assert "op up" not in message
+    assert (refused.headers["x-should-retry"], refused.headers["retry-after"]) == ("true", "5")
+    assert ask(processes[1], headers).status_code == 200
+
+
+def test_what_a_refund_holds_is_not_called_a_requests_and_is_not_waited_for(processes, trial):
+    holds.place(customer_id=trial.pk, key="refund:1", kind=Hold.Kind.REFUND, amount=Decimal("0.4999"), now=NOW)
+    refused = ask(processes[0], caller(trial))
+    assert "Top up to go on" in refused.json()["error"]["message"]
+    assert refused.headers["x-should-retry"] == "false"
+
+
+@pytest.mark.parametrize(
+    ("limits", "code"),
+    [
+        ({"daily_limit": Decimal("0.40")}, "daily_limit_exceeded"),
+        ({"total_limit": Decimal("0.40")}, "key_limit_exceeded"),
+    ],
+)
+def test_a_cap_that_holds_fill_is_settled_first_and_one_that_is_spent_refuses(processes, trial, upstream, limits, code):
+    headers = caller(trial, **limits)
+    asked = {"max_tokens": 9_000}  # 0.378 of output at most: two of them never fit
+    assert [ask(processes[number % 2], headers, **asked).status_code for number in range(6)] == [200] * 6
+    gate = slowly(upstream)
+    first = threading.Thread(target=ask, args=(processes[0], headers), kwargs=asked)
+    first.start()
+    wait_until_held(1)
+    refused = ask(processes[1], headers, max_tokens=2_500)
+    gate.set()
+    first.join()
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, code)
+    assert "is held by 1 request under way" in refused.json()["error"]["message"]
+    assert (refused.headers["x-should-retry"], refused.headers["retry-after"]) == ("true", "5")
+    spent = ask(processes[1], headers, max_tokens=10_000)
+    assert (spent.status_code, spent.headers["x-should-retry"]) == (403, "false")
+
+
+def test_who_paid_and_filled_the_overrun_with_metered_requests_is_settled_first(processes, trial, upstream):
+    mark_topped_up(customer_id=trial.pk)
+    headers = caller(trial)
+    assert [ask(processes[number % 2], headers, max_tokens=22_000).status_code for number in range(8)] == [200] * 8
+
+
+def test_a_wallet_that_somebody_keeps_locked_delays_a_refusal_by_two_seconds_at_most(processes, trial, upstream):
+    headers = caller(trial)
+    assert ask(processes[0], headers).status_code == 200
+    locked, release = threading.Event(), threading.Event()
+
+    def hold_the_row() -> None:
+        with transaction.atomic():
+            list(Generation.objects.select_for_update())  # another settler that stalls
+            locked.set()
+            release.wait(10)
+        connection.close()
+
+    holder = threading.Thread(target=hold_the_row)
+    holder.start()
+    locked.wait(5)
+    began = time.monotonic()
+    refused = ask(processes[1], headers)
+    took = time.monotonic() - began
+    release.set()
+    holder.join()
+    assert refused.status_code == 402
+    assert refused.headers["x-should-retry"] == "true"
+    assert 1.5 < took < 4
+    assert ask(processes[1], headers).status_code == 200
