@@ -18,6 +18,7 @@ ESCAPED = b"\\u00"
 """How a letter of a name may be written so that no search finds it."""
 
 
+FEW_BYTES = 16_384
 BETWEEN = len('{"role":"","content":},')
 
 
@@ -69,12 +70,14 @@ def _plain(raw: bytes) -> Call | None:
     refuse_steering(members)
     if not READ.isdisjoint(members.keys() - USUAL):
         return None
-    asked = _asked.decode(b"{%b}" % joined(members, without=members.keys() - SHORT))
-    limits = {name: limit for name in LIMITS if (limit := getattr(asked, name)) is not None}
+    # None of these names stands twice by now. To skip a short body's messages costs less than to leave them out.
+    is_short = len(raw) <= FEW_BYTES
+    asked = _asked.decode(raw if is_short else b"{%b}" % joined(members, without=members.keys() - SHORT))
+    most, limit_fields = _limits(asked)
     if not (
         0 < len(asked.model) <= LONGEST_MODEL
         and 1 <= asked.n <= MOST_CHOICES
-        and all(1 <= limit <= MOST_OUTPUT_TOKENS for limit in limits.values())
+        and (most is None or 1 <= most <= MOST_OUTPUT_TOKENS)
         and _are_texts(members.get("messages"))
     ):
         return None
@@ -88,14 +91,24 @@ def _plain(raw: bytes) -> Call | None:
     return Call(
         model=asked.model,
         stream=asked.stream,
-        output_limit=max(limits.values(), default=None),
+        output_limit=most,
         choices=asked.n,
         material=Material(text_bytes=len(raw), wide=wide_bytes(raw), tools=tools is not None and size(tools) > 2),
         rest=joined(members, without=OURS),
-        limit_fields=tuple(limits),
+        limit_fields=limit_fields,
         service_tier=asked.service_tier,
         include_usage=asked.stream_options is not None and asked.stream_options.include_usage,
     )
+
+
+def _limits(asked: Asked) -> tuple[int | None, tuple[str, ...]]:
+    """The larger limit, or the one that is out of bounds, and the names of those that are set."""
+    newer, older = asked.max_completion_tokens, asked.max_tokens
+    if newer is None:
+        return older, () if older is None else LIMITS[1:]
+    if older is None:
+        return newer, LIMITS[:1]
+    return (max(newer, older) if min(newer, older) >= 1 else 0), LIMITS
 
 
 def _are_texts(told: msgspec.Raw | None) -> bool:
