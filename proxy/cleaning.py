@@ -4,11 +4,13 @@ Cut first, then cleaned, by patterns whose repetitions are all bounded: the time
 """
 
 import ipaddress
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
-from urllib.parse import quote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 MOST_TEXT = 500
 MOST_OWN = 2_000_000
@@ -20,10 +22,15 @@ TOP_LEVELS = (
     "local|localdomain|internal|intranet|corp|lan|home|svc|cluster|private|test|example|invalid"
 )
 SUSPECTS = re.compile(
-    r"https?://[^\s\"'<>]{1,400}"
+    r"\b[a-z][a-z0-9+.-]{0,20}(?:://|%3a%2f%2f)[^\s\"'<>]{1,400}"
+    r"|[\w.+-]{1,64}@[\w.-]{1,253}"
+    r"|\barn:[\w:/.*-]{4,200}"
+    r"|\bprojects/[\w-]{4,60}"
+    r"|\bip-\d{1,3}(?:-\d{1,3}){3}\b"
     r"|\b(?:bearer|basic)\s{1,4}[^\s\"',;]{4,400}"
     r"|\beyJ[\w-]{4,400}(?:\.[\w-]{0,400}){0,4}"  # JSON web tokens
     r"|-----BEGIN [A-Z ]{1,40}-----.{0,400}"
+    r"|\[?(?:\b[0-9a-f]{1,4})?(?::[0-9a-f]{0,4}){1,6}:\d{1,3}(?:\.\d{1,3}){3}\]?(?::\d{1,5})?"  # IPv4 within IPv6
     r"|\[?\b[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,8}(?:%\w{1,16})?\]?(?::\d{1,5})?"  # perhaps IPv6
     r"|::[0-9a-f:]{1,40}"
     r"|\b\d{1,3}(?:\.\d{1,3}){3}(?::\d{1,5})?(?:/\d{1,2})?\b"
@@ -46,6 +53,25 @@ NAMED = re.compile(
 """How ids of accounts begin, and many a name that people choose."""
 
 
+NAMED_VALUES = re.compile(
+    r"(?P<sign>\bauthorization[\"']?\s{0,3}[:=]\s{0,3}[\"']?)(?P<header>(?:[a-z]{1,20}\s{1,4})?[^\s\"',;]{1,400})"
+    r"|(?P<label>\b(?:x-)?(?:api[-_ ]?|access[-_ ]?|secret[-_ ]?)?(?:key|secret|password|passwd|token)[\"']?"
+    r"(?:\s{0,3}[:=]\s{0,3}|\s{1,2}(?=[\"'`]))[\"'`]?)(?P<value>[^\s\"'`,;]{4,400})"
+    r"|(?P<whose>\b(?:org|organi[sz]ation|account|project|tenant|subscription|workspace|team)(?: id| number)?"
+    r"[ :=]{1,3}[\"'`]?)(?P<name>[\w.-]{4,80})"
+    r"|(?P<where>\b(?:host|server|node|pod|worker|peer|upstream|backend|endpoint|to|at|from)[ :=]{1,3}[\"'`]?)"
+    r"(?P<place>[a-z][a-z0-9.-]{0,80}:\d{4,5}\b)",
+    re.IGNORECASE,
+)
+"""What a word before it says to be a key, an account or a host."""
+IP_NAME = re.compile(r"ip(?:-\d{1,3}){4}$", re.IGNORECASE)
+PORT = r"(?:(?::|%3a)\d{1,5})?"
+DOTTED = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
+MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}")
+PIECE = 8
+"""So many letters of the key in use, with a digit among them, are it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Secrets:
     """What an upstream knows of its operator: the key in use, where it is, whose account it is."""
@@ -55,40 +81,103 @@ class Secrets:
     account: str = ""
 
     def spellings(self) -> Iterator[str]:
-        """Each as it stands, in an address, and in JSON; the longest first."""
+        """Each as it stands; the longest first."""
         parts = urlsplit(self.base_url)
-        known = {self.api_key, parts.netloc, parts.hostname or ""}
+        host = parts.hostname or ""
+        known = {self.api_key, parts.netloc.rpartition("@")[2], host, unquote(parts.password or "")}
+        # `gpu-7` of `gpu-7.prod.example.com` names it too; `api` or `openai` is a word.
+        known |= {name for name in _beginnings(host) if "-" in name or any(letter.isdigit() for letter in name)}
         if any(letter.isdigit() for letter in self.account) or "@" in self.account:
             known.add(self.account)  # a plain word such as "main" is no secret
-        found = {text for text in known if len(text) >= LEAST_SECRET}
-        found |= {quote(text, safe="") for text in found} | {text.replace("/", "\\/") for text in found}
-        return iter(sorted(found, key=len, reverse=True))
+        return iter(sorted((text for text in known if len(text) >= LEAST_SECRET), key=len, reverse=True))
 
 
 def cleaned(text: str, *, secrets: Secrets, own: bytes = b"") -> str:
     """At most 500 characters of it without what is the operator's; `own` is the caller's body, whose words stay."""
     was_cut = len(text) > MOST_TEXT
-    text = text[:MOST_TEXT]
-    for secret in secrets.spellings():
-        text = re.sub(re.escape(secret), REMOVED, text, flags=re.IGNORECASE)
+    text = _printable(text[:MOST_TEXT])
+    for pattern in _patterns(secrets):
+        text = pattern.sub(REMOVED, text)
     if was_cut:
         text = _without_half_a_secret(text, secrets)
     written = own[:MOST_OWN]
+    text = NAMED_VALUES.sub(lambda found: _judged_by_name(found, written), text)
     text = SUSPECTS.sub(lambda found: _judged(found.group(), secrets, written), text)
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    return " ".join(text.split())[:MOST_TEXT].rstrip()
+
+
+def _printable(text: str) -> str:
+    """Without what nobody sees, which would hide a secret from the patterns; breaks of lines become spaces."""
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else " " if letter.isspace() else "" for letter in text)
+
+
+@lru_cache(maxsize=256)
+def _patterns(secrets: Secrets) -> tuple[re.Pattern[str], ...]:
+    """The secrets in any spelling: each letter as itself, or escaped as in an address or in JSON."""
+    return tuple(
+        re.compile("".join(map(_spelt, secret)) + PORT, re.IGNORECASE)
+        for secret in secrets.spellings()
+        if len(secret) <= 1000
+    )
+
+
+def _spelt(letter: str) -> str:
+    code = f"{ord(letter):02x}"
+    ways = [re.escape(letter), f"%{code}", f"%25{code}", rf"\\{{1,2}}u{ord(letter):04x}", rf"\\x{code}"]
+    if letter == "/":
+        ways.append(r"\\{1,2}/")
+    return f"(?:{'|'.join(ways)})"
+
+
+def _beginnings(host: str) -> Iterator[str]:
+    labels = host.split(".")
+    return (".".join(labels[:count]) for count in range(1, len(labels)))
+
+
+def _judged_by_name(found: re.Match[str], own: bytes) -> str:
+    """The word before it, and what it names where that is harmless or the caller's own."""
+    kind = found.lastgroup
+    value = found.group(kind or 0)
+    label = found.group()[: -len(value)]
+    if kind == "value":
+        is_secret = _is_mixed(value)
+    elif kind == "name":
+        is_secret = value.isdigit() or "-" in value[1:-1] or _is_mixed(value)
+    else:
+        is_secret = True
+    if not is_secret or REMOVED in value:
+        return found.group()
+    return label + _unless_own(value, own)
 
 
 def _judged(word: str, secrets: Secrets, own: bytes) -> str:
     """What a suspect becomes: itself where it is harmless or the caller's own."""
     if word == REMOVED or not _is_secret(word, secrets):
         return word
-    bare = word.rstrip(".,;")
-    return word if own and bare.encode() in own else REMOVED
+    return _unless_own(word, own)
+
+
+def _unless_own(word: str, own: bytes) -> str:
+    return word if own and _stands_in(own, word.rstrip(".,;:!?)]}*`")) else REMOVED
+
+
+def _stands_in(own: bytes, word: str) -> bool:
+    """Whether the caller wrote it, in one of the ways in which programs write JSON."""
+    escaped = json.dumps(word)[1:-1]
+    return any(way.encode() in own for way in {word, escaped, escaped.replace("/", "\\/")})
 
 
 def _is_secret(word: str, secrets: Secrets) -> bool:
     lower = word.lower()
-    if lower.startswith(("http://", "https://", "eyj", "-----begin", "localhost")):
+    if "://" in word or "%3a%2f%2f" in lower:
+        return True
+    if lower.startswith(("eyj", "-----begin", "localhost", "arn:", "projects/")) or IP_NAME.match(word):
+        return True
+    if "@" in word:
+        return not word.rpartition("@")[2].isdigit()  # that would be a model's version
+    if _has_piece_of_key(word, secrets.api_key):
         return True
     if lower.startswith(("bearer", "basic")) and " " in " ".join(lower.split()):
         return _is_random(word.split(maxsplit=1)[1]) or VENDORS.match(word.split(maxsplit=1)[1]) is not None
@@ -114,7 +203,11 @@ def _is_masked_key(left: str, right: str, secrets: Secrets) -> bool:
 def _is_place(word: str) -> bool:
     """An address by number, or a host of one word with a port; not a time, a ratio or a C++ name."""
     plain = word.strip("[]").partition("%")[0].partition("/")[0]
-    if not any(letter.isalnum() for letter in plain):
+    if not any(letter.isdigit() for letter in plain) and "::" in plain:
+        return False
+    if DOTTED.match(plain) or DOTTED.search(plain.rpartition(":")[2]):
+        return True
+    if MOMENT.match(plain):
         return False
     host, _, port = word.rpartition(":")
     for text in (plain, host.strip("[]")):
@@ -137,7 +230,30 @@ def _looks_like_a_key(word: str) -> bool:
     if found := NAMED.match(word):
         rest = word[found.end() :]
         return len(rest) >= LEAST_SECRET and any(letter.isdigit() for letter in rest)
+    if any(letter.isdigit() for letter in word) and re.fullmatch(r"[a-z]{2,8}[-_][0-9A-Za-z]{16,}", word):
+        return True
+    if re.fullmatch(r"[0-9a-fA-F]{16,}", word) and _is_mixed(word):
+        return True
+    if re.fullmatch(r"[0-9a-fA-F-]{32,}", word):
+        return True
+    if 8 * sum(not letter.isalnum() for letter in word.rstrip("=")) > len(word):
+        return False  # a row of words, such as a model's name
     return _is_random(word, least=24)
+
+
+def _is_mixed(text: str) -> bool:
+    """Digits and letters, and long enough for a secret."""
+    return (
+        len(text) >= LEAST_SECRET
+        and any(letter.isdigit() for letter in text)
+        and any(letter.isalpha() for letter in text)
+    )
+
+
+def _has_piece_of_key(word: str, key: str) -> bool:
+    pieces = (key[start : start + PIECE].lower() for start in range(len(key) - PIECE + 1))
+    lower = word.lower()
+    return any(piece in lower for piece in pieces if any(letter.isdigit() for letter in piece))
 
 
 def _is_random(text: str, *, least: int = 12) -> bool:
@@ -151,7 +267,7 @@ def _is_random(text: str, *, least: int = 12) -> bool:
     changes = sum(_class(one) != _class(other) for one, other in pairwise(letters))
     if has_digit:
         return changes >= max(2, len(letters) // 8)
-    return changes >= max(4, len(letters) // 5)
+    return changes >= max(4, len(letters) * 0.42)
 
 
 def _class(letter: str) -> int:
