@@ -37,6 +37,7 @@ _REQUESTS = (
     "SELECT h.amount, g.state, g.cost, g.key_id, g.created_at"
     " FROM billing_hold h JOIN proxy_generation g ON g.id = h.key"
     " WHERE h.customer_id = %s AND h.state = 'open' AND h.kind = 'request'"
+    " AND g.state IN ('held', 'metered')"  # a quarantined one is no longer under way: staff decide
 )
 _SUMS = (
     "SELECT {room}, count(*) FILTER (WHERE r.state = 'metered'),"

@@ -120,16 +120,14 @@ def settle_all(*, now: datetime) -> int:
 def settle_customer(*, customer_id: int, now: datetime, patience_ms: int) -> int:
     """Settle a batch of one customer's metered generations that hold something; return how many were dealt with.
 
-    What another settler has locked is left to it. Raises `OperationalError` where the wallet stays locked for
-    `patience_ms`.
+    What another settler has locked is left to it, and so is a batch with one that fails: a caller that tries again and
+    again must not count its failures. Raises `OperationalError` where the wallet stays locked for `patience_ms`.
     """
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{patience_ms}ms"])
         ids, failure = _lock_and_try(METERED_OF, [customer_id, MOST_IN_BATCH], now=now)
-    if failure is not None:
-        _divide(ids, failure, now=now)
-    return len(ids)
+    return len(ids) if failure is None else 0
 
 
 def _lock_and_try(statement: str, parameters: list[Any], *, now: datetime) -> tuple[list[str], Exception | None]:

@@ -82,7 +82,7 @@ def test_an_invoice_is_asked_for_issued_downloaded_and_reads_right(customer, des
     customer.fill("input[name=tax_id]", "DE136695977")
     customer.fill("input[name=country]", "DE")
     customer.click("main form.invoice button.go")
-    expect(customer.get_by_text("This is no tax number of DE")).to_be_visible()
+    expect(customer.locator("#id_tax_id_error")).to_be_visible()
     customer.fill("input[name=tax_id]", "DE136695976")
     customer.click("main form.invoice button.go")
     expect(customer.locator(".tag.is-requested").first).to_be_visible()

