@@ -185,8 +185,13 @@ class Books(RuleBasedStateMachine):
         pencil, key = self.pencils[who], self.next("gen")
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(holds.LOCK_FREE_WALLETS, [[pencil.id]])
-            [(customer_id, available, exposure, _)] = cursor.fetchall()
-            assert (customer_id, available, exposure) == (pencil.id, pencil.available, pencil.exposure)
+            [(customer_id, available, held, exposure, _)] = cursor.fetchall()
+            assert (customer_id, available, held, exposure) == (
+                pencil.id,
+                pencil.available,
+                pencil.held,
+                pencil.exposure,
+            )
             if available >= estimate:
                 cursor.execute(holds.PLACE_ONE_HOLD, [key, pencil.id, estimate, estimate + more, NOW])
                 cursor.execute(holds.ADD_HELD_TO_ONE, [estimate, more, pencil.id])

@@ -67,7 +67,7 @@ def status(gateway: GatewayProcess, key: str, path: str) -> int | None:
         if path == "/readyz":
             return httpx.get(gateway.url + path).status_code
         return httpx.post(gateway.url + path, json=BODY, headers={"Authorization": f"Bearer {key}"}).status_code
-    except httpx.ConnectError:
+    except (httpx.ConnectError, httpx.ReadError):  # the latter: the kernel had it in the queue as the listener closed
         return None
 
 
