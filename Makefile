@@ -1,6 +1,6 @@
 # Chuizi's commands. Python 3.11 or newer is all they need; PORT, CHUIZI_STATE_DIR and ARGS may be set.
 .DEFAULT_GOAL := help
-.PHONY: help run env services test check bench bench-peers bench-desk fuzz lock
+.PHONY: help run env services test check bench bench-peers bench-desk fuzz histories lock
 PY := .venv/bin/python
 RUN_STAMP := .venv/.installed
 DEV_STAMP := .venv/.installed-dev
@@ -23,7 +23,7 @@ services: $(RUN_STAMP) ## PostgreSQL and the broker alone, until Ctrl-C
 test: $(DEV_STAMP) ## the test suite; ARGS="-k wallet"
 	@bin/install-chromium
 	@bin/install-test-programs
-	$(PY) -m pytest $(ARGS)
+	$(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(DEV_STAMP) ## format, lint, types, migrations, architecture
 	.venv/bin/ruff format --check .
@@ -44,15 +44,19 @@ bench-desk: $(DEV_STAMP) ## the staff's lists and searches over a million reques
 fuzz: $(DEV_STAMP) ## look for inputs that break something; SECONDS=60 for each target, ARGS="sse" for some of them
 	$(PY) -m fuzz $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
 
+histories: $(DEV_STAMP) ## random histories of money, the audit after each step; SECONDS=3600
+	HISTORIES_SECONDS=$(or $(SECONDS),3600) $(PY) -m pytest -x tests/histories $(ARGS)
+
 lock: ## compile requirements*.txt anew; UPGRADE=--upgrade takes newer versions
 	uv $(COMPILE) $(UPGRADE) requirements.in --output-file requirements.txt
-	uv $(COMPILE) $(UPGRADE) -c requirements.txt requirements-dev.in --output-file requirements-dev.txt
+	uv $(COMPILE) $(UPGRADE) -c requirements.txt requirements-local.in --output-file requirements-local.txt
+	uv $(COMPILE) $(UPGRADE) -c requirements-local.txt requirements-dev.in --output-file requirements-dev.txt
 
-$(RUN_STAMP): requirements.txt bin/venv
-	@bin/venv requirements.txt
+# Each of the three holds everything that the one before it does: requirements.txt, -local, -dev.
+$(RUN_STAMP): requirements-local.txt bin/venv
+	@bin/venv requirements-local.txt
 	@touch $@
 
-# requirements-dev.txt holds everything that requirements.txt does.
 $(DEV_STAMP): requirements-dev.txt bin/venv
 	@bin/venv requirements-dev.txt
 	@touch $(RUN_STAMP) $@

@@ -113,8 +113,8 @@ class Membership(models.Model):
         DEVELOPER = "developer", _("Developer")
         VIEWER = "viewer", _("Viewer")
 
-    user = models.ForeignKey(User, on_delete=models.CASCADE)
-    customer = models.ForeignKey(Customer, on_delete=models.CASCADE)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, verbose_name=_("user"))
+    customer = models.ForeignKey(Customer, on_delete=models.CASCADE, verbose_name=_("customer"))
     role = models.CharField(_("role"), max_length=20, choices=Role.choices, default=Role.OWNER)
     created_at = models.DateTimeField(_("created at"), default=timezone.now)
 
@@ -140,7 +140,7 @@ class Membership(models.Model):
 class ApiKey(models.Model):
     """A `ck-` key. Only its SHA-256 is kept; every change of a row moves its meter's version (a trigger)."""
 
-    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="keys")
+    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="keys", verbose_name=_("customer"))
     name = models.CharField(_("name"), max_length=100)
     prefix = models.CharField(_("prefix"), max_length=12, db_index=True)
     sha256 = models.CharField(max_length=64, unique=True, editable=False)
@@ -159,7 +159,9 @@ class ApiKey(models.Model):
         default=default_scopes,
         verbose_name=_("scopes"),
     )
-    created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    created_by = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("made by")
+    )
     by_operator = models.BooleanField(
         _("made by the operator"), default=False, help_text=_("Not by a member, whose role would bound it.")
     )
@@ -250,7 +252,7 @@ class CustomerMeter(models.Model):
 
 
 class ApiRate(models.Model):
-    """What a key, a customer or an address has asked of the account API lately, in five-second slots (unlogged)."""
+    """What was asked lately of the account API, and the forms that a person sent, in five-second slots (unlogged)."""
 
     who = models.CharField(max_length=60, primary_key=True)
     slot = models.BigIntegerField(default=0)
@@ -267,9 +269,9 @@ class ApiRate(models.Model):
 class WelcomedAddress(models.Model):
     """A keyed hash of each address that has had the welcome credit; it survives the deletion of the account."""
 
-    address_hash = models.CharField(max_length=64, unique=True)
-    network_hash = models.CharField(max_length=64, db_index=True, blank=True)
-    granted_at = models.DateTimeField(default=timezone.now, db_index=True)
+    address_hash = models.CharField(_("hash of the address"), max_length=64, unique=True)
+    network_hash = models.CharField(_("hash of the network"), max_length=64, db_index=True, blank=True)
+    granted_at = models.DateTimeField(_("granted at"), default=timezone.now, db_index=True)
 
     class Meta:
         verbose_name = _("welcomed address")
@@ -297,6 +299,48 @@ class IdempotentAnswer(models.Model):
 
     def __str__(self) -> str:
         return f"{self.route} {self.key_hash[:8]}"
+
+
+class SecurityEvent(models.Model):
+    """What happened to a person's login and keys, for their own page; thrown away after 90 days, never changed."""
+
+    class Kind(models.TextChoices):
+        LOGIN = "login", _("logged in")
+        LOGOUT = "logout", _("logged out")
+        LOGIN_FAILED = "login_failed", _("wrong password")
+        LOCKED_OUT = "locked_out", _("too many attempts, locked for a while")
+        PASSWORD_CHANGED = "password_changed", _("password changed")
+        PASSWORD_RESET = "password_reset", _("password reset by mail")
+        ADDRESS_ADDED = "address_added", _("address added")
+        ADDRESS_PRIMARY = "address_primary", _("address made the main one")
+        ADDRESS_REMOVED = "address_removed", _("address removed")
+        FACTOR_ADDED = "factor_added", _("second factor set up")
+        FACTOR_REMOVED = "factor_removed", _("second factor removed")
+        FACTOR_USED = "factor_used", _("second factor used")
+        FACTOR_FAILED = "factor_failed", _("wrong code of the second factor")
+        SESSION_ENDED = "session_ended", _("session ended")
+        KEY_MADE = "key_made", _("key made")
+        KEY_CHANGED = "key_changed", _("key changed")
+        KEY_ENABLED = "key_enabled", _("key enabled")
+        KEY_DISABLED = "key_disabled", _("key disabled")
+        KEY_DELETED = "key_deleted", _("key deleted")
+        KEY_REFUSED = "key_refused", _("key refused")
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+", verbose_name=_("who"))
+    kind = models.CharField(_("what"), max_length=20, choices=Kind.choices)
+    about = models.CharField(_("about"), max_length=120, blank=True, help_text=_("The key, or the ended session."))
+    address = models.CharField(_("from where"), max_length=45, blank=True)
+    request_id = models.CharField(_("request"), max_length=40, blank=True)
+    at = models.DateTimeField(_("at"), db_index=True)
+
+    class Meta:
+        verbose_name = _("security event")
+        verbose_name_plural = _("security events")
+        indexes = [models.Index(fields=["user", "-id"], name="securityevent_user")]
+        triggers = [pgtrigger.Protect(name="securityevent_unchanged", operation=pgtrigger.Update)]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.about}"
 
 
 class GivenRight(models.Model):

@@ -2,6 +2,9 @@
 
 from django.dispatch import Signal
 
+key_refused = Signal()
+"""Sent outside any transaction with `request`, `key` (None: unknown) and `why` when the account API refuses a key."""
+
 customer_created = Signal()
 """Sent with `customer` when a customer is opened; billing opens the wallet."""
 

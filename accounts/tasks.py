@@ -2,22 +2,32 @@
 
 from datetime import timedelta
 
+from allauth.usersessions.models import UserSession
 from celery import shared_task
+from django.contrib.sessions.models import Session
 from django.core.management import call_command
 from django.db import connection
-from django.utils import timezone
+from django.db.models import Exists, OuterRef
 
-from accounts import rates
-from accounts.models import IdempotentAnswer
+from accounts.limits import rates
+from accounts.models import IdempotentAnswer, SecurityEvent
+from core.clock import database_now
 
 ANSWERS_KEPT = timedelta(hours=24)
+EVENTS_KEPT = timedelta(days=90)
 
 
-@shared_task
+@shared_task(name="accounts.tasks.tidy")
 def tidy() -> None:
-    """Forget sessions that have ended, counts of attempts that are over, and answers kept for a repeat in vain."""
+    """Forget sessions that have ended, counts of attempts that are over, answers kept for a repeat in vain, and old
+    security events.
+    """
     call_command("clearsessions")
+    alive = Session.objects.filter(session_key=OuterRef("session_key"))
+    UserSession.objects.filter(~Exists(alive)).delete()
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM django_cache_limits WHERE expires < now()")
-    rates.forget(now=timezone.now())
-    IdempotentAnswer.objects.filter(created_at__lt=timezone.now() - ANSWERS_KEPT).delete()
+    now = database_now()
+    rates.forget(now=now)
+    SecurityEvent.objects.filter(at__lt=now - EVENTS_KEPT).delete()
+    IdempotentAnswer.objects.filter(created_at__lt=now - ANSWERS_KEPT).delete()

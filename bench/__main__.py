@@ -99,8 +99,8 @@ def release_holds() -> None:
     machine.django()
     from datetime import UTC, datetime
 
-    from proxy import settlement
     from proxy.models import Generation, Lease
+    from proxy.settlement import settle as settlement
 
     now, last = datetime.now(UTC), ""
     alive = list(Lease.objects.values_list("pk", flat=True))
@@ -125,7 +125,7 @@ def settle() -> None:
     machine.django()
     from datetime import UTC, datetime
 
-    from proxy.settlement import settle_all
+    from proxy.settlement.settle import settle_all
 
     settle_all(now=datetime.now(UTC))
 

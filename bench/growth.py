@@ -63,7 +63,7 @@ def _backends() -> Sequence[int]:
 
 
 def _say(what: str, gateway: machine.Chuizi, backends: Sequence[int], seconds: float, note: str = "") -> None:
-    from proxy.settlement import settle_all
+    from proxy.settlement.settle import settle_all
 
     def used(pids: Sequence[int]) -> float:
         return sum(machine.cpu_seconds(pid) for pid in pids if Path(f"/proc/{pid}").exists())
@@ -90,7 +90,7 @@ def fill(count: int) -> None:
     from django.db import ProgrammingError, connection, transaction
 
     from accounts.models import ApiKey
-    from billing.ledger import house_account
+    from billing.books.ledger import house_account
     from billing.models import Wallet
     from proxy.models import Price
 

@@ -15,15 +15,18 @@ CALLERS = 800
 async def measure(key: str, seconds: float) -> tuple[int, float]:
     from django.conf import settings
 
-    from accounts.keys import digest
-    from proxy.catalog import load
-    from proxy.gateway import Gateway, _in_thread
+    from accounts.keys.issuing import digest
+    from proxy.admission.ask import ask_of
+    from proxy.batches.threads import in_thread
+    from proxy.gateway.app import Gateway
+    from proxy.prices.catalog import load
     from proxy.protocols.openai import chat
+    from proxy.protocols.openai.chat.endpoint import ChatCompletions
 
-    gateway = Gateway()
+    gateway, endpoint = Gateway(), ChatCompletions()
     await gateway.start()
     policy = await gateway._keyring.reload(digest(key))
-    entry = (await _in_thread(load)()).find("bench/model")
+    entry = (await in_thread(load)()).find("bench/model")
     call = chat.read(
         b'{"model":"bench/model","max_tokens":100,"messages":[{"role":"user","content":"Say a few words."}]}'
     )
@@ -36,7 +39,9 @@ async def measure(key: str, seconds: float) -> tuple[int, float]:
     async def ask_on() -> None:
         nonlocal done
         while time.perf_counter() < deadline:
-            await gateway._admission.admit(gateway._ask(policy, call, entry))
+            await gateway._admission.admit(
+                ask_of(endpoint, call, entry, policy=policy, model_rpm=0), lambda admitted: admitted
+            )
             done += 1
 
     start = time.perf_counter()

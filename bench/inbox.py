@@ -76,8 +76,8 @@ def _poll(orders: int) -> None:
     from decimal import Decimal
 
     from accounts.models import Customer
-    from payments import polling
     from payments.models import TopUp
+    from payments.topups import polling
 
     now = datetime.now(UTC)
     customer = Customer.objects.order_by("pk").first()

@@ -35,7 +35,7 @@ def fill(*, customers: int, generations: int) -> None:
     from django.db import connection, transaction
 
     from accounts.models import Customer
-    from billing.ledger import house_account
+    from billing.books.ledger import house_account
     from proxy.ids import new_generation_id
 
     if Customer.objects.exists():
@@ -112,7 +112,9 @@ def fill(*, customers: int, generations: int) -> None:
         )
         waiting(start)
         cursor.execute(
-            "UPDATE billing_wallet w SET topped_up = true, held ="
+            "UPDATE billing_wallet w SET first_paid_at = now() - interval '30 days', paid_in ="
+            " (SELECT coalesce(sum(amount), 0) FROM billing_transfer t"
+            "  WHERE t.credit_id = w.paid_account_id AND t.kind = 'topup'), held ="
             " (SELECT coalesce(sum(amount), 0) FROM billing_hold h WHERE h.customer_id = w.customer_id"
             "  AND h.state = 'open'), paid ="
             " (SELECT coalesce(sum(amount), 0) FROM billing_transfer t WHERE t.credit_id = w.paid_account_id)"
@@ -158,7 +160,8 @@ def people(cursor: Any, customers: int, start: datetime) -> None:
     )
     cursor.execute(
         "INSERT INTO billing_wallet (customer_id, paid_account_id, bonus_account_id, paid, bonus, held, exposure,"
-        " topped_up) SELECT p.customer_id, p.id, b.id, 0, 0, 0, 0, false FROM billing_ledgeraccount p"
+        " paid_in, paid_again, disputed, written_off)"
+        " SELECT p.customer_id, p.id, b.id, 0, 0, 0, 0, 0, false, 0, 0 FROM billing_ledgeraccount p"
         " JOIN billing_ledgeraccount b ON b.customer_id = p.customer_id AND b.kind = 'bonus' WHERE p.kind = 'paid'"
         " ON CONFLICT DO NOTHING"
     )
@@ -175,9 +178,10 @@ def topups(cursor: Any, clearing: int, start: datetime) -> None:
     cursor.execute(
         "INSERT INTO payments_topup (customer_id, number, method, state, amount, charge_amount, charge_currency,"
         " fx_source, request, reference, transaction_id, checkout_url, qr_code, refunded, refunded_charge, disputed,"
-        " problem, expires_at, network_hash, created_at, changed_at, paid_at, polls)"
+        " problem, expires_at, network_hash, created_at, changed_at, paid_at, polls, is_late, failures, failure)"
         " SELECT id, 'topup_seed' || id, 'stripe', 'paid', %(amount)s, %(amount)s, 'USD', '', '{}', '',"
-        " 'pi_seed' || id, '', '', 0, 0, 0, '', created_at, '', created_at, created_at, created_at, 1"
+        " 'pi_seed' || id, '', '', 0, 0, 0, '', created_at, '', created_at, created_at, created_at, 1,"
+        " false, 0, ''"
         " FROM accounts_customer ORDER BY id",
         {"amount": TOPUP},
     )

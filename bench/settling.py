@@ -30,8 +30,8 @@ def main() -> None:
 
 
 def measure(*, generations: int, tries: int = 1) -> None:
-    from chuizi.garbage import collect_rarely
-    from proxy.settlement import settle_all
+    from chuizi.memory import collect_rarely
+    from proxy.settlement.settle import settle_all
 
     collect_rarely()  # as a worker does
     people = make_customers(max(CUSTOMERS))
@@ -48,10 +48,10 @@ def measure(*, generations: int, tries: int = 1) -> None:
 
 def make_customers(count: int) -> list[tuple[int, int]]:
     """That many customers with 1,000 USD of bonus, as (customer, key)."""
-    from accounts import keys
+    from accounts.keys import issuing
     from accounts.models import Customer
     from accounts.signals import customer_created
-    from billing.grants import grant_bonus
+    from billing.books.grants import grant_bonus
 
     now = datetime.now(UTC)
     made = []
@@ -60,7 +60,7 @@ def make_customers(count: int) -> list[tuple[int, int]]:
         customer_created.send(sender=Customer, customer=customer)
         amount = Decimal(10_000)
         grant_bonus(customer=customer, amount=amount, key=f"settling:{customer.pk}", reason="benchmark", now=now)
-        made.append((customer.pk, keys.issue(customer=customer, name="settling", now=now).key.pk))
+        made.append((customer.pk, issuing.issue(customer=customer, name="settling", now=now).key.pk))
     return made
 
 
@@ -68,10 +68,12 @@ def work(people: list[tuple[int, int]], generations: int) -> None:
     """Metered generations with open holds, their customers in turn."""
     from django.db import connection, transaction
 
-    from billing import holds
-    from proxy import lane, metering
+    from billing.books import holds
+    from proxy.admission import writer
     from proxy.ids import new_generation_id
-    from proxy.pricing import Cost, Usage
+    from proxy.prices.sums import Cost
+    from proxy.prices.units import Usage
+    from proxy.settlement import metering
 
     now = datetime.now(UTC)
     used = Usage(input_tokens=20, output_tokens=40)
@@ -91,7 +93,7 @@ def work(people: list[tuple[int, int]], generations: int) -> None:
             for row in rows
         ]
         with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(lane.WRITE_GENERATIONS, [list(column) for column in zip(*rows, strict=True)])
+            cursor.execute(writer.WRITE_GENERATIONS, [list(column) for column in zip(*rows, strict=True)])
             columns = [list(column) for column in zip(*rows, strict=True)]
             cursor.execute(holds.PLACE_HOLDS, [columns[0], columns[1], columns[9], columns[8], columns[10]])
             cursor.execute(holds.ADD_HELD, [list(held), list(held.values()), [Decimal(0)] * len(held)])

@@ -8,14 +8,15 @@ class BillingConfig(AppConfig):
     verbose_name = _("Billing")
 
     def ready(self) -> None:
-        from billing import audit, desk_panels, periods, receivers  # noqa: F401
-        from billing.day_audit import check_days
+        from billing import receivers  # noqa: F401  the last one listens
+        from billing.audit import run
+        from billing.audit.days import check_days
+        from billing.audit.entries import check_entries
         from billing.invoices.audit import check_invoices
-        from chuizi import desk
+        from billing.months import closing, periods
 
         checks.register(periods.check_zone, checks.Tags.database)
-        audit.register("invoices", check_invoices)
-        audit.register("closed days", check_days)
-        desk.add_panels("billing", desk_panels.panels, permission="billing.view_wallet")
-        desk.add_search(desk_panels.search, permission="billing.view_transfer")
-        desk.add_story(desk_panels.story)
+        run.register("invoices", check_invoices)
+        run.register("closed days", check_days)
+        run.register("journal entries", check_entries)
+        closing.register("billing", closing.of_the_books)

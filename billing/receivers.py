@@ -8,8 +8,8 @@ from django.dispatch import receiver
 
 from accounts.models import Customer
 from accounts.signals import customer_created, welcome_due
-from billing.grants import grant_bonus
-from billing.ledger import open_wallet
+from billing.books.grants import grant_bonus
+from billing.books.ledger import open_wallet
 
 
 @receiver(customer_created)

@@ -13,20 +13,21 @@ from django.core.asgi import get_asgi_application
 django = get_asgi_application()
 
 # After Django: these import models.
-from billing import periods  # noqa: E402
-from chuizi import cors, paths, schema  # noqa: E402
-from chuizi.garbage import collect_rarely  # noqa: E402
+from api.common import schema  # noqa: E402
+from billing.months import periods  # noqa: E402
+from chuizi.memory import collect_rarely, give_back_at_once  # noqa: E402
 from chuizi.pages import Pages  # noqa: E402
 from chuizi.server import take_over  # noqa: E402
 from chuizi.stopping import stop_in_order  # noqa: E402
-from proxy import probes  # noqa: E402
-from proxy.gateway import Gateway  # noqa: E402
-from proxy.http import Exchange  # noqa: E402
+from core.web import cors, paths  # noqa: E402
+from proxy.exchange import Exchange  # noqa: E402
+from proxy.gateway.app import Gateway  # noqa: E402
+from proxy.gateway.routes import ROUTES  # noqa: E402
+from proxy.watch import probes  # noqa: E402
 
 take_over()
 gateway = Gateway()
 pages = Pages(django)
-GATEWAY_PATHS = frozenset({"/v1/chat/completions"})
 
 
 def undo_forwarding(scope: Any) -> None:
@@ -46,9 +47,12 @@ async def application(
         await lifespan(receive, send)
         return
     undo_forwarding(scope)
-    if scope["type"] == "http" and scope["path"] in GATEWAY_PATHS and scope["method"] == "POST":
-        await gateway(scope, receive, send)
-    elif scope["type"] == "http":
+    if scope["type"] != "http":
+        return
+    route = ROUTES.find(scope["path"])
+    if route is not None and scope["method"] in route.endpoints:
+        await gateway(scope, receive, send, route)
+    else:
         await elsewhere(scope, receive, send)
 
 
@@ -63,8 +67,8 @@ async def elsewhere(scope: Any, receive: Callable[[], Awaitable[Any]], send: Cal
         scope = {**scope, "path": plain, "raw_path": quote(plain).encode()}
     if paths.is_api(plain) and scope["method"] == "OPTIONS":
         await preflight(scope, receive, send)
-    elif plain in GATEWAY_PATHS:
-        await gateway(scope, receive, send)
+    elif (route := ROUTES.find(plain)) is not None:
+        await gateway(scope, receive, send, route)
     else:
         await pages(scope, receive, send)
 
@@ -89,6 +93,7 @@ async def lifespan(receive: Callable[[], Awaitable[Any]], send: Callable[[Any], 
             # Nobody waits for it, and a schema that cannot be made stops nothing else.
             asyncio.get_running_loop().run_in_executor(None, schema.make)
             collect_rarely()
+            give_back_at_once()
             stop_in_order(gateway)
             await send({"type": "lifespan.startup.complete"})
         else:

@@ -7,7 +7,7 @@ from celery import Celery
 from celery.signals import beat_init, worker_init, worker_ready
 from django.core.exceptions import ImproperlyConfigured
 
-from chuizi.garbage import collect_rarely
+from chuizi.memory import collect_rarely
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chuizi.settings")
 
@@ -25,7 +25,7 @@ def _ready(**_kwargs: Any) -> None:
 @beat_init.connect
 def _starting(**_kwargs: Any) -> None:
     """Celery only logs what a receiver raises; leaving is what stops the start."""
-    from billing import periods
+    from billing.months import periods
 
     try:
         periods.check_at_start()

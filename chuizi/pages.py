@@ -14,10 +14,10 @@ from django.core.handlers.asgi import ASGIHandler
 from django.db import connections
 from django.http import HttpRequest
 
-from chuizi import cors, paths
-from chuizi.errors import error_body
+from core.web import cors, paths
+from core.web.errors import error_body
 from proxy.errors import Refusal
-from proxy.http import BodyBudget, ClientGone, Exchange, Message, Receive, Scope, Send
+from proxy.exchange import BodyBudget, ClientGone, Exchange, Message, Receive, Scope, Send
 
 FREE_BYTES = 64_000
 """Of each body, not counted against the budget: forms and notifications come in while others use it up."""

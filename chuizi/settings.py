@@ -6,11 +6,12 @@ from urllib.parse import unquote
 
 from csp.constants import NONCE, NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
-from django.templatetags.static import static
 from django.utils.translation import gettext_lazy as _
 
 from chuizi.schedule import SCHEDULE
-from chuizi.values import count, days, decimal, env, networks, zone
+from chuizi.values import count, days, decimal, env, networks, yuan_a_dollar, zone
+from desk.appearance import UNFOLD  # noqa: F401  a setting
+from payments.providers.registry import SPECS as PROVIDERS
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 # --- Core ---------------------------------------------------------------------------------------------------------
@@ -33,6 +34,8 @@ INSTALLED_APPS = [
     "billing",
     "payments",
     "proxy",
+    "console",
+    "desk",
     "unfold",
     "django.contrib.admin",
     "django.contrib.auth",
@@ -45,6 +48,7 @@ INSTALLED_APPS = [
     "allauth",
     "allauth.account",
     "allauth.mfa",
+    "allauth.usersessions",
     "csp",
     "pgtrigger",
     "rest_framework",
@@ -52,9 +56,9 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
 ]
 MIDDLEWARE = [
-    "chuizi.middleware.RequestId",
-    "chuizi.middleware.ApiAnswers",
-    "chuizi.middleware.NoNul",
+    "core.web.middleware.RequestId",
+    "core.web.middleware.ApiAnswers",
+    "core.web.middleware.NoNul",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -62,12 +66,14 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "accounts.security.sessions.SessionEnds",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
     "allauth.account.middleware.AccountMiddleware",
-    "accounts.second_factor.SecondFactor",
-    "accounts.staff.StaffDesk",
+    "desk.second_factor.SecondFactor",
+    "desk.trail.StaffDesk",
+    "console.access.form_rate.FormRate",
 ]
 ROOT_URLCONF = "chuizi.urls"
 ASGI_APPLICATION = "chuizi.asgi.application"
@@ -118,31 +124,43 @@ CELERY_TASK_ROUTES = {
 CELERY_BEAT_SCHEDULE = SCHEDULE
 
 # --- Money --------------------------------------------------------------------------------------------------------
-SIGNUP_CREDIT = decimal("SIGNUP_CREDIT", "0.50")
+SIGNUP_CREDIT = decimal("SIGNUP_CREDIT", "0.50", places=8)
 SIGNUP_CREDITS_PER_NETWORK_PER_DAY = count("SIGNUP_CREDITS_PER_NETWORK_PER_DAY", 5)
 PRICE_MARGIN = decimal("PRICE_MARGIN", "1.05", least="1")
 OVERRUN_LIMIT = decimal("OVERRUN_LIMIT", "1.00")
-TOPUP_MIN = decimal("TOPUP_MIN", "1.00", least="1.00")
-TOPUP_MAX = decimal("TOPUP_MAX", "10000.00", least="1.00")
+OVERRUN_AFTER_DAYS = count("OVERRUN_AFTER_DAYS", 7)
+TOPUP_MAX = decimal("TOPUP_MAX", "10000.00", least="1.00", places=2)
+TOPUP_MIN = decimal("TOPUP_MIN", "1.00", least="1.00", most=str(TOPUP_MAX), places=2)
+TOPUP_MIN_BY_METHOD = {
+    code: decimal(f"{spec.variable_prefix}_TOPUP_MIN", "0", most=str(TOPUP_MAX), places=2)
+    for code, spec in PROVIDERS.items()
+}
+TOPUP_FEES = {  # percent of the base, and a fixed sum in the currency that is charged
+    code: (
+        decimal(f"{spec.variable_prefix}_TOPUP_FEE_PERCENT", "0", most="100"),
+        decimal(f"{spec.variable_prefix}_TOPUP_FEE_FIXED", "0", most="1000"),
+    )
+    for code, spec in PROVIDERS.items()
+}
+TOPUP_FEE_REFUNDED = env.bool("TOPUP_FEE_REFUNDED", False)
 TOPUP_MOST_OPEN = count("TOPUP_MOST_OPEN", 3, least=1)
 TOPUP_MOST_PER_HOUR = count("TOPUP_MOST_PER_HOUR", 5, least=1)
 TOPUP_MOST_PER_NETWORK_PER_HOUR = count("TOPUP_MOST_PER_NETWORK_PER_HOUR", 30, least=1)
 TOPUP_NEW_CUSTOMER_DAYS = count("TOPUP_NEW_CUSTOMER_DAYS", 7)
 TOPUP_NEW_CUSTOMER_DAILY = decimal("TOPUP_NEW_CUSTOMER_DAILY", "500.00")
-LATE_RATE_DRIFT = decimal("LATE_RATE_DRIFT", "0.02")
+LATE_RATE_DRIFT = decimal("LATE_RATE_DRIFT", "0.02", most="1")
 REFUND_SUPPORT_LIMIT = decimal("REFUND_SUPPORT_LIMIT", "100.00")
 REFUND_WINDOW_DAYS = {
-    "stripe": count("STRIPE_REFUND_WINDOW_DAYS", 180),
-    "alipay": count("ALIPAY_REFUND_WINDOW_DAYS", 365),
-    "wechat": count("WECHATPAY_REFUND_WINDOW_DAYS", 365),
+    code: count(f"{spec.variable_prefix}_REFUND_WINDOW_DAYS", spec.refund_window_days)
+    for code, spec in PROVIDERS.items()
 }
 BOOKS_TIME_ZONE = zone("BOOKS_TIME_ZONE", "UTC")
 BUSINESS_TIME_ZONE = zone("BUSINESS_TIME_ZONE", "Asia/Shanghai")
 BUSINESS_HOLIDAYS = days("BUSINESS_HOLIDAYS")
 FX_RATE_MAX_AGE_DAYS = count("FX_RATE_MAX_AGE_DAYS", 30)
-USD_CNY_RATE = decimal("USD_CNY_RATE", "0")
-FX_JUMP = decimal("FX_JUMP", "0.03")
-FX_SPREAD = decimal("FX_SPREAD", "0")
+USD_CNY_RATE = yuan_a_dollar("USD_CNY_RATE")
+FX_JUMP = decimal("FX_JUMP", "0.03", most="1")
+FX_SPREAD = decimal("FX_SPREAD", "0", most="0.5")
 
 # --- Gateway ------------------------------------------------------------------------------------------------------
 MAX_BODY_BYTES = count("MAX_BODY_BYTES", 20_000_000, least=1)
@@ -155,7 +173,6 @@ ALLOW_PRIVATE_UPSTREAMS = env.bool("ALLOW_PRIVATE_UPSTREAMS", False)
 DEFAULT_KEY_RPM = count("DEFAULT_KEY_RPM", 60)
 DEFAULT_CUSTOMER_RPM = count("DEFAULT_CUSTOMER_RPM", 120)
 DEFAULT_MODEL_RPM = count("DEFAULT_MODEL_RPM", 60)
-DISCONNECT_DRAIN_SECONDS = count("DISCONNECT_DRAIN_SECONDS", 60)
 UPSTREAM_FAILURES = count("UPSTREAM_FAILURES", 3)
 UPSTREAM_COOLDOWN_SECONDS = count("UPSTREAM_COOLDOWN_SECONDS", 5, least=1)
 UPSTREAM_COOLDOWN_MOST_SECONDS = count("UPSTREAM_COOLDOWN_MOST_SECONDS", 300, least=UPSTREAM_COOLDOWN_SECONDS)
@@ -177,12 +194,15 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
-    {"NAME": "accounts.passwords.NotGuessable"},
+    {"NAME": "accounts.people.passwords.NotGuessable"},
 ]
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/console/"
-ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
-ACCOUNT_FORMS = {"signup": "accounts.forms.SignupForm"}
+ACCOUNT_ADAPTER = "console.access.adapter.AccountAdapter"
+ACCOUNT_FORMS = {
+    "signup": "console.forms.accounts.SignupForm",
+    "reset_password_from_key": "console.forms.accounts.NewPasswordForm",
+}
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
@@ -193,11 +213,15 @@ ACCOUNT_LOGOUT_REDIRECT_URL = "/"
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = SITE_URL.partition(":")[0]
 ACCOUNT_SESSION_REMEMBER = True
-MFA_ADAPTER = "accounts.adapter.MfaAdapter"
+ACCOUNT_REAUTHENTICATION_REQUIRED = True  # before an address changes, as console.access.reauthentication says
+ACCOUNT_REAUTHENTICATION_TIMEOUT = 600  # seconds
+ACCOUNT_EMAIL_NOTIFICATIONS = True  # of that, of passwords and second factors; a changed address is told, too
+MFA_ADAPTER = "console.access.adapter.MfaAdapter"
 MFA_TOTP_ISSUER = "Chuizi"
 STAFF_SECOND_FACTOR = env.bool("STAFF_SECOND_FACTOR", True)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SITE_URL.startswith("https://")
 SESSION_COOKIE_AGE = 60 * 60 * 24 * 30
+STAFF_SESSION_HOURS = count("STAFF_SESSION_HOURS", 8, least=1)
 
 # --- Mail ---------------------------------------------------------------------------------------------------------
 vars().update(env.email_url("EMAIL_URL", default="consolemail://"))
@@ -214,6 +238,7 @@ LANGUAGES = [("en", _("English")), ("zh-hans", _("Simplified Chinese"))]
 LOCALE_PATHS = [BASE_DIR / "locale"]
 USE_TZ = True
 TIME_ZONE = "UTC"
+FORMAT_MODULE_PATH = "chuizi.formats"
 
 SANDBOX_URL = env.str("SANDBOX_URL", "")
 
@@ -230,7 +255,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "csp.context_processors.nonce",
-                "accounts.context.site",
+                "console.context.site",
             ],
         },
     }
@@ -255,8 +280,12 @@ CONTENT_SECURITY_POLICY = {
         "img-src": [SELF, "data:"],
         "object-src": [NONE],
         "base-uri": [NONE],
-        # The top-up form leads to the card provider's page.
-        "form-action": [SELF, "https://checkout.stripe.com", *([SANDBOX_URL] if DEBUG and SANDBOX_URL else [])],
+        # The top-up form leads to a provider's page.
+        "form-action": [
+            SELF,
+            *(spec.checkout_origin for spec in PROVIDERS.values() if spec.checkout_origin),
+            *([SANDBOX_URL] if DEBUG and SANDBOX_URL else []),
+        ],
         "frame-ancestors": [NONE],
     },
 }
@@ -268,13 +297,13 @@ if SITE_URL.startswith("https://"):
 
 # --- REST API -----------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.ApiKeyAuthentication"],
-    "DEFAULT_PERMISSION_CLASSES": ["accounts.authentication.KeyMay"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["api.common.authentication.ApiKeyAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["api.common.authentication.KeyMay"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["chuizi.api.JsonBody"],
+    "DEFAULT_PARSER_CLASSES": ["api.common.base.JsonBody"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "chuizi.api.exception_handler",
-    "DEFAULT_PAGINATION_CLASS": "chuizi.api.NewestFirst",
+    "EXCEPTION_HANDLER": "api.common.base.exception_handler",
+    "DEFAULT_PAGINATION_CLASS": "api.common.base.NewestFirst",
     "PAGE_SIZE": 50,
     "UNAUTHENTICATED_USER": None,
     "COERCE_DECIMAL_TO_STRING": True,
@@ -287,7 +316,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_PUBLIC": True,
     "SERVE_AUTHENTICATION": [],
     "ENUM_NAME_OVERRIDES": {
-        "TopUpState": "payments.api.SHOWN_STATES",
+        "TopUpState": "api.topups.SHOWN_STATES",
         "RefundState": "billing.models.RefundRequest.State",
         "RefundPartState": "payments.models.RefundPart.State",
     },
@@ -296,71 +325,25 @@ SPECTACULAR_SETTINGS = {
 }
 
 # --- Payment providers --------------------------------------------------------------------------------------------
-# Read and validated by payments.providers.registry; a provider whose variables are all absent is off.
-PAYMENT_VARIABLES = {
-    name: env.str(name, "")
-    for name in [
-        "STRIPE_SECRET_KEY",
-        "STRIPE_WEBHOOK_SECRET",
-        "STRIPE_API_BASE",
-        "ALIPAY_APP_ID",
-        "ALIPAY_SELLER_ID",
-        "ALIPAY_APP_PRIVATE_KEY",
-        "ALIPAY_PUBLIC_KEY",
-        "ALIPAY_GATEWAY",
-        "WECHATPAY_MCHID",
-        "WECHATPAY_APPID",
-        "WECHATPAY_PRIVATE_KEY",
-        "WECHATPAY_CERT_SERIAL",
-        "WECHATPAY_APIV3_KEY",
-        "WECHATPAY_PUBLIC_KEY",
-        "WECHATPAY_PUBLIC_KEY_ID",
-        "WECHATPAY_API_BASE",
-    ]
-}
+# Named and validated by payments.providers.registry; a provider whose variables are all absent is off.
+PAYMENT_VARIABLES = {name: env.str(name, "") for spec in PROVIDERS.values() for name in spec.variables}
 
 # --- Admin --------------------------------------------------------------------------------------------------------
-UNFOLD = {
-    "SITE_TITLE": "Chuizi",
-    "SITE_HEADER": "Chuizi",
-    "SITE_SYMBOL": "account_balance_wallet",
-    "SHOW_VIEW_ON_SITE": False,
-    "SITE_URL": "/",
-    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda _request: static("favicon.svg")}],
-    "SHOW_BACK_BUTTON": True,
-    "DASHBOARD_CALLBACK": "chuizi.desk.dashboard",
-    "SIDEBAR": {"show_search": False, "navigation": "chuizi.adminsite.navigation"},
-    "COLORS": {
-        "primary": {
-            "50": "#eef8f4",
-            "100": "#d6eee4",
-            "200": "#aeddca",
-            "300": "#7cc5a8",
-            "400": "#47a683",
-            "500": "#1f8a66",
-            "600": "#0c6b4e",
-            "700": "#0a5840",
-            "800": "#094634",
-            "900": "#083a2c",
-            "950": "#041f18",
-        }
-    },
-}
-
 # --- Logging ------------------------------------------------------------------------------------------------------
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", "INFO")},
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}, "bare": {}},
+    "handlers": {name: {"class": "logging.StreamHandler", "formatter": name} for name in ("line", "bare")},
+    "root": {"handlers": ["line"], "level": env.str("LOG_LEVEL", "INFO")},
     # The SDKs log whole requests and answers at DEBUG and INFO; those hold order and account data.
     "loggers": {
         **{
             name: {"level": "WARNING"}
-            for name in ("stripe", "python-alipay-sdk", "wechatpayv3", "urllib3", "celery.beat")
+            for name in (*(name for spec in PROVIDERS.values() for name in spec.loggers), "urllib3", "celery.beat")
         },
         "django": {"handlers": [], "propagate": True},
+        "accounts.security": {"handlers": ["bare"], "level": "INFO", "propagate": False},
     },
 }
 TESTING = "pytest" in sys.modules

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.conf import settings
 
-from proxy.gateway import Gateway
+from proxy.gateway.app import Gateway
 
 
 def stop_in_order(gateway: Gateway) -> None:

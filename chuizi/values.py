@@ -13,7 +13,8 @@ env = environ.Env()
 environ.Env.read_env(Path(__file__).resolve().parent.parent / ".env")
 
 
-def decimal(name: str, default: str, *, least: str = "0") -> Decimal:
+def decimal(name: str, default: str, *, least: str = "0", most: str = "", places: int | None = None) -> Decimal:
+    """A number from `least` to `most`, of at most so many decimal places; raises `ImproperlyConfigured`."""
     text = env.str(name, default)
     try:
         value = Decimal(text)
@@ -21,7 +22,19 @@ def decimal(name: str, default: str, *, least: str = "0") -> Decimal:
         raise ImproperlyConfigured(f"{name} must be a decimal number such as {default}, not {text!r}.") from None
     if not value.is_finite() or value < Decimal(least):
         raise ImproperlyConfigured(f"{name} must be at least {least}, not {text!r}.")
+    if most and value > Decimal(most):
+        raise ImproperlyConfigured(f"{name} must be at most {most}, not {text!r}.")
+    if places is not None and value != round(value, places):
+        raise ImproperlyConfigured(f"{name} must have at most {places} decimal places, not {text!r}.")
     return value
+
+
+def yuan_a_dollar(name: str) -> Decimal:
+    """An exchange rate, 0 where none is set; raises `ImproperlyConfigured`, as for the dollars that a yuan costs."""
+    rate = decimal(name, "0", most="100", places=6)
+    if 0 < rate < 1:
+        raise ImproperlyConfigured(f"{name} is what a dollar costs in yuan, such as 7.12, not {rate}.")
+    return rate
 
 
 def count(name: str, default: int, *, least: int = 0) -> int:

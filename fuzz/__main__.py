@@ -52,16 +52,16 @@ def fuzz(name: str, *, seconds: int) -> None:
     found.mkdir(parents=True, exist_ok=True)
     for number, seed in enumerate(target.SEEDS):
         (found / f"seed-{number}").write_bytes(seed)
-    words = folder / "words"
-    words.write_text("".join(f'"{escaped(word)}"\n' for word in getattr(target, "WORDS", ())))
-    limits = (f"-max_total_time={seconds}", f"-timeout={MOST_SECONDS_EACH}", f"-rss_limit_mb={MOST_MEMORY_MB}")
+    limits = [f"-max_total_time={seconds}", f"-timeout={MOST_SECONDS_EACH}", f"-rss_limit_mb={MOST_MEMORY_MB}"]
+    if words := getattr(target, "WORDS", ()):  # libFuzzer ends at a dictionary without a word
+        (folder / "words").write_text("".join(f'"{escaped(word)}"\n' for word in words))
+        limits.append(f"-dict={folder / 'words'}")
     atheris.Setup(
         [
             sys.argv[0],
             str(found),
             f"-artifact_prefix={folder}/",
             f"-max_len={MOST_BYTES}",
-            f"-dict={words}",
             "-print_final_stats=1",
             *limits,
         ],

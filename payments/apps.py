@@ -9,22 +9,27 @@ class PaymentsConfig(AppConfig):
     verbose_name = _("Payments")
 
     def ready(self) -> None:
-        from billing import invoices
-        from billing.audit import register
-        from chuizi import desk
-        from payments import desk_panels
+        from billing import invoices, refunds
+        from billing.audit.run import register
+        from billing.months import closing as month_end
+        from payments import refunds as refunding
         from payments.audit import check_topups
-        from payments.dispute_audit import check_disputes
-        from payments.invoice_audit import check_invoiced
-        from payments.invoice_sources import topups_of
+        from payments.closing import of_payments
+        from payments.disputes.audit import check_disputes
+        from payments.invoices.audit import check_invoiced
+        from payments.invoices.sources import topups_of
         from payments.providers import registry
-        from payments.refund_audit import check_refunds
+        from payments.refunds.audit import check_refunds
+        from payments.statements import resolving  # noqa: F401  the last one listens
+        from payments.statements.audit import check_statements
+        from payments.statements.clearing import check_clearing
 
-        desk.add_panels("payments", desk_panels.panels, permission="payments.view_topup")
-        desk.add_search(desk_panels.search, permission="payments.view_topup")
-        desk.add_story(desk_panels.story)
         invoices.register(topups_of)
+        refunds.when_stopped(refunding.drop_planned)
+        month_end.register("payments", of_payments)
         register("top-ups", check_topups)
+        register("statements", check_statements)
+        register("clearing", check_clearing)
         register("refunds", check_refunds)
         register("disputes", check_disputes)
         register("invoiced payments", check_invoiced)

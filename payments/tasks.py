@@ -7,8 +7,11 @@ from celery import shared_task
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from chuizi.outside import outside
-from payments import missed, notifications, polling, reconcile, refunding
+from core.outside import outside
+from payments import refunds
+from payments.inbox import catch_up, notifications
+from payments.statements import reconcile
+from payments.topups import polling
 
 log = logging.getLogger(__name__)
 
@@ -25,61 +28,61 @@ def wake(task: Any, identifier: int) -> None:
         log.warning("no broker for %s %s: %s", task.name, identifier, type(error).__name__)
 
 
-@shared_task
+@shared_task(name="payments.tasks.poll_topups")
 def poll_topups() -> None:
     """Hand every order whose turn it is to a task of its own."""
     for topup_id in polling.claim_due(now=timezone.now()):
         poll_topup.apply_async((topup_id,), expires=POLL_EXPIRES_SECONDS)
 
 
-@shared_task
+@shared_task(name="payments.tasks.poll_topup")
 def poll_topup(topup_id: int) -> None:
     polling.poll(topup_id=topup_id, now=timezone.now())
 
 
-@shared_task
+@shared_task(name="payments.tasks.process_notifications")
 def process_notifications() -> None:
     """Hand every notification that was not processed to a task of its own."""
     for notification_id in notifications.claim_unprocessed(now=timezone.now()):
         process_notification.delay(notification_id)
 
 
-@shared_task
+@shared_task(name="payments.tasks.process_notification")
 def process_notification(notification_id: int) -> None:
     notifications.process(notification_id=notification_id, now=timezone.now())
 
 
-@shared_task
+@shared_task(name="payments.tasks.send_refunds")
 def send_refunds() -> None:
     """Hand every approved refund to a task of its own."""
-    for refund_id in refunding.claim_requests(now=timezone.now()):
+    for refund_id in refunds.claim_requests(now=timezone.now()):
         send_refund.delay(refund_id)
 
 
-@shared_task
+@shared_task(name="payments.tasks.send_refund")
 def send_refund(refund_id: int) -> None:
-    refunding.send(refund_id=refund_id, now=timezone.now())
+    refunds.send(refund_id=refund_id, now=timezone.now())
 
 
-@shared_task
+@shared_task(name="payments.tasks.look_at_refunds")
 def look_at_refunds() -> None:
     """Ask about every part whose turn it is."""
-    for part_id in refunding.claim_parts(now=timezone.now()):
+    for part_id in refunds.claim_parts(now=timezone.now()):
         look_at_refund.delay(part_id)
 
 
-@shared_task
+@shared_task(name="payments.tasks.look_at_refund")
 def look_at_refund(part_id: int) -> None:
-    refunding.look(part_id=part_id, now=timezone.now())
+    refunds.look(part_id=part_id, now=timezone.now())
 
 
-@shared_task
+@shared_task(name="payments.tasks.look_for_events")
 def look_for_events() -> None:
     """What a provider began by itself and its notifications did not bring."""
-    missed.look_for_events(now=timezone.now())
+    catch_up.look_for_events(now=timezone.now())
 
 
-@shared_task
+@shared_task(name="payments.tasks.fetch_statements")
 def fetch_statements() -> None:
     """Fetch and match every provider's days that are over and have no statement yet."""
     reconcile.reconcile_due(now=timezone.now())

@@ -7,12 +7,10 @@ class ProxyConfig(AppConfig):
     verbose_name = _("Gateway")
 
     def ready(self) -> None:
-        from billing.audit import register
-        from chuizi import desk
-        from proxy import desk_panels
-        from proxy.audit import check_generations
+        from billing.audit import run
+        from billing.books import reversals
+        from proxy.settlement.audit import check_generations
+        from proxy.settlement.reversals import netted
 
-        desk.add_panels("proxy", desk_panels.panels, permission="proxy.view_generation")
-        desk.add_search(desk_panels.search, permission="proxy.view_generation")
-        desk.add_story(desk_panels.story)
-        register("generations", check_generations)
+        run.register("generations", check_generations)
+        reversals.register("requests", netted)

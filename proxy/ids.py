@@ -7,7 +7,7 @@ from datetime import datetime
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 PAIRS = [first + second for first in ALPHABET for second in ALPHABET]
-LENGTH = 24
+TWO, FOUR, EIGHT = 62**2, 62**4, 62**8
 FORM = re.compile(r"gen-[0-9A-Za-z]{24}")
 
 
@@ -18,6 +18,11 @@ def new_generation_id(nanoseconds: int | None = None) -> str:
     random = int.from_bytes(os.urandom(8)) & (1 << 62) - 1
     number = milliseconds << 80 | 7 << 76 | fraction << 64 | 2 << 62 | random
     return "gen-" + _base62(number)
+
+
+def generation_id_at(moment: datetime, *, place: int = 0) -> str:
+    """The id of one of several generations made at once; `place` keeps them in their order."""
+    return new_generation_id(round(moment.timestamp() * 1_000_000) * 1000 + 250 * place)
 
 
 def is_generation_id(text: str) -> bool:
@@ -31,8 +36,12 @@ def first_id_of(moment: datetime) -> str:
 
 
 def _base62(number: int) -> str:
-    pairs = []
-    for _ in range(LENGTH // 2):
-        number, pair = divmod(number, 62 * 62)
-        pairs.append(PAIRS[pair])
-    return "".join(reversed(pairs))
+    """In steps of eight digits, which fit into one word of the machine: longer numbers take longer."""
+    number, last = divmod(number, EIGHT)
+    first, middle = divmod(number, EIGHT)
+    return _eight(first) + _eight(middle) + _eight(last)
+
+
+def _eight(number: int) -> str:
+    high, low = divmod(number, FOUR)
+    return PAIRS[high // TWO] + PAIRS[high % TWO] + PAIRS[low // TWO] + PAIRS[low % TWO]

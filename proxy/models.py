@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pgtrigger
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import ApiKey, Customer, User
-from chuizi.crypto import EncryptedTextField
+from core.crypto import EncryptedTextField
+from proxy import states
 
 
 class Protocol(models.TextChoices):
@@ -190,11 +194,14 @@ class Price(models.Model):
 
 
 class Lease(models.Model):
-    """A gateway process's claim on the holds of its requests, renewed every 5 s."""
+    """A gateway process's claim on the holds of its requests, renewed every 5 s; times by PostgreSQL's clock."""
 
     renewed_at = models.DateTimeField(_("renewed at"))
     started_at = models.DateTimeField(_("started at"))
     host = models.CharField(_("process"), max_length=100)
+    swept_at = models.DateTimeField(
+        _("taken for dead at"), null=True, help_text=_("Its requests were released; a later renewal says: wrongly.")
+    )
 
     class Meta:
         verbose_name = _("gateway lease")
@@ -204,6 +211,14 @@ class Lease(models.Model):
         return f"{self.host} #{self.pk}"
 
 
+SWEPT_ALIVE = Q(swept_at__lt=F("renewed_at"))
+"""Leases that were taken for dead and renewed afterwards: requests in flight were released."""
+
+
+NET_COST = Coalesce(F("corrected_cost"), F("cost"))
+"""What a generation cost its customer, USD, after what was given back."""
+
+
 class Generation(models.Model):
     """One accepted request: held, metered, then settled or released. Amounts in USD, times in milliseconds.
 
@@ -211,12 +226,8 @@ class Generation(models.Model):
     hold rate); the audit checks them.
     """
 
-    class State(models.TextChoices):
-        HELD = "held", _("held")
-        METERED = "metered", _("metered")
-        SETTLED = "settled", _("settled")
-        RELEASED = "released", _("released")
-        QUARANTINED = "quarantined", _("quarantined")
+    State = states.State
+    MACHINE = states.GENERATION
 
     class UsageSource(models.TextChoices):
         UPSTREAM = "upstream", _("upstream")
@@ -235,60 +246,119 @@ class Generation(models.Model):
     # Ordered by byte, so that newer ids sort last whatever the database's locale.
     id = models.CharField(max_length=28, primary_key=True, db_collation="C")
     customer = models.ForeignKey(
-        Customer, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
+        Customer, models.PROTECT, related_name="+", db_constraint=False, db_index=False, verbose_name=_("customer")
     )
-    key = models.ForeignKey(ApiKey, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False)
-    model = models.ForeignKey(Model, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False)
-    price = models.ForeignKey(Price, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False)
+    key = models.ForeignKey(
+        ApiKey, models.PROTECT, related_name="+", db_constraint=False, db_index=False, verbose_name=_("API key")
+    )
+    model = models.ForeignKey(
+        Model, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False, verbose_name=_("model")
+    )
+    price = models.ForeignKey(
+        Price, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False, verbose_name=_("price")
+    )
     upstream = models.ForeignKey(
-        Upstream, on_delete=models.PROTECT, null=True, related_name="+", db_constraint=False, db_index=False
+        Upstream,
+        models.PROTECT,
+        null=True,
+        related_name="+",
+        db_constraint=False,
+        db_index=False,
+        verbose_name=_("upstream"),
     )
     lease = models.ForeignKey(
-        Lease, on_delete=models.DO_NOTHING, null=True, related_name="+", db_constraint=False, db_index=False
+        Lease,
+        on_delete=models.DO_NOTHING,
+        null=True,
+        related_name="+",
+        db_constraint=False,
+        db_index=False,
+        verbose_name=_("gateway lease"),
     )
-    protocol = models.CharField(max_length=10, choices=Protocol.choices)
-    streamed = models.BooleanField()
-    state = models.CharField(max_length=12, choices=State.choices, default=State.HELD)
-    bound = models.DecimalField(max_digits=20, decimal_places=8)
-    held = models.DecimalField(max_digits=20, decimal_places=8)
-    created_at = models.DateTimeField()
+    protocol = models.CharField(_("protocol"), max_length=10, choices=Protocol.choices)
+    streamed = models.BooleanField(_("streamed"))
+    state = models.CharField(_("state"), max_length=12, choices=State.choices, default=State.HELD)
+    bound = models.DecimalField(_("upper bound, USD"), max_digits=20, decimal_places=8)
+    held = models.DecimalField(_("held, USD"), max_digits=20, decimal_places=8)
+    created_at = models.DateTimeField(_("created at"))
 
     # Written by METER, in one compare-and-set on the state.
-    metered_at = models.DateTimeField(null=True)
-    usage_source = models.CharField(max_length=10, choices=UsageSource.choices, default=UsageSource.NONE)
-    settlement_reason = models.CharField(max_length=22, choices=Reason.choices, blank=True, default="")
-    finish_reason = models.CharField(max_length=40, blank=True, default="")
-    input_tokens = models.BigIntegerField(default=0, help_text=_("All input, cached included."))
-    output_tokens = models.BigIntegerField(default=0, help_text=_("All output, reasoning included."))
-    cached_tokens = models.BigIntegerField(default=0)
-    cache_write_tokens = models.BigIntegerField(default=0, help_text=_("5-minute and 1-hour together."))
-    cache_write_1h_tokens = models.BigIntegerField(default=0)
-    reasoning_tokens = models.BigIntegerField(default=0)
-    native_input_tokens = models.BigIntegerField(default=0, help_text=_("As the upstream said."))
-    native_output_tokens = models.BigIntegerField(default=0, help_text=_("As the upstream said."))
-    units = models.DecimalField(
-        max_digits=20, decimal_places=6, default=0, help_text=_("Requests, seconds or characters.")
+    metered_at = models.DateTimeField(_("metered at"), null=True)
+    usage_source = models.CharField(
+        _("source of the usage"), max_length=10, choices=UsageSource.choices, default=UsageSource.NONE
     )
-    upstream_cost = models.DecimalField(max_digits=20, decimal_places=8, null=True)
-    cost = models.DecimalField(max_digits=20, decimal_places=8, null=True)
-    upstream_request_id = models.TextField(blank=True, default="", db_default="")
+    settlement_reason = models.CharField(
+        _("how it ended"), max_length=22, choices=Reason.choices, blank=True, default=""
+    )
+    finish_reason = models.CharField(_("why the model stopped"), max_length=40, blank=True, default="")
+    input_tokens = models.BigIntegerField(_("input tokens"), default=0, help_text=_("All input, cached included."))
+    output_tokens = models.BigIntegerField(
+        _("output tokens"), default=0, help_text=_("All output, reasoning included.")
+    )
+    cached_tokens = models.BigIntegerField(_("cached tokens"), default=0)
+    cache_write_tokens = models.BigIntegerField(
+        _("tokens written to the cache"), default=0, help_text=_("5-minute and 1-hour together.")
+    )
+    cache_write_1h_tokens = models.BigIntegerField(_("of them for an hour"), default=0)
+    reasoning_tokens = models.BigIntegerField(_("reasoning tokens"), default=0)
+    native_input_tokens = models.BigIntegerField(
+        _("input tokens of the upstream"), default=0, help_text=_("As the upstream said.")
+    )
+    native_output_tokens = models.BigIntegerField(
+        _("output tokens of the upstream"), default=0, help_text=_("As the upstream said.")
+    )
+    units = models.DecimalField(
+        _("other units"), max_digits=20, decimal_places=6, default=0, help_text=_("Requests, seconds or characters.")
+    )
+    upstream_cost = models.DecimalField(_("upstream cost, USD"), max_digits=20, decimal_places=8, null=True)
+    cost = models.DecimalField(_("charged, USD"), max_digits=20, decimal_places=8, null=True)
+    corrected_cost = models.DecimalField(
+        _("corrected charge, USD"),
+        max_digits=20,
+        decimal_places=8,
+        null=True,
+        help_text=_("What the charge came to after corrections; empty: as it was charged."),
+    )
+    asked_tier = models.CharField(
+        _("service tier asked for"),
+        max_length=20,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("The service tier that the caller named."),
+    )
+    service_tier = models.CharField(
+        _("service tier served"),
+        max_length=20,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("The service tier that the upstream says it served at."),
+    )
+    upstream_request_id = models.TextField(_("upstream's request id"), blank=True, default="", db_default="")
     stated_cost = models.DecimalField(
+        _("cost the upstream states"),
         max_digits=20,
         decimal_places=8,
         null=True,
         help_text=_("What the upstream said that it cost, in USD: its claim, never shown to customers."),
     )
-    latency_ms = models.IntegerField(null=True, help_text=_("From the request to its first byte."))
-    generation_time_ms = models.IntegerField(null=True, help_text=_("From the request to its last byte."))
-    is_flagged = models.BooleanField(default=False, help_text=_("Something for staff to look at."))
+    latency_ms = models.IntegerField(
+        _("first byte after, ms"), null=True, help_text=_("From the request to its first byte.")
+    )
+    generation_time_ms = models.IntegerField(
+        _("last byte after, ms"), null=True, help_text=_("From the request to its last byte.")
+    )
+    is_flagged = models.BooleanField(_("to look at"), default=False, help_text=_("Something for staff to look at."))
 
     # Written by SETTLE.
-    settled_at = models.DateTimeField(null=True)
-    failures = models.SmallIntegerField(default=0)
+    settled_at = models.DateTimeField(_("settled at"), null=True)
+    failures = models.SmallIntegerField(_("failed settlements"), default=0)
 
     class Meta:
-        verbose_name = _("generation")
-        verbose_name_plural = _("generations")
+        verbose_name = _("model request")
+        verbose_name_plural = _("model requests")
+        permissions = [("handle_quarantined", "Can have quarantined requests tried again or released uncharged")]
         indexes = [
             models.Index(fields=["customer", "-id"], name="generation_customer"),
             models.Index(fields=["lease"], condition=Q(state="held"), name="generation_in_flight"),
@@ -307,7 +377,16 @@ class Generation(models.Model):
                 condition=Q(cost__isnull=True) | Q(cost__lte=F("bound")), name="generation_cost_within_bound"
             ),
             models.CheckConstraint(condition=Q(held__lte=F("bound")), name="generation_held_within_bound"),
+            models.CheckConstraint(
+                condition=Q(corrected_cost__isnull=True) | Q(corrected_cost__gte=0),
+                name="generation_corrected_cost_not_negative",
+            ),
         ]
 
     def __str__(self) -> str:
         return self.id
+
+    @property
+    def net_cost(self) -> Decimal | None:
+        """USD, after what was given back; None until the usage is known."""
+        return self.cost if self.corrected_cost is None else self.corrected_cost

@@ -11,9 +11,9 @@ from typing import Any
 from celery import shared_task
 from celery.signals import worker_ready
 from django.db import close_old_connections
-from django.utils import timezone
 
-from proxy import settlement
+from core.clock import database_now
+from proxy.settlement import settle as settlement
 
 log = logging.getLogger(__name__)
 
@@ -22,14 +22,14 @@ LOOK_SECONDS = 2.0
 LOOKS_BETWEEN_SWEEPS = 5
 
 
-@shared_task
+@shared_task(name="proxy.tasks.settle")
 def settle() -> None:
-    settlement.settle_all(now=timezone.now())
+    settlement.settle_all(now=database_now())
 
 
-@shared_task
+@shared_task(name="proxy.tasks.sweep")
 def sweep() -> None:
-    settlement.sweep(now=timezone.now())
+    settlement.sweep(now=database_now())
 
 
 @worker_ready.connect

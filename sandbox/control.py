@@ -7,9 +7,10 @@ from typing import Any
 
 from aiohttp import web
 
-from sandbox import faults
+from sandbox import faults, statements
 from sandbox.alipay.gateway import Alipay
 from sandbox.store import Order
+from sandbox.stripe import payments
 from sandbox.stripe.acts import Acts
 from sandbox.upstream.chat import CALLS, Calls
 from sandbox.world import WORLD, NotPossible, Provider, World
@@ -24,6 +25,9 @@ def routes() -> list[web.RouteDef]:
         ("GET", "/orders", list_orders),
         ("GET", "/orders/{provider}/{number}", show_order),
         ("POST", "/orders/{provider}/{number}/{action}", act_on_order),
+        ("GET", "/balances", list_balances),
+        ("POST", "/payouts/{provider}", pay_out),
+        ("POST", "/movements/{provider}", move),
         ("GET", "/refunds", list_refunds),
         ("POST", "/refunds/{provider}/{number}/{outcome}", settle_refund),
         ("GET", "/faults", list_faults),
@@ -47,6 +51,7 @@ def overview(_request: web.Request, world: World, _body: dict[str, Any]) -> Any:
             **{name: getattr(world.config, name) for name in SETTINGS},
             "bills_at_once": world.is_bill_ready_at_once,
             "clock_offset": world.offset,
+            "settles_in": world.settles_in,
         },
     }
 
@@ -82,6 +87,28 @@ def act_on_order(request: web.Request, world: World, body: dict[str, Any]) -> An
     else:
         return _special(provider, order, action, body) or shown(world, order)
     return shown(world, order)
+
+
+def list_balances(_request: web.Request, world: World, _body: dict[str, Any]) -> Any:
+    """What each provider holds, in cents or fen."""
+    return {code: provider.held() for code, provider in world.providers.items()}
+
+
+def pay_out(request: web.Request, world: World, body: dict[str, Any]) -> Any:
+    """All that a provider holds, or `amount` of it, goes to the merchant's bank."""
+    amount = body.get("amount")
+    return _provider(request, world).pay_out(amount=None if amount is None else int(amount))
+
+
+def move(request: web.Request, world: World, body: dict[str, Any]) -> Any:
+    """A row of Alipay's or WeChat's fund flow: `kind` as it calls it, `amount` in fen, below zero to take it."""
+    provider = _provider(request, world).code
+    if provider not in statements.FEE_RATE:
+        raise web.HTTPBadRequest(text=f"{provider} has no fund flow.")
+    kind, amount, note = str(body.get("kind", "")), int(body.get("amount", 0)), str(body.get("note", ""))
+    if not kind or not amount:
+        raise web.HTTPBadRequest(text="A movement has a kind and an amount.")
+    return asdict(statements.move(world, provider=provider, kind=kind, amount=amount, note=note))
 
 
 def list_refunds(request: web.Request, world: World, _body: dict[str, Any]) -> Any:
@@ -142,7 +169,10 @@ def forget_upstream(request: web.Request, _world: World, _body: dict[str, Any]) 
 
 
 def change_settings(request: web.Request, world: World, body: dict[str, Any]) -> Any:
-    """site_url, refund_seconds, pace, bills_at_once, clock_offset (seconds the providers' calendar is ahead)."""
+    """site_url, refund_seconds, pace, bills_at_once, clock_offset (seconds the providers' calendar is ahead).
+
+    settles_in is the currency of Stripe's account: usd, eur, hkd, jpy or kwd.
+    """
     for name, value in body.items():
         if name in SETTINGS:
             setattr(world.config, name, SETTINGS[name](value))
@@ -150,6 +180,8 @@ def change_settings(request: web.Request, world: World, body: dict[str, Any]) ->
             world.is_bill_ready_at_once = bool(value)
         elif name == "clock_offset":
             world.offset = float(value)
+        elif name == "settles_in" and value in payments.RATES:
+            world.settles_in = str(value)
         else:
             raise web.HTTPBadRequest(text=f"No setting {name}.")
     return overview(request, world, {})
@@ -160,7 +192,7 @@ def reset(request: web.Request, world: World, _body: dict[str, Any]) -> Any:
     world.store.clear()
     world.faults.clear()
     world.delivery.forget()
-    world.offset, world.is_bill_ready_at_once = 0.0, False
+    world.offset, world.is_bill_ready_at_once, world.settles_in = 0.0, False, "usd"
     forget_upstream(request, world, {})
     return {"orders": 0}
 

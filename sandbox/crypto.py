@@ -32,9 +32,9 @@ def load_public(pem: str) -> RSAPublicKey:
     return key
 
 
-def sign(key: RSAPrivateKey, message: str) -> str:
+def sign(key: RSAPrivateKey, message: str, *, charset: str = "utf-8") -> str:
     """SHA256withRSA in base64: Alipay's RSA2 and WeChat's WECHATPAY2-SHA256-RSA2048."""
-    return base64.b64encode(key.sign(message.encode(), PKCS1v15(), SHA256())).decode()
+    return base64.b64encode(key.sign(message.encode(charset), PKCS1v15(), SHA256())).decode()
 
 
 def is_signed(key: RSAPublicKey, message: str, signature: str) -> bool:

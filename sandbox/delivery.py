@@ -23,6 +23,7 @@ class Signing(Enum):
     BAD = "bad_signature"
     STALE = "stale_timestamp"
     PROBE = "signature_probe"
+    GBK = "notification_gbk"
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ class Delivery:
 
     async def _try(self, notification: Notification) -> bool:
         signing, at = Signing.GOOD, time.time()
-        for bad in (Signing.BAD, Signing.STALE, Signing.PROBE):
+        for bad in (Signing.BAD, Signing.STALE, Signing.PROBE, Signing.GBK):
             if fault := self._take(bad.value, notification):
                 signing = bad
                 at -= fault.seconds(3600) if bad is Signing.STALE else 0

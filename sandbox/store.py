@@ -55,10 +55,26 @@ class Refund:
     done_at: float = 0
     reason: str = ""
     notify_url: str = ""
+    account: str = "支付用户零钱"  # where WeChat says that it goes
 
     @property
     def key(self) -> str:
         return f"{self.order}:{self.number}" if self.provider == "alipay" else f"{self.provider}:{self.number}"
+
+
+@dataclass
+class Movement:
+    """What moved on an account at Alipay or WeChat Pay besides payments and refunds: a payout, a fee, a correction.
+
+    `amount` in fen, below zero when it was taken; `kind` as the fund flow calls it.
+    """
+
+    provider: str
+    number: str
+    kind: str
+    amount: int
+    at: float
+    note: str = ""
 
 
 class Shelf(Generic[T]):
@@ -101,6 +117,7 @@ class Store:
         self._file.execute("CREATE TABLE IF NOT EXISTS thing (shelf, key, body, PRIMARY KEY (shelf, key))")
         self.orders: Shelf[Order] = Shelf(self, "order", lambda body: Order(**body), asdict)
         self.refunds: Shelf[Refund] = Shelf(self, "refund", lambda body: Refund(**body), asdict)
+        self.movements: Shelf[Movement] = Shelf(self, "movement", lambda body: Movement(**body), asdict)
         self.objects: Shelf[dict[str, Any]] = Shelf(self, "object", dict, dict)
         self.answers: Shelf[dict[str, Any]] = Shelf(self, "answer", dict, dict)  # to Stripe's idempotency keys
         self._open = {order.key for order in self.orders if order.state == "open"}
@@ -179,6 +196,7 @@ class Store:
     def clear(self) -> None:
         self.orders.clear()
         self.refunds.clear()
+        self.movements.clear()
         self.objects.clear()
         self.answers.clear()
         self._open.clear()

@@ -1,6 +1,8 @@
 """One sandbox: its clock, its memory, its faults, and the three providers in it."""
 
 import asyncio
+import json
+import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta, timezone
@@ -33,6 +35,8 @@ class Provider(Protocol):
     def refund(self, order: Order, *, amount: int) -> dict[str, Any]: ...  # begun at the provider
     def settle_refund(self, number: str, *, outcome: str) -> dict[str, Any]: ...  # done | failed | closed | abnormal
     def refunds(self) -> list[dict[str, Any]]: ...
+    def held(self) -> int: ...  # what it owes the merchant, in cents or fen
+    def pay_out(self, *, amount: int | None = None) -> dict[str, Any]: ...  # to the merchant's bank; None: all of it
     def tick(self, now: float) -> None: ...  # let what is due happen
 
 
@@ -47,6 +51,7 @@ class World:
         self.providers: dict[str, Provider] = {}
         self.is_bill_ready_at_once = False
         self.offset = 0.0
+        self.settles_in = "usd"
 
     def now(self) -> float:
         """Unix seconds on the providers' calendar, which tests may move; signatures use the real time."""
@@ -68,13 +73,16 @@ class World:
     def refund_plan(self, provider: str, orders: tuple[str, ...]) -> tuple[str, float | None]:
         """What becomes of a new refund: an outcome, and after how many seconds (None: when it is told)."""
         usual = self.config.refund_seconds
-        for name in ("pending", "fails", "bounces", "abnormal", "closed"):
+        for name in ("pending", "fails", "bounces", "abnormal", "closed", "recovers"):
             if fault := self.faults.take(f"refund_{name}", provider=provider, orders=orders):
                 return name, None if name == "pending" else fault.seconds(usual)
         return "done", usual
 
-    def statement_fault(self, name: str, provider: str, orders: tuple[str, ...] = ()) -> Fault | None:
-        return self.faults.take(f"statement_{name}", provider=provider, orders=orders)
+    def statement_fault(
+        self, name: str, provider: str, orders: tuple[str, ...] = (), *, bill: str = "trade"
+    ) -> Fault | None:
+        """`bill`: trade or flow."""
+        return self.faults.take(f"statement_{name}", provider=provider, orders=orders, operation=bill)
 
 
 WORLD = web.AppKey("world", World)
@@ -91,6 +99,45 @@ async def with_faults(
         await asyncio.sleep(fault.seconds(30))
         return None
     answer = act()
+    if fault := faults.take("answer_garbled", provider=provider, operation=operation, orders=orders):
+        return garbled(answer, how=str(fault.options.get("how", "html")), status=int(fault.options.get("status", 200)))
     if fault := faults.take("time_out_after_success", provider=provider, operation=operation, orders=orders):
         await asyncio.sleep(fault.seconds(30))
     return answer
+
+
+def as_json(content: Any, **options: Any) -> str:
+    """JSON with letters as they are; half characters are escaped, as they cannot be written otherwise."""
+    text = json.dumps(content, ensure_ascii=False, **options)
+    return text if text.isascii() or text.encode(errors="ignore").decode() == text else json.dumps(content, **options)
+
+
+GARBAGE = {
+    "html": b"<html><body><h1>502 Bad Gateway</h1></body></html>",
+    "list": b"[]",
+    "number": b"17",
+    "text": b'"ok"',
+    "null": b"null",
+    "deep": b"[" * 100_000,
+    "empty": b"",
+    "bytes": b"\xff\xfe\x00\x80",
+}
+
+
+def garbled(answer: web.Response, *, how: str, status: int) -> web.Response:
+    """What a proxy, a bad day or another character set makes of an answer."""
+    body = answer.body if isinstance(answer.body, bytes) else b""
+    headers = {name: value for name, value in answer.headers.items() if name.startswith("Wechatpay")}
+    if how == "base64":
+        body = re.sub(rb'"sign":"[^"]*"', b'"sign":"abcde"', body)
+        headers |= {"Wechatpay-Signature": "abcde"} if headers else {}
+    elif how == "gbk":
+        body = json.dumps({"msg": "系统繁忙", "error": "系统繁忙"}, ensure_ascii=False).encode("gbk")
+    elif how in ("cut", "half"):
+        headers |= {"Content-Length": str(len(body))} if how == "cut" else {}
+        body = body[: len(body) // 2]
+    else:
+        body = GARBAGE[how]
+    made = web.Response(body=body, status=status, headers=headers, content_type="application/json")
+    made.force_close()
+    return made

@@ -4,20 +4,39 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
+from django.conf import settings
 from django.core.management.commands import flush
+from django.db import connection
 from django.db.backends.postgresql.creation import DatabaseCreation
 from django.db.backends.postgresql.operations import DatabaseOperations
 from django.test import Client, override_settings
 
-from accounts import keys
+from accounts.keys import issuing
 from accounts.models import Customer, Membership, User
-from billing.grants import grant_bonus
-from billing.models import Wallet
+from billing.books.grants import grant_bonus
+from billing.books.ledger import Posting, house_account, post
+from billing.invoices.papers import pdf
+from billing.models import Document, Wallet
+from tests import template
 from tests.gateways import kill_those_left
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+
+
+def pay_in(customer: Customer, amount: str, *, at: datetime) -> None:
+    """Paid balance, as a top-up credits it; of the order itself the books alone know nothing."""
+    clearing, wallet = house_account("clearing:stripe:USD"), Wallet.objects.get(customer=customer)
+    key = f"topup:{uuid4()}"
+    post([Posting(key, "topup", clearing, wallet.paid_account, Decimal(amount))], now=at)
+
+
+def use_up(customer: Customer, amount: str) -> None:
+    """Paid balance that requests took."""
+    wallet, revenue = Wallet.objects.get(customer=customer), house_account("revenue:usage")
+    post([Posting(f"used:{uuid4()}:paid", "usage", wallet.paid_account, revenue, Decimal(amount))], now=NOW)
 
 
 EMPTY = """
@@ -41,9 +60,11 @@ def _flush_past_the_append_only_triggers() -> Iterator[None]:
     original, told = DatabaseOperations.sql_flush, flush.emit_post_migrate_signal
 
     def sql_flush_quietly(self, style, tables, **kwargs):  # type: ignore[no-untyped-def]
-        names = ", ".join(f"'{name}'" for name in tables if name not in ("django_content_type", "auth_permission"))
-        if not names:
+        if not tables:
             return []
+        counts = {cache["LOCATION"] for cache in settings.CACHES.values()}  # of no model: Django would leave them
+        emptied = {*tables, *counts} - {"django_content_type", "auth_permission"}
+        names = ", ".join(f"'{name}'" for name in emptied)
         return ["SET session_replication_role = replica", EMPTY % names, "SET session_replication_role = DEFAULT"]
 
     DatabaseOperations.sql_flush = sql_flush_quietly  # type: ignore[method-assign]
@@ -52,11 +73,37 @@ def _flush_past_the_append_only_triggers() -> Iterator[None]:
     DatabaseOperations.sql_flush, flush.emit_post_migrate_signal = original, told  # type: ignore[method-assign]
 
 
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
+    connection.settings_dict["TEST"]["TEMPLATE"] = template.made()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _passwords_cost_nothing() -> Iterator[None]:
     """A fifth of a second each, as they should outside of tests."""
     with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
         yield
+
+
+draw = pdf.render
+
+
+def _facts(document: Document) -> bytes:
+    return b"%PDF-1.7\n" + pdf._facts(document).encode()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _documents_are_not_drawn() -> Iterator[None]:
+    """A third of a second each."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pdf, "render", _facts)
+        yield
+
+
+@pytest.fixture
+def drawing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Documents are drawn, as a test that reads one needs it."""
+    monkeypatch.setattr(pdf, "render", draw)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -112,8 +159,8 @@ def wallet(customer: Customer) -> Wallet:
 
 
 @pytest.fixture
-def key(customer: Customer) -> keys.IssuedKey:
-    return keys.issue(customer=customer, name="test", now=NOW)
+def key(customer: Customer) -> issuing.IssuedKey:
+    return issuing.issue(customer=customer, name="test", now=NOW)
 
 
 @pytest.fixture

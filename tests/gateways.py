@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from collections import Counter
 
 import aiohttp
 from django.conf import settings
+
+from tests.template import database_url
 
 BODY = {"model": "openai/m", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 100}
 
@@ -43,10 +46,16 @@ def kill_those_left() -> None:
 class GatewayProcess:
     """`uvicorn chuizi.asgi:application` on a free port, on the test database unless another is named."""
 
-    def __init__(self, *arguments: str, database_url: str | None = None, **environment: str) -> None:
+    def __init__(
+        self,
+        *arguments: str,
+        module: str = "chuizi.asgi",
+        database_url: str | None = None,
+        **environment: str,
+    ) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        command = [sys.executable, "-m", "uvicorn", "chuizi.asgi:application", "--log-level", "warning"]
+        command = [sys.executable, "-m", "uvicorn", f"{module}:application", "--log-level", "warning"]
         self.process = subprocess.Popen(
             [*command, "--port", str(self.port), *arguments],
             env={
@@ -61,7 +70,7 @@ class GatewayProcess:
         _started.append(self)
 
     def wait(self) -> "GatewayProcess":
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", self.port)) == 0:
@@ -80,13 +89,21 @@ class GatewayProcess:
 
 
 def url_of_the_test_database() -> str:
-    config = settings.DATABASES["default"]
-    password = f":{config['PASSWORD']}" if config.get("PASSWORD") else ""
-    host = config["HOST"].replace("/", "%2F")
-    return f"postgres://{config['USER']}{password}@{host}/{config['NAME']}"
+    return database_url(settings.DATABASES["default"]["NAME"])
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that is free like the two after it.
+
+    Below 32768, where the system takes those of outgoing connections from: until the port is listened on, another
+    process of the tests may have got it otherwise.
+    """
+    while True:
+        first = random.randrange(20_000, 32_000)
+        try:
+            for port in range(first, first + 3):
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        return first

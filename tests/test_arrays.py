@@ -8,7 +8,7 @@ from django.db import connection
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chuizi.arrays import array, columns
+from core.arrays import array, columns
 from proxy.models import Generation
 
 pytestmark = pytest.mark.django_db

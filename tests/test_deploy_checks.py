@@ -69,6 +69,15 @@ def test_a_provider_elsewhere_is_a_sandbox_under_whatever_name(public, name, val
     assert name in text
 
 
+@pytest.mark.parametrize("key", ["sk_test_51abc", "rk_test_51abc"])
+def test_a_test_key_sells_credit_for_no_money(public, key):
+    public.PAYMENT_VARIABLES = public.PAYMENT_VARIABLES | {"STRIPE_SECRET_KEY": key}
+    [text] = faults()
+    assert "test key" in text
+    public.PAYMENT_VARIABLES = public.PAYMENT_VARIABLES | {"STRIPE_SECRET_KEY": key.replace("test", "live")}
+    assert faults() == []
+
+
 @pytest.mark.parametrize("url", ["http://127.0.0.1:8000", "http://localhost:8000", "http://[::1]:8000"])
 def test_on_this_machine_alone_nothing_is_asked(public, url):
     public.SITE_URL, public.DEBUG, public.SECRET_KEY = url, True, "x"

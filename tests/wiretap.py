@@ -20,6 +20,8 @@ class Wiretap:
         self.cut_before = b""
         self.cut_after = b""
         self.cuts = 0
+        self.is_silent = False
+        """Whether it says nothing more instead of breaking the connection."""
         self._server = server
         self._folder = tempfile.TemporaryDirectory(prefix="tap")
         self.host = "127.0.0.1" if over_tcp else self._folder.name
@@ -78,6 +80,8 @@ class Wiretap:
                 if awaited and awaited in data:
                     setattr(self, cut, b"")
                     self.cuts += 1
+                    if self.is_silent:
+                        await asyncio.Event().wait()
                     return
                 sink.write(data)
                 await sink.drain()

@@ -2,8 +2,8 @@
 
 This package alone writes requests, allocations, documents and tasks. It knows no provider: payments registers what was
 paid (`register`) and says when invoiced money goes back (`need_credit`). Every act is keyword-only, takes `now`, raises
-`InvoiceError` with the field at fault, and writes nothing then. Lock order: the request's row, then its wallet (which
-guards everything that is invoiced of a customer), then the series.
+`InvoiceError` with the field at fault, and writes nothing then. Lock order: the series, the request's row, then its
+wallet, which guards everything that is invoiced of a customer.
 
 The customer's side: `currencies`, `invoiceable`, `ask`, `cancel`. The desk's: `preview`, `issue` or `record_fapiao`,
 `deny`, `mark_posted`. Finance's: `open_tasks`, `credit`, `override`, `reissue`. Payments': `register`, `claimed`,
@@ -19,7 +19,9 @@ from billing.invoices.asking import (
     checked_amount,
     currencies,
     invoiceable,
+    of_customer,
 )
+from billing.invoices.buyer.details import Details, checked, countries
 from billing.invoices.core import InvoiceError, NotAllowed, NotMovable
 from billing.invoices.crediting import (
     LOOK_AGAIN,
@@ -30,9 +32,8 @@ from billing.invoices.crediting import (
     override,
     reissue,
 )
-from billing.invoices.desk import deny, issue, mark_posted, preview, record_fapiao
-from billing.invoices.details import Details, checked, countries
-from billing.invoices.documents import series_in_use
+from billing.invoices.deciding import deny, issue, mark_posted, preview, record_fapiao
+from billing.invoices.papers.documents import series_in_use
 from billing.invoices.sources import Source, claimed, register
 
 __all__ = [
@@ -58,6 +59,7 @@ __all__ = [
     "issue",
     "mark_posted",
     "need_credit",
+    "of_customer",
     "open_tasks",
     "open_tasks_for",
     "override",

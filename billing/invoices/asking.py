@@ -6,19 +6,19 @@ from datetime import datetime
 from decimal import Decimal
 
 from django.db import transaction
+from django.db.models import Prefetch, QuerySet
 from django.utils.translation import gettext as _
 
-from accounts.customers import language_of
 from accounts.models import Customer, User
-from billing import often
+from accounts.people.customers import language_of
+from billing.books.ledger import lock_wallets
 from billing.invoices import mails
-from billing.invoices.core import DAYS, InvoiceError, State, language, locked, move, must_not_be_own, new_number
-from billing.invoices.details import Details, checked
+from billing.invoices.buyer.details import Details, checked
+from billing.invoices.core import INVOICES, InvoiceError, State, language, locked, move, must_not_be_own
 from billing.invoices.sources import NOTHING, Source, all_of, claims
-from billing.ledger import lock_wallets
-from billing.models import InvoiceAllocation, InvoiceRequest
-from billing.money import InvalidAmount, cents
-from billing.workdays import due_after
+from billing.models import Document, InvoiceAllocation, InvoiceRequest
+from billing.requests.steps import DAYS
+from billing.requests.workdays import due_after
 
 FAPIAO_CURRENCY = "CNY"
 
@@ -62,7 +62,10 @@ def currencies(*, customer_id: int, now: datetime) -> list[str]:
 
 
 def invoiceable(*, customer_id: int, currency: str, now: datetime) -> Sum:
-    """Per payment `charged - refunded - frozen - disputed - invoiced - requested`, never below zero (ledger.md)."""
+    """Per payment `charged - refunded - frozen - disputed - invoiced - requested`, never below zero.
+
+    The rule is in docs/ledger.md, "What can be invoiced".
+    """
     return _sum(currency, _payments(customer_id, currency, now=now))
 
 
@@ -87,12 +90,13 @@ def ask(
     entered_by: User | None = None,
     reference: str = "",
     locale: str = "",
+    asked_from: str = "",
     in_transaction: Callable[[InvoiceRequest], None] | None = None,
 ) -> InvoiceRequest:
     """Open a request over `amount` in `currency` (default: the only one paid in), taken from the oldest payments.
 
-    `entered_by` is staff who type in what came by mail, `reference` that mail; `locale` is the
-    customer's language unless given. Raises `InvoiceError` naming the
+    `entered_by` is staff who type in what came by mail, `reference` that mail; `locale` is the customer's language
+    unless given; `asked_from` the IP address that it came from, for the mail about it. Raises `InvoiceError` naming the
     field; nothing is written then. Two who ask at once never get the same money: the wallet's lock is held.
     """
     details = checked(
@@ -114,7 +118,7 @@ def ask(
     with transaction.atomic():
         lock_wallets([customer.pk])
         if entered_by is not None:
-            _must_be_new(customer, reference)
+            INVOICES.must_be_new(customer, reference)
         else:
             _must_not_be_often(customer, now=now)
         currency = _currency(currency, customer_id=customer.pk, now=now)
@@ -132,7 +136,7 @@ def ask(
         )
         if in_transaction is not None:
             in_transaction(request)
-        mails.tell(request, "asked", now=now)
+        mails.tell(request, "asked", now=now, asked_from=asked_from)
     return request
 
 
@@ -145,17 +149,7 @@ def cancel(*, request_id: int, now: datetime) -> InvoiceRequest:
 
 def checked_amount(value: object) -> Decimal:
     """An amount of at least a cent with at most 2 decimals; raises `InvoiceError`."""
-    try:
-        if not isinstance(value, str | int | Decimal):
-            raise InvalidAmount
-        if isinstance(value, str) and ("e" in value.lower() or len(value.partition(".")[2].strip()) > 2):
-            raise InvalidAmount
-        amount = cents(value)
-    except InvalidAmount:
-        raise InvoiceError(_("Enter an amount with at most two decimals.")) from None
-    if amount <= 0:
-        raise InvoiceError(_("Enter an amount above zero."))
-    return amount
+    return INVOICES.checked_amount(value, words=_("Enter an amount with at most two decimals."))
 
 
 def open_request(
@@ -177,7 +171,7 @@ def open_request(
         raise InvoiceError(_("A fapiao is made for what was paid in CNY."), field="invoice_type")
     request = InvoiceRequest.objects.create(
         customer=customer,
-        number=new_number(),
+        number=INVOICES.new_number(),
         amount=sum((amount for _source, amount in shares), NOTHING),
         currency=currency,
         locale=language(locale),
@@ -285,17 +279,7 @@ def _sum(currency: str, payments: tuple[Invoiceable, ...]) -> Sum:
 
 def _must_not_be_often(customer: Customer, *, now: datetime) -> None:
     own = InvoiceRequest.objects.filter(customer=customer, entered_by__isnull=True)
-    if wait := often.seconds_to_wait(own, now=now):
-        raise InvoiceError(often.words(), retry_after=wait)
-
-
-def _must_be_new(customer: Customer, reference: str) -> None:
-    """The same mail is entered once; the caller holds the wallet's lock."""
-    entered = InvoiceRequest.objects.filter(
-        customer=customer, entered_by__isnull=False, reference=reference.strip()[:200]
-    )
-    if reference.strip() and (first := entered.first()) is not None:
-        raise InvoiceError(_("This mail is entered already: %(number)s.") % {"number": first.number}, field="reference")
+    INVOICES.must_not_be_often(own, open_states=(State.REQUESTED,), now=now)
 
 
 def _currency(wanted: str, *, customer_id: int, now: datetime) -> str:
@@ -327,3 +311,9 @@ def _spread(amount: Decimal, payments: tuple[Invoiceable, ...], currency: str) -
             shares.append((payment.source, share))
             left -= share
     return shares
+
+
+def of_customer(customer: Customer) -> QuerySet[InvoiceRequest]:
+    """A customer's invoice requests with what is shown of them; the documents without their files."""
+    documents = Prefetch("documents", Document.objects.defer("content").order_by("id"))
+    return InvoiceRequest.objects.filter(customer=customer).prefetch_related(documents)

@@ -3,11 +3,11 @@
 import hashlib
 from collections.abc import Iterator
 
-from billing.audit import pages, snapshot
+from billing.audit.run import pages, snapshot
 from billing.models import Document
 
 REQUESTS = """
-SELECT r.customer_id, r.number, r.state, r.amount, r.credited, a.amount, a.credited, d.first, d.back
+SELECT r.customer_id, r.number, r.state, r.amount, r.credited, a.amount, a.credited, d.first, d.back, d.net
 FROM {page} r
 CROSS JOIN LATERAL (
  SELECT coalesce(sum(amount), 0) AS amount, coalesce(sum(credited), 0) AS credited
@@ -15,10 +15,11 @@ CROSS JOIN LATERAL (
 ) a
 CROSS JOIN LATERAL (
  SELECT coalesce(sum(gross) FILTER (WHERE gross > 0), 0) AS first,
-  coalesce(-sum(gross) FILTER (WHERE gross < 0), 0) AS back
+  coalesce(-sum(gross) FILTER (WHERE gross < 0), 0) AS back, coalesce(sum(net), 0) AS net
  FROM billing_document WHERE request_id = r.id
 ) d
 WHERE a.amount <> r.amount OR a.credited <> r.credited OR d.back <> r.credited
+ OR (r.state = 'credited' AND d.net <> 0)
  OR d.first <> CASE WHEN r.state IN ('requested', 'denied', 'cancelled') THEN 0 ELSE r.amount END
 ORDER BY r.id"""
 SERIES = """
@@ -31,12 +32,12 @@ CHUNK = 200
 
 def check_invoices(customer_id: int | None) -> Iterator[str]:
     """Invoices of a customer or of everybody; for everybody, also that no number is missing and no file was changed."""
-    for customer, number, state, amount, credited, parts, parts_credited, first, back in pages(
+    for customer, number, state, amount, credited, parts, parts_credited, first, back, net in pages(
         REQUESTS, table="billing_invoicerequest", key="id", first=0, customer_id=customer_id
     ):
         yield (
             f"customer {customer}: {number} is {state} over {amount:f} with {credited:f} credited; its payments say"
-            f" {parts:f} and {parts_credited:f}, its documents {first:f} and {back:f}"
+            f" {parts:f} and {parts_credited:f}, its documents {first:f} and {back:f}, {net:f} of net remain"
         )
     if customer_id is not None:
         return

@@ -11,14 +11,16 @@ from django.utils.translation import gettext as _
 
 from accounts.models import User
 from billing import refunds
-from billing.invoices import documents, mails
+from billing.books.money import cents
+from billing.invoices import mails
 from billing.invoices.asking import checked_amount, free_shares, open_request
+from billing.invoices.buyer.details import Details
 from billing.invoices.core import InvoiceError, NotMovable, State, locked, move, must_not_be_own, must_say_why
-from billing.invoices.details import Details
-from billing.invoices.drawing import render
+from billing.invoices.papers import documents
+from billing.invoices.papers.drawing import render
 from billing.invoices.sources import NOTHING
 from billing.models import CreditTask, Document, InvoiceAllocation, InvoiceRequest
-from billing.money import cents
+from core import states
 
 Shares = list[tuple[InvoiceAllocation, Decimal]]
 LOOK_AGAIN = timedelta(minutes=10)
@@ -156,7 +158,7 @@ def override(*, task_id: int, words: str, by: User, now: datetime) -> CreditTask
         must_not_be_own(by, request.customer)
         task = CreditTask.objects.select_related("allocation").get(pk=task_id)
         if task.state != CreditTask.State.OPEN:
-            raise NotMovable(_("This task is %(state)s already.") % {"state": task.get_state_display()}, field="state")
+            raise _is_already(task)
         task.allocation.waived += task.left
         task.allocation.save(update_fields=["waived"])
         _resolve(task, CreditTask.State.OVERRIDDEN, by=by, now=now, words=said)
@@ -271,11 +273,14 @@ def _answer_tasks(
 
 
 def _resolve(task: CreditTask, to: str, *, now: datetime, by: User | None = None, words: str = "") -> None:
-    task.state, task.resolved_by, task.resolved_at, task.words = to, by, now, words
-    task.save(update_fields=["state", "resolved_by", "resolved_at", "words"])
+    states.move(task, to=to, error=_is_already, resolved_by=by, resolved_at=now, words=words)
     if task.refund_id is not None:
         # Its row comes before the wallet in the lock order: only when that is let go.
         transaction.on_commit(partial(refunds.wait, refund_id=task.refund_id, problem="", until=now, now=now))
+
+
+def _is_already(task: CreditTask) -> NotMovable:
+    return NotMovable(_("This task is %(state)s already.") % {"state": task.get_state_display()}, field="state")
 
 
 def _drop(tasks: list[CreditTask], excess: Decimal, *, now: datetime) -> None:

@@ -6,19 +6,23 @@ from django.conf import settings
 from django.utils import translation
 from django.utils.translation import gettext as _
 
-from billing import mail
 from billing.models import Document, InvoiceRequest
-from billing.workdays import day_of
+from billing.outbox import mail
+from billing.requests.workdays import day_of
 
 
-def tell(request: InvoiceRequest, step: str, *, now: datetime, document: Document | None = None) -> None:
+def tell(
+    request: InvoiceRequest, step: str, *, now: datetime, document: Document | None = None, asked_from: str = ""
+) -> None:
     """Write the mail of a step: asked, issued, denied, posted, credited or replaced. In the step's transaction.
 
     A document goes along as a file, to the members and to the address that the customer gave for it.
+    `asked_from` is the address that a request of a customer's came from.
     """
     with translation.override(request.locale):
         subject, text = _words(request, step, document)
         link = f"{settings.SITE_URL}/console/invoices/{request.number}"
+        text += mail.who_asked(asked_from, now=now)
         mail.write(
             customer=request.customer,
             about=request.number,

@@ -7,8 +7,8 @@ from decimal import Decimal
 
 from django.db.models import F, Sum
 
+from billing.books.money import cents
 from billing.models import InvoiceAllocation, InvoiceRequest
-from billing.money import cents
 
 NOTHING = Decimal("0.00")
 

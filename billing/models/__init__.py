@@ -1,6 +1,7 @@
 from billing.models.adjustments import AdjustmentProposal
 from billing.models.alerts import Alert, AlertPost
 from billing.models.books import AccountDay, AuditRun, ClosedDay, MonthLock
+from billing.models.entries import JournalEntry
 from billing.models.invoices import CreditTask, Document, InvoiceAllocation, InvoiceRequest, InvoiceSeries
 from billing.models.ledger import Hold, LedgerAccount, Transfer, Wallet
 from billing.models.mail import Mail
@@ -19,6 +20,7 @@ __all__ = [
     "InvoiceAllocation",
     "InvoiceRequest",
     "InvoiceSeries",
+    "JournalEntry",
     "LedgerAccount",
     "Mail",
     "MonthLock",

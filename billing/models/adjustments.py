@@ -3,14 +3,14 @@
 import pgtrigger
 from django.db import models
 from django.db.models import F, Q
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import Customer, User
-from billing.money import CENT
+from accounts.models import Customer
+from billing.books.money import CENT
+from billing.models.proposals import Proposal
 
 
-class AdjustmentProposal(models.Model):
+class AdjustmentProposal(Proposal):
     """A correction of `amount` USD at 8 places, always positive; `kind` says which balance and which way."""
 
     class Kind(models.TextChoices):
@@ -19,36 +19,17 @@ class AdjustmentProposal(models.Model):
         BONUS_UP = "bonus_up", _("bonus up")
         BONUS_DOWN = "bonus_down", _("bonus down")
         REVERSAL = "reversal", _("charge given back")
+        WRITE_OFF = "write_off", _("small debt written off")
 
-    class State(models.TextChoices):
-        PROPOSED = "proposed", _("proposed")
-        POSTED = "posted", _("posted")
-        REFUSED = "refused", _("refused")
-
-    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="adjustments")
+    customer = models.ForeignKey(
+        Customer, on_delete=models.PROTECT, related_name="adjustments", verbose_name=_("customer")
+    )
     kind = models.CharField(_("kind"), max_length=12, choices=Kind.choices)
-    state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.PROPOSED)
     amount = models.DecimalField(_("amount, USD"), max_digits=20, decimal_places=8)
     generation_id = models.CharField(
         _("request"), max_length=60, blank=True, help_text=_("Whose charge is given back, gen-...")
     )
-    reason = models.CharField(_("reason"), max_length=500, help_text=_("For the books; staff alone read it."))
     words = models.CharField(_("words to the customer"), max_length=200, blank=True)
-    proposed_by = models.ForeignKey(
-        User, on_delete=models.PROTECT, related_name="+", verbose_name=_("proposed by"), db_index=False
-    )
-    proposed_at = models.DateTimeField(_("proposed at"), default=timezone.now)
-    decided_by = models.ForeignKey(
-        User,
-        on_delete=models.PROTECT,
-        null=True,
-        blank=True,
-        related_name="+",
-        verbose_name=_("decided by"),
-        db_index=False,
-    )
-    decided_at = models.DateTimeField(_("decided at"), null=True, blank=True)
-    decision = models.CharField(_("why refused"), max_length=500, blank=True)
 
     class Meta:
         verbose_name = _("adjustment")

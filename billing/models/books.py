@@ -1,5 +1,6 @@
 """Closed days of the books, and the audits that were made."""
 
+import pgtrigger
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -13,7 +14,7 @@ class AccountDay(models.Model):
     """What one account saw on one day in UTC that is over, in its currency. Days without a transfer have no row."""
 
     day = models.DateField(_("day (UTC)"))
-    account = models.ForeignKey(LedgerAccount, on_delete=models.PROTECT, related_name="days")
+    account = models.ForeignKey(LedgerAccount, on_delete=models.PROTECT, related_name="days", verbose_name=_("account"))
     debits = models.DecimalField(_("debits"), max_digits=24, decimal_places=8)
     credits = models.DecimalField(_("credits"), max_digits=24, decimal_places=8)
     transfers = models.PositiveIntegerField(_("transfers"))
@@ -54,9 +55,11 @@ class MonthLock(models.Model):
     class Meta:
         verbose_name = _("locked month")
         verbose_name_plural = _("locked months")
+        permissions = [("lock_months", "Can lock months of the books")]
         constraints = [
             models.CheckConstraint(condition=Q(month__day=1), name="monthlock_first_day"),
         ]
+        triggers = [pgtrigger.Protect(name="monthlock_kept", operation=pgtrigger.Update | pgtrigger.Delete)]
 
     def __str__(self) -> str:
         return f"{self.month:%Y-%m}"

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Customer, User
 from billing.models.refunds import RefundRequest
+from core.states import Machine
 
 
 class InvoiceSeries(models.Model):
@@ -88,15 +89,23 @@ class InvoiceRequest(models.Model):
     """A document is out and not wholly credited."""
     CLAIMING: ClassVar[tuple[str, ...]] = (State.REQUESTED, *STANDING)
     """Its allocations take up what can be invoiced."""
-    ALLOWED_FROM: ClassVar[dict[str, tuple[str, ...]]] = {
-        State.ISSUED: (State.REQUESTED,),
-        State.DENIED: (State.REQUESTED,),
-        State.CANCELLED: (State.REQUESTED,),
-        State.PARTLY_CREDITED: STANDING,
-        State.CREDITED: STANDING,
-    }
+    MACHINE: ClassVar[Machine] = Machine(
+        "invoice",
+        State,
+        starts=(State.REQUESTED,),
+        ends=(State.ISSUED, State.DENIED, State.CANCELLED, State.PARTLY_CREDITED, State.CREDITED),
+        moves={
+            State.ISSUED: (State.REQUESTED,),
+            State.DENIED: (State.REQUESTED,),
+            State.CANCELLED: (State.REQUESTED,),
+            State.PARTLY_CREDITED: STANDING,
+            State.CREDITED: STANDING,
+        },
+    )
 
-    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="invoices")
+    customer = models.ForeignKey(
+        Customer, on_delete=models.PROTECT, related_name="invoices", verbose_name=_("customer")
+    )
     number = models.CharField(_("number"), max_length=32, unique=True, help_text=_("Ours, known over the API."))
     state = models.CharField(_("state"), max_length=16, choices=State.choices, default=State.REQUESTED)
     invoice_type = models.CharField(_("type"), max_length=16, choices=Type.choices, default=Type.COMMERCIAL)
@@ -119,7 +128,9 @@ class InvoiceRequest(models.Model):
     replaces = models.ForeignKey(
         "self", on_delete=models.PROTECT, null=True, blank=True, related_name="replaced_by", verbose_name=_("replaces")
     )
-    asked_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    asked_by = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("asked by")
+    )
     entered_by = models.ForeignKey(
         User, on_delete=models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("entered by")
     )
@@ -217,11 +228,22 @@ class Document(models.Model):
         FAPIAO = "fapiao", _("fapiao")
         RED_LETTER = "red_letter", _("red-letter fapiao")
 
-    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="documents")
-    request = models.ForeignKey(InvoiceRequest, on_delete=models.PROTECT, related_name="documents")
+    customer = models.ForeignKey(
+        Customer, on_delete=models.PROTECT, related_name="documents", verbose_name=_("customer")
+    )
+    request = models.ForeignKey(
+        InvoiceRequest, on_delete=models.PROTECT, related_name="documents", verbose_name=_("invoice request")
+    )
     kind = models.CharField(_("kind"), max_length=12, choices=Kind.choices)
     number = models.CharField(_("number"), max_length=40, unique=True)
-    series = models.ForeignKey(InvoiceSeries, on_delete=models.PROTECT, null=True, blank=True, related_name="documents")
+    series = models.ForeignKey(
+        InvoiceSeries,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="documents",
+        verbose_name=_("series"),
+    )
     sequence = models.PositiveIntegerField(_("number in its series"), null=True, blank=True)
     fapiao_number = models.CharField(_("fapiao number"), max_length=20, blank=True)
     refers_to = models.ForeignKey(
@@ -240,7 +262,7 @@ class Document(models.Model):
     content = models.BinaryField(_("file"), default=bytes, help_text=_("Empty: only its number is recorded."))
     content_type = models.CharField(_("type of the file"), max_length=40, blank=True)
     file_name = models.CharField(_("file name"), max_length=80, blank=True)
-    sha256 = models.CharField(max_length=64, blank=True)
+    sha256 = models.CharField(_("SHA-256"), max_length=64, blank=True)
     issued_at = models.DateTimeField(_("issued at"), default=timezone.now)
     issued_by = models.ForeignKey(
         User, on_delete=models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("issued by")
@@ -310,6 +332,14 @@ class CreditTask(models.Model):
         DONE = "done", _("credited")
         OVERRIDDEN = "overridden", _("overridden")
         DROPPED = "dropped", _("no longer needed")
+
+    MACHINE: ClassVar[Machine] = Machine(
+        "credit note wanted",
+        State,
+        starts=(State.OPEN,),
+        ends=(State.DONE, State.OVERRIDDEN, State.DROPPED),
+        moves={State.DONE: (State.OPEN,), State.OVERRIDDEN: (State.OPEN,), State.DROPPED: (State.OPEN,)},
+    )
 
     allocation = models.ForeignKey(InvoiceAllocation, on_delete=models.PROTECT, related_name="tasks")
     request = models.ForeignKey(InvoiceRequest, on_delete=models.PROTECT, related_name="tasks")

@@ -1,6 +1,7 @@
 """The books: accounts, transfers between them, the wallet that caches a customer's balances, and holds."""
 
 from decimal import Decimal
+from typing import ClassVar
 
 import pgtrigger
 from django.contrib.postgres.indexes import BrinIndex
@@ -10,7 +11,8 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Customer, User
-from billing.money import PLACES
+from billing.books.money import PLACES
+from core.states import Machine
 
 
 class LedgerAccount(models.Model):
@@ -25,7 +27,12 @@ class LedgerAccount(models.Model):
     kind = models.CharField(_("kind"), max_length=10, choices=Kind.choices, default=Kind.SYSTEM)
     currency = models.CharField(_("currency"), max_length=3, default="USD")
     customer = models.ForeignKey(
-        Customer, on_delete=models.PROTECT, null=True, blank=True, related_name="ledger_accounts"
+        Customer,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="ledger_accounts",
+        verbose_name=_("customer"),
     )
 
     class Meta:
@@ -34,6 +41,8 @@ class LedgerAccount(models.Model):
         constraints = [
             # The target of the transfers' composite foreign keys: an account's currency is the transfer's.
             models.UniqueConstraint(fields=["id", "currency"], name="ledgeraccount_id_currency"),
+            # And of journal entries': both accounts are the house's.
+            models.UniqueConstraint(fields=["id", "kind", "currency"], name="ledgeraccount_id_kind_currency"),
             models.UniqueConstraint(
                 fields=["customer", "kind"], condition=Q(customer__isnull=False), name="ledgeraccount_one_of_a_kind"
             ),
@@ -59,10 +68,15 @@ IF (NEW.created_at AT TIME ZONE 'UTC')::date <= closed_day THEN
   END IF;
   NEW.created_at := clock_timestamp();
 END IF;
+PERFORM pg_advisory_xact_lock_shared(hashtext('lock_month'));
+SELECT (max(month) + interval '1 month')::date INTO open_month FROM billing_monthlock;
+IF NEW.booked_on < open_month THEN
+  NEW.booked_on := open_month;
+END IF;
 RETURN NEW;
 """
 """A closed day takes no more transfers: one dated into it has the database's time instead. Its totals are made under
-the same lock, so it is either among them or sees that the day is closed."""
+the same lock, so it is either among them or sees that the day is closed. A locked month takes none either."""
 
 
 class Transfer(models.Model):
@@ -73,17 +87,34 @@ class Transfer(models.Model):
     )
     kind = models.CharField(_("kind"), max_length=30)
     debit = models.ForeignKey(
-        LedgerAccount, on_delete=models.PROTECT, related_name="debits", db_constraint=False, db_index=False
+        LedgerAccount,
+        on_delete=models.PROTECT,
+        related_name="debits",
+        db_constraint=False,
+        db_index=False,
+        verbose_name=_("debit"),
     )
     credit = models.ForeignKey(
-        LedgerAccount, on_delete=models.PROTECT, related_name="credits", db_constraint=False, db_index=False
+        LedgerAccount,
+        on_delete=models.PROTECT,
+        related_name="credits",
+        db_constraint=False,
+        db_index=False,
+        verbose_name=_("credit"),
     )
     currency = models.CharField(_("currency"), max_length=3, default="USD")
     amount = models.DecimalField(_("amount"), max_digits=20, decimal_places=8)
     group = models.CharField(_("group"), max_length=120, blank=True, help_text=_("Transfers of one business act."))
     memo = models.CharField(_("note"), max_length=300, blank=True)
     actor = models.ForeignKey(
-        User, on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False, db_constraint=False
+        User,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+        verbose_name=_("done by"),
     )
     created_at = models.DateTimeField(_("created at"), default=timezone.now)
     booked_on = models.DateField(
@@ -121,14 +152,17 @@ class Transfer(models.Model):
                 operation=pgtrigger.Truncate,
                 func="RAISE EXCEPTION 'transfers are append-only';",
             ),
-            # A day is closed an hour after its end: a transfer of this half hour needs no look, and pays for none.
+            # A day is closed, and a month locked, an hour after its end at the earliest: a transfer of this half hour
+            # about these days needs no look, and pays for none. In each zone the day before yesterday is over.
             pgtrigger.Trigger(
                 name="transfer_open_day",
                 level=pgtrigger.Row,
                 when=pgtrigger.Before,
                 operation=pgtrigger.Insert,
-                condition=pgtrigger.Condition("NEW.created_at < statement_timestamp() - interval '30 minutes'"),
-                declare=[("closed_day", "date"), ("books_zone", "text")],
+                condition=pgtrigger.Condition(
+                    "NEW.created_at < statement_timestamp() - interval '30 minutes' OR NEW.booked_on < CURRENT_DATE - 1"
+                ),
+                declare=[("closed_day", "date"), ("books_zone", "text"), ("open_month", "date")],
                 func=OPEN_DAY,
             ),
         ]
@@ -141,17 +175,19 @@ class Wallet(models.Model):
     """A customer's balances in USD, cached in the transaction that writes the transfer or hold.
 
     A narrow row, fillfactor 50, no index on a changing column: updates stay in their page. `paid` may fall below
-    zero by a dispute, or by usage within OVERRUN_LIMIT; `bonus` and `held` never do.
+    zero by a dispute, or by usage within the allowance (`billing/books/allowance.py`); `bonus` and `held` never do.
     """
 
-    customer = models.OneToOneField(Customer, on_delete=models.PROTECT, primary_key=True, related_name="wallet")
+    customer = models.OneToOneField(
+        Customer, on_delete=models.PROTECT, primary_key=True, related_name="wallet", verbose_name=_("customer")
+    )
     paid_account = models.ForeignKey(
         LedgerAccount, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
     )
     bonus_account = models.ForeignKey(
         LedgerAccount, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
     )
-    paid = models.DecimalField(_("paid"), max_digits=20, decimal_places=8, default=0)
+    paid = models.DecimalField(_("paid balance"), max_digits=20, decimal_places=8, default=0)
     bonus = models.DecimalField(_("bonus"), max_digits=20, decimal_places=8, default=0)
     held = models.DecimalField(_("held"), max_digits=20, decimal_places=8, default=0)
     exposure = models.DecimalField(
@@ -161,7 +197,23 @@ class Wallet(models.Model):
         default=0,
         help_text=_("What open requests may cost beyond their holds: the sum of (bound - hold)."),
     )
-    topped_up = models.BooleanField(_("has topped up"), default=False)
+    paid_in = models.DecimalField(
+        _("paid in"),
+        max_digits=20,
+        decimal_places=8,
+        default=0,
+        help_text=_("Top-ups less refunds that left and what is disputed or was lost."),
+    )
+    first_paid_at = models.DateTimeField(_("first paid at"), null=True, blank=True)
+    paid_again = models.BooleanField(
+        _("paid again"), default=False, help_text=_("On a later day than the first time, UTC.")
+    )
+    disputed = models.DecimalField(
+        _("disputed"), max_digits=20, decimal_places=8, default=0, help_text=_("Undecided or lost.")
+    )
+    written_off = models.DecimalField(
+        _("written off"), max_digits=20, decimal_places=8, default=0, help_text=_("Debts that the house bears.")
+    )
 
     class Meta:
         verbose_name = _("wallet")
@@ -170,10 +222,22 @@ class Wallet(models.Model):
             models.CheckConstraint(condition=Q(bonus__gte=0), name="wallet_bonus_not_negative"),
             models.CheckConstraint(condition=Q(held__gte=0), name="wallet_held_not_negative"),
             models.CheckConstraint(condition=Q(exposure__gte=0), name="wallet_exposure_not_negative"),
+            models.CheckConstraint(condition=Q(disputed__gte=0), name="wallet_disputed_not_negative"),
+            models.CheckConstraint(condition=Q(written_off__gte=0), name="wallet_written_off_not_negative"),
+            models.CheckConstraint(
+                condition=Q(paid_again=False) | Q(first_paid_at__isnull=False), name="wallet_paid_again_after_first"
+            ),
+            models.CheckConstraint(
+                condition=Q(paid_in__lte=0) | Q(first_paid_at__isnull=False), name="wallet_paid_in_has_first"
+            ),
         ]
 
     def __str__(self) -> str:
         return f"wallet of customer {self.customer_id}"
+
+    @property
+    def topped_up(self) -> bool:
+        return self.first_paid_at is not None
 
     @property
     def balance(self) -> Decimal:
@@ -197,11 +261,24 @@ class Hold(models.Model):
         CAPTURED = "captured", _("captured")
         RELEASED = "released", _("released")
 
+    MACHINE: ClassVar[Machine] = Machine(
+        "hold",
+        State,
+        starts=(State.OPEN,),
+        ends=(State.CAPTURED, State.RELEASED),
+        moves={State.CAPTURED: (State.OPEN,), State.RELEASED: (State.OPEN,)},
+    )
+
     key = models.CharField(
         _("key"), max_length=60, primary_key=True, db_collation="C", help_text=_("Such as gen-... or refund:7.")
     )
     customer = models.ForeignKey(
-        Customer, on_delete=models.PROTECT, related_name="holds", db_constraint=False, db_index=False
+        Customer,
+        on_delete=models.PROTECT,
+        related_name="holds",
+        db_constraint=False,
+        db_index=False,
+        verbose_name=_("customer"),
     )
     kind = models.CharField(_("kind"), max_length=10, choices=Kind.choices)
     state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.OPEN)

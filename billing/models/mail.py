@@ -1,11 +1,22 @@
 """Mail that is to be sent, written in the transaction of what it tells: neither is there without the other."""
 
+from datetime import datetime, timedelta
+
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Customer
+
+PATIENCE = timedelta(minutes=15)
+"""How long a message may wait to leave before staff hear of it: a mail server that is away for a moment is no news."""
+
+
+class MailQuerySet(models.QuerySet["Mail"]):
+    def hanging(self, *, now: datetime) -> "MailQuerySet":
+        """Those that should have left and have not: given up, refused again and again, or sent by nobody."""
+        return self.filter(sent_at__isnull=True, put_aside_at__isnull=True, created_at__lt=now - PATIENCE)
 
 
 class Mail(models.Model):
@@ -38,11 +49,24 @@ class Mail(models.Model):
     created_at = models.DateTimeField(_("written at"), default=timezone.now)
     send_at = models.DateTimeField(_("next attempt"), null=True, blank=True)
     sent_at = models.DateTimeField(_("sent at"), null=True, blank=True)
+    put_aside_at = models.DateTimeField(
+        _("put aside at"), null=True, blank=True, help_text=_("Staff gave it up: nobody tries again.")
+    )
+
+    objects = MailQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("mail")
         verbose_name_plural = _("mail")
+        permissions = [("handle_mail", "Can send mail again, or put it aside")]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(put_aside_at__isnull=True) | Q(sent_at__isnull=True, send_at__isnull=True),
+                name="mail_put_aside_is_not_sent",
+            )
+        ]
         indexes = [
+            models.Index(fields=["created_at"], condition=Q(sent_at__isnull=True), name="mail_unsent"),
             models.Index(fields=["send_at"], condition=Q(send_at__isnull=False), name="mail_to_send"),
             models.Index(fields=["customer", "-id"], name="mail_customer"),
         ]

@@ -4,8 +4,15 @@ This package alone moves a request's state and posts what a refund moves. Paymen
 nothing here knows a provider. Lock order: the request's row, then its wallet, then holds.
 """
 
-from billing.refunds.core import NotAllowed, NotMovable, RefundError, most_now
-from billing.refunds.desk import (
+from billing.refunds.afterwards import (
+    bear_excess,
+    collect_excess,
+    part_paid_after_all,
+    part_taken_back,
+    tell_problem,
+)
+from billing.refunds.core import NotAllowed, NotMovable, RefundError, most_now, when_stopped
+from billing.refunds.deciding import (
     Refundable,
     answer,
     approve,
@@ -15,6 +22,7 @@ from billing.refunds.desk import (
     checked_amount,
     counted_for_limit,
     deny,
+    may_approve,
     propose,
     refundable,
     send_back,
@@ -39,20 +47,27 @@ __all__ = [
     "approve",
     "ask",
     "ask_back",
+    "bear_excess",
     "begin_sending",
     "cancel",
     "checked_amount",
+    "collect_excess",
     "counted_for_limit",
     "deny",
     "finish",
+    "may_approve",
     "most_now",
     "part_done",
     "part_failed",
+    "part_paid_after_all",
     "part_sent",
+    "part_taken_back",
     "propose",
     "record_external",
     "refundable",
     "return_to_desk",
     "send_back",
+    "tell_problem",
     "wait",
+    "when_stopped",
 ]

@@ -1,36 +1,28 @@
 """What every step of a refund stands on: its row's lock, its moves, its freeze and what fits."""
 
-import secrets
-import string
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 
-from django.db import transaction
 from django.db.models import F, Sum
 from django.utils.translation import gettext as _
 
-from billing import holds
-from billing.ledger import Posting, house_account, lock_wallets, post
+from billing.books import chart, holds
+from billing.books.kinds import Kind
+from billing.books.ledger import Posting, house_account, lock_wallets, post
+from billing.books.money import ZERO, floor_cents
 from billing.models import Hold, RefundRequest, Wallet
-from billing.money import ZERO, floor_cents
-from billing.workdays import due_after
+from billing.requests.steps import DAYS, RequestError, Requests
+from billing.requests.workdays import due_after
 
 State = RefundRequest.State
-ALPHABET = string.ascii_letters + string.digits
-DAYS = 3
-"""Business days within which a request is decided."""
-IN_TRANSIT = "refunds:in_transit"
+Stopped = Callable[[int, datetime], None]
+"""Given a request's id and the time: what is to happen when it is sent no longer."""
+_stopped: list[Stopped] = []
 
 
-class RefundError(Exception):
-    """A refund that cannot be asked, decided or sent like this; the text is for whoever asked."""
-
-    def __init__(self, message: str, *, field: str = "amount", retry_after: int | None = None) -> None:
-        super().__init__(message)
-        self.field = field
-        self.retry_after = retry_after  # seconds, where asking again later may do
+class RefundError(RequestError):
+    """A refund that cannot be asked, decided or sent like this."""
 
 
 class NotMovable(RefundError):
@@ -41,35 +33,46 @@ class NotAllowed(RefundError):
     """This member of staff may not decide this request."""
 
 
-def new_number() -> str:
-    """What customers know a request by."""
-    return "refund_" + "".join(secrets.choice(ALPHABET) for _ in range(20))
+REFUNDS = Requests(RefundRequest, prefix="refund_", error=RefundError, not_movable=NotMovable, not_allowed=NotAllowed)
+locked, new_number = REFUNDS.locked, REFUNDS.new_number
+
+
+def when_stopped(act: Stopped) -> None:
+    """Let an app give up what it planned for a request that is denied, cancelled or back at the desk.
+
+    It runs in that transaction, under the request's lock; a repeat changes nothing.
+    """
+    if act not in _stopped:
+        _stopped.append(act)
 
 
 def most_now(refund: RefundRequest) -> Decimal:
     """What of a request could be sent now, USD at 2 places: its own freeze counts as free."""
-    wallet = Wallet.objects.get(pk=refund.customer_id)
-    return min(fit(wallet, held_by_kind(refund.customer_id), own=own_left(refund)), refund.amount - refund.sent)
+    most = refundable_now(Wallet.objects.get(pk=refund.customer_id), own=own_left(refund))
+    return min(most, floor_cents(max(ZERO, refund.amount - refund.sent)))
 
 
-@contextmanager
-def locked(refund_id: int) -> Iterator[RefundRequest]:
-    with transaction.atomic():
-        refund = (
-            RefundRequest.objects.select_for_update(no_key=True, of=("self",))
-            .select_related("customer")
-            .get(pk=refund_id)
-        )
-        yield refund
+def refundable_now(wallet: Wallet, *, own: Decimal = ZERO) -> Decimal:
+    """What may be asked back or sent, USD at 2 places: what fits, less what the customer owes for refunds."""
+    return fit_less_owed(wallet, held_by_kind(wallet.pk), owed_by(wallet.pk), own=own)
+
+
+def fit_less_owed(wallet: Wallet, held: dict[str, Decimal], owed: Decimal, *, own: Decimal = ZERO) -> Decimal:
+    return floor_cents(max(ZERO, fit(wallet, held, own=own) - owed))
+
+
+def owed_by(customer_id: int) -> Decimal:
+    """What a customer owes for refunds that were paid after they had failed, USD."""
+    owed = RefundRequest.objects.filter(customer_id=customer_id, excess__gt=0)
+    return owed.aggregate(sum=Sum("excess"))["sum"] or ZERO
 
 
 def move(refund: RefundRequest, to: str, *, now: datetime, **fields: object) -> None:
-    if refund.state not in RefundRequest.ALLOWED_FROM[to]:
-        raise NotMovable(_("This request is %(state)s already.") % {"state": refund.get_state_display()}, field="state")
-    values = {"state": to, "changed_at": now, **fields}
-    for name, value in values.items():
-        setattr(refund, name, value)
-    refund.save(update_fields=list(values))
+    """Change a locked request's state, and stop what is sent no longer; raises `NotMovable`."""
+    REFUNDS.move(refund, to, now=now, **fields)
+    if to not in (State.APPROVED, State.SENDING):
+        for stop in _stopped:
+            stop(refund.pk, now)
 
 
 def send_back(refund: RefundRequest, *, problem: str, now: datetime) -> None:
@@ -91,16 +94,45 @@ def post_for(postings: list[Posting], refund: RefundRequest, now: datetime) -> N
 
 
 def arrival(
-    refund: RefundRequest, part: int, step: str, amount: Decimal, clearing: str, charge: Decimal, currency: str
+    refund: RefundRequest,
+    part: int | str,
+    step: str,
+    amount: Decimal,
+    clearing: str,
+    charge: Decimal,
+    currency: str,
+    fee: Decimal,
 ) -> list[Posting]:
+    """What a part moved as it arrived; `fee` of its `charge` is the house's own, that of the top-up."""
     key, memo = f"{refund.key}:part:{part}:{step}", refund.number
-    transit, out = house_account(IN_TRANSIT), house_account(clearing)
+    transit, out = house_account(chart.IN_TRANSIT), house_account(clearing)
+    fees = []
+    if fee > 0:
+        fees = [Posting(f"{key}:fee", Kind.REFUND_FEE, house_account(chart.topup_fees(currency)), out, fee, memo)]
+    if not amount:
+        return fees
     if currency == "USD":
-        return [Posting(key, "refund_done", transit, out, amount, memo)]
-    fx = [Posting(f"{key}:USD", "refund_done", transit, house_account("fx:USD"), amount, memo)]
-    if charge > 0:
-        fx.append(Posting(f"{key}:{currency}", "refund_charge", house_account(f"fx:{currency}"), out, charge, memo))
-    return fx
+        return [Posting(key, Kind.REFUND_DONE, transit, out, amount, memo), *fees]
+    fx = [Posting(f"{key}:USD", Kind.REFUND_DONE, transit, house_account(chart.fx("USD")), amount, memo)]
+    if base := charge - fee:
+        fx.append(Posting(f"{key}:{currency}", Kind.REFUND_CHARGE, house_account(chart.fx(currency)), out, base, memo))
+    return [*fx, *fees]
+
+
+def way_back(
+    refund: RefundRequest, part: int | str, amount: Decimal, clearing: str, charge: Decimal, currency: str, fee: Decimal
+) -> list[Posting]:
+    """What `arrival` posted, the other way: the money is in transit again."""
+    done = arrival(refund, part, "done", amount, clearing, charge, currency, fee)
+    return [Posting(p.key.replace(":done", ":bounced"), p.kind, p.credit, p.debit, p.amount, p.memo) for p in done]
+
+
+def add(refund: RefundRequest, *, now: datetime, **amounts: Decimal) -> None:
+    """Add to the request's sums, by their fields' names."""
+    RefundRequest.objects.filter(pk=refund.pk).update(
+        **{name: F(name) + amount for name, amount in amounts.items()}, changed_at=now
+    )
+    refund.refresh_from_db(fields=[*amounts, "changed_at"])
 
 
 def held_by_kind(customer_id: int) -> dict[str, Decimal]:
@@ -114,7 +146,7 @@ def held_by_kind(customer_id: int) -> dict[str, Decimal]:
 
 def fit(wallet: Wallet, held: dict[str, Decimal], *, own: Decimal) -> Decimal:
     free_of_paid = wallet.paid - held[Hold.Kind.REFUND] - held[Hold.Kind.DISPUTE] + own
-    return floor_cents(max(ZERO, min(free_of_paid, wallet.available + own)))
+    return floor_cents(max(ZERO, min(free_of_paid, wallet.available - wallet.exposure + own)))
 
 
 def hold_key(refund: RefundRequest) -> str:

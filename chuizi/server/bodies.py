@@ -66,6 +66,7 @@ class Chunked:
     def feed(self, data: bytes) -> bytes:
         """The body's bytes in `data`."""
         at = 0
+        seen = len(self._kept) if self._in_trailers else 0
         if self._kept:
             data, self._kept = self._kept + data, b""
         pieces: list[bytes] = []
@@ -94,20 +95,23 @@ class Chunked:
                 self._in_trailers = True
                 at -= 2  # the line's own end: with nothing behind it but another one there are no trailers
         if self._in_trailers:
-            self._drop_trailers(data[at:])
+            self._drop_trailers(data[at:], seen=seen)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    def _drop_trailers(self, data: bytes) -> None:
-        end = data.find(END)
-        trailers = data[2:] if end < 0 else data[2 : end + 2]
-        if len(trailers) > self._room:
+    def _drop_trailers(self, data: bytes, *, seen: int) -> None:
+        """`data` begins with the line's end before them; its first `seen` bytes were looked at before."""
+        end = data.find(END, max(0, seen - 3))
+        if (end if end >= 0 else len(data) - 2) > self._room:
             raise Unreadable(431, f"Head and trailers together may have at most {MOST_HEAD_BYTES} bytes.")
-        if LONE.search(trailers) if end < 0 else FIELDS.fullmatch(trailers) is None:
-            raise Unreadable(400, "A trailer's line is malformed.")
         if end < 0:
+            if LONE.search(data, max(2, seen - 1)):
+                raise Unreadable(400, "A trailer's line is malformed.")
             self._kept = data
-        elif FRAMING_TRAILER.search(trailers):
+            return
+        trailers = data[2 : end + 2]
+        if FIELDS.fullmatch(trailers) is None:
+            raise Unreadable(400, "A trailer's line is malformed.")
+        if FRAMING_TRAILER.search(trailers):
             raise Unreadable(400, "A trailer says how long the body is.")
-        else:
-            self.ended = True
-            self.rest = data[end + len(END) :]
+        self.ended = True
+        self.rest = data[end + len(END) :]

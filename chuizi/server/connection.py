@@ -5,6 +5,7 @@ So nothing is ever written into the middle of an answer, and what a body holds i
 
 import asyncio
 import re
+from collections.abc import Sequence
 from time import monotonic
 from typing import Any
 
@@ -27,6 +28,8 @@ LINGER_SECONDS = 5.0
 STALLED_READER_SECONDS = 30.0
 LEAST_READ_BYTES = 30_000
 """What a client has to read of its answer in that time."""
+KNOCKS = (0.05, 0.05, 0.2, 0.7)
+"""Seconds between the writes that tell whether a client has left; clients take five interim answers and no more."""
 MUCH_UNREAD_BYTES = 65_536
 """Of a body that the application does not take: more is left in the network."""
 NEVER = float("inf")
@@ -37,8 +40,8 @@ class Connection(asyncio.Protocol):
     """What uvicorn calls a protocol."""
 
     __slots__ = (
-        "_app_state", "_body", "_client", "_config", "_cycle", "_ends", "_is_reading", "_kept", "_local", "_scheme",
-        "_seen", "_state", "_transport", "_unsent", "access_logged", "deadline", "loop", "unwritable",
+        "_app_state", "_body", "_client", "_config", "_cycle", "_ends", "_is_half", "_is_reading", "_kept", "_local",
+        "_scheme", "_seen", "_state", "_transport", "_unsent", "access_logged", "deadline", "loop", "unwritable",
     )  # fmt: skip
 
     def __init__(
@@ -60,6 +63,7 @@ class Connection(asyncio.Protocol):
         self._kept = b""  # of a head that is not complete, or what came behind the request that is being answered
         self._seen = False  # whether there was a request
         self._ends = False  # whether what still comes is dropped
+        self._is_half = False  # whether the client has said that it sends nothing more
         self._is_reading = True
         self._unsent = 0
 
@@ -94,6 +98,29 @@ class Connection(asyncio.Protocol):
                 self._keep(self._kept + data)
         except Unreadable as fault:
             self._refuse(fault)
+
+    def eof_received(self) -> bool:
+        """The client sends nothing more: it has left, or has shut its sending side alone and waits, as `nc -N` does.
+
+        Who has left answers whatever is written with a reset; nothing else tells.
+        """
+        self._is_half = True
+        cycle = self._cycle
+        if self._ends or cycle is None or cycle.answered or self._body is not None:
+            return False
+        if not self._transport.can_write_eof():
+            return False  # TLS has no halves
+        self.loop.call_later(KNOCKS[0], self._knock, cycle, KNOCKS[1:])
+        return True
+
+    def _knock(self, cycle: Cycle, pauses: tuple[float, ...]) -> None:
+        if self._cycle is not cycle or cycle.answered:
+            return
+        cycle.knock()
+        if pauses:
+            self.loop.call_later(pauses[0], self._knock, cycle, pauses[1:])
+        elif not cycle.can_be_knocked:
+            self.close()
 
     def pause_writing(self) -> None:
         self.unwritable = asyncio.Event()
@@ -142,6 +169,9 @@ class Connection(asyncio.Protocol):
     def write(self, data: bytes) -> None:
         if data:
             self._transport.write(data)
+
+    def writelines(self, pieces: Sequence[bytes]) -> None:
+        self._transport.writelines(pieces)
 
     def resume_reading(self) -> None:
         if not self._is_reading and len(self._kept) <= MOST_HEAD_BYTES:
@@ -275,6 +305,8 @@ class Connection(asyncio.Protocol):
         self.resume_reading()
         if data:
             self.data_received(data)
+        if self._is_half and self._cycle is None:
+            self.close()
 
     # Refusing
 

@@ -21,6 +21,7 @@ Message = MutableMapping[str, Any]
 Application = Callable[..., Awaitable[None]]
 
 STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 DISCONNECT = {"type": "http.disconnect"}
 
 
@@ -28,8 +29,8 @@ class Cycle:
     """What the application reads and writes; the connection puts the body in as it comes."""
 
     __slots__ = (
-        "_body", "_body_ended", "_chunked", "_connection", "_is_cut", "_left", "_told_all", "_waiter",
-        "answered", "expects_continue", "gone", "keep_alive", "scope", "started", "unread",
+        "_body", "_body_ended", "_chunked", "_connection", "_has_head", "_held", "_is_cut", "_left", "_told_all",
+        "_waiter", "answered", "expects_continue", "gone", "keep_alive", "scope", "started", "unread",
     )  # fmt: skip
 
     def __init__(self, connection: "Connection", head: Head, scope: dict[str, Any]) -> None:
@@ -37,7 +38,9 @@ class Cycle:
         self.keep_alive = head.keep_alive
         self.expects_continue = head.expects_continue
         self.gone = False
-        self.started = self.answered = False
+        self.started = self.answered = False  # by what was written
+        self._has_head = False
+        self._held = b""  # a head that leaves with its body's first piece: a write costs more than making it
         self._connection = connection
         self.unread = 0
         self._body: list[bytes] = []
@@ -83,6 +86,18 @@ class Cycle:
         self._is_cut = True
         self._wake()
 
+    @property
+    def can_be_knocked(self) -> bool:
+        return self.started or self.scope["http_version"] == "1.1"
+
+    def knock(self) -> None:
+        """Write what changes nothing: an interim answer, or a leading zero of the next chunk's size."""
+        if self.started:
+            if self._chunked and self.scope["method"] != "HEAD":
+                self._connection.write(b"0")
+        elif self.can_be_knocked:
+            self._connection.write(CONTINUE)
+
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
@@ -91,7 +106,7 @@ class Cycle:
         if self.expects_continue:
             self.expects_continue = False
             if not self._body and not self.started:
-                self._connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                self._connection.write(CONTINUE)
         while not (self.gone or self.answered or self._is_cut):
             if self._body or (self._body_ended and not self._told_all):
                 body, self._body, self.unread = self._body, [], 0
@@ -113,10 +128,14 @@ class Cycle:
         if self.gone:
             return
         kind = message["type"]
-        if not self.started and kind == "http.response.start":
-            connection.write(self._head(message["status"], message.get("headers", ())))
-            self.started = True
-        elif self.started and not self.answered and kind == "http.response.body":
+        if not self._has_head and kind == "http.response.start":
+            self._has_head = True
+            head = self._head(message["status"], message.get("headers", ()))
+            if self._left:
+                self._held = head
+            else:
+                self._write(head)
+        elif self._has_head and not self.answered and kind == "http.response.body":
             self._send_body(message.get("body", b""), more=message.get("more_body", False))
         else:
             raise RuntimeError(f"{kind} is not what comes next in an answer.")
@@ -158,23 +177,31 @@ class Cycle:
             raise RuntimeError("The answer holds an invalid header.")
         return b"".join((STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status, block, b"\r\n"))
 
+    def _write(self, data: bytes) -> None:
+        self.started = True
+        if self._held:
+            head, self._held = self._held, b""
+            self._connection.writelines((head, data))
+        else:
+            self._connection.write(data)
+
     def _send_body(self, data: bytes, *, more: bool) -> None:
-        connection = self._connection
         if self.scope["method"] == "HEAD":
+            self._write(b"")
             self._left = 0
         elif self._chunked:
             if data:
                 data = b"%x\r\n%b\r\n" % (len(data), data)
-            connection.write(data if more else data + b"0\r\n\r\n")
+            self._write(data if more else data + b"0\r\n\r\n")
         else:
             if self._left is not None:
                 self._left -= len(data)
                 if self._left < 0:
                     raise RuntimeError("The answer is longer than its Content-Length.")
-            connection.write(data)
+            self._write(data)
         if not more:
             if self._left:
                 raise RuntimeError("The answer is shorter than its Content-Length.")
             self.answered = True
             self._wake()
-            connection.end_cycle(self)
+            self._connection.end_cycle(self)

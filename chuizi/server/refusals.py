@@ -4,13 +4,13 @@ from http import HTTPStatus
 
 import orjson
 
-from chuizi.middleware import new_request_id
+from core.web.middleware import new_request_id
 
 CODES = {431: "request_too_large", 500: "internal_error"}
 
 
 def answer(status: int, message: str) -> bytes:
-    """A whole answer in the contract's shape, the last one of its connection."""
+    """A whole answer in the API's shape, the last one of its connection."""
     kind = "api_error" if status >= 500 else "invalid_request_error"
     error = {"message": message, "type": kind, "code": CODES.get(status, "validation_error")}
     body = orjson.dumps({"error": error})

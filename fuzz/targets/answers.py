@@ -2,8 +2,8 @@
 
 from decimal import Decimal
 
-from proxy import lossless
-from proxy.pricing import Usage
+from proxy.prices.units import Usage
+from proxy.protocols import lossless
 from proxy.protocols.base import Receipt
 from proxy.protocols.openai import chat
 

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from fuzz.choices import Choices
-from proxy.pricing import Usage
+from proxy.prices.units import Usage
 from proxy.protocols.base import Receipt, Reported
-from proxy.protocols.openai.stream import ChatStream
-from proxy.sse import END, Splitter
+from proxy.protocols.openai.chat.stream import ChatStream
+from proxy.protocols.sse import END, Splitter
 
 HEAD = b'"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"m"'
 SEEDS = [

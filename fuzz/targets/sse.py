@@ -1,7 +1,7 @@
 """A stream of server-sent events is the same events however the network cuts it."""
 
 from fuzz.choices import Choices
-from proxy.sse import Splitter, data_of, events_of
+from proxy.protocols.sse import Splitter, data_of, events_of
 
 SEEDS = [
     b'\x03\x05\x09\x02data: {"choices": []}\n\n: a comment\n\ndata: [DONE]\n\n',

@@ -2,13 +2,13 @@
 
 import time
 
-from proxy import upstream_errors
-from proxy.catalog import Destination
+from proxy.prices.catalog import Destination
+from proxy.relay import errors
 
 KEY = "sk-live-9f8e7d6c5b4a39281706"
 THERE = Destination("m", 1, "main", "openai", "https://gw-7.internal.example.com:8443/v1", KEY, "m", 1, 1)
 LONGEST_SECONDS = 0.5
-"""For 64 kB on a busy machine; a quadratic pattern takes a minute."""
+"""Of the processor, for 64 kB; a quadratic pattern takes a minute."""
 SEEDS = [
     b'{"error":{"message":"Incorrect API key: ' + KEY.encode() + b'","param":"messages","code":"invalid_api_key"}}',
     b"a." * 2000,
@@ -24,13 +24,13 @@ WORDS = [b"data: ", b"error: ", KEY.encode()]
 
 def check(data: bytes) -> None:
     own, _, body = data.partition(b"\xff")
-    began = time.perf_counter()
-    refusal = upstream_errors.callers_fault(400, body or own, destination=THERE, own=own if body else b"")
-    assert time.perf_counter() - began < LONGEST_SECONDS
+    began = time.thread_time()
+    refusal = errors.callers_fault(400, body or own, destination=THERE, own=own if body else b"")
+    assert time.thread_time() - began < LONGEST_SECONDS
     for text in (refusal.message, refusal.param or ""):
         assert len(text) <= 600
         assert KEY not in text
         assert "gw-7.internal.example.com" not in text.lower()
         assert text == text.strip()
         assert text.isprintable()
-    assert refusal.code in upstream_errors.CODES | {"validation_error", "request_too_large"}
+    assert refusal.code in errors.CODES | {"validation_error", "request_too_large"}

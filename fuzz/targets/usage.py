@@ -2,10 +2,8 @@
 
 from decimal import Decimal
 
-import orjson
-
-from proxy import lossless
-from proxy.pricing import Usage
+from proxy.prices.units import Usage
+from proxy.protocols import lossless
 from proxy.protocols.openai import usage as usages
 
 SEEDS = [
@@ -33,6 +31,6 @@ def check(data: bytes) -> None:
         assert told.usage.cached_tokens + told.usage.cache_write_tokens <= told.usage.input_tokens
         assert told.usage.reasoning_tokens <= told.usage.output_tokens
     used = told.usage if told else Usage()
-    shown = orjson.loads(usages.shown(told, used, cost=Decimal("0.00042000")))
+    shown = lossless.load(usages.shown(told, used, cost=Decimal("0.00042000")))
     assert (shown["prompt_tokens"], shown["completion_tokens"]) == (used.input_tokens, used.output_tokens) or told
     assert shown["cost"] == 0.00042

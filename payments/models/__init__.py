@@ -3,11 +3,10 @@ from payments.models.notifications import Notification
 from payments.models.rates import ExchangeRate
 from payments.models.refunds import RefundPart
 from payments.models.statements import Discrepancy, Statement, StatementLine
-from payments.models.topups import CARD_VALIDITY, CNY_VALIDITY, Method, TopUp, TopUpQuerySet
+from payments.models.topups import MOST_FAILURES, Method, TopUp, TopUpQuerySet
 
 __all__ = [
-    "CARD_VALIDITY",
-    "CNY_VALIDITY",
+    "MOST_FAILURES",
     "Discrepancy",
     "Dispute",
     "DisputeMovement",

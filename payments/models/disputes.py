@@ -105,9 +105,23 @@ class DisputeMovement(models.Model):
 
     dispute = models.ForeignKey(Dispute, on_delete=models.PROTECT, related_name="movements")
     provider_id = models.CharField(_("provider's row"), max_length=80)
-    amount = models.DecimalField(_("amount"), max_digits=12, decimal_places=2)
-    fee = models.DecimalField(_("fee"), max_digits=12, decimal_places=2, default=0)
+    amount = models.DecimalField(_("amount"), max_digits=17, decimal_places=3)
+    fee = models.DecimalField(_("fee"), max_digits=17, decimal_places=3, default=0)
+    topup_fee = models.DecimalField(
+        _("top-up's fee"),
+        max_digits=12,
+        decimal_places=2,
+        default=0,
+        db_default=0,
+        help_text=_("What the house bears of the amount: above zero as it is taken, below as it comes back."),
+    )
     currency = models.CharField(_("currency"), max_length=3)
+    booked = models.DecimalField(
+        _("in the currency of the charge"),
+        max_digits=12,
+        decimal_places=2,
+        help_text=_("The same, where the account settles in another currency."),
+    )
     at = models.DateTimeField(_("at"))
     posted_at = models.DateTimeField(_("posted at"), default=timezone.now)
 

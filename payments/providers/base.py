@@ -5,10 +5,14 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 REFUND_KEY_PREFIX = "part_"
 """What our numbers of refunds begin with; a notification about one names it in place of the order."""
+
+
+EXTERNAL_KEY_PREFIX = "external_"
+"""What we call a refund begun at the provider whose own number is another's here."""
 
 
 class ProviderError(Exception):
@@ -25,6 +29,10 @@ class ProviderRefused(ProviderError):
 
 class BadSignature(Exception):
     """A notification that its provider did not sign, or that is not one."""
+
+
+class BadNotice(BadSignature):
+    """A notification that its provider signed and that is not what it should be; nothing of it is believed."""
 
 
 class Outcome(Enum):
@@ -58,6 +66,8 @@ class CheckoutOrder:
 class Checkout:
     """Where to pay: a page to go to, or a text to show as a QR code. `reference` is the provider's name for it."""
 
+    MOST_QR_CODE: ClassVar[int] = 1024
+    """Characters."""
     reference: str = ""
     checkout_url: str = ""
     qr_code: str = ""
@@ -74,6 +84,8 @@ class PaymentFact:
     currency: str = ""
     is_ours: bool = False
     detail: str = ""
+    paid_at: datetime | None = None
+    """By the provider's clock, where it tells."""
 
 
 class RefundOutcome(Enum):
@@ -114,6 +126,10 @@ class RefundFact:
     refund_id: str = ""
     amount: Decimal | None = None
     detail: str = ""
+    to_bank_card: bool = False
+    """It goes to a bank card, by way of the bank: that takes days."""
+    is_proof: bool = True
+    """Of what MISSING says. Without proof the same number may be sent again, and nothing be paid in its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +142,14 @@ class Notice:
     facts: Mapping[str, str] = field(default_factory=dict)
     reference: str = ""
     """The provider's number of what it is about, where that is no order: a dispute, a warning, a refund."""
+    transaction_id: str = ""
+    """The provider's number of the payment, of an order that was paid."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderRefund:
-    """A refund as its provider knows it, whoever began it; `key` is the number that it was asked for with."""
+    """A refund as its provider knows it, whoever began it; `key` is the number that it was asked for with. `amount` is
+    nothing where its currency is not known."""
 
     refund_id: str
     key: str
@@ -153,7 +172,8 @@ class Movement:
 
 @dataclass(frozen=True, slots=True)
 class DisputeFact:
-    """A dispute as its provider tells it now. `amount` in `currency`; movements in any order."""
+    """A dispute as its provider tells it now. `amount` in `currency`, nothing if that is not known; movements in any
+    order."""
 
     dispute_id: str
     payment_id: str
@@ -164,6 +184,8 @@ class DisputeFact:
     opened_at: datetime
     evidence_due_at: datetime | None
     movements: tuple[Movement, ...]
+    unknown: tuple[str, ...] = ()
+    """Rows in currencies that the books do not know, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +208,7 @@ class Happened:
 
 @dataclass(frozen=True, slots=True)
 class BillRow:
-    """One line. `amount` is what it adds to our account at the provider before `fee`; both in `currency`, 2 places."""
+    """One line. `amount` is what it adds to our account at the provider before `fee`; both in `currency`, as cash."""
 
     key: str
     kind: str
@@ -196,40 +218,50 @@ class BillRow:
     currency: str
     transaction_id: str
     refund_id: str
+    """The provider's number of the refund, or of the dispute."""
     number: str
     """Ours: of the order, or of the refund."""
     at: datetime
+    charge_amount: Decimal | None = None
+    """What the payer paid or got back, signed as `amount`, where the account settles in another currency."""
+    charge_currency: str = ""
+    detail: str = ""
+    """The provider's words for it, for staff."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """A day's statement: the file as it came, and its lines."""
+    """A day's statement: the file as it came, or a zip of several, and its lines."""
 
     raw: bytes
     rows: list[BillRow] = field(default_factory=list)
     unreadable: "list[Unreadable]" = field(default_factory=list)
+    may_come: bool = False
+    """Of a bill that is not there its provider says the same whether it comes later or is empty."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A line of a statement that could not be read: its number, what is wrong and its text."""
+    """A line of a statement that could not be read: its number, what is wrong and its text; `bill`: of which."""
 
     line: int
     text: str
+    bill: str = ""
+
+    @property
+    def key(self) -> str:
+        return f"{self.bill} line {self.line}".strip()
 
 
 class Provider(Protocol):
     """Sync, without tables. `start_checkout` may be repeated with the same order; it opens one checkout."""
-
-    code: str
-    currency: str
 
     def start_checkout(self, order: CheckoutOrder) -> Checkout: ...
     def fetch_payment(self, *, number: str, reference: str) -> PaymentFact: ...
     def close(self, *, number: str, reference: str) -> None: ...
     def send_refund(self, order: RefundOrder) -> RefundFact: ...
     def fetch_refund(self, order: RefundOrder) -> RefundFact: ...
-    def fetch_statement(self, day: date) -> Bill: ...
+    def fetch_statement(self, day: date) -> Bill: ...  # whatever moved on our account there; raises ProviderError
     def read_notification(self, body: bytes, headers: Mapping[str, str]) -> Notice: ...
 
     def find_refunds(self, *, order_number: str, transaction_id: str, key: str) -> list[ProviderRefund]:
@@ -239,6 +271,11 @@ class Provider(Protocol):
         """
         ...
 
+    def find_payment(self, payment_id: str) -> PaymentFact:
+        """A payment by the provider's own number of it, with the order's number that it keeps: "" if it keeps none, or
+        knows no such payment. Raises `ProviderError`."""
+        ...
+
 
 @runtime_checkable
 class DisputingProvider(Protocol):
@@ -246,8 +283,13 @@ class DisputingProvider(Protocol):
 
     def fetch_dispute(self, dispute_id: str) -> DisputeFact: ...
     def fetch_warning(self, warning_id: str) -> WarningFact: ...
-    def order_of_payment(self, payment_id: str) -> str:
-        """Our order's number, as the provider kept it with the payment; "" if it is none of ours."""
-        ...
-
     def happened(self, *, since: datetime) -> Happened: ...
+
+
+@runtime_checkable
+class SettlingProvider(Protocol):
+    """A provider whose account may be in other currencies than it charges in."""
+
+    def settles_in(self) -> tuple[str, ...]:
+        """The currencies it holds for us. Raises `ProviderError`."""
+        ...

@@ -1,13 +1,20 @@
 """Tables as the providers write them: headings checked by name, lines split as each provider does.
 
-Neither quotes its cells: other shops' goods hold commas and quotes, and characters at which Python would end a line.
+Few quote their cells: other shops' goods hold commas and quotes, and characters at which Python would end a line.
 """
 
-import csv
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from zoneinfo import ZoneInfo
 
-from payments.providers.base import ProviderError
+from billing.books.money import InvalidAmount, cents, floor_cents
+from payments.providers.base import Bill, BillRow, ProviderError, Unreadable
 
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+WIDE = str.maketrans("()", "（）")
+"""Both kinds of brackets stand in headings, by a bill's age."""
 GOODS = "商品名称"
 """The one column of free text; what is too much in a line was a comma in it."""
 Cells = list[str]
@@ -22,22 +29,8 @@ class BadStatement(ProviderError):
 
 
 def lines_of(text: str) -> list[str]:
-    """Its lines: they end at a line feed, and nowhere else."""
-    return [line.removesuffix("\r") for line in text.split("\n")]
-
-
-def alipay_cells(line: str, names: Sequence[str]) -> Cells | None:
-    """Cells apart by commas, a tab behind some of them; None where they do not fit the heading."""
-    for cells in (line.split(","), next(csv.reader([line]), []) if "\0" not in line else []):
-        if len(cells) == len(names):
-            return [cell.strip("\t ") for cell in cells]
-    return _with_goods(line.split(","), names, strip="\t ")
-
-
-def wechat_cells(line: str, names: Sequence[str]) -> Cells | None:
-    """Cells that begin with a backtick each; None where they do not fit the heading."""
-    cells = line.removeprefix("`").split(",`") if line.startswith("`") else line.split(",")
-    return _with_goods(cells, names, strip="`")
+    """Its lines: they end at a line feed, and nowhere else. Without NUL, which no database keeps."""
+    return [line.removesuffix("\r") for line in text.replace("\0", "").split("\n")]
 
 
 def table(
@@ -51,7 +44,7 @@ def table(
     names: list[str] = []
     for number, line in enumerate(lines, start=1):
         if not names:
-            heading = [cell.strip('`\t "') for cell in line.split(",")]
+            heading = [cell.strip('`\t "').translate(WIDE) for cell in line.split(",")]
             if heading[0] == required[0]:
                 names = heading
                 if missing := [name for name in required if name not in names]:
@@ -65,7 +58,48 @@ def table(
         raise BadStatement(f"no heading with {required[0]}")
 
 
-def _with_goods(cells: Cells, names: Sequence[str], *, strip: str) -> Cells | None:
+def bill_of(
+    raw: bytes, lines: Iterator[tuple[int, str, Mapping[str, str] | None]], read: Callable[[Mapping[str, str]], BillRow]
+) -> Bill:
+    """The lines as rows; one that cannot be read is told with its text, and the rest is read.
+
+    So is a second one of the same number: it would stand in the place of the first.
+    """
+    rows, unreadable, keys = [], [], set[str]()
+    for number, text, cells in lines:
+        try:
+            if cells is None:
+                raise BadStatement("another number of cells than the heading")
+            row = read(cells)
+            if row.key in keys:
+                raise BadStatement(f"{row.key} stands there already")
+            rows.append(row)
+            keys |= {row.key} - {""}
+        except (BadStatement, KeyError) as error:
+            unreadable.append(Unreadable(number, f"{error}: {text}"))
+    return Bill(raw, rows, unreadable)
+
+
+def yuan(text: str) -> Decimal:
+    """An amount of money; fees come with 5 places of which the last are zero, or are cut."""
+    if not re.fullmatch(r"-?[0-9]{1,12}(\.[0-9]{1,8})?", text):
+        raise BadStatement(f"{text[:20]!r} is not an amount")
+    try:
+        return cents(text)
+    except InvalidAmount:
+        return floor_cents(Decimal(text))
+
+
+def moment(text: str) -> datetime:
+    """A time in Shanghai."""
+    try:
+        return datetime.strptime(text, "%Y-%m-%d %H:%M:%S").replace(tzinfo=SHANGHAI)
+    except ValueError:
+        raise BadStatement(f"{text[:20]!r} is not a time") from None
+
+
+def with_goods(cells: Cells, names: Sequence[str], *, strip: str) -> Cells | None:
+    """Cells with the goods' commas back in their place, each stripped; None where they do not fit the heading."""
     more = len(cells) - len(names)
     if more > 0 and GOODS in names:
         at = names.index(GOODS)

@@ -1,12 +1,12 @@
 """What a protocol must tell the gateway: what a request asks, what an answer used, how an error looks."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from chuizi.facts import fact
-from proxy.estimate import Material
-from proxy.pricing import Usage
+from core.records import value
+from proxy.prices.bounds import Material
+from proxy.prices.units import Usage
 
 MOST_NAME_CHARACTERS = 200
 MOST_OUTPUT_TOKENS = 10_000_000
@@ -21,23 +21,27 @@ class BadRequest(ValueError):
         self.param = param
 
 
-@fact
+@value
 class Call:
-    """A request as read. `rest` is what goes upstream as it came: raw members, without those that are ours to write."""
+    """A request as read; a protocol keeps what it alone knows in a kind of its own.
 
-    model: str
-    stream: bool
-    output_limit: int | None
-    choices: int
-    material: Material
-    rest: bytes
-    limit_fields: tuple[str, ...] = ()
-    """The names under which the caller set the limit."""
+    `rest` is what goes upstream as it came, without what is ours to write: of a JSON text, its raw members.
+    """
+
+    model: str = ""
+    """As the caller names it; "" where the request is about none."""
+    stream: bool = False
+    output_limit: int | None = None
+    choices: int = 1
+    material: Material = field(default_factory=lambda: Material(text_bytes=0, wide=0))
+    rest: bytes = b""
+    units: tuple[str, ...] = ()
+    """What it brings beside text, pictures and documents: a price must name each."""
     service_tier: str | None = None
-    stream_options: bytes = b""
-    """Raw members beside `include_usage`."""
-    include_usage: bool = False
-    """Whether the caller asked for usage in its stream."""
+    removed: tuple[str, ...] = ()
+    """The kinds of tools that were offered to the model and are not on offer here."""
+    account: str = ""
+    """The account at its provider that alone knows what the request is about, by the catalog's name for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,7 @@ class Habits:
     refused: frozenset[str] = frozenset()
 
 
-@fact
+@value
 class Reported:
     """What an answer says of itself; `usage` is None where it says nothing of its usage."""
 
@@ -72,7 +76,7 @@ class Reported:
         return self.usage is not None and bool(self.usage.input_tokens and self.usage.output_tokens)
 
 
-@fact
+@value
 class Receipt:
     """What the gateway adds to an answer. `cost` in USD as charged."""
 

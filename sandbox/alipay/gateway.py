@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from aiohttp import web
 
-from sandbox import crypto, qr_page
+from sandbox import crypto, qr_page, statements
 from sandbox.alipay import refunds, trades, wire
 from sandbox.alipay.bills import Bills
 from sandbox.alipay.wire import AlipayError
@@ -123,6 +124,12 @@ class Alipay:
     def refunds(self) -> list[dict[str, Any]]:
         return [_shown(refund) for refund in self._world.store.refunds if refund.provider == self.code]
 
+    def held(self) -> int:
+        return statements.held(self._world, provider=self.code)
+
+    def pay_out(self, *, amount: int | None = None) -> dict[str, Any]:
+        return asdict(statements.pay_out(self._world, provider=self.code, amount=amount))
+
     def tick(self, now: float) -> None:
         for order in self._world.store.expired_orders(self.code, now=now):
             self._expire(order)
@@ -170,13 +177,21 @@ class Alipay:
         return node
 
     def _answer(self, method: str, node: dict[str, Any], *, is_signed: bool = True) -> web.Response:
-        spoiled = self._world.faults.take(
-            "answer_bad_signature", provider=self.code, operation=OPERATIONS.get(method, "")
-        )
+        faults, operation, charset = self._world.faults, OPERATIONS.get(method, ""), "utf-8"
+        spoiled = faults.take("answer_bad_signature", provider=self.code, operation=operation)
+        if fault := faults.take("answer_altered", provider=self.code, operation=operation):
+            node = fault.altered(node)
+        if faults.take("answer_gbk", provider=self.code, operation=operation):
+            node, charset = {**node, "msg": "接口调用成功"}, "gbk"
         text = wire.answer(
-            self._world.config, method=method, node=node, is_signed=is_signed, is_spoiled=spoiled is not None
+            self._world.config,
+            method=method,
+            node=node,
+            is_signed=is_signed,
+            is_spoiled=spoiled is not None,
+            charset=charset,
         )
-        return web.Response(text=text, content_type="text/html", charset="utf-8")
+        return web.Response(body=text.encode(charset), content_type="text/html", charset=charset)
 
     def _notify(self, order: Order, *, refund: Refund | None = None) -> None:
         config, world = self._world.config, self._world

@@ -67,10 +67,10 @@ def make(world: World, order: Order, *, amount: int, number: str, reason: str) -
         order=order.key,
         amount=amount,
         created=now,
-        state="done" if is_instant else "pending",
+        state="done" if is_instant else "failed" if plan == "recovers" else "pending",
         done_at=now if is_instant else 0,
         due=0 if plan == "done" or seconds is None else now + seconds,
-        outcome="done" if plan == "done" else "failed",
+        outcome="done" if plan in ("done", "recovers") else "failed",
         reason=reason,
     )
     world.store.save_refund(refund)

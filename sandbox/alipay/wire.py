@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from sandbox import crypto
 from sandbox.config import Config
 from sandbox.delivery import Letter, Signing
-from sandbox.world import SHANGHAI
+from sandbox.world import SHANGHAI, as_json
 
 TIME = "%Y-%m-%d %H:%M:%S"
 YUAN = re.compile(r"(0|[1-9]\d{0,8})(\.\d{1,2})?")
@@ -75,14 +75,20 @@ def checked(config: Config, params: Mapping[str, str], *, now: float) -> dict[st
 
 
 def answer(
-    config: Config, *, method: str, node: dict[str, Any], is_signed: bool = True, is_spoiled: bool = False
+    config: Config,
+    *,
+    method: str,
+    node: Any,
+    is_signed: bool = True,
+    is_spoiled: bool = False,
+    charset: str = "utf-8",
 ) -> str:
-    """The signature is over the node's own text, slashes escaped as Alipay escapes them."""
-    text = json.dumps(node, ensure_ascii=False, separators=(",", ":")).replace("/", "\\/")
+    """The signature is over the node's own text, slashes escaped as Alipay escapes them, in the answer's `charset`."""
+    text = as_json(node, separators=(",", ":")).replace("/", "\\/")
     name = f"{method.replace('.', '_')}_response" if method else "error_response"
     if not is_signed:
         return f'{{"{name}":{text}}}'
-    signature = crypto.sign(config.keys.alipay_platform, text)
+    signature = crypto.sign(config.keys.alipay_platform, text, charset=charset)
     if is_spoiled:
         signature = crypto.spoil(signature)
     return f'{{"{name}":{text},"sign":"{signature}"}}'
@@ -90,10 +96,13 @@ def answer(
 
 def letter(config: Config, fields: Mapping[str, str], *, signing: Signing, now: float) -> Letter:
     """A notification as a form. Everything but `sign` and `sign_type` is signed, empty fields too."""
-    signed = {**fields, "notify_time": stamp(now)}
+    signed, charset = {**fields, "notify_time": stamp(now)}, "utf-8"
+    if signing is Signing.GBK:
+        charset = "gbk"
+        signed |= {"charset": "GBK", "subject": "锤子：余额充值", "body": "谢谢惠顾"}
     text = "&".join(f"{name}={value}" for name, value in sorted(signed.items()))
-    signature = crypto.sign(config.keys.alipay_platform, text)
+    signature = crypto.sign(config.keys.alipay_platform, text, charset=charset)
     if signing in (Signing.BAD, Signing.PROBE):
         signature = crypto.spoil(signature)
-    body = urlencode({**signed, "sign_type": "RSA2", "sign": signature}).encode()
-    return Letter({"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}, body)
+    body = urlencode({**signed, "sign_type": "RSA2", "sign": signature}, encoding=charset).encode()
+    return Letter({"Content-Type": f"application/x-www-form-urlencoded; charset={charset}"}, body)

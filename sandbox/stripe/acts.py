@@ -11,7 +11,7 @@ from sandbox.stripe.wire import StripeError
 from sandbox.world import NotPossible, World
 
 VISA = Card("4242424242424242")
-MESSAGES = {"done": "succeeded", "failed": "failed"}
+MESSAGES = {"done": "succeeded", "failed": "failed", "abnormal": "requires_action"}
 
 
 class Acts:
@@ -53,9 +53,18 @@ class Acts:
         self._send("charge.refunded", self.books.get(charge["id"], kind="charge"), charge["payment_intent"])
         return refund
 
+    def held(self) -> int:
+        return sum(row["net"] for row in self.books.all("balance_transaction"))
+
+    def pay_out(self, *, amount: int | None = None) -> dict[str, Any]:
+        """All that is held, or `amount` of it, goes to the merchant's bank."""
+        total = self.held() if amount is None else amount
+        payout = self.books.new("po", "payout", amount=total, currency=self.books.settles_in, status="paid")
+        return payments.movement(self.books, source=payout["id"], kind="payout", amount=-total)
+
     def balance(self) -> dict[str, Any]:
-        total = sum(row["net"] for row in self.books.all("balance_transaction"))
-        sums = [{"amount": total, "currency": "usd", "source_types": {"card": total}}]
+        total = self.held()
+        sums = [{"amount": total, "currency": self.books.settles_in, "source_types": {"card": total}}]
         return {"object": "balance", "available": sums, "livemode": False, "pending": []}
 
     def statement(self, rows: list[dict[str, Any]], query: dict[str, Any]) -> list[dict[str, Any]]:
@@ -224,7 +233,7 @@ class Acts:
 
 
 def _shown_refund(refund: dict[str, Any]) -> dict[str, Any]:
-    states = {"succeeded": "done", "pending": "pending", "failed": "failed"}
+    states = {"succeeded": "done", "pending": "pending", "failed": "failed", "requires_action": "abnormal"}
     return {
         "provider": "stripe",
         "number": refund["id"],

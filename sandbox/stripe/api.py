@@ -93,6 +93,8 @@ class Stripe(Acts):
                     return wire.answer(error.body, status=error.status, Idempotency_Key=key)
                 if key:
                     self._keep_answer(key, print_of_it, content)
+                if fault := world.faults.take("answer_altered", provider=self.code, operation=operation):
+                    content = fault.altered(content)
                 version = request.headers.get("Stripe-Version", wire.API_VERSION)
                 return wire.answer(content, Idempotency_Key=key, Stripe_Version=version)
 

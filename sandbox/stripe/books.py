@@ -28,6 +28,11 @@ class Books:
         self._world = world
         self._sessions = sessions
 
+    @property
+    def settles_in(self) -> str:
+        """The account's currency, in small letters."""
+        return self._world.settles_in
+
     def new(self, prefix: str, kind: str, **fields: Any) -> dict[str, Any]:
         """A saved object with an id of its own."""
         thing = {

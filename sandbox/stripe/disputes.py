@@ -24,7 +24,8 @@ def step(
     dispute = of_charge(books, charge["id"])
     if dispute is None:
         raise NotPossible("This payment has no dispute; open one first.")
-    taken = -sum(row["amount"] for row in dispute["balance_transactions"])
+    moved = dispute["balance_transactions"]
+    taken = dispute["amount"] if sum(1 if row["amount"] < 0 else -1 for row in moved) > 0 else 0
     if name == "withdraw":
         if taken > 0:
             raise NotPossible("The money is withdrawn already.")
@@ -61,6 +62,8 @@ def warn(books: Books, charge: dict[str, Any]) -> dict[str, Any]:
 def _open(books: Books, charge: dict[str, Any], *, amount: int | None, is_inquiry: bool) -> dict[str, Any]:
     if charge["status"] != "succeeded":
         raise NotPossible("Only a paid charge can be disputed.")
+    if amount is None and charge["amount_refunded"] >= charge["amount"]:
+        raise NotPossible("Nothing is left of this charge to dispute.")
     charge["disputed"] = not is_inquiry
     books.save(charge)
     return books.new(

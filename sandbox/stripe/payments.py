@@ -109,18 +109,40 @@ def capture(books: Books, order: Order, card: Card) -> tuple[dict[str, Any], dic
     return intent, charge
 
 
+RATES = {
+    "usd": (1.0, 1.0, 1.0),
+    "eur": (0.92, 0.93, 0.95),
+    "hkd": (7.78, 7.8, 7.83),
+    "jpy": (149.5, 151.0, 155.0),
+    "kwd": (0.306, 0.308, 0.31),
+}
+"""What a dollar is where the account settles: on the day of a charge, of a refund, of anything else."""
+UNITS = {"jpy": 1, "kwd": 1000}
+"""Minor units of one, where they are not 100."""
+
+
+def settled(amount: int, *, currency: str, kind: str) -> int:
+    """Cents in the minor units of the account's currency, at the rate of the day."""
+    charges, refunds, others = RATES[currency]
+    rate = charges if kind == "charge" else refunds if kind.startswith("refund") else others
+    return round(amount / 100 * rate * UNITS.get(currency, 100))
+
+
 def movement(
     books: Books, *, source: str, kind: str, amount: int, fee: int = 0, category: str = "", text: str = ""
 ) -> dict[str, Any]:
     """A balance transaction; `amount` and `fee` in cents, an amount below zero leaves the balance."""
-    row = books.new("txn", "balance_transaction", amount=amount, currency="usd", type=kind, source=source)
+    currency = books.settles_in
+    if kind != "payout":
+        amount, fee = (settled(value, currency=currency, kind=kind) for value in (amount, fee))
+    row = books.new("txn", "balance_transaction", amount=amount, currency=currency, type=kind, source=source)
     row |= {
         "available_on": row["created"] + 2 * DAY,
         "description": text or None,
-        "exchange_rate": None,
+        "exchange_rate": None if currency == "usd" or kind == "payout" else RATES[currency][0],
         "fee": fee,
         "fee_details": [
-            {"amount": fee, "currency": "usd", "description": "Stripe processing fees", "type": "stripe_fee"}
+            {"amount": fee, "currency": currency, "description": "Stripe processing fees", "type": "stripe_fee"}
         ]
         if fee
         else [],

@@ -69,20 +69,33 @@ def create(world: World, books: Books, charge: dict[str, Any], params: dict[str,
         receipt_number=None,
         status="pending" if waits else "succeeded",
         sandbox_due=0 if plan in ("done", "pending") or seconds is None else world.now() + seconds,
-        sandbox_outcome="succeeded" if plan in ("done", "later", "pending") else "failed",
+        sandbox_outcome="succeeded" if plan in ("done", "later", "pending", "recovers") else "failed",
     )
     row = payments.movement(books, source=refund["id"], kind="refund", amount=-amount, text="REFUND FOR CHARGE")
     refund["balance_transaction"] = row["id"]
     books.save(refund)
     _count(books, charge, amount)
+    if plan == "recovers":
+        due = refund["sandbox_due"]
+        settle(books, refund, status="failed")
+        refund["sandbox_due"] = due
+        books.save(refund)
     return refund
 
 
 def settle(books: Books, refund: dict[str, Any], *, status: str) -> None:
-    """`succeeded` or `failed`; a failure gives the money back to the balance."""
-    if refund["status"] == status or refund["status"] == "failed":
+    """`succeeded`, `failed` or `requires_action`; a failure gives the money back to the balance.
+
+    One that failed may be paid after all, as a bank's correction is: the balance pays again.
+    """
+    was, refund["sandbox_due"] = refund["status"], 0
+    if was == status:
         return
-    refund |= {"status": status, "sandbox_due": 0}
+    refund["status"] = status
+    if was == "failed":
+        payments.movement(books, source=refund["id"], kind="refund", amount=-refund["amount"], text="REFUND FOR CHARGE")
+        refund["failure_reason"] = None
+        _count(books, books.get(refund["charge"], kind="charge"), refund["amount"])
     if status == "failed":
         text = "REFUND FAILURE"
         row = payments.movement(books, source=refund["id"], kind="refund_failure", amount=refund["amount"], text=text)

@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import json
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from sandbox import crypto
+from sandbox.world import as_json
 
 API_VERSION = "2026-10-28.endive"
 NAME = re.compile(r"[^\[\]]+")
@@ -84,10 +84,10 @@ def check_key(header: str, secret_key: str) -> None:
         raise StripeError(f"Invalid API Key provided: {key[:8]}{'*' * 12}{key[-4:]}", status=401)
 
 
-def answer(content: dict[str, Any], *, status: int = 200, **headers: str) -> web.Response:
+def answer(content: Any, *, status: int = 200, **headers: str) -> web.Response:
     names = {name.replace("_", "-"): value for name, value in headers.items() if value}
     return web.Response(
-        text=json.dumps(content, ensure_ascii=False, indent=2),
+        text=as_json(content, indent=2),
         status=status,
         content_type="application/json",
         headers={"Request-Id": f"req_{crypto.letters(14)}", **names},

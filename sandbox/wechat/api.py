@@ -4,11 +4,12 @@ import json
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from aiohttp import web
 
-from sandbox import crypto, qr_page
+from sandbox import crypto, qr_page, statements
 from sandbox.delivery import Notification
 from sandbox.store import Order, Refund
 from sandbox.wechat import orders, refunds, wire
@@ -115,6 +116,12 @@ class Wechat:
 
     def refunds(self) -> list[dict[str, Any]]:
         return [_shown(refund) for refund in self._world.store.refunds if refund.provider == self.code]
+
+    def held(self) -> int:
+        return statements.held(self._world, provider=self.code)
+
+    def pay_out(self, *, amount: int | None = None) -> dict[str, Any]:
+        return asdict(statements.pay_out(self._world, provider=self.code, amount=amount))
 
     def tick(self, now: float) -> None:
         for order in self._world.store.expired_orders(self.code, now=now):

@@ -9,6 +9,7 @@ from typing import Any
 
 from sandbox import crypto, statements
 from sandbox.statements import Row
+from sandbox.store import Movement
 from sandbox.wechat.wire import WechatError
 from sandbox.world import World
 
@@ -37,7 +38,7 @@ class Bills:
         wanted = query.get("bill_type", "ALL")
         if wanted not in ("ALL", "SUCCESS", "REFUND"):
             raise WechatError(400, "PARAM_ERROR", "参数错误：bill_type")
-        found = self._rows(world, query)
+        found = self._rows(world, query, bill="trade")
         if wanted != "ALL":
             found = [row for row in found if bool(row.refund) == (wanted == "REFUND")]
         return self._keep(world, trade_text(world, found), query)
@@ -45,7 +46,9 @@ class Bills:
     def fund_flow(self, world: World, query: Mapping[str, str]) -> dict[str, Any]:
         if query.get("account_type", "BASIC") not in ("BASIC", "OPERATION", "FEES"):
             raise WechatError(400, "PARAM_ERROR", "参数错误：account_type")
-        return self._keep(world, flow_text(world, self._rows(world, query)), query)
+        moved = statements.movements(world, provider="wechat", day=query.get("bill_date", ""))
+        found = self._rows(world, query, bill="flow", others=len(moved))
+        return self._keep(world, flow_text(world, found, moved), query)
 
     def read(self, token: str) -> bytes:
         """Raise `WechatError`."""
@@ -54,14 +57,14 @@ class Bills:
             raise WechatError(403, "NO_AUTH", "下载链接已失效")
         return content
 
-    def _rows(self, world: World, query: Mapping[str, str]) -> list[Row]:
+    def _rows(self, world: World, query: Mapping[str, str], *, bill: str, others: int = 0) -> list[Row]:
         day = query.get("bill_date", "")
         if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", day):
             raise WechatError(400, "PARAM_ERROR", "参数错误：bill_date")
-        if not world.is_bill_ready(day, hour=READY_HOUR) or world.statement_fault("not_ready", "wechat"):
+        if not world.is_bill_ready(day, hour=READY_HOUR) or world.statement_fault("not_ready", "wechat", bill=bill):
             raise WechatError(400, "STATEMENT_CREATING", "账单生成中")
-        found = statements.rows(world, provider="wechat", day=day)
-        if not found:
+        found = statements.rows(world, provider="wechat", day=day, bill=bill)
+        if not found and not others:
             raise WechatError(400, "NO_STATEMENT_EXIST", "请求的账单文件不存在")
         return found
 
@@ -90,32 +93,36 @@ def trade_text(world: World, found: list[Row]) -> str:
     return "\ufeff" + "\r\n".join(lines) + "\r\n"
 
 
-def flow_text(world: World, found: list[Row]) -> str:
+def flow_text(world: World, found: list[Row], moved: list[Movement]) -> str:
+    """Whatever came to the basic account or left it; amounts are above zero, and a word says which way they went."""
+    rows = [moves for row in found for moves in _row_moves(row)] + [_moves(one) for one in moved]
     lines, balance = [], 100_000_000
-    ins: list[int] = []
-    outs: list[int] = []
-    for row in found:
-        moves = [("退款", "退款", -row.refunded), ("退回交易手续费", "扣除交易手续费", row.fee)] if row.refund else []
-        for name, kind, amount in moves or [
-            ("交易", "交易", row.amount),
-            ("扣除交易手续费", "扣除交易手续费", -row.fee),
-        ]:
-            if not amount:
-                continue
-            balance += amount
-            (ins if amount > 0 else outs).append(abs(amount))
-            cells = [_moment(world, row.at), row.refund_id or row.transaction, crypto.digits(28), name, kind]
-            cells += [
-                "收入" if amount > 0 else "支出",
-                _yuan(abs(amount)),
-                _yuan(balance),
-                "system",
-                "",
-                row.refund_id or row.transaction,
-            ]
-            lines.append(_line(cells))
+    for at, numbers, words, amount, note in sorted(rows, key=lambda move: move[0]):
+        balance += amount
+        cells = [_moment(world, at), numbers[0], numbers[1], *words, "收入" if amount > 0 else "支出"]
+        lines.append(_line([*cells, _yuan(abs(amount)), _yuan(balance), "system", note, numbers[2]]))
+    ins = [amount for *_, amount, _note in rows if amount > 0]
+    outs = [-amount for *_, amount, _note in rows if amount < 0]
     sums = [str(len(lines)), str(len(ins)), _yuan(sum(ins)), str(len(outs)), _yuan(sum(outs))]
     return "\ufeff" + "\r\n".join([FLOW_COLUMNS, *lines, FLOW_SUMMARY_COLUMNS, _line(sums)]) + "\r\n"
+
+
+Move = tuple[float, tuple[str, str, str], tuple[str, str], int, str]
+"""When; the row's three numbers; its name and type; fen; a note."""
+
+
+def _row_moves(row: Row) -> list[Move]:
+    """A payment and its fee are two rows under one number; a refund is one, less the fee that comes back with it."""
+    if row.refund:
+        note = f"退款总金额{_yuan(row.refunded)}元;含手续费{_yuan(row.fee)}元"
+        return [(row.at, (row.refund_id, row.transaction, row.refund), ("退款", "退款"), row.fee - row.refunded, note)]
+    numbers = (row.transaction, row.transaction, row.order_number)
+    taken: list[Move] = [(row.at, numbers, ("交易", "扣除交易手续费"), -row.fee, "")] if row.fee else []
+    return [(row.at, numbers, ("交易", "交易"), row.amount, ""), *taken]
+
+
+def _moves(moved: Movement) -> Move:
+    return moved.at, (moved.number, moved.number, moved.number), (moved.kind, moved.kind), moved.amount, moved.note
 
 
 def _trade_cells(world: World, row: Row) -> list[str]:

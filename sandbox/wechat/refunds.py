@@ -13,6 +13,7 @@ NUMBER = re.compile(r"[0-9A-Za-z_\-|*@]{1,64}")
 PARTS = 50
 STATUS = {"pending": "PROCESSING", "done": "SUCCESS", "failed": "ABNORMAL", "abnormal": "ABNORMAL", "closed": "CLOSED"}
 OUTCOMES = {"fails": "abnormal", "bounces": "abnormal", "abnormal": "abnormal", "closed": "closed"}
+BANK_CARD = "招商银行信用卡0403"
 SUMMARY = {"SUCCESS": "退款成功", "ABNORMAL": "退款异常", "CLOSED": "退款关闭"}
 
 
@@ -58,13 +59,15 @@ def make(world: World, order: Order, *, amount: int, number: str, reason: str, n
         order=order.key,
         amount=amount,
         created=now,
-        state="done" if plan == "bounces" else "pending",
+        state={"bounces": "done", "recovers": "abnormal"}.get(plan, "pending"),
         done_at=now if plan == "bounces" else 0,
         due=0 if seconds is None else now + seconds,
         outcome=OUTCOMES.get(plan, "done"),
         reason=reason,
         notify_url=notify_url,
     )
+    if world.faults.take("refund_to_bank_card", provider="wechat", orders=(order.number, number)):
+        refund.account = BANK_CARD
     world.store.save_refund(refund)
     return refund
 
@@ -85,7 +88,7 @@ def shown(world: World, refund: Refund, order: Order) -> dict[str, Any]:
         "transaction_id": order.transaction,
         "out_trade_no": order.number,
         "channel": "ORIGINAL",
-        "user_received_account": "支付用户零钱",
+        "user_received_account": refund.account,
         "create_time": orders.stamp(refund.created),
         "status": STATUS[refund.state],
         "funds_account": "AVAILABLE",
@@ -116,7 +119,7 @@ def notice(world: World, refund: Refund, order: Order) -> dict[str, Any]:
         "out_refund_no": refund.number,
         "refund_id": refund.id,
         "refund_status": STATUS[refund.state],
-        "user_received_account": "支付用户零钱",
+        "user_received_account": refund.account,
         "amount": {
             "total": order.amount,
             "refund": refund.amount,

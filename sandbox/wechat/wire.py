@@ -10,7 +10,7 @@ from aiohttp import web
 from sandbox import crypto
 from sandbox.config import Config
 from sandbox.delivery import Letter, Signing
-from sandbox.world import World
+from sandbox.world import World, as_json
 
 SCHEME = "WECHATPAY2-SHA256-RSA2048"
 PART = re.compile(r'(\w+)="([^"]*)"')
@@ -77,7 +77,9 @@ def answer(
     world: World, body: Any, *, status: int = 200, operation: str = "", signing: Signing = Signing.GOOD
 ) -> web.Response:
     """`body` as JSON, nothing for None; signed, unless a fault says otherwise."""
-    text = "" if body is None else json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    if fault := world.faults.take("answer_altered", provider="wechat", operation=operation):
+        body = fault.altered(body)
+    text = "" if body is None else as_json(body, separators=(",", ":"))
     if world.faults.take("answer_bad_signature", provider="wechat", operation=operation):
         signing = Signing.BAD
     if world.faults.take("answer_probe", provider="wechat", operation=operation):

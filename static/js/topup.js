@@ -14,11 +14,21 @@
       var text = chosen === "other" ? amount.value.trim() : chosen;
       if (!/^\d{1,6}([.]\d{1,2})?$/.test(text)) return NaN;
       var parts = text.split(".");
+      var method = form.querySelector("[name=method]:checked");
+      var least = Number((method || form).dataset.least);
       var value = Number(parts[0]) * 100 + Number(((parts[1] || "") + "00").slice(0, 2));
-      return value >= Number(form.dataset.least) * 100 && value <= Number(form.dataset.most) * 100 ? value : NaN;
+      return value >= least * 100 && value <= Number(form.dataset.most) * 100 ? value : NaN;
     };
     var show = function (hundredths) {
       return (hundredths / 100).toLocaleString("en-US", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+    };
+    // What is paid for a base in hundredths, with the method's fee, rounded half up as by the server.
+    var paid = function (text, method, base, sign) {
+      var share = Math.round(Number(method.dataset.percent) * 1e4);
+      var fixed = Math.round(Number(method.dataset.fixed) * 1e4);
+      var fee = Math.floor((base * share + fixed * 1e4 + 5e5) / 1e6);
+      var words = fee ? " " + sum.dataset.fee.replace("AMOUNT", sign + show(fee)) : "";
+      return text.replace("AMOUNT", show(base + fee)) + words;
     };
     var update = function () {
       var isOther = form.elements.preset.value === "other";
@@ -31,9 +41,9 @@
         // The rate has at most six decimals: whole numbers keep the half-up rounding of the server.
         var millionths = Math.round(Number(form.dataset.rate) * 1e6);
         var fen = Math.floor((value * millionths + 5e5) / 1e6);
-        sum.textContent = sum.dataset.cny.replace("AMOUNT", show(fen)).replace("RATE", String(millionths / 1e6));
+        sum.textContent = paid(sum.dataset.cny, method, fen, "¥").replace("RATE", String(millionths / 1e6));
       } else {
-        sum.textContent = sum.dataset.usd.replace("AMOUNT", show(value));
+        sum.textContent = paid(sum.dataset.usd, method, value, "$");
       }
     };
     form.addEventListener("input", update);

@@ -2,8 +2,8 @@
 
 import pytest
 
-from accounts.addresses import canonical, is_disposable, mailbox
 from accounts.models import User
+from accounts.people.addresses import canonical, is_disposable, mailbox
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,10 @@ def test_gmail_in_any_spelling_is_one_mailbox(spelling):
         ("ada@me.com", "ada+x@icloud.com"),
         ("ada-shop@yahoo.com", "ada@yahoo.com"),
         ("ada.x@yandex.com", "ada-x@ya.ru"),
+        ("ada.x@yandex.kz", "ada-x@narod.ru"),
+        ("ada-shop@yahoo.co.uk", "ada@yahoo.co.uk"),
+        ("shop@ada.fastmail.com", "ada+x@fastmail.com"),
+        ("ada@hanmail.net", "ada@daum.net"),
     ],
 )
 def test_what_reaches_the_same_mailbox_is_the_same(one, other):
@@ -48,6 +52,8 @@ def test_what_reaches_the_same_mailbox_is_the_same(one, other):
         ("ada-love@example.org", "ada@example.org"),
         ("+tag@example.org", "@example.org"),
         ("ada@example.org", "ada@example.com"),
+        ("ada@a.example.org", "ada@example.org"),
+        ("ada@straße.de", "ada@strasse.de"),
     ],
 )
 def test_what_may_be_two_people_is_two(one, other):
@@ -56,11 +62,23 @@ def test_what_may_be_two_people_is_two(one, other):
 
 @pytest.mark.parametrize(
     "address",
-    ["x@duck.com", "x@privaterelay.appleid.com", "x@simplelogin.com", "x@sub.mailinator.com", "x@ｄｕｃｋ.com"],
+    [
+        "x@duck.com",
+        "x@privaterelay.appleid.com",
+        "x@simplelogin.com",
+        "x@sub.mailinator.com",
+        "x@addy.biz",
+        "x@ｄｕｃｋ.com",
+    ],
 )
 def test_relays_and_throw_away_providers_are_known(address):
     assert is_disposable(address)
     assert not is_disposable("ada@example.org")
+
+
+def test_a_domain_is_written_as_the_one_that_was_meant():
+    assert canonical("Ada@STRASSE.de") == "ada@strasse.de"
+    assert canonical("ada@straße.de") == "ada@xn--strae-oqa.de"
 
 
 def test_one_spelling_is_kept(client, db):

@@ -8,7 +8,7 @@ import pytest
 from allauth.account.models import EmailAddress
 from django.core.management import CommandError, call_command
 
-from accounts import keys
+from accounts.keys import issuing
 from accounts.models import ApiKey, Customer, User
 from billing.models import Transfer, Wallet
 
@@ -49,7 +49,7 @@ def test_create_customer_refuses_what_is_no_address(db):
 
 def test_issue_key_prints_the_key_alone_on_the_last_line(ada):
     text = run("issue_key", "--email", EMAIL, "--name", "ci")[-1]
-    assert keys.find(text) == ApiKey.objects.get(name="ci")
+    assert issuing.find(text) == ApiKey.objects.get(name="ci")
 
 
 def test_issue_key_sets_the_policy(ada):

@@ -95,13 +95,13 @@ def test_a_password_that_is_easy_to_guess_is_refused(client, db, password):
 
 
 def test_a_long_password_takes_no_long_time(client, db):
-    began = time.monotonic()
+    began = time.process_time()
     client.post("/accounts/signup/", {"email": "ada@example.org", "password1": "a1" * 5000})
-    assert time.monotonic() - began < 3
+    assert time.process_time() - began < 3
 
 
 def test_sign_up_for_a_taken_address_hashes_a_password_too(ada, client, monkeypatch):
     hashed = []
-    monkeypatch.setattr("accounts.forms.make_password", hashed.append)
+    monkeypatch.setattr("console.forms.accounts.make_password", hashed.append)
     client.post("/accounts/signup/", {"email": "ada@example.org", "password1": "correct horse battery"})
     assert hashed == ["correct horse battery"]

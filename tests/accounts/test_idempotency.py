@@ -14,11 +14,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.test import APIRequestFactory
 
-from accounts import keys
-from accounts.idempotency import LIFETIME, Claim, run_once
+from accounts.keys import issuing
 from accounts.models import ApiKey, Customer, IdempotentAnswer
-from chuizi.api import ApiError
-from chuizi.crypto import decrypt
+from api.common.base import ApiError
+from api.common.idempotency import LIFETIME, Claim, run_once
+from core.crypto import decrypt
 from tests.conftest import NOW
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -47,7 +47,7 @@ class Shop:
         with self.lock:
             self.calls += 1
         with transaction.atomic():
-            issued = keys.issue(customer=self.customer, name="thing", now=NOW).key
+            issued = issuing.issue(customer=self.customer, name="thing", now=NOW).key
             claim.bind(str(issued.pk))
             if self.crash == "before the commit":
                 raise RuntimeError(self.crash)
@@ -173,14 +173,14 @@ def test_concurrent_twins_wait_and_all_get_the_one_answer(shop):
 
 
 def test_a_concurrent_request_with_another_body_is_409_at_once(shop):
-    shop.seconds, refused = 0.6, []
+    shop.seconds, refused = 1.0, []
 
     def other():
         time.sleep(0.2)
         began = time.monotonic()
         with pytest.raises(ApiError) as error:
             shop.ask(post(body="another"))
-        refused.append((error.value.status_code, time.monotonic() - began < 0.3))
+        refused.append((error.value.status_code, time.monotonic() - began < 0.7))
 
     in_threads(lambda: shop.ask(post()), other)
     assert refused == [(409, True)]

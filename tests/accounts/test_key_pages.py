@@ -3,22 +3,52 @@
 import re
 
 import pytest
+from allauth.account.models import EmailAddress
 
-from accounts import keys
-from accounts.models import ApiKey
+from accounts.keys import issuing
+from accounts.models import ApiKey, SecurityEvent
 
 
 @pytest.fixture
 def made(customer, now):
-    return keys.issue(customer=customer, name="laptop", now=now)
+    return issuing.issue(customer=customer, name="laptop", now=now)
 
 
 def test_a_new_key_is_shown_once(browser_client, customer):
     answer = browser_client.post("/console/keys", {"name": "laptop"})
     [text] = set(re.findall(r"ck-[a-zA-Z0-9]{32}", answer.content.decode()))
-    assert keys.find(text).customer == customer
+    assert issuing.find(text).customer == customer
     assert "no-store" in answer.headers["Cache-Control"]
     assert text not in browser_client.get("/console/keys").content.decode()
+
+
+def test_whose_login_made_a_key_hears_of_it_and_its_changes_are_noted(browser_client, user, mailoutbox):
+    EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
+    browser_client.post("/console/keys", {"name": "laptop"})
+    key = ApiKey.objects.get()
+    [mail] = mailoutbox
+    assert (mail.to, mail.subject) == ([user.email], "A new API key was made")
+    assert f"laptop ({key.prefix}...)" in mail.body
+    browser_client.post(f"/console/keys/{key.pk}/switch", {"active": "0"})
+    browser_client.post(f"/console/keys/{key.pk}/delete")
+    noted = SecurityEvent.objects.filter(user=user, kind__startswith="key_").order_by("pk")
+    name = f"{key.prefix}… laptop"
+    assert [(event.kind, event.about) for event in noted] == [
+        ("key_made", name),
+        ("key_disabled", name),
+        ("key_deleted", name),
+    ]
+
+
+def test_a_new_key_is_shown_though_no_mail_leaves(browser_client, user, monkeypatch):
+    EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
+
+    def refuse(*_args, **_given):
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr("django.core.mail.EmailMessage.send", refuse)
+    answer = browser_client.post("/console/keys", {"name": "laptop"})
+    assert (answer.status_code, "ck-" in answer.content.decode()) == (200, True)
 
 
 def test_its_policy_is_what_the_form_said(browser_client, user):
@@ -77,12 +107,12 @@ def test_deleting_asks_first(browser_client, made):
     browser_client.post(page)
     made.key.refresh_from_db()
     assert made.key.deleted_at is not None
-    assert keys.find(made.text).is_active is False
+    assert issuing.find(made.text).is_active is False
     assert browser_client.get(page).status_code == 404
 
 
 def test_another_customers_key_cannot_be_touched(browser_client, make_customer, now):
-    theirs = keys.issue(customer=make_customer(name="Eve"), name="theirs", now=now).key
+    theirs = issuing.issue(customer=make_customer(name="Eve"), name="theirs", now=now).key
     assert browser_client.get(f"/console/keys/{theirs.pk}/delete").status_code == 404
     assert browser_client.post(f"/console/keys/{theirs.pk}/delete").status_code == 404
     assert browser_client.post(f"/console/keys/{theirs.pk}/switch", {"active": "0"}).status_code == 404

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from django.utils import timezone
 
-from accounts import keys
+from accounts.keys import issuing
 from accounts.models import ApiKey, IdempotentAnswer
 
 
@@ -29,7 +29,7 @@ def test_a_new_keys_text_stands_in_the_answer_and_nowhere_else(api):
     answer = api("post", "/v1/keys", {"name": "ci", "daily_limit": "2.50", "allowed_ips": ["10.1.2.3/8"]})
     assert answer.status_code == 201
     data = answer.json()["data"]
-    made = keys.find(data["key"])
+    made = issuing.find(data["key"])
     assert (made.name, made.daily_limit, made.allowed_ips) == ("ci", Decimal("2.5"), ["10.0.0.0/8"])
     assert data["daily_limit"] == "2.50000000"
     assert data["key_prefix"] == data["key"][:7]
@@ -39,7 +39,7 @@ def test_a_new_keys_text_stands_in_the_answer_and_nowhere_else(api):
 
 def test_keys_are_listed_newest_first_and_in_pages(api, customer, now):
     for number in range(3):
-        keys.issue(customer=customer, name=f"k{number}", now=now)
+        issuing.issue(customer=customer, name=f"k{number}", now=now)
     first = api("get", "/v1/keys?limit=2").json()
     assert [row["name"] for row in first["data"]] == ["k2", "k1"]
     second = api("get", first["next"]).json()
@@ -48,7 +48,7 @@ def test_keys_are_listed_newest_first_and_in_pages(api, customer, now):
 
 
 def test_what_is_patched_changes_and_the_rest_stays(api, customer, now):
-    made = keys.issue(customer=customer, name="ci", now=now, rpm_limit=5)
+    made = issuing.issue(customer=customer, name="ci", now=now, rpm_limit=5)
     data = api("patch", f"/v1/keys/{made.key.pk}", {"total_limit": "9"}).json()["data"]
     assert (data["name"], data["rpm_limit"], data["total_limit"]) == ("ci", 5, "9.00000000")
     data = api("patch", f"/v1/keys/{made.key.pk}", {"total_limit": None, "is_active": False}).json()["data"]
@@ -56,7 +56,7 @@ def test_what_is_patched_changes_and_the_rest_stays(api, customer, now):
 
 
 def test_a_disabled_key_stops_working_with_the_next_request(api, customer, now):
-    made = keys.issue(customer=customer, name="ci", now=now)
+    made = issuing.issue(customer=customer, name="ci", now=now)
     assert api("get", "/v1/credits", as_key=made).status_code == 200
     api("patch", f"/v1/keys/{made.key.pk}", {"is_active": False})
     assert api("get", "/v1/credits", as_key=made).status_code == 401
@@ -65,7 +65,7 @@ def test_a_disabled_key_stops_working_with_the_next_request(api, customer, now):
 
 
 def test_a_deleted_key_is_gone_for_good(api, customer, now):
-    made = keys.issue(customer=customer, name="ci", now=now)
+    made = issuing.issue(customer=customer, name="ci", now=now)
     assert api("delete", f"/v1/keys/{made.key.pk}").status_code == 204
     assert api("get", "/v1/credits", as_key=made).status_code == 401
     assert api("patch", f"/v1/keys/{made.key.pk}", {"is_active": True}).status_code == 404
@@ -74,7 +74,7 @@ def test_a_deleted_key_is_gone_for_good(api, customer, now):
 
 
 def test_another_customers_key_does_not_exist_here(api, make_customer, now):
-    theirs = keys.issue(customer=make_customer(name="Eve"), name="theirs", now=now).key
+    theirs = issuing.issue(customer=make_customer(name="Eve"), name="theirs", now=now).key
     for method, data in (("get", None), ("patch", {"name": "mine"}), ("delete", None)):
         answer = api(method, f"/v1/keys/{theirs.pk}", data)
         assert answer.status_code == 404
@@ -127,7 +127,7 @@ def test_a_wrong_field_is_named_and_nothing_is_made(api, data, field):
     ids=lambda limit: next(iter(limit)),
 )
 def test_a_key_with_a_limit_makes_none_without_it_and_does_not_free_itself(api, customer, now, limit):
-    limited = keys.issue(customer=customer, name="limited", now=now, **limit)
+    limited = issuing.issue(customer=customer, name="limited", now=now, **limit)
     [field] = limit
     assert api("get", "/v1/keys", as_key=limited).status_code == 200
     for method, path, data in (

@@ -9,7 +9,8 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from accounts import keys, roles
+from accounts import roles
+from accounts.keys import issuing
 from accounts.models import GivenRight, Membership, User
 from accounts.roles import API, DEFAULT_SCOPES, MEMBERS, PAGES, STAFF, Role, Scope
 from accounts.staff_groups import fill, rights
@@ -83,7 +84,7 @@ def test_a_page_opens_to_the_roles_that_have_its_right(db, customer, name, role)
 def test_an_operation_answers_keys_with_its_scope_whose_maker_has_its_right(db, customer, role, scope):
     maker = User.objects.create_user("eve@example.org", "a rather long one")
     member = Membership.objects.create(user=maker, customer=customer, role=role or Role.OWNER)
-    key = keys.issue(customer=customer, name="k", now=NOW, created_by=maker, scopes=[scope])
+    key = issuing.issue(customer=customer, name="k", now=NOW, created_by=maker, scopes=[scope])
     if not role:
         member.delete()
     api = Client(headers={"Authorization": f"Bearer {key.text}"})
@@ -98,7 +99,7 @@ def test_an_operation_answers_keys_with_its_scope_whose_maker_has_its_right(db, 
 
 
 def test_head_asks_for_what_get_asks_for(db, customer):
-    key = keys.issue(customer=customer, name="k", now=NOW, scopes=["keys"])
+    key = issuing.issue(customer=customer, name="k", now=NOW, scopes=["keys"])
     assert Client(headers={"Authorization": f"Bearer {key.text}"}).head("/v1/credits").status_code == 403
 
 
@@ -109,22 +110,24 @@ def test_a_viewer_has_no_keys_and_a_developer_none_that_bill():
 
 
 def test_a_member_makes_keys_with_the_usual_scopes_and_the_operator_with_all(customer, user):
-    assert keys.issue(customer=customer, name="k", now=NOW, created_by=user).key.scopes == list(DEFAULT_SCOPES)
-    assert keys.issue(customer=customer, name="k", now=NOW).key.scopes == list(Scope)
+    assert issuing.issue(customer=customer, name="k", now=NOW, created_by=user).key.scopes == list(DEFAULT_SCOPES)
+    assert issuing.issue(customer=customer, name="k", now=NOW).key.scopes == list(Scope)
 
 
 def test_who_is_deleted_leaves_no_operators_key_behind(customer, user):
-    issued = keys.issue(customer=customer, name="k", now=NOW, created_by=user, scopes=list(Scope))
+    issued = issuing.issue(customer=customer, name="k", now=NOW, created_by=user, scopes=list(Scope))
     user.delete()
     api = Client(headers={"Authorization": f"Bearer {issued.text}"})
     assert api.get("/v1/credits").status_code == 403
 
 
 def test_a_developer_changes_own_keys_alone_on_pages_and_over_the_api(customer, user):
-    theirs = keys.issue(customer=customer, name="owner's", now=NOW, created_by=user)
+    theirs = issuing.issue(customer=customer, name="owner's", now=NOW, created_by=user)
     developer = User.objects.create_user("dev@example.org", "a rather long one")
     Membership.objects.create(user=developer, customer=customer, role=Role.DEVELOPER)
-    own = keys.issue(customer=customer, name="own", now=NOW, created_by=developer, scopes=["keys", "read", "inference"])
+    own = issuing.issue(
+        customer=customer, name="own", now=NOW, created_by=developer, scopes=["keys", "read", "inference"]
+    )
     page, api = Client(), Client(headers={"Authorization": f"Bearer {own.text}"})
     page.force_login(developer)
     for key, expected in ((theirs, 403), (own, 302)):
@@ -160,7 +163,7 @@ def test_a_developer_changes_own_keys_alone_on_pages_and_over_the_api(customer, 
 )
 def test_a_key_never_makes_one_that_may_do_more(db, customer, settings, own, wanted, field):
     settings.DEFAULT_KEY_RPM = 60
-    key = keys.issue(customer=customer, name="k", now=NOW, **own)
+    key = issuing.issue(customer=customer, name="k", now=NOW, **own)
     api = Client(headers={"Authorization": f"Bearer {key.text}"})
     answer = api.post("/v1/keys", {"name": "child", **wanted}, content_type="application/json")
     if field:
@@ -170,9 +173,9 @@ def test_a_key_never_makes_one_that_may_do_more(db, customer, settings, own, wan
 
 
 def test_a_key_does_not_enable_one_that_may_do_more(customer, user):
-    wide = keys.issue(customer=customer, name="wide", now=NOW, created_by=user, scopes=list(Scope))
-    keys.switch(key=wide.key, active=False)
-    narrow = keys.issue(customer=customer, name="narrow", now=NOW, created_by=user, scopes=["keys"])
+    wide = issuing.issue(customer=customer, name="wide", now=NOW, created_by=user, scopes=list(Scope))
+    issuing.switch(key=wide.key, active=False)
+    narrow = issuing.issue(customer=customer, name="narrow", now=NOW, created_by=user, scopes=["keys"])
     api = Client(headers={"Authorization": f"Bearer {narrow.text}"})
     answer = api.patch(f"/v1/keys/{wide.key.pk}", {"is_active": True}, content_type="application/json")
     assert answer.status_code == 403

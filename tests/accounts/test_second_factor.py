@@ -54,12 +54,10 @@ def test_staff_without_a_second_factor_are_sent_to_set_it_up(staff):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_whoever_sets_it_up_is_let_in_at_once(staff):
+def test_whoever_sets_it_up_is_let_in_at_once_and_told_by_mail(staff, mailoutbox):
     client = Client()
     log_in(client, staff)
     path = reverse("mfa_activate_totp")
-    if client.get(path).status_code == 302:
-        client.post(reverse("account_reauthenticate"), {"password": PASSWORD})
     page = client.get(path)
     assert page.status_code == 200
     secret = page.context["form"].secret
@@ -67,6 +65,11 @@ def test_whoever_sets_it_up_is_let_in_at_once(staff):
     assert client.post(path, {"code": code(secret)}).status_code == 302
     assert Authenticator.objects.filter(user=staff, type="totp").exists()
     assert client.get("/admin/").status_code == 200
+    client.post(reverse("mfa_deactivate_totp"))
+    assert not Authenticator.objects.filter(user=staff).exists()
+    assert {*(mail.to[0] for mail in mailoutbox)} == {staff.email}
+    told = [mail.body.partition("\n")[0] for mail in mailoutbox if "from the address 127.0.0.1" in mail.body]
+    assert {"Authenticator app activated.", "Authenticator app deactivated."} <= {*told}
 
 
 def test_a_password_alone_does_not_reach_the_desk(staff):
@@ -91,6 +94,95 @@ def test_a_session_that_passed_no_second_factor_is_asked_for_it(staff):
     answer = client.post(answer.headers["Location"], {"code": code(SECRET)})
     assert answer.headers["Location"] == f"{path}?q=topup%3A7"
     assert client.get(path).status_code == 200
+
+
+def test_after_a_working_day_the_desk_asks_for_it_again(staff):
+    TOTP.activate(staff, SECRET)
+    client = Client()
+    log_in(client, staff)
+    client.post(reverse("mfa_authenticate"), {"code": code(SECRET)})
+    assert client.get("/admin/").status_code == 200
+    age(client, hours=8)
+    assert client.get("/admin/").headers["Location"].startswith(reverse("mfa_reauthenticate"))
+
+
+def age(client: Client, *, hours: int) -> None:
+    """As if the session had been begun so much earlier."""
+    session = client.session
+    records = session["account_authentication_methods"]
+    session["account_authentication_methods"] = [one | {"at": one["at"] - hours * 3600} for one in records]
+    session.save()
+
+
+@pytest.fixture
+def ada(db):
+    user = User.objects.create_user("ada@example.org", PASSWORD)
+    EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
+    return user
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"action_add": "", "email": "thief@example.org"},
+        {"action_primary": "", "email": "second@example.org"},
+        {"action_remove": "", "email": "second@example.org"},
+    ],
+)
+def test_a_stolen_session_moves_no_address(ada, form):
+    EmailAddress.objects.create(user=ada, email="second@example.org", verified=True)
+    client = Client()
+    log_in(client, ada)
+    age(client, hours=1)
+    before = list(EmailAddress.objects.order_by("pk").values_list("email", "primary"))
+    answer = client.post(reverse("account_email"), form)
+    assert answer.headers["Location"].startswith(reverse("account_reauthenticate"))
+    assert list(EmailAddress.objects.order_by("pk").values_list("email", "primary")) == before
+
+
+def test_a_changed_address_and_password_are_told_to_the_old_address(ada, mailoutbox):
+    EmailAddress.objects.create(user=ada, email="second@example.org", verified=True)
+    client = Client()
+    log_in(client, ada)
+    client.post(reverse("account_reauthenticate"), {"password": PASSWORD})
+    client.post(reverse("account_email"), {"action_primary": "", "email": "second@example.org"})
+    ada.refresh_from_db()
+    assert ada.email == "second@example.org"
+    assert [mail.to for mail in mailoutbox] == [["ada@example.org"]]
+    assert "from the address 127.0.0.1" in mailoutbox[0].body
+    client.post(reverse("account_email"), {"action_remove": "", "email": "ada@example.org"})
+    passwords = {"oldpassword": PASSWORD, "password1": "correct horse battery", "password2": "correct horse battery"}
+    client.post(reverse("account_change_password"), passwords)
+    told = [["ada@example.org"], ["second@example.org"], ["second@example.org"]]
+    assert [mail.to for mail in mailoutbox[1:]] == told
+
+
+def test_an_added_address_is_told_to_the_one_that_was_there_and_no_stranger_hears_of_its_end(ada, mailoutbox):
+    client = Client()
+    log_in(client, ada)
+    client.post(reverse("account_email"), {"action_add": "", "email": "thief@example.org"})
+    [notice] = [mail for mail in mailoutbox if mail.to == ["ada@example.org"]]
+    assert notice.subject == "An address was added to your account"
+    assert "thief@example.org was added" in notice.body
+    assert "from the address 127.0.0.1" in notice.body
+    mailoutbox.clear()
+    client.post(reverse("account_email"), {"action_remove": "", "email": "thief@example.org"})
+    assert [mail.to for mail in mailoutbox] == [["ada@example.org"]]
+
+
+def test_an_address_changes_though_no_notice_leaves(ada, monkeypatch):
+    def refuse(*_args, **_given):
+        raise ConnectionRefusedError
+
+    EmailAddress.objects.create(user=ada, email="second@example.org", verified=True)
+    client = Client()
+    log_in(client, ada)
+    monkeypatch.setattr("django.core.mail.EmailMessage.send", refuse)
+    assert (
+        client.post(reverse("account_email"), {"action_primary": "", "email": "second@example.org"}).status_code == 302
+    )
+    ada.refresh_from_db()
+    assert ada.email == "second@example.org"
 
 
 def test_whoever_lost_it_sets_up_a_new_one_once_a_superuser_deleted_it(staff, settings):

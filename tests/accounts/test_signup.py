@@ -8,9 +8,9 @@ from decimal import Decimal
 import pytest
 from django.db import connections
 
-from accounts import signup
-from accounts.addresses import mailbox
 from accounts.models import Customer, Membership, User, WelcomedAddress
+from accounts.people import signup
+from accounts.people.addresses import mailbox
 from billing.models import Transfer, Wallet
 from tests.conftest import NOW
 

@@ -11,7 +11,8 @@ from django.core import mail
 from django.core.cache import cache
 from django.test import Client
 
-from accounts.models import Customer, User
+from accounts.keys import issuing
+from accounts.models import ApiKey, Customer, User
 from billing.models import Wallet
 
 PASSWORD = "a rather long one"
@@ -93,6 +94,23 @@ def test_a_password_can_be_set_anew(client, db):
     assert other.post(form, {"password1": new, "password2": new}).status_code == 302
     assert other.post("/accounts/login/", {"login": "ada@example.org", "password": new}).status_code == 302
     assert other.get("/console/").status_code == 200
+
+
+@pytest.mark.parametrize(("ticked", "left"), [({"delete_keys": "on"}, ["colleague's", "operator's"]), ({}, None)])
+def test_setting_it_anew_offers_to_delete_the_keys_made_with_the_login(client, user, now, ticked, left):
+    EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
+    customer, colleague = user.membership_set.get().customer, User.objects.create_user("bob@example.org", PASSWORD)
+    makers = {"laptop": user, "server": user, "colleague's": colleague, "operator's": None}
+    for name, maker in makers.items():
+        issuing.issue(customer=customer, name=name, created_by=maker, now=now)
+    client.post("/accounts/password/reset/", {"email": user.email})
+    link = re.search(r"http\S+(/accounts/password/reset/key/\S+)", mail.outbox[-1].body).group(1)
+    page = client.get(link, follow=True)
+    assert "Also delete the API keys made with this login (2)" in page.content.decode()
+    new = {"password1": "another long one", "password2": "another long one"}
+    assert client.post(page.request["PATH_INFO"], {**new, **ticked}).status_code == 302
+    names = ApiKey.objects.filter(deleted_at__isnull=True).order_by("id").values_list("name", flat=True)
+    assert list(names) == (left or list(makers))
 
 
 def test_an_address_that_staff_confirmed_opens_the_customer_at_the_next_look(client, db):

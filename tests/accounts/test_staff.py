@@ -8,8 +8,8 @@ from django.db import DatabaseError, connection, transaction
 from django.test import AsyncClient
 from django.urls import reverse
 
-from accounts import customers
 from accounts.models import Customer, Membership, StaffAction, User
+from accounts.people import customers
 from proxy.models import Upstream
 from tests.staffing import at_desk, in_role
 

@@ -2,20 +2,26 @@
 
 from datetime import timedelta
 
+from allauth.usersessions.models import UserSession
 from django.contrib.sessions.models import Session
 from django.utils import timezone
 
-from accounts.models import IdempotentAnswer
+from accounts.models import IdempotentAnswer, SecurityEvent
 from accounts.tasks import tidy
 
 
-def test_tidying_keeps_what_is_still_of_use(customer):
+def test_tidying_keeps_what_is_still_of_use(user, customer):
     now = timezone.now()
     for name, age in (("old", 25), ("new", 23)):
         IdempotentAnswer.objects.create(
             customer=customer, route="POST /", key_hash=name, body_hash="", created_at=now - timedelta(hours=age)
         )
+        UserSession.objects.create(user=user, ip="203.0.113.1", session_key=name)
         Session.objects.create(session_key=name, session_data="", expire_date=now + timedelta(hours=24 - age))
+    for age in (91, 89):
+        SecurityEvent.objects.create(user=user, kind="login", about=str(age), at=now - timedelta(days=age))
     tidy()
     assert [answer.key_hash for answer in IdempotentAnswer.objects.all()] == ["new"]
     assert [session.session_key for session in Session.objects.all()] == ["new"]
+    assert [session.session_key for session in UserSession.objects.all()] == ["new"]
+    assert [event.about for event in SecurityEvent.objects.all()] == ["89"]

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from billing import audit
-from billing.ledger import Posting, house_account, post
+from billing.audit import run as audit
+from billing.books.ledger import Posting, house_account, post
 from billing.models import Wallet
 from tests.conftest import NOW
 

@@ -6,12 +6,12 @@ import pytest
 from django.db import DatabaseError, IntegrityError, connection, transaction
 
 from accounts.models import Membership
-from billing import adjustments, holds
-from billing.adjustments import AdjustmentError
-from billing.audit import audit
-from billing.ledger import Posting, house_account, post
+from billing.audit.run import audit
+from billing.books import adjustments, holds
+from billing.books.adjustments import AdjustmentError
+from billing.books.history import page_of
+from billing.books.ledger import Posting, house_account, post
 from billing.models import AdjustmentProposal, Hold, Transfer, Wallet
-from billing.statements import page_of
 from tests.billing.conftest import balances, in_threads, topup
 from tests.conftest import NOW
 from tests.staffing import in_role

@@ -8,13 +8,15 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import ClassVar
 
 import pytest
+import requests
 from django.core import mail as outbox
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.utils import timezone
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from billing import alerts, mail
 from billing.models import Alert, AlertPost, Mail, Wallet
+from billing.outbox import alerts, mail
 from billing.tasks import watch
 from tests.conftest import NOW
 
@@ -140,6 +142,23 @@ def test_a_receiver_that_is_away_loses_nothing(wallet, settings, db):
     alerts.post_due(now=NOW)
     post = AlertPost.objects.get()
     assert (post.attempts, post.problem, post.sent_at) == (1, "ConnectionError", None)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_connection_is_held_while_a_post_or_a_mail_leaves(operator, settings, monkeypatch):
+    """A process has few; a receiver that hangs would keep them from everybody else."""
+    is_held: list[bool] = []
+
+    def hang(*_args: object, **_given: object) -> None:
+        is_held.append(connection.connection is not None)
+        raise requests.Timeout
+
+    monkeypatch.setattr(requests, "post", hang)
+    monkeypatch.setattr(mail.EmailMessage, "send", hang)
+    settings.ALERT_WEBHOOK = "https://hangs.example/"
+    alerts.test(now=NOW)
+    assert (alerts.post_due(now=NOW), mail.send_due(now=NOW)) == (0, 0)
+    assert is_held == [False] * 3
 
 
 def test_the_watching_task_tells_within_its_turn(operator, receiver, wallet):

@@ -10,17 +10,19 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule, run_state_machine_as_test
 
-from accounts.models import Customer
+from accounts.models import Customer, User
 from accounts.signals import customer_created
-from billing import holds
-from billing.audit import audit
-from billing.grants import grant_bonus
-from billing.holds import HoldError, InsufficientBalance, Resolution
-from billing.ledger import Posting, TransferConflict, house_account, lock_wallets, post
+from billing.audit.entries import check_entries
+from billing.audit.run import audit
+from billing.books import entries, holds
+from billing.books.grants import grant_bonus
+from billing.books.holds import HoldError, InsufficientBalance, Resolution
+from billing.books.ledger import Posting, TransferConflict, house_account, lock_wallets, post
+from billing.books.money import CENT, MICRO
 from billing.models import Hold, LedgerAccount, Transfer, Wallet
-from billing.money import CENT, MICRO
 from tests.billing.conftest import balances
 from tests.conftest import NOW
+from tests.examples import examples
 
 CASH = st.decimals(min_value=Decimal("0.01"), max_value=50, places=2)
 SMALL = st.decimals(min_value=MICRO, max_value=20, places=8)
@@ -66,6 +68,7 @@ class Books(RuleBasedStateMachine):
         self.atomic.__enter__()
         self.pencils = [Pencil(self._customer(name)) for name in "ab"]
         self.number = self.transfers = 0
+        self.finance = [User.objects.create_superuser(f"{name}@staff.example.org", "x") for name in "ab"]
         for who in (0, 1):  # with empty wallets most of what may happen is a refusal
             self.top_up_by_card_of(who, Decimal(40))
 
@@ -78,6 +81,7 @@ class Books(RuleBasedStateMachine):
     def teardown(self) -> None:
         try:
             assert audit().drifts == []
+            assert list(check_entries(None)) == []
         finally:
             transaction.set_rollback(True)
             self.atomic.__exit__(None, None, None)
@@ -135,6 +139,26 @@ class Books(RuleBasedStateMachine):
         self.pencils[taker].paid += amount
         return posting
 
+    @rule(amount=SMALL, is_refused=st.booleans())
+    def enter_by_hand(self, amount, is_refused):
+        """Between accounts of the house alone: no wallet moves."""
+        first, second = self.finance
+        entry = entries.propose(
+            debit="bank:USD",
+            credit="clearing:stripe:USD",
+            amount=amount,
+            about=NOW.date(),
+            reference=self.next("paper"),
+            reason="a payout",
+            by=first,
+            now=NOW,
+        )
+        if is_refused:
+            entries.refuse(entry_id=entry.pk, why="a slip", by=second, now=NOW)
+            return
+        entries.approve(entry_id=entry.pk, by=second, now=NOW)
+        self.transfers += 1
+
     # What was posted comes again.
 
     @rule(known=posted)
@@ -143,7 +167,7 @@ class Books(RuleBasedStateMachine):
 
     @rule(known=posted, change=st.sampled_from(["kind", "amount", "debit"]), amount=CASH)
     def claim_a_key_for_something_else(self, known, change, amount):
-        other = {"kind": "odd", "amount": known.amount + amount, "debit": house_account("bank:USD")}
+        other = {"kind": "payout", "amount": known.amount + amount, "debit": house_account("bank:USD")}
         changed = Posting(
             **{**{name: getattr(known, name) for name in Posting.__slots__}, change: other[change]}  # type: ignore[arg-type]
         )
@@ -185,7 +209,7 @@ class Books(RuleBasedStateMachine):
         pencil, key = self.pencils[who], self.next("gen")
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(holds.LOCK_FREE_WALLETS, [[pencil.id]])
-            [(customer_id, available, held, exposure, _)] = cursor.fetchall()
+            [(customer_id, available, held, exposure, *_)] = cursor.fetchall()
             assert (customer_id, available, held, exposure) == (
                 pencil.id,
                 pencil.available,
@@ -321,6 +345,9 @@ class AnyInterleaving(TestCase):
         run_state_machine_as_test(
             Books,
             settings=settings(
-                max_examples=70, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+                max_examples=examples(15),
+                stateful_step_count=40,
+                deadline=None,
+                suppress_health_check=list(HealthCheck),
             ),
         )

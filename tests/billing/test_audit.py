@@ -8,11 +8,11 @@ from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 
 from accounts.models import Customer, Membership, User
-from billing import audit as auditing
-from billing import holds
-from billing.audit import audit, pages, register
-from billing.holds import Resolution
-from billing.ledger import Posting, house_account, post
+from billing.audit import run as auditing
+from billing.audit.run import audit, pages, register
+from billing.books import holds
+from billing.books.holds import Resolution
+from billing.books.ledger import Posting, house_account, post
 from billing.models import Hold
 from payments.audit import COVERED
 from tests.billing.conftest import topup
@@ -92,6 +92,10 @@ TAMPERED = {
     "topup:2:CNY moves CNY from clearing:alipay:CNY (CNY) to None": (
         "UPDATE billing_transfer SET credit_id = 987654321 WHERE key = 'topup:2:CNY'"
     ),
+    "topup:2:CNY moves CNY from clearing:alipay:CNY (EUR) to fx:CNY (CNY)": (
+        "UPDATE billing_ledgeraccount SET currency = 'EUR' WHERE name = 'clearing:alipay:CNY'"
+    ),
+    "the account fx:CNY is kept in USD": "UPDATE billing_ledgeraccount SET currency = 'USD' WHERE name = 'fx:CNY'",
     "topup:2:CNY moves USD from clearing:alipay:CNY (CNY)": (
         "UPDATE billing_transfer SET currency = 'USD' WHERE key = 'topup:2:CNY'"
     ),
@@ -112,7 +116,7 @@ def test_a_drift_is_found_on_whatever_page_it_is(books, monkeypatch):
         "UPDATE billing_hold SET captured = captured + 0.1 WHERE key IN ('gone', 'done')",
         "UPDATE billing_transfer SET amount = amount + 1 WHERE key IN ('topup:1', 'done:bonus')",
     )
-    assert len(audit().drifts) == 4
+    assert len(audit().drifts) == 5
 
 
 def test_no_page_walks_through_everybodys_transfers(books, wallet):

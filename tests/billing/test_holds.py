@@ -5,8 +5,8 @@ from decimal import Decimal
 import pytest
 from django.db import IntegrityError, transaction
 
-from billing import holds
-from billing.holds import HoldError, InsufficientBalance, Resolution
+from billing.books import holds
+from billing.books.holds import HoldError, InsufficientBalance, Resolution
 from billing.models import Hold
 from tests.billing.conftest import balances
 from tests.conftest import NOW

@@ -23,6 +23,7 @@ from tests.billing.conftest import failures, in_threads, topup
 from tests.billing.invoice_steps import CREDIT_CODE, ask, clerk, issue, payments, series
 from tests.billing.test_invoice_details import NUMBER, PDF, XML
 from tests.conftest import NOW
+from tests.examples import examples
 
 __all__ = ["clerk", "payments", "series"]
 
@@ -262,7 +263,7 @@ def test_a_credit_and_a_refund_at_once_do_not_lock_each_other_out(customer, wall
     assert failures(results) == []
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(12), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.tuples(st.sampled_from(["need", "credit", "override"]), st.integers(1, 3000)), max_size=8))
 def test_whatever_happens_the_tasks_want_exactly_what_is_uncovered(customer, issued, clerk, steps):
     request, _first = issued

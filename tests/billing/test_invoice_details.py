@@ -6,7 +6,7 @@ import zipfile
 import pytest
 
 from billing import invoices
-from billing.invoices.files import MOST_BYTES, kind_of
+from billing.invoices.papers.files import MOST_BYTES, kind_of
 from billing.models import Document, InvoiceRequest
 from tests.billing.invoice_steps import CREDIT_CODE, ask, clerk, payments
 from tests.conftest import NOW

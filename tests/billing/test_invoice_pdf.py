@@ -3,12 +3,13 @@
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import transaction
 
 from billing import invoices
-from billing.invoices import pdf
+from billing.invoices.papers import pdf
 from billing.models import Document, Wallet
 from tests.billing.conftest import in_threads
 from tests.billing.invoice_steps import CREDIT_CODE, ask, clerk, issue, payments, series
@@ -16,6 +17,8 @@ from tests.conftest import NOW
 from tests.pdf_pages import opened, read
 
 __all__ = ["clerk", "payments", "series"]
+
+pytestmark = pytest.mark.usefixtures("drawing")
 
 A4 = (595, 842)
 
@@ -89,6 +92,15 @@ def test_a_chinese_invoice_is_a_zhangdan_and_says_that_it_is_no_fapiao(customer,
     ):
         assert words in page, words
     assert "invoice" not in page.lower()
+
+
+def test_a_document_tells_the_days_of_the_books(customer, payments, clerk, series, settings):
+    """So that it stands in the month in which the journal has what it is about."""
+    settings.BOOKS_TIME_ZONE = ZoneInfo("Pacific/Kiritimati")  # noon in UTC is tomorrow there
+    payments.add(customer, "20.00")
+    document = issue(ask(customer, "20.00"), clerk)
+    assert (NOW.date().isoformat(), document.lines[0]["paid_on"]) == ("2026-11-23", "2026-11-21")
+    assert "2026-11-24" in read(drawn(issued_at=NOW))[0]
 
 
 @pytest.mark.django_db
@@ -165,11 +177,12 @@ def test_many_payments_fill_pages_that_say_which_they_are():
 
 
 def test_the_same_facts_are_drawn_to_the_same_bytes_whatever_was_drawn_between(monkeypatch):
+    monkeypatch.setattr(pdf, "REMEMBERED", 3)
     monkeypatch.setattr(pdf, "_drawn", {})
     first = drawn()
-    for number in range(pdf.REMEMBERED + 3):
+    for number in range(5):
         drawn(number=f"CZ-{number:06d}")
-    assert len(pdf._drawn) == pdf.REMEMBERED
+    assert len(pdf._drawn) == 3
     monkeypatch.setattr(pdf, "_drawn", {})
     assert drawn() == first
     assert drawn(number="CZ-000002") != first

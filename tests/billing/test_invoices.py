@@ -8,10 +8,11 @@ from django.core import mail as outbox
 from django.db import DatabaseError, IntegrityError, transaction
 
 from accounts.models import Membership, User
-from billing import invoices, mail
-from billing.invoices import documents
+from billing import invoices
+from billing.books.money import net_of
+from billing.invoices.papers import documents
 from billing.models import Document, InvoiceRequest, InvoiceSeries, Mail, Wallet
-from billing.money import net_of
+from billing.outbox import mail
 from tests.billing.invoice_steps import CREDIT_CODE, ask, clerk, issue, make_series, payments, series
 from tests.conftest import NOW
 

@@ -5,8 +5,8 @@ from decimal import Decimal
 import pytest
 from django.db import DatabaseError, IntegrityError, connection, transaction
 
-from billing.grants import grant_bonus
-from billing.ledger import LedgerError, Posting, TransferConflict, house_account, open_wallet, post
+from billing.books.grants import grant_bonus
+from billing.books.ledger import LedgerError, Posting, TransferConflict, house_account, open_wallet, post
 from billing.models import Hold, LedgerAccount, Transfer, Wallet
 from tests.billing.conftest import balances, topup
 from tests.conftest import NOW
@@ -57,7 +57,7 @@ def test_a_transfer_moves_a_positive_exact_amount(wallet, amount):
 
 def test_yuan_move_in_whole_fen(db):
     with pytest.raises(LedgerError, match="decimal places"):
-        post([Posting("f", "x", house_account("a:CNY"), house_account("fx:CNY"), Decimal("0.001"))], now=NOW)
+        post([Posting("f", "fee", house_account("a:CNY"), house_account("fx:CNY"), Decimal("0.001"))], now=NOW)
 
 
 def test_one_posting_names_a_key_once(wallet):

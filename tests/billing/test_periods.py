@@ -10,10 +10,10 @@ from django.db import connection
 from django.utils import timezone
 
 from accounts.models import User
-from billing import books, periods, trial_balance
-from billing.day_audit import check_days
-from billing.ledger import LedgerError, Posting, house_account, post
+from billing.audit.days import check_days
+from billing.books.ledger import LedgerError, Posting, house_account, post
 from billing.models import AccountDay, ClosedDay, Transfer
+from billing.months import journal, periods, trial_balance
 
 pytestmark = pytest.mark.django_db
 OCTOBER = datetime(2026, 10, 31, 23, 59, 59, tzinfo=UTC)
@@ -21,7 +21,7 @@ OCTOBER = datetime(2026, 10, 31, 23, 59, 59, tzinfo=UTC)
 
 def move(wallet, key: str, *, at: datetime, about: date | None = None, amount: str = "5") -> Transfer:
     clearing = house_account("clearing:stripe:USD")
-    return post([Posting(key, "test", clearing, wallet.paid_account, Decimal(amount))], now=at, about=about)[key]
+    return post([Posting(key, "settlement", clearing, wallet.paid_account, Decimal(amount))], now=at, about=about)[key]
 
 
 @pytest.fixture
@@ -32,18 +32,18 @@ def finance(db) -> User:
 def test_a_transfer_dated_into_a_closed_day_has_the_databases_time(make_customer):
     wallet = make_customer("0").wallet
     move(wallet, "topup:1", at=OCTOBER)
-    books.close_days(now=OCTOBER + timedelta(days=3))
+    journal.close_days(now=OCTOBER + timedelta(days=3))
     late = move(wallet, "topup:2", at=OCTOBER - timedelta(seconds=1))
     assert abs(timezone.now() - late.created_at) < timedelta(minutes=1)
     assert late.booked_on == late.created_at.date()
-    assert sum(-balance.amount for balance in books.house_balances("clearing:")) == Decimal(10)
+    assert sum(-balance.amount for balance in journal.house_balances("clearing:")) == Decimal(10)
     assert list(check_days(None)) == []
 
 
 def test_the_audit_sums_closed_days_again(make_customer):
     wallet = make_customer("0").wallet
     move(wallet, "topup:1", at=OCTOBER)
-    books.close_days(now=OCTOBER + timedelta(hours=2))
+    journal.close_days(now=OCTOBER + timedelta(hours=2))
     AccountDay.objects.filter(account__name="clearing:stripe:USD").update(debits=6)
     [drift] = check_days(None)
     assert drift.startswith("clearing:stripe:USD on 2026-10-31: transfers sum to 5")
@@ -71,9 +71,9 @@ def test_a_transfer_is_booked_on_the_day_of_the_books_zone_and_the_zone_stays(ma
     settings.BOOKS_TIME_ZONE = ZoneInfo("Asia/Shanghai")
     wallet = make_customer("0").wallet
     assert move(wallet, "topup:1", at=OCTOBER).booked_on == date(2026, 11, 1)
-    assert "topup:1" in "".join(books.journal(year=2026, month=11))
-    assert "topup:1" not in "".join(books.journal(year=2026, month=10))
-    books.close_days(now=OCTOBER + timedelta(days=2))
+    assert "topup:1" in "".join(journal.journal(year=2026, month=11))
+    assert "topup:1" not in "".join(journal.journal(year=2026, month=10))
+    journal.close_days(now=OCTOBER + timedelta(days=2))
     assert set(ClosedDay.objects.values_list("zone", flat=True)) == {"Asia/Shanghai"}
     settings.BOOKS_TIME_ZONE = ZoneInfo("UTC")
     with pytest.raises(ImproperlyConfigured, match="closed in Asia/Shanghai"):
@@ -92,13 +92,13 @@ def test_a_trial_balance_is_the_same_whether_days_are_closed_or_not(make_custome
     move(wallet, "late", at=datetime(2026, 11, 12, 12, tzinfo=UTC), about=date(2026, 11, 3))
     days = [date(2026, 10, 31) + timedelta(days=number) for number in range(14)]
     open_days = [trial_balance.as_of(day) for day in days]
-    books.close_days(now=datetime(2026, 11, 13, 2, tzinfo=UTC))
+    journal.close_days(now=datetime(2026, 11, 13, 2, tzinfo=UTC))
     assert [trial_balance.as_of(day) for day in days] == open_days
     for lines in open_days:
         assert sum(line.balance for line in lines) == 0
     owed = trial_balance.liability(open_days[-1])
     assert (owed.paid, owed.receivable) == (Decimal(65), Decimal(3))
-    owed_now = books.liability()
+    owed_now = journal.liability()
     assert (owed_now["paid"], owed_now["receivable"]) == (Decimal(65), Decimal(3))
 
 
@@ -112,9 +112,9 @@ def test_an_account_in_an_unknown_currency_is_refused(db, name):
 def test_an_account_keeps_the_minor_unit_of_its_currency(db, currency, finest):
     ends = house_account(f"clearing:stripe:{currency}"), house_account(f"fx:{currency}")
     assert {account.currency for account in ends} == {currency}
-    post([Posting("a", "test", *ends, Decimal(finest))], now=timezone.now())
+    post([Posting("a", "settlement", *ends, Decimal(finest))], now=timezone.now())
     with pytest.raises(LedgerError):
-        post([Posting("b", "test", *ends, Decimal(finest) / 10)], now=timezone.now())
+        post([Posting("b", "settlement", *ends, Decimal(finest) / 10)], now=timezone.now())
 
 
 def test_a_transfer_of_today_costs_no_look_at_the_closed_days(make_customer):

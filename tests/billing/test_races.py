@@ -6,10 +6,10 @@ from decimal import Decimal
 import pytest
 from django.db import transaction
 
-from billing import holds
-from billing.audit import audit, check_wallet
-from billing.holds import HoldError, InsufficientBalance, Resolution
-from billing.ledger import Posting, TransferConflict, house_account, lock_wallets, open_wallet, post
+from billing.audit.run import audit, check_wallet
+from billing.books import holds
+from billing.books.holds import HoldError, InsufficientBalance, Resolution
+from billing.books.ledger import Posting, TransferConflict, house_account, lock_wallets, open_wallet, post
 from billing.models import Hold, Transfer
 from tests.billing.conftest import balances, failures, in_threads, topup
 from tests.conftest import NOW
@@ -84,7 +84,7 @@ def test_opposing_postings_over_two_wallets_never_deadlock(make_customer):
     def move(thread: int):
         a, b = (first, second) if thread % 2 else (second, first)
         return [
-            post([Posting(f"m{thread}:{n}", "adjust", a.bonus_account, b.bonus_account, Decimal(1))], now=NOW)
+            post([Posting(f"m{thread}:{n}", "adjustment", a.bonus_account, b.bonus_account, Decimal(1))], now=NOW)
             for n in range(20)
         ]
 
@@ -144,7 +144,7 @@ def test_the_audit_raises_no_false_alarm_while_money_moves(make_customer):
 
 
 def test_a_wallet_of_many_transfers_is_summed_up_page_by_page_while_it_grows(wallet, monkeypatch):
-    monkeypatch.setattr("billing.audit.PAGE", 7)
+    monkeypatch.setattr("billing.audit.run.PAGE", 7)
     done = threading.Event()
 
     def grow():

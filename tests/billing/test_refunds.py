@@ -10,13 +10,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from accounts.models import Membership, User
-from billing import holds, mail, refunds
-from billing.audit import check_wallet
-from billing.ledger import Posting, house_account, post
+from billing import refunds
+from billing.audit.run import check_wallet
+from billing.books import holds
+from billing.books.ledger import Posting, house_account, post
 from billing.models import Hold, Mail, RefundRequest
-from billing.workdays import due_after
+from billing.outbox import mail
+from billing.requests.workdays import due_after
 from tests.billing.conftest import balances, failures, in_threads, topup
 from tests.conftest import NOW
+from tests.examples import examples
 
 pytestmark = pytest.mark.django_db
 
@@ -45,7 +48,7 @@ def ask(customer, amount="5.00", **options):
 
 def spend(wallet, amount: str, key: str = "gen-1") -> None:
     usage = house_account("revenue:usage")
-    post([Posting(f"{key}:paid", "charge", wallet.paid_account, usage, Decimal(amount))], now=NOW)
+    post([Posting(f"{key}:paid", "usage", wallet.paid_account, usage, Decimal(amount))], now=NOW)
 
 
 def test_only_paid_balance_that_nothing_else_holds_is_refundable_down_to_the_cent(customer, wallet):
@@ -221,7 +224,7 @@ STEP = st.sampled_from(["sent", "done", "failed", "bounced", "finish", "approve"
 
 
 @given(steps=st.lists(st.tuples(STEP, st.integers(1, 4)), max_size=14))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_becomes_of_the_parts_the_wallet_agrees_and_nothing_is_paid_twice(steps, make_customer):
     customer = make_customer("3")
     wallet = customer.wallet

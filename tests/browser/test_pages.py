@@ -10,11 +10,11 @@ from django.test import Client
 from django.utils import timezone
 from playwright.sync_api import expect
 
-from accounts import keys
+from accounts.keys import issuing
 from accounts.models import Customer, Membership, User
 from accounts.signals import customer_created
-from billing.grants import grant_bonus
-from billing.money import usd
+from billing.books.grants import grant_bonus
+from billing.books.money import usd
 from chuizi.local.demo import load_demo_catalog, make_history
 from proxy.models import Generation
 from tests.browser.conftest import DESKTOP, PHONE
@@ -43,6 +43,7 @@ CONSOLE = [
     "/accounts/email/",
     "/accounts/password/change/",
     "/accounts/2fa/",
+    "/accounts/sessions/",
 ]
 TOO_WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 # Controls that can be seen and are smaller than a fingertip; links within running text may be.
@@ -73,7 +74,7 @@ def with_history(owner):
     """The same with a month behind it, and names as long as they may be."""
     customer = owner.customers.get()
     now = timezone.now()
-    key = keys.issue(
+    key = issuing.issue(
         customer=customer,
         name="a-key-with-a-name-that-goes-on-and-on-without-a-break-for-as-long-as-it-may-" + "x" * 20,
         now=now,
@@ -195,7 +196,7 @@ def test_from_sign_up_to_a_key_in_hand(page, live_server, owner, complaints, set
     page.fill("input[name=name]", "laptop")
     page.get_by_role("button", name="Create key").click()
     text = page.locator("#key-text").inner_text()
-    assert keys.find(text).name == "laptop"
+    assert issuing.find(text).name == "laptop"
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.get_by_role("button", name="Copy").click()
     assert page.evaluate("navigator.clipboard.readText()") == text

@@ -4,8 +4,9 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from accounts.models import ApiKey
-from chuizi import addresses, values
-from proxy.loading import InvalidCatalog, checked_base_url
+from chuizi import values
+from core import addresses
+from proxy.prices.loading import InvalidCatalog, checked_base_url
 
 
 def networks(*texts: str):

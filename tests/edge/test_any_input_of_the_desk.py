@@ -24,12 +24,15 @@ def desk(db) -> Client:
 def test_every_list_takes_every_search_filter_and_key(desk, opts):
     address = reverse(f"admin:{opts.app_label}_{opts.model_name}_changelist")
     assert desk.get(address).status_code == 200
+    number = LISTS.index(opts)
     for odd in ODD:
-        for name in ("q", "p", "id", "created_at__gte", "nothing"):
+        for name in ("q", "id", "created_at__gte"):
             assert desk.get(f"{address}?{name}={odd}").status_code < 500, (name, odd)
-        for act in ("change", "history"):
-            answer = desk.get(f"{address}{odd or 'x'}/{act}/")
-            assert answer.status_code < 500, (odd, act)
+        answer = desk.get(f"{address}{odd or 'x'}/change/")
+        assert answer.status_code < 500, odd
+    odd = ODD[number % len(ODD)]  # no list has its own of these
+    for path in (f"?p={odd}", f"?nothing={odd}", f"{odd or 'x'}/history/"):
+        assert desk.get(address + path).status_code < 500, path
 
 
 @pytest.mark.parametrize("odd", ODD)

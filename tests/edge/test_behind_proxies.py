@@ -3,7 +3,7 @@
 import httpx2 as httpx
 import pytest
 
-from accounts import keys
+from accounts.keys import issuing
 from tests.conftest import NOW
 from tests.gateways import GatewayProcess
 from tests.server.proxies import proxy
@@ -21,8 +21,8 @@ LIES = [
 @pytest.mark.parametrize("name", ["haproxy", "nginx", "nginx with WebSockets"])
 @pytest.mark.parametrize("trusted", ["", "127.0.0.1/32"])
 def test_a_keys_addresses_hold_whatever_the_client_says_it_is(transactional_db, customer, tmp_path, name, trusted):
-    elsewhere = keys.issue(customer=customer, name="k", now=NOW, allowed_ips=[BOUND]).text
-    here = keys.issue(customer=customer, name="k", now=NOW, allowed_ips=["127.0.0.1"]).text
+    elsewhere = issuing.issue(customer=customer, name="k", now=NOW, allowed_ips=[BOUND]).text
+    here = issuing.issue(customer=customer, name="k", now=NOW, allowed_ips=["127.0.0.1"]).text
     server = GatewayProcess(TRUSTED_PROXY_DEPTH="1", TRUSTED_PROXIES=trusted).wait()
     with proxy(name, port=server.port, folder=tmp_path) as port:
         for method, path in (("POST", "/v1/chat/completions"), ("GET", "/v1/credits")):

@@ -70,7 +70,7 @@ def test_every_refusal_below_v1_is_json(gateway, method, path, headers, status, 
 
 
 def test_a_failure_of_ours_is_json_too(gateway, monkeypatch):
-    monkeypatch.setattr("billing.api.CreditsView.get", lambda *args: 1 / 0)
+    monkeypatch.setattr("api.balance.CreditsView.get", lambda *args: 1 / 0)
     answer = gateway.client.get("/v1/credits")
     assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal_error")
     assert answer.json()["error"]["type"] == "api_error"

@@ -7,9 +7,10 @@ import pytest
 import yaml
 from django.test import Client
 
-from chuizi import schema
-from proxy import pricelist, public_pages
-from proxy.loading import load_catalog
+from api.common import schema
+from console import public_pages
+from proxy.prices import pricelist
+from proxy.prices.loading import load_catalog
 from tests.proxy.conftest import catalog
 
 PRICE = {"input": "77.77", "output": "88.88"}
@@ -42,6 +43,18 @@ def test_the_second_reader_is_served_from_memory_with_a_token_of_their_own(path,
     form = {"language": "zh-hans", "next": path, "csrfmiddlewaretoken": token_of(second)}
     assert reader.post("/language", form).status_code == 302
     assert "Cookie" in second["Vary"]
+
+
+@pytest.mark.parametrize("path", ["/", "/models"])
+def test_what_an_address_or_a_cookie_says_beside_makes_no_page_anew(path, monkeypatch):
+    Client().get(f"{path}?utm=first")
+    assert not public_pages.kept, "it might say what the first reader asked"
+    Client().get(path)
+    monkeypatch.setattr(pricelist, "offers", None)  # nobody reads the prices again
+    client = Client()
+    client.cookies["_ga"] = "GA1.1.1"
+    answer = client.get(f"{path}?utm=second&q2=x")
+    assert (answer.status_code, b"utm" in answer.content) == (200, False)
 
 
 def test_a_changed_price_is_shown_at_once(upstream):

@@ -9,8 +9,12 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from accounts import keys, rates
+from accounts.keys import issuing
+from accounts.limits import rates
 from accounts.models import ApiKey, ApiRate
+from billing import invoices, refunds
+from billing.models import InvoiceRequest, RefundRequest
+from billing.requests import often
 from tests.conftest import NOW
 from tests.gateways import GatewayProcess
 from tests.payments.invoice_page_steps import BUYER, paid_topup
@@ -19,7 +23,7 @@ SCOPES = ["read", "keys", "billing"]
 
 
 def client_of(customer, **fields) -> Client:
-    key = keys.issue(customer=customer, name="k", now=NOW, scopes=SCOPES, **fields)
+    key = issuing.issue(customer=customer, name="k", now=NOW, scopes=SCOPES, **fields)
     return Client(headers={"Authorization": f"Bearer {key.text}"})
 
 
@@ -40,7 +44,7 @@ def test_a_key_may_ask_120_times_a_minute_and_is_told_where_it_stands(db, custom
 
 def test_there_is_room_again_after_the_time_that_was_told(db, customer, settings):
     settings.API_KEY_RPM = 2
-    key = keys.issue(customer=customer, name="k", now=NOW).key
+    key = issuing.issue(customer=customer, name="k", now=NOW).key
     for _ in range(2):
         assert not rates.count_request(key=key, address="192.0.2.1", now=NOW).refusal
     full = rates.count_request(key=key, address="192.0.2.1", now=NOW)
@@ -61,7 +65,7 @@ def test_all_keys_of_an_account_and_all_of_an_address_count_together(db, custome
 
 def test_addresses_of_one_network_of_ipv6_are_one(db, customer, settings):
     settings.API_ADDRESS_RPM = 2
-    key = keys.issue(customer=customer, name="k", now=NOW).key
+    key = issuing.issue(customer=customer, name="k", now=NOW).key
     found = [rates.count_request(key=key, address=f"2a00:1:2:3::{n}", now=NOW).refusal for n in range(3)]
     assert [bool(refusal) for refusal in found] == [False, False, True]
     assert not rates.count_request(key=key, address="2a00:1:2:4::1", now=NOW).refusal
@@ -80,7 +84,7 @@ def test_an_address_that_guesses_keys_is_refused_and_a_real_key_still_works(db, 
 
 
 def test_the_rate_holds_over_processes_and_at_once(transactional_db, customer):
-    key = keys.issue(customer=customer, name="k", now=NOW).text
+    key = issuing.issue(customer=customer, name="k", now=NOW).text
     servers = [GatewayProcess(API_KEY_RPM="10") for _ in range(2)]
     urls = [f"{server.wait().url}/v1/credits" for server in servers]
 
@@ -119,8 +123,8 @@ def test_keys_made_at_once_do_not_pass_the_most(transactional_db, customer, sett
         from django.db import connection
 
         try:
-            keys.issue(customer=customer, name=str(number), now=NOW)
-        except keys.TooManyKeys:
+            issuing.issue(customer=customer, name=str(number), now=NOW)
+        except issuing.TooManyKeys:
             return False
         finally:
             connection.close()
@@ -150,6 +154,81 @@ def test_requests_asked_and_cancelled_over_and_over_come_to_an_end(db, customer,
     assert 0 < int(asked["Retry-After"]) <= 86_401
 
 
+@pytest.mark.parametrize(("path", "body"), [("/v1/refund-requests", REFUND), ("/v1/invoice-requests", INVOICE)])
+def test_a_program_has_only_so_many_requests_open_and_room_for_one_that_it_took_back(
+    db, customer, monkeypatch, path, body
+):
+    monkeypatch.setattr(often, "MOST_OPEN", 2)
+    paid_topup(customer)
+    api = client_of(customer)
+    asked = [api.post(path, body, content_type="application/json") for _ in range(3)]
+    assert [answer.status_code for answer in asked] == [201, 201, 429]
+    error = asked[-1].json()["error"]
+    assert (error["code"], error["message"][:41]) == (
+        "rate_limit_exceeded",
+        "At most 2 requests can be open at once. W",
+    )
+    assert asked[-1]["Retry-After"] == "3600"
+    api.post(f"{path}/{asked[0].json()['data']['id']}/cancel", content_type="application/json")
+    assert api.post(path, body, content_type="application/json").status_code == 201
+
+
+FORM = {"currency": "USD", "invoice_type": "commercial", "buyer_kind": "company", "delivery": "email"}
+
+
+@pytest.mark.parametrize(
+    ("path", "body"), [("/console/refunds", REFUND), ("/console/invoices", INVOICE | FORM)], ids=["refund", "invoice"]
+)
+def test_a_page_says_that_enough_requests_are_open(db, customer, monkeypatch, browser_client, path, body):
+    monkeypatch.setattr(often, "MOST_OPEN", 2)
+    paid_topup(customer)
+    assert [browser_client.post(path, body).status_code for _ in range(2)] == [302, 302]
+    page = browser_client.post(path, body)
+    assert page.status_code == 400
+    assert "At most 2 requests can be open at once. Wait until one is finished" in page.content.decode()
+
+
+def test_a_refund_that_is_on_its_way_is_open_and_an_invoice_that_was_made_is_not(db, customer, monkeypatch):
+    monkeypatch.setattr(often, "MOST_OPEN", 1)
+    paid_topup(customer)
+    api = client_of(customer)
+    for path, body in (("/v1/refund-requests", REFUND), ("/v1/invoice-requests", INVOICE)):
+        assert api.post(path, body, content_type="application/json").status_code == 201
+    RefundRequest.objects.update(state=RefundRequest.State.SENDING)
+    InvoiceRequest.objects.update(state=InvoiceRequest.State.ISSUED)
+    assert api.post("/v1/refund-requests", REFUND, content_type="application/json").status_code == 429
+    assert api.post("/v1/invoice-requests", INVOICE, content_type="application/json").status_code == 201
+    RefundRequest.objects.update(state=RefundRequest.State.DONE)
+    assert api.post("/v1/refund-requests", REFUND, content_type="application/json").status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("ask", "error"),
+    [
+        (lambda customer: refunds.ask(customer=customer, **REFUND, now=timezone.now()), refunds.RefundError),
+        (lambda customer: invoices.ask(customer=customer, **INVOICE, now=timezone.now()), invoices.InvoiceError),
+    ],
+    ids=["refund", "invoice"],
+)
+def test_requests_asked_at_once_do_not_pass_the_most(transactional_db, customer, monkeypatch, ask, error):
+    monkeypatch.setattr(often, "MOST_OPEN", 2)
+    paid_topup(customer)
+
+    def is_taken(number: int) -> bool:
+        from django.db import connection
+
+        try:
+            ask(customer)
+        except error:
+            return False
+        finally:
+            connection.close()
+        return True
+
+    with ThreadPoolExecutor(6) as pool:
+        assert Counter(pool.map(is_taken, range(6))) == {True: 2, False: 4}
+
+
 def test_guessing_from_many_addresses_of_one_network_of_ipv6_is_refused_at_the_gateway(gateway, settings):
     settings.TRUSTED_PROXY_DEPTH = 1
     for number in range(121):
@@ -176,7 +255,7 @@ def test_a_new_key_is_shown_in_an_answer_that_no_cache_keeps(browser_client, db,
 
 
 def test_requests_of_one_account_from_many_addresses_at_once_do_not_lock_each_other_out(transactional_db, customer):
-    made = [keys.issue(customer=customer, name=str(number), now=NOW).key for number in range(3)]
+    made = [issuing.issue(customer=customer, name=str(number), now=NOW).key for number in range(3)]
 
     def ask(number: int) -> bool:
         from django.db import connection

@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
-from proxy.catalog import Destination
-from proxy.upstream import Client, PrivateAddress
+from proxy.prices.catalog import Destination
+from proxy.protocols.endpoint import Sending
+from proxy.relay.client import Client, PrivateAddress
 
 
 @pytest.mark.parametrize("host", ["127.1", "2130706433", "127.0.0.1", "[::1]", "[::ffff:7f00:1]", "127.0.0.1.", "0"])
@@ -26,7 +27,7 @@ def test_no_spelling_of_a_private_address_is_dialled(settings, upstream, host):
     async def ask() -> None:
         client = Client(allow_private=False)
         try:
-            await client.post(destination, "/chat/completions", b"{}")
+            await client.send(destination, Sending("/chat/completions", {}, (b"{}",)), taken=lambda: None)
         finally:
             await client.close()
 

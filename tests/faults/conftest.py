@@ -15,7 +15,7 @@ def upstream() -> Iterator[FakeUpstream]:
     server.stop()
 
 
-def wait_until(condition: Callable[[], object], *, seconds: float = 10) -> None:
+def wait_until(condition: Callable[[], object], *, seconds: float = 20) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline

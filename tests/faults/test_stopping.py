@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import httpx2 as httpx
 import pytest
 
-from accounts import keys
+from accounts.keys import issuing
 from billing.models import Wallet
-from proxy.loading import load_catalog
 from proxy.models import Generation
-from proxy.settlement import settle_all
+from proxy.prices.loading import load_catalog
+from proxy.settlement.settle import settle_all
 from tests.conftest import NOW
 from tests.faults.conftest import wait_until
 from tests.gateways import BODY, GatewayProcess
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.faults
 @pytest.fixture
 def key(transactional_db, make_customer, upstream) -> str:
     load_catalog(catalog(upstream))
-    return keys.issue(customer=make_customer("10"), name="k", now=NOW).text
+    return issuing.issue(customer=make_customer("10"), name="k", now=NOW).text
 
 
 class Stream(threading.Thread):
@@ -67,7 +67,8 @@ def status(gateway: GatewayProcess, key: str, path: str) -> int | None:
         if path == "/readyz":
             return httpx.get(gateway.url + path).status_code
         return httpx.post(gateway.url + path, json=BODY, headers={"Authorization": f"Bearer {key}"}).status_code
-    except (httpx.ConnectError, httpx.ReadError):  # the latter: the kernel had it in the queue as the listener closed
+    except (httpx.ConnectError, httpx.ReadError, httpx.RemoteProtocolError):
+        # the latter two: in the kernel's queue, or accepted and not read yet, as the listener closed
         return None
 
 

@@ -7,7 +7,8 @@ import pytest
 from django.conf import settings
 
 from billing.models import Hold, Transfer, Wallet
-from proxy import database
+from proxy.admission import queue, writer
+from proxy.batches import connections
 from proxy.models import Generation
 from tests.faults.conftest import wait_until
 from tests.proxy.conftest import customer, gateway, settle  # noqa: F401  fixtures
@@ -22,8 +23,8 @@ METERED = b"UPDATE 1\x00"
 def tap(monkeypatch) -> Iterator[Wiretap]:
     """On the gateway's own connections, those of admission and metering."""
     tapped = Wiretap(Path(settings.DATABASES["default"]["HOST"]) / SOCKET)
-    straight = database.conninfo
-    monkeypatch.setattr(database, "conninfo", lambda: {**straight(), "host": tapped.host})
+    straight = connections.conninfo
+    monkeypatch.setattr(connections, "conninfo", lambda: {**straight(), "host": tapped.host})
     yield tapped
     tapped.stop()
 
@@ -41,6 +42,27 @@ def test_a_hold_whose_commit_never_came_is_503_and_holds_nothing(gateway, upstre
     assert (response.status_code, response.json()["error"]["code"]) == (503, "provider_unavailable")
     assert tap.cuts == 1
     assert (upstream.calls, Hold.objects.count(), Generation.objects.count()) == ([], 0, 0)
+    assert Wallet.objects.get(customer=customer).held == 0
+    assert gateway.chat().status_code == 200
+
+
+def test_a_connection_that_falls_silent_is_given_up(gateway, tap, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(writer, "ROUND_TRIP_SECONDS", 0.1)
+    tap.is_silent, tap.cut_after = True, GRANTED
+    assert gateway.chat().status_code == 200
+    assert (tap.cuts, Generation.objects.count()) == (1, 1)
+
+
+def test_a_hold_that_is_found_when_its_caller_was_told_503_is_given_back(gateway, tap, customer, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(queue, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(writer, "ROUND_TRIP_SECONDS", 0.8)
+    tap.is_silent, tap.cut_after = True, GRANTED
+    response = gateway.chat()
+    assert (response.status_code, response.json()["error"]["code"]) == (503, "provider_unavailable")
+    assert response.headers["retry-after"]
+    assert Hold.objects.get().state == "open", "committed, and nobody knows it yet"
+    wait_until(lambda: Generation.objects.get().state == "released")
+    assert Generation.objects.get().settlement_reason == "timeout"
     assert Wallet.objects.get(customer=customer).held == 0
     assert gateway.chat().status_code == 200
 

@@ -12,11 +12,11 @@ import pytest
 from django.conf import settings
 from kombu import Connection
 
-from accounts import keys
+from accounts.keys import issuing
 from billing.models import Hold, Transfer, Wallet
 from proxy import tasks
-from proxy.loading import load_catalog
 from proxy.models import Generation
+from proxy.prices.loading import load_catalog
 from tests.conftest import NOW
 from tests.faults.conftest import wait_until
 from tests.gateways import GatewayProcess, ask_many, url_of_the_test_database
@@ -58,7 +58,7 @@ def test_a_killed_worker_a_dead_beat_and_an_emptied_broker_lose_nothing_and_doub
     transactional_db, make_customer, upstream, start_settler
 ):
     load_catalog(catalog(upstream))
-    issued = keys.issue(customer=make_customer("10"), name="k", now=NOW)
+    issued = issuing.issue(customer=make_customer("10"), name="k", now=NOW)
     gateway = GatewayProcess().wait()
     tasks.settle.delay()
     tasks.sweep.delay()

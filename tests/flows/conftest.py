@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,8 @@ from pathlib import Path
 import httpx2 as httpx
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.gateways import free_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -41,7 +42,7 @@ class Running:
 
     def __init__(self, state: Path) -> None:
         self.state = state
-        self.port = _free_port()
+        self.port = free_port()
         self.lines: list[str] = []
         environment = {name: value for name, value in os.environ.items() if not SET_BY_TESTS.match(name)}
         environment |= {"PORT": str(self.port), "CHUIZI_STATE_DIR": str(state)}
@@ -104,12 +105,6 @@ class Running:
         self.process.kill()
         self._reader.join(10)
         self.process.stdout.close()  # type: ignore[union-attr]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def log_in(page: Page, running: Running) -> None:

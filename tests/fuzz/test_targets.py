@@ -1,5 +1,8 @@
 """Some hundred inputs for each target each time; `make fuzz` looks longer, and knows where to look."""
 
+import subprocess
+import sys
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -46,3 +49,13 @@ def test_what_a_target_says_holds_for_any_bytes(name):
     for seed in target.SEEDS:
         target.check(seed)
     holds()
+
+
+@pytest.mark.parametrize("name", ["sse", "http"])
+def test_make_fuzz_starts_with_words_and_without(name, tmp_path, monkeypatch):
+    pytest.importorskip("atheris")
+    monkeypatch.setenv("CHUIZI_STATE_DIR", str(tmp_path))
+    assert (len(getattr(load(name), "WORDS", ())) > 0) == (name == "http")
+    done = subprocess.run([sys.executable, "-m", "fuzz", name, "--seconds", "1"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "stat::number_of_executed_units" in done.stderr

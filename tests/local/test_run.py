@@ -3,7 +3,6 @@
 import http.client
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,14 +13,9 @@ import pytest
 
 from chuizi.local import environment, processes, services
 from chuizi.local.state import BASE_DIR, digest
+from tests.gateways import free_port
 
 Run = Callable[[], subprocess.Popen[str]]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

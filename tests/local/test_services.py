@@ -6,9 +6,10 @@ import sys
 
 import pytest
 
-from chuizi.local import running, services
+from chuizi.local import binaries, running, services
 from chuizi.local.state import BASE_DIR, LocalError, runtime_path
 from chuizi.local.valkey import Valkey
+from tests.gateways import free_port
 from tests.local.conftest import ask
 
 
@@ -89,21 +90,35 @@ def test_test_runs_get_services_and_state_of_their_own_each(state, monkeypatch):
 
 
 def test_a_taken_port_is_explained_with_its_holder():
+    free = free_port()
     with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
+        listener.bind(("127.0.0.1", free + 1))
         listener.listen()
-        port = listener.getsockname()[1]
-        with pytest.raises(LocalError, match=rf"Port {port} is taken by .*set PORT to another"):
-            running.choose_ports({"PORT": str(port)})
-        with pytest.raises(LocalError, match=rf"Port {port} is taken by .*set SANDBOX_PORT to another"):
-            running.choose_ports({"PORT": str(port - 1), "SANDBOX_PORT": str(port)})
+        with pytest.raises(LocalError, match=rf"Port {free + 1} is taken by .*set PORT to another"):
+            running.choose_ports({"PORT": str(free + 1)})
+        with pytest.raises(LocalError, match=rf"Port {free + 1} is taken by .*set SANDBOX_PORT to another"):
+            running.choose_ports({"PORT": str(free), "SANDBOX_PORT": str(free + 1)})
 
 
 def test_the_sandbox_moves_on_from_a_port_that_is_taken():
+    free = free_port()
     with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
+        listener.bind(("127.0.0.1", free + 1))
         listener.listen()
-        port = listener.getsockname()[1]
-        chosen, sandbox = running.choose_ports({"PORT": str(port - 1)})
-        assert chosen == port - 1
-        assert sandbox > port
+        assert running.choose_ports({"PORT": str(free)}) == (free, free + 2)
+
+
+@pytest.mark.parametrize("package", ["honcho", "psutil"])
+def test_an_installation_for_production_is_told_what_to_install(package):
+    start = "runpy.run_module('chuizi.local', run_name='__main__')"
+    without = f"import runpy, sys; sys.modules[{package!r}] = None; {start}"
+    done = subprocess.run([sys.executable, "-c", without], cwd=BASE_DIR, capture_output=True, text=True)
+    assert done.returncode == 1
+    [sentence] = done.stderr.splitlines()
+    assert f"{package} is not installed" in sentence
+    assert "requirements-local.txt" in sentence
+
+
+def test_the_servers_are_missed_in_the_same_words():
+    with pytest.raises(LocalError, match=r"pgserver is not installed: .* requirements-local\.txt"):
+        binaries._package("no_pgserver")

@@ -6,12 +6,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import psutil
 import pytest
 
 from chuizi.local import processes
 from chuizi.local.state import BASE_DIR
+from chuizi.local.supervisor import programs
 
 MARK = f"test-{os.getpid()}"
 # A program with a child of its own in another session, as a server with workers might have; `{}` is what it does then.
@@ -83,6 +85,25 @@ def test_a_signal_stops_every_process_and_their_children(start: Start, number: i
     assert supervisor.returncode == 0
     assert marked_pids() == []
     assert "ready: here" in [*lines, *rest.splitlines()]
+
+
+def test_whatever_serves_names_the_application_and_its_port(tmp_path: Path):
+    """By `ps` one finds what to ask, stop or profile."""
+    run = programs(state=tmp_path, port=8123, sandbox_port=8124, site_url="http://127.0.0.1:8123")
+    web = next(program.command for program in run if program.name == "web")
+    assert {"chuizi.asgi:application", "8123"} <= set(web)
+    lines = (BASE_DIR / "Procfile").read_text(encoding="utf-8").splitlines()
+    serving = [line for line in lines if line.startswith(("gateway:", "web:"))]
+    assert len(serving) == 2
+    for line in serving:
+        assert " exec uvicorn chuizi.asgi:application " in line
+        assert " --port $PORT " in line
+
+
+def test_what_programs_write_is_for_their_owner_alone(start: Start, tmp_path: Path):
+    """Mails are files, and their links log people in."""
+    start(f"open('{tmp_path}/mail', 'w').close()").communicate(timeout=15)
+    assert (tmp_path / "mail").stat().st_mode & 0o077 == 0
 
 
 def test_one_death_stops_all_and_is_named(start: Start):

@@ -7,15 +7,16 @@ from typing import Any
 
 import pytest
 
-from accounts.keys import IssuedKey
+from accounts.keys.issuing import IssuedKey
 from accounts.models import Customer
-from billing import holds
+from billing.books import holds
 from billing.models import Hold
 from proxy.ids import new_generation_id
-from proxy.loading import load_catalog
 from proxy.models import Generation, Model
-from proxy.pricing import PriceVersion, Usage, cost_of
-from proxy.settlement import settle_all
+from proxy.prices.loading import load_catalog
+from proxy.prices.sums import PriceVersion, cost_of
+from proxy.prices.units import Usage
+from proxy.settlement.settle import settle_all
 
 CATALOG = {
     "upstreams": [

@@ -12,14 +12,15 @@ from django.test import AsyncClient, Client
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts import keys
+from accounts.keys import issuing
 from accounts.models import User
-from billing import books, invoices, refunds
+from billing import invoices, refunds
 from billing.models import InvoiceRequest, LedgerAccount, Mail, Wallet
-from chuizi import streaming
-from payments import topups
+from billing.months import journal
+from desk import streaming
 from payments.models import RefundPart, TopUp
 from payments.providers.base import Outcome, PaymentFact
+from payments.topups import orders
 
 pytestmark = pytest.mark.django_db
 
@@ -46,7 +47,7 @@ def paid(customer):
         expires_at=now,
     )
     fact = PaymentFact(Outcome.OK, topup.number, "2026112322001", Decimal("142.40"), "CNY", is_ours=True)
-    topups.credit(topup_id=topup.pk, fact=fact, now=now)
+    orders.credit(topup_id=topup.pk, fact=fact, now=now)
     return topup
 
 
@@ -57,7 +58,7 @@ def text_of(answer) -> str:
 def test_the_first_page_shows_what_is_due_owed_and_wrong(desk, customer, paid):
     refund = refunds.ask(customer=customer, amount="4.00", reason="test", now=timezone.now() - timedelta(days=9))
     Wallet.objects.filter(pk=customer.pk).update(paid=Decimal(19))
-    books.run_audit(now=timezone.now())
+    journal.run_audit(now=timezone.now())
     page = text_of(desk.get("/admin/"))
     overdue = "/admin/billing/refundrequest/?queue=overdue"
     assert f'Refunds overdue</dt><dd class="desk-bad"><a href="{overdue}">1</a>' in page
@@ -85,7 +86,7 @@ def test_the_first_page_counts_anew_after_an_act_and_the_next_in_the_queue_is_a_
 @pytest.mark.parametrize("is_audited", [False, True])
 def test_every_figure_of_the_first_page_links_to_its_rows(desk, customer, paid, is_audited):
     if is_audited:
-        books.run_audit(now=timezone.now())
+        journal.run_audit(now=timezone.now())
     page = text_of(desk.get("/admin/"))
     figures = re.findall(r"<dd[^>]*>(.*?)</dd>", page)
     links = [re.match(r'<a href="([^"]+)">', figure) for figure in figures]
@@ -98,7 +99,7 @@ def test_every_figure_of_the_first_page_links_to_its_rows(desk, customer, paid, 
 @pytest.mark.parametrize("name", ["topup_1", "2026112322001", "topup:1:USD", "ADA@example.org", "ck-", "refund_"])
 def test_anything_is_found_by_its_full_name(desk, customer, paid, user, name):
     if name == "ck-":
-        name = keys.issue(customer=customer, name="k", now=timezone.now()).text
+        name = issuing.issue(customer=customer, name="k", now=timezone.now()).text
     if name == "refund_":
         name = refunds.ask(customer=customer, amount="4.00", reason="test", now=timezone.now()).number
     if name == "topup:1:USD":
@@ -135,11 +136,12 @@ def test_what_is_not_there_is_said(desk, customer, name):
 
 def test_figures_lead_to_the_rows_they_count(desk, customer, paid):
     now = timezone.now()
+    written = now - timedelta(days=3)
     given_up = Mail.objects.create(
-        customer=customer, to="a@b.co", about="refund_x", subject="Given up", body="", attempts=30, created_at=now
+        customer=customer, to="a@b.co", about="refund_x", subject="Given up", body="", attempts=30, created_at=written
     )
     Mail.objects.create(
-        customer=customer, to="a@b.co", about="y", subject="Went", body="", attempts=1, sent_at=now, created_at=now
+        customer=customer, to="a@b.co", about="y", subject="Went", body="", attempts=1, sent_at=now, created_at=written
     )
     refund = refunds.ask(customer=customer, amount="4.00", reason="x", now=now)
     parts = {"key": "part_1", "state": "parked", "amount": 4, "charge_amount": 4, "by_bank": True}

@@ -7,7 +7,7 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from accounts.customers import suspend
+from accounts.people.customers import suspend
 from billing.models import InvoiceSeries
 from tests.billing.conftest import in_threads
 from tests.payments.invoice_page_steps import series

@@ -7,7 +7,7 @@ import yaml
 from django.test import Client
 from django.urls import path
 
-from proxy.loading import load_catalog
+from proxy.prices.loading import load_catalog
 
 
 def flat(answer) -> str:

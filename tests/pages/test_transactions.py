@@ -6,11 +6,11 @@ from decimal import Decimal
 
 import pytest
 
-from billing import statements
-from billing.grants import grant_bonus
-from billing.ledger import Posting, house_account, open_wallet, post
+from billing.books import history
+from billing.books.grants import grant_bonus
+from billing.books.history import Side
+from billing.books.ledger import Posting, house_account, open_wallet, post
 from billing.models import Transfer
-from billing.statements import Side
 
 
 @pytest.fixture
@@ -37,8 +37,8 @@ def test_each_movement_is_told_in_plain_words(browser_client, make_request, topp
 
 def test_in_and_out_can_be_looked_at_apart(make_request, topped_up, customer):
     make_request()
-    came = statements.page_of(customer=customer, side=Side.IN).entries
-    went = statements.page_of(customer=customer, side=Side.OUT).entries
+    came = history.page_of(customer=customer, side=Side.IN).entries
+    went = history.page_of(customer=customer, side=Side.OUT).entries
     assert [entry.amount for entry in came] == [Decimal(20), Decimal(10)]
     assert [entry.amount for entry in went] == [Decimal("-0.014175")]
 
@@ -47,7 +47,7 @@ def test_the_balance_is_the_sum_of_what_is_listed(make_request, topped_up, custo
     for number in range(4):
         make_request(at=now + timedelta(seconds=number))
     wallet.refresh_from_db()
-    entries = statements.page_of(customer=customer, limit=200).entries
+    entries = history.page_of(customer=customer, limit=200).entries
     assert sum(entry.amount for entry in entries) == wallet.balance
     assert sum(entry.amount for entry in entries if entry.balance == "paid") == wallet.paid
 
@@ -60,7 +60,7 @@ def test_pages_cover_everything_once_in_both_directions(customer, now, limit, ma
         grant_bonus(customer=other, amount=Decimal(1), key=f"o{number}", reason="x", now=now)
     down, before, last = [], None, None
     while True:
-        page = statements.page_of(customer=customer, before=before, limit=limit)
+        page = history.page_of(customer=customer, before=before, limit=limit)
         assert page.has_newer == (before is not None)
         down += [entry.id for entry in page.entries]
         last = page
@@ -71,7 +71,7 @@ def test_pages_cover_everything_once_in_both_directions(customer, now, limit, ma
     assert down == sorted(down, reverse=True)
     up = [entry.id for entry in last.entries]
     while last.has_newer:
-        last = statements.page_of(customer=customer, after=up[0], limit=limit)
+        last = history.page_of(customer=customer, after=up[0], limit=limit)
         up = [entry.id for entry in last.entries] + up
     assert up == down
 

@@ -5,10 +5,10 @@ from datetime import timedelta
 
 import pytest
 
-from accounts import keys
+from accounts.keys import issuing
 from proxy.models import Generation
-from proxy.pricing import Usage
-from proxy.settlement import release
+from proxy.prices.units import Usage
+from proxy.settlement.settle import release
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_pages_lead_on_and_back(browser_client, make_request, listed, now):
 
 
 def test_filters_by_day_model_key_and_state(listed, make_request, customer, now):
-    other = keys.issue(customer=customer, name="other", now=now)
+    other = issuing.issue(customer=customer, name="other", now=now)
     plain = make_request().pk
     nano = make_request(model="openai/gpt-4.1-nano").pk
     with_other = make_request(of=other).pk
@@ -130,6 +130,6 @@ def test_what_is_no_request_of_mine_is_404(browser_client, catalog, path):
 
 
 def test_another_customers_receipt_does_not_exist_here(browser_client, make_request, make_customer, now):
-    other = keys.issue(customer=make_customer("5", name="Eve"), name="hers", now=now)
+    other = issuing.issue(customer=make_customer("5", name="Eve"), name="hers", now=now)
     generation = make_request(of=other)
     assert browser_client.get(f"/console/usage/{generation.pk}").status_code == 404

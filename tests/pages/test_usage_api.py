@@ -6,14 +6,14 @@ from decimal import Decimal
 import pytest
 from django.test import Client
 
-from accounts import keys
+from accounts.keys import issuing
 from proxy.models import Generation
 from tests.conftest import NOW
 
 
 @pytest.fixture
 def api(customer):
-    return Client(headers={"Authorization": f"Bearer {keys.issue(customer=customer, name='k', now=NOW).text}"})
+    return Client(headers={"Authorization": f"Bearer {issuing.issue(customer=customer, name='k', now=NOW).text}"})
 
 
 @pytest.fixture
@@ -66,6 +66,6 @@ def test_what_cannot_be_asked_is_said(api, query, param):
 
 
 def test_another_customers_usage_is_not_counted(used, make_customer):
-    other = keys.issue(customer=make_customer("9", name="Eve"), name="k", now=NOW)
+    other = issuing.issue(customer=make_customer("9", name="Eve"), name="k", now=NOW)
     answer = Client(headers={"Authorization": f"Bearer {other.text}"}).get(f"/v1/usage?to={used}").json()
     assert answer["data"] == []

@@ -7,10 +7,11 @@ import pytest
 from django.db import OperationalError
 from django.utils import timezone
 
-from accounts import customers, keys
-from billing import holds
+from accounts.keys import issuing
+from accounts.people import customers
+from billing.books import holds
 from billing.models import Hold, Wallet
-from proxy import usage
+from proxy.records import lists
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def test_the_chart_sums_days_by_model(make_request, customer):
     make_request(at=now - timedelta(days=2), model="openai/gpt-4.1-nano")
     make_request(at=now)
     make_request(at=now - timedelta(days=31))
-    found = usage.spending(customer=customer, days=30, now=now)
+    found = lists.spending(customer=customer, days=30, now=now)
     assert len(found.days) == 30
     assert found.days[-3].total == Decimal("0.01417500") + Decimal("0.00042000")
     assert found.today == Decimal("0.01417500")
@@ -79,7 +80,7 @@ def test_the_balance_shows_even_when_the_chart_takes_too_long(page, catalog, mon
     def too_long(**_: object) -> None:
         raise OperationalError("canceling statement due to statement timeout")
 
-    monkeypatch.setattr(usage, "spending", too_long)
+    monkeypatch.setattr(lists, "spending", too_long)
     text = page()
     assert "$10.0000" in text
     assert "The chart is not available just now" in text
@@ -96,7 +97,7 @@ def test_a_suspended_customer_reads_why(page, customer, now, catalog):
 
 
 def test_somebody_elses_requests_do_not_show(page, make_request, make_customer, now):
-    other = keys.issue(customer=make_customer("5", name="Eve"), name="hers", now=now)
+    other = issuing.issue(customer=make_customer("5", name="Eve"), name="hers", now=now)
     generation = make_request(of=other)
     assert generation.pk not in page()
 

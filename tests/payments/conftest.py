@@ -1,6 +1,7 @@
 """The three providers' sandbox on the wire, and our own doors open to its notifications."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,14 @@ from allauth.account.models import EmailAddress
 from django.utils import timezone
 
 from accounts.models import Customer, Membership, User
-from billing.models import Wallet
-from payments import notifications, topups
+from billing.models import LedgerAccount, Wallet
+from payments.inbox import notifications
 from payments.models import Notification, TopUp
-from payments.providers import alipay, registry, stripe, wechat
+from payments.providers import registry
+from payments.providers.alipay import adapter as alipay
+from payments.providers.stripe import adapter as stripe
+from payments.providers.wechat import adapter as wechat
+from payments.topups import orders
 from tests.sandbox_server import SandboxServer
 
 METHODS = ("stripe", "alipay", "wechat")
@@ -79,8 +84,18 @@ def confirmed(customer: Customer) -> Customer:
     return customer
 
 
+def balance(name: str) -> Decimal:
+    """A house account's debits less its credits."""
+    account = LedgerAccount.objects.filter(name=name).first()
+    if account is None:
+        return Decimal(0)
+    return sum((t.amount for t in account.debits.all()), Decimal(0)) - sum(
+        (t.amount for t in account.credits.all()), Decimal(0)
+    )
+
+
 def open_topup(customer: Customer, *, method: str, amount: str = "20.00") -> TopUp:
-    return topups.open_topup(customer=customer, amount=amount, method=method, now=timezone.now())
+    return orders.open_topup(customer=customer, amount=amount, method=method, now=timezone.now())
 
 
 def provider_number(topup: TopUp) -> str:

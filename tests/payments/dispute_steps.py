@@ -7,10 +7,10 @@ from django.utils import timezone
 
 from accounts.models import Customer, CustomerMeter, User
 from billing import refunds
-from billing.audit import audit
-from billing.ledger import Posting, house_account, post
+from billing.audit.run import audit
+from billing.books.ledger import Posting, house_account, post
 from billing.models import Hold, LedgerAccount, RefundRequest, Transfer, Wallet
-from payments import disputes
+from payments.disputes import cases
 from payments.models import Dispute, TopUp
 from tests.payments.conftest import process_inbox, provider_number
 from tests.sandbox_server import SandboxServer
@@ -21,13 +21,13 @@ def act(sandbox: SandboxServer, topup: TopUp, step: str, **options: Any) -> dict
 
 
 def settle(dispute: dict[str, Any]) -> Dispute:
-    return disputes.settle_dispute(provider="stripe", dispute_id=dispute["id"], now=timezone.now())
+    return cases.settle_dispute(provider="stripe", dispute_id=dispute["id"], now=timezone.now())
 
 
 def spend(customer: Customer, amount: str) -> None:
     wallet = Wallet.objects.get(customer=customer)
     key = f"gen-spent-{Transfer.objects.count()}"
-    spent = Posting(f"{key}:paid", "charge", wallet.paid_account, house_account("revenue:usage"), Decimal(amount))
+    spent = Posting(f"{key}:paid", "others", wallet.paid_account, house_account("revenue:usage"), Decimal(amount))
     post([spent], now=timezone.now())
 
 

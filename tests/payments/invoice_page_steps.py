@@ -7,12 +7,12 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from accounts import keys
+from accounts.keys import issuing
 from accounts.models import User
 from billing.models import InvoiceSeries
-from payments import topups
 from payments.models import TopUp
 from payments.providers.base import Outcome, PaymentFact
+from payments.topups import orders
 from tests.conftest import NOW
 
 USCC = "91110000600037341L"
@@ -34,7 +34,7 @@ def paid_topup(customer, number="1", *, method="stripe", amount="20.00", charge=
     fact = PaymentFact(
         Outcome.OK, topup.number, f"tx_{number}", topup.charge_amount, topup.charge_currency, is_ours=True
     )
-    topups.credit(topup_id=topup.pk, fact=fact, now=timezone.now())
+    orders.credit(topup_id=topup.pk, fact=fact, now=timezone.now())
     return topup
 
 
@@ -57,7 +57,7 @@ def staff():
 
 @pytest.fixture
 def api(customer):
-    key = keys.issue(customer=customer, name="k", now=NOW)
+    key = issuing.issue(customer=customer, name="k", now=NOW)
     return Client(headers={"Authorization": f"Bearer {key.text}"})
 
 

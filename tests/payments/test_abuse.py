@@ -6,13 +6,13 @@ from decimal import Decimal
 import pytest
 from django.utils import timezone
 
-from accounts import keys
+from accounts.keys import issuing
 from accounts.models import Customer
-from payments import topups
 from payments.models import TopUp
 from payments.providers.base import Checkout
 from payments.providers.registry import get
-from payments.topups import TopUpError, order_of
+from payments.topups import orders
+from payments.topups.orders import TopUpError, order_of
 from tests.billing.conftest import failures, in_threads
 from tests.conftest import NOW
 from tests.payments.conftest import confirmed, open_topup, pay
@@ -32,7 +32,7 @@ def strict(sandbox, settings, customer):
 
 def refused(*args, **options):
     with pytest.raises(TopUpError) as caught:
-        topups.open_topup(*args, now=timezone.now(), **options)
+        orders.open_topup(*args, now=timezone.now(), **options)
     return caught.value
 
 
@@ -40,7 +40,7 @@ def test_a_card_needs_a_confirmed_address(make_customer):
     stranger = make_customer(name="Eve")
     error = refused(customer=stranger, amount="20.00", method="stripe")
     assert (error.field, error.status) == ("method", 400)
-    assert topups.open_topup(customer=stranger, amount="20.00", method="alipay", now=timezone.now())
+    assert orders.open_topup(customer=stranger, amount="20.00", method="alipay", now=timezone.now())
 
 
 def test_three_may_be_open_and_five_opened_an_hour(customer):
@@ -68,13 +68,13 @@ def test_opened_all_at_once_no_more_than_three_are_open(customer):
 def test_a_network_is_limited_whoever_opens_from_it(make_customer):
     people = [confirmed(make_customer(name=f"p{n}")) for n in range(6)]
     opens = [
-        lambda who=who, n=n: topups.open_topup(
+        lambda who=who, n=n: orders.open_topup(
             customer=who, amount="5.00", method="alipay", now=timezone.now(), address=f"8.8.8.{n}"
         )
         for n, who in enumerate(people)
     ]
     assert len(failures(in_threads(*opens))) == 2
-    assert topups.open_topup(customer=people[5], amount="5.00", method="alipay", now=timezone.now(), address="8.8.9.1")
+    assert orders.open_topup(customer=people[5], amount="5.00", method="alipay", now=timezone.now(), address="8.8.9.1")
     assert "8.8" not in "".join(TopUp.objects.values_list("network_hash", flat=True))
 
 
@@ -113,7 +113,7 @@ def test_the_first_card_payment_asks_for_three_d_secure_and_a_repeat_asks_the_sa
 
 
 def test_over_the_api_the_limit_is_a_429_with_the_seconds_to_wait(customer, client):
-    key = keys.issue(customer=customer, name="k", now=NOW)
+    key = issuing.issue(customer=customer, name="k", now=NOW)
     headers = {"Authorization": f"Bearer {key.text}"}
     for _number in range(3):
         open_topup(customer, method="alipay")

@@ -1,4 +1,4 @@
-"""`/v1/topups` as the contract has it."""
+"""`/v1/topups` as programs see it."""
 
 import json
 import threading
@@ -10,10 +10,10 @@ import pytest
 import yaml
 from django.utils import timezone
 
-from accounts import keys
+from accounts.keys import issuing
 from accounts.models import IdempotentAnswer
-from chuizi.crypto import encrypt
-from payments.api import SHOWN_STATES
+from api.topups import SHOWN_STATES
+from core.crypto import encrypt
 from payments.models import TopUp
 from payments.providers import registry
 from payments.providers.base import ProviderRefused
@@ -23,7 +23,7 @@ from tests.payments.conftest import METHODS, pay
 
 @pytest.fixture
 def api(live_server, customer, sandbox):
-    key = keys.issue(customer=customer, name="k", now=NOW)
+    key = issuing.issue(customer=customer, name="k", now=NOW)
     with httpx.Client(base_url=live_server.url, headers={"Authorization": f"Bearer {key.text}"}, timeout=30) as client:
         yield client
 
@@ -44,6 +44,9 @@ def test_a_top_up_is_opened_shown_and_listed(api, sandbox, method):
         "method",
         "charge_amount",
         "charge_currency",
+        "fee_amount",
+        "tax_amount",
+        "refunded_amount",
         "fx_rate",
         "state",
         "checkout_url",
@@ -139,7 +142,7 @@ def test_a_body_that_is_no_object_is_400(api, body):
 
 def test_a_wrong_key_is_401_and_anothers_top_up_404(api, make_customer, live_server):
     number = ask(api).json()["data"]["id"]
-    stranger = keys.issue(customer=make_customer(name="Eve"), name="k", now=NOW)
+    stranger = issuing.issue(customer=make_customer(name="Eve"), name="k", now=NOW)
     for headers, status in (
         ({"Authorization": "Bearer ck-wrong"}, 401),
         ({"Authorization": f"Bearer {stranger.text}"}, 404),
@@ -182,7 +185,7 @@ def test_a_concurrent_twin_waits_for_the_first_answer(api):
 def test_another_customers_same_key_is_another_key(api, make_customer):
     header = {"Idempotency-Key": "order-1"}
     ask(api, **header)
-    stranger = keys.issue(customer=make_customer(name="Eve"), name="k", now=NOW)
+    stranger = issuing.issue(customer=make_customer(name="Eve"), name="k", now=NOW)
     assert ask(api, **header, Authorization=f"Bearer {stranger.text}").status_code == 201
     assert TopUp.objects.count() == 2
 

@@ -5,13 +5,13 @@ from decimal import Decimal
 import pytest
 from django.db import connection
 
-from billing import holds
-from billing.audit import audit
-from billing.ledger import Posting, house_account, post
+from billing.audit.run import audit
+from billing.books import holds
+from billing.books.ledger import Posting, house_account, post, set_disputed
 from billing.models import Hold
-from payments import topups
 from payments.models import Dispute, TopUp
 from payments.providers.base import Outcome, PaymentFact
+from payments.topups import orders
 from tests.conftest import NOW
 
 pytestmark = pytest.mark.django_db
@@ -49,7 +49,7 @@ def paid(customer):
             transaction_id=f"tx-{topup.pk}",
             is_ours=True,
         )
-        assert topups.credit(topup_id=topup.pk, fact=fact, now=NOW) is topups.Result.CREDITED
+        assert orders.credit(topup_id=topup.pk, fact=fact, now=NOW) is orders.Result.CREDITED
     return made
 
 
@@ -135,6 +135,7 @@ def test_refunded_and_disputed_top_ups_cover_no_balance_but_a_frozen_dispute_is_
         now=NOW,
         may_overdraw=True,
     )
+    set_disputed(customer_id=customer.pk, amount=Decimal(20))
     assert audit().drifts == []
     TopUp.objects.filter(pk=paid[1].pk).update(refunded=4, refunded_charge=28)
     says, without_parts = audit().drifts

@@ -5,16 +5,21 @@ import hashlib
 import io
 import zipfile
 from collections.abc import Sequence
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 from django.utils import timezone
 
-from payments import reconcile
-from payments.models import Discrepancy, Statement, TopUp
-from payments.providers import bills, registry
+from billing.models import Transfer
+from payments.models import Discrepancy, Statement, StatementLine, TopUp
+from payments.providers import registry, sheets
+from payments.providers.alipay import statement as alipay_statement
 from payments.providers.base import Bill
+from payments.providers.stripe import statement as stripe_statement
+from payments.providers.wechat import statement as wechat_statement
+from payments.statements import fetching, reconcile
 from sandbox.wechat.bills import COLUMNS
 from tests.payments.test_statements import at_once, paid, today
 
@@ -37,6 +42,11 @@ GOODS = [
     "锤子 🔨",
     "'",
     "\\",
+    "a\rb",
+    "a,\r\x0bb",
+    "nul\0,nul",
+    '"opened, and not closed',
+    pytest.param("x," + "y" * 140_000, id="long"),
 ]
 
 
@@ -53,7 +63,7 @@ def alipay(lines: Sequence[str], heading: str = ALIPAY_HEADING) -> Bill:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as packing:
         packing.writestr("20881_20261122_业务明细.csv", text.encode("gb18030"))
-    return bills.read_alipay(packed.getvalue())
+    return alipay_statement.read_trades(packed.getvalue())
 
 
 def wechat_line(names: Sequence[str], goods: str = "credit", **cells: str) -> str:
@@ -78,7 +88,7 @@ def wechat_line(names: Sequence[str], goods: str = "credit", **cells: str) -> st
 
 def wechat(lines: Sequence[str], heading: str = COLUMNS) -> Bill:
     text = "\r\n".join(("\ufeff" + heading, *lines, "总交易单数,应结订单总金额", "`1,`142.40", ""))
-    return bills.read_wechat(gzip.compress(text.encode()), sha1=hashlib.sha1(text.encode()).hexdigest())
+    return wechat_statement.read_trades(gzip.compress(text.encode()), sha1=hashlib.sha1(text.encode()).hexdigest())
 
 
 @pytest.mark.parametrize("goods", GOODS)
@@ -99,15 +109,43 @@ def test_a_row_that_cannot_be_read_is_told_with_its_text_and_the_rest_is_read():
     assert ([row.key for row in made.rows], [row.line for row in made.unreadable]) == (["2"], [2])
 
 
-@pytest.mark.parametrize("column", bills.ALIPAY[1:])
+def test_a_number_that_stands_twice_takes_no_other_lines_place():
+    made = alipay([alipay_line("a", "1"), alipay_line("a", "1", amount="1.00"), alipay_line("b", "2")])
+    assert [(row.key, row.amount) for row in made.rows] == [("1", Decimal("142.40")), ("2", Decimal("142.40"))]
+    assert [row.line for row in made.unreadable] == [3]
+    # Begun in Alipay's console, without a number: told apart by their time.
+    refund = alipay_line("a", "1", kind="退款", amount="-2.00").replace(",r1,", ",,")
+    later = refund.replace("10:00:05", "10:07:00")
+    made = alipay([refund, later])
+    assert [(row.kind, row.amount, row.number) for row in made.rows] == [("refund", Decimal("-2.00"), "")] * 2
+    assert made.unreadable == []
+
+
+@pytest.mark.parametrize("currency", ["", "人民币", "CMB_CREDIT"])
+def test_a_row_in_no_known_currency_is_told_and_the_rest_is_read(currency):
+    names = COLUMNS.split(",")
+    made = wechat([wechat_line(names, 货币种类=currency), wechat_line(names, 微信订单号="2")])
+    assert ([row.key for row in made.rows], [row.line for row in made.unreadable]) == (["2"], [2])
+
+
+def test_what_another_shop_keeps_at_stripe_can_be_kept_here():
+    row = {"id": "txn_1", "type": "charge", "amount": 100, "fee": 1, "currency": "usd", "created": 1_790_000_000}
+    made = stripe_statement.read_transactions(
+        [row | {"source": {"id": "ch_1", "metadata": {"order": "a\0b\ud800"}}}, {"id": "\ud800"}]
+    )
+    assert ([r.number for r in made.rows], [r.line for r in made.unreadable]) == (["ab?"], [2])
+    assert "\0" not in (made.raw.decode() + made.unreadable[0].text)
+
+
+@pytest.mark.parametrize("column", alipay_statement.TRADES[1:])
 def test_a_heading_that_lacks_a_column_is_named(column):
-    with pytest.raises(bills.BadStatement, match=column.split("（")[0]):
+    with pytest.raises(sheets.BadStatement, match=column.split("（")[0]):
         alipay([], ALIPAY_HEADING.replace(f",{column}", ",other"))
 
 
-@pytest.mark.parametrize("column", bills.WECHAT[1:])
+@pytest.mark.parametrize("column", wechat_statement.TRADES[1:])
 def test_a_wechat_heading_that_lacks_a_column_is_named(column):
-    with pytest.raises(bills.BadStatement, match=column):
+    with pytest.raises(sheets.BadStatement, match=column):
         wechat([], ",".join("other" if name == column else name for name in COLUMNS.split(",")))
 
 
@@ -142,8 +180,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def test_a_line_that_cannot_be_read_enters_the_queue_with_its_text(sandbox, customer, monkeypatch):
     paid(sandbox, customer, "alipay")
     now = timezone.now() + timedelta(days=3)
-    read = bills.read_alipay
-    monkeypatch.setattr("payments.providers.alipay.read_alipay", lambda raw: broken(read(raw)))
+    read = alipay_statement.read_trades
+    monkeypatch.setattr("payments.providers.alipay.adapter.read_trades", lambda raw: broken(read(raw)))
     result = reconcile.reconcile(provider="alipay", day=today("alipay"), now=now)
     [row] = result.open
     assert (row.kind, row.key, row.detail) == ("unexpected", "line 9", "many: a,b")
@@ -172,7 +210,7 @@ def test_a_worker_that_dies_before_matching_leaves_the_day_due(sandbox, customer
     assert reconcile.due_days(provider="stripe", now=tomorrow) == []
 
 
-@pytest.mark.parametrize("error", [KeyError("x"), ValueError("x"), RecursionError(), bills.StatementNotReady("x")])
+@pytest.mark.parametrize("error", [KeyError("x"), ValueError("x"), RecursionError(), sheets.StatementNotReady("x")])
 def test_one_providers_trouble_is_no_others(sandbox, customer, monkeypatch, error):
     for method in ("alipay", "stripe", "wechat"):
         paid(sandbox, customer, method)
@@ -198,7 +236,8 @@ def test_a_day_is_due_until_it_is_matched_however_old_since_the_first_top_up(san
     assert len(reconcile.due_days(provider="stripe", now=timezone.now())) == 39
 
 
-def test_open_differences_are_matched_again_each_day(sandbox, customer):
+def test_open_differences_are_matched_again_each_day(sandbox, customer, monkeypatch):
+    monkeypatch.setattr(fetching, "settle_lines", lambda _lines, **kwargs: None)  # the provider gives no answer
     paid(sandbox, customer, "stripe")
     TopUp.objects.update(transaction_id="pi_lost")
     tomorrow = timezone.now() + timedelta(days=1)
@@ -210,3 +249,28 @@ def test_open_differences_are_matched_again_each_day(sandbox, customer):
     assert Discrepancy.objects.filter(state="open", kind="missing_here").exists(), "not before a day is over"
     reconcile.reconcile_due(now=tomorrow + timedelta(hours=25))
     assert not Discrepancy.objects.filter(state="open", kind="missing_here").exists()
+
+
+def test_a_line_is_booked_on_its_statements_day_whatever_time_it_bears(sandbox, customer, monkeypatch):
+    paid(sandbox, customer, "alipay")
+    read = alipay_statement.read_trades
+    monkeypatch.setattr(
+        "payments.providers.alipay.adapter.read_trades",
+        lambda raw: replace(
+            bill := read(raw), rows=[replace(row, at=datetime(1, 1, 2, tzinfo=UTC)) for row in bill.rows]
+        ),
+    )
+    reconcile.reconcile(provider="alipay", day=today("alipay"), now=timezone.now())
+    start = reconcile.start_of("alipay", today("alipay"))
+    fee = Transfer.objects.get(kind="fee")
+    assert (StatementLine.objects.get().at, fee.booked_on) == (start, start.astimezone(UTC).date())
+
+
+def test_an_empty_day_at_alipay_is_not_late(sandbox, customer):
+    """It is told like one that is not ready: nobody is to look at it before that can be known."""
+    paid(sandbox, customer, "alipay")
+    TopUp.objects.update(created_at=timezone.now() - timedelta(days=5))
+    for hours in range(0, 24 * 5, 12):
+        now = timezone.now() + timedelta(hours=hours)
+        reconcile.reconcile_due(now=now)
+        assert reconcile.late_days(now=now) == 0, hours

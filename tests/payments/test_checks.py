@@ -9,12 +9,14 @@ import pytest
 import requests
 from django.core.management import CommandError, call_command
 
-from payments import checks, notifications, refused
+from payments.inbox import notifications, refused
 from payments.models import Notification
-from payments.topups import NOTIFY_PATHS
+from payments.providers import checks, registry
 from tests.payments.conftest import METHODS
 
 pytestmark = pytest.mark.django_db(transaction=True)
+NOTIFY_PATHS = {code: spec.notify_path for code, spec in registry.SPECS.items()}
+SIGNATURES = [spec.signature_header for spec in registry.SPECS.values()]
 
 
 class Middle(HTTPServer):
@@ -40,7 +42,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.server.behaviour == "rewrite":
             body = body.replace(b"chuizi", b"Chuizi")
         if self.server.behaviour == "drop":
-            headers = {name: value for name, value in headers.items() if name not in checks.SIGNATURES.values()}
+            headers = {name: value for name, value in headers.items() if name not in SIGNATURES}
         found = requests.post(self.server.site + self.path, data=body, headers=headers, timeout=10)
         mark = found.headers.get(checks.PROBE_HEADER)
         self._answer(found.status_code, {checks.PROBE_HEADER: mark} if mark else {})
@@ -75,8 +77,39 @@ def through(sandbox, settings, live_server) -> Iterator[object]:
 @pytest.mark.parametrize("provider", METHODS)
 def test_a_provider_that_is_set_up_right_has_nothing_wrong(sandbox, provider):
     found = checks.check(provider=provider)
-    assert (len(found.right), found.wrong) == (3, [])
+    assert (len(found.right), found.wrong) == (4 if provider == "stripe" else 3, [])
     assert any(NOTIFY_PATHS[provider] in line for line in found.to_paste)
+
+
+def settlement() -> checks.Check:
+    """What is found of the Stripe account's currencies."""
+    found = checks.Check("stripe")
+    checks._settlement(found)
+    return found
+
+
+def test_it_is_said_in_which_currency_stripe_settles_and_what_the_books_make_of_it(sandbox):
+    [said] = settlement().right
+    assert said == "It settles in USD, as it charges: what it holds is clearing:stripe:USD."
+    sandbox.control("POST", "/settings", settles_in="eur")
+    [said] = settlement().right
+    assert said.startswith("It settles in EUR: fees and payouts are booked in EUR")
+    assert "from clearing:stripe:USD to clearing:stripe:EUR when its statement is matched" in said
+
+
+@pytest.mark.parametrize(
+    ("sums", "says"),
+    [
+        ([{"currency": "xyz", "amount": 0}], "It settles in XYZ, which the books do not know"),
+        ([{"currency": 7}], "It does not say in which currency it settles"),
+        ("nothing", "It does not say in which currency it settles"),
+    ],
+)
+def test_a_currency_that_the_books_do_not_know_is_wrong_and_so_is_no_answer(sandbox, sums, says):
+    sandbox.fault("answer_altered", provider="stripe", operation="account", fields={"available": sums})
+    found = settlement()
+    assert found.right == []
+    assert says in found.wrong[0]
 
 
 def test_a_signed_test_event_is_kept_once_and_nothing_is_done_about_it(sandbox):

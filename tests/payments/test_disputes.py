@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from billing import refunds
 from billing.models import Hold, Wallet
-from payments import notifications
+from payments.inbox import notifications
 from payments.models import Dispute, Notification, TopUp
 from tests.payments.conftest import open_topup, process_inbox, provider_number
 from tests.payments.dispute_steps import act, balance, books, drifts, process_after, settle, spend

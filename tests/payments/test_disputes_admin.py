@@ -11,9 +11,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Customer, User
-from billing.audit import audit
+from billing.audit.run import audit
+from billing.books.history import page_of
 from billing.models import Wallet
-from billing.statements import page_of
 from payments.models import Dispute, FraudWarning, TopUp
 from tests.payments.dispute_steps import act, settle, spend
 from tests.sandbox_server import SandboxServer
@@ -87,6 +87,18 @@ def test_a_write_off_is_for_finance_alone(lost: Dispute):
     assert lost.write_off is None
 
 
+def test_what_is_confirmed_is_what_was_seen(customer, lost):
+    """A later proposal replaces the one that the second person has on the screen."""
+    first, second = finance(), finance()
+    for amount in ("1.00", "15.00"):
+        first.post(page("propose_write_off", lost), {"amount": amount, "reason": "gone"})
+    for seen in ({"amount": "1.00"}, {}):
+        second.post(page("confirm_write_off", lost), seen)
+        assert Wallet.objects.get(customer=customer).paid == -15
+    second.post(page("confirm_write_off", lost), {"amount": "15.00"})
+    assert Wallet.objects.get(customer=customer).paid == 0
+
+
 def test_a_write_off_is_proposed_by_one_and_confirmed_by_another(customer, lost):
     first, second = finance(), finance()
     assert "15.00" in first.get(page("propose_write_off", lost)).content.decode()
@@ -95,10 +107,13 @@ def test_a_write_off_is_proposed_by_one_and_confirmed_by_another(customer, lost)
     first.post(page("propose_write_off", lost), {"amount": "15.00", "reason": "the customer is gone"})
     queue = reverse("admin:payments_dispute_changelist")
     assert lost.provider_id in first.get(queue, {"queue": "propose"}).content.decode()
-    own = first.post(page("confirm_write_off", lost), follow=True).content.decode()
+    seen = {"amount": "15.00"}
+    own = first.post(page("confirm_write_off", lost), seen, follow=True).content.decode()
     assert "somebody else has to approve" in own
-    assert "the customer is gone" in second.get(page("confirm_write_off", lost)).content.decode()
-    second.post(page("confirm_write_off", lost))
+    shown = second.get(page("confirm_write_off", lost)).content.decode()
+    assert "the customer is gone" in shown
+    assert '<input type="hidden" name="amount" value="15.00"' in shown
+    second.post(page("confirm_write_off", lost), seen)
     assert Wallet.objects.get(customer=customer).paid == 0
     told: list[str] = list(LogEntry.objects.order_by("pk").values_list("change_message", flat=True))
     assert told == [

@@ -7,10 +7,11 @@ import pytest
 import stripe
 from django.utils import timezone
 
-from accounts import customers
-from billing.audit import audit
+from accounts.people import customers
+from billing.audit.run import audit
 from billing.models import Transfer, Wallet
-from payments import missed, write_offs
+from payments.disputes import write_offs
+from payments.inbox import catch_up
 from payments.models import Dispute, FraudWarning, TopUp
 from tests.payments.conftest import open_topup, pay, provider_number
 from tests.payments.dispute_steps import act, balance, books, clerk, drifts, settle, spend
@@ -48,17 +49,18 @@ def test_a_write_off_takes_two_people_a_reason_and_a_wallet_below_zero(sandbox, 
     with pytest.raises(write_offs.WriteOffError, match=r"At most \$15\.00"):
         write_offs.propose(dispute_id=dispute.pk, amount=Decimal("15.01"), reason="gone", by=first, now=now)
     with pytest.raises(write_offs.WriteOffError, match="Nobody"):
-        write_offs.confirm(dispute_id=dispute.pk, by=second, now=now)
+        write_offs.confirm(dispute_id=dispute.pk, amount=fifteen, by=second, now=now)
     write_offs.propose(dispute_id=dispute.pk, amount=fifteen, reason="gone", by=first, now=now)
     with pytest.raises(write_offs.WriteOffError, match="somebody else"):
-        write_offs.confirm(dispute_id=dispute.pk, by=first, now=now)
-    write_offs.confirm(dispute_id=dispute.pk, by=second, now=now)
+        write_offs.confirm(dispute_id=dispute.pk, amount=fifteen, by=first, now=now)
+    write_offs.confirm(dispute_id=dispute.pk, amount=fifteen, by=second, now=now)
     with pytest.raises(write_offs.WriteOffError, match="already"):
-        write_offs.confirm(dispute_id=dispute.pk, by=second, now=now)
+        write_offs.confirm(dispute_id=dispute.pk, amount=fifteen, by=second, now=now)
     assert Wallet.objects.get(customer=customer).paid == 0
     assert balance("expense:bad_debt") == -15
     assert Transfer.objects.get(kind="write_off").actor == second
     assert drifts() == []
+    customers.lift_suspension(customer=customer)
     again = open_topup(customer, method="stripe", amount="20.00")
     pay(sandbox, again)
     assert drifts() == []
@@ -69,7 +71,7 @@ def test_what_comes_back_after_a_write_off_is_the_houses_first(sandbox, customer
     for step in ("open", "withdraw", "lose"):
         dispute = settle(act(sandbox, paid, step))
     write_offs.propose(dispute_id=dispute.pk, amount=Decimal(15), reason="gone", by=clerk(), now=timezone.now())
-    write_offs.confirm(dispute_id=dispute.pk, by=clerk(), now=timezone.now())
+    write_offs.confirm(dispute_id=dispute.pk, amount=Decimal(15), by=clerk(), now=timezone.now())
     settle(act(sandbox, paid, "win"))  # the scheme decided otherwise after all
     assert Wallet.objects.get(customer=customer).paid == 5
     assert balance("expense:bad_debt") == 0
@@ -81,11 +83,11 @@ def test_events_that_never_came_are_found_in_the_providers_lists(sandbox, custom
     act(sandbox, paid, "open")
     act(sandbox, paid, "withdraw")
     sandbox.control("POST", f"/orders/stripe/{provider_number(paid)}/warn")
-    missed.look_for_events(now=timezone.now())
+    catch_up.look_for_events(now=timezone.now())
     assert Dispute.objects.get().withdrawn == 20
     assert FraudWarning.objects.get().topup == paid
     before = books(customer)
-    missed.look_for_events(now=timezone.now())
+    catch_up.look_for_events(now=timezone.now())
     assert books(customer) == before
     assert drifts() == []
 

@@ -11,13 +11,17 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts.models import Customer
-from billing import holds
-from billing.audit import audit
-from billing.ledger import Posting, house_account, post
+from billing.audit.run import audit
+from billing.books import holds
+from billing.books.ledger import Posting, house_account, post
 from billing.models import Hold, RefundRequest, Transfer, Wallet
-from payments import disputes, notifications, refunding, topups
+from payments import refunds
+from payments.disputes import cases
+from payments.inbox import notifications
 from payments.models import Dispute, Notification, TopUp
 from payments.providers.base import DisputeFact
+from payments.refunds import sending
+from payments.topups import orders
 from tests.payments.conftest import confirmed, open_topup, provider_number
 from tests.payments.dispute_steps import act, approved, books, drifts, settle, spend
 from tests.sandbox_server import SandboxServer
@@ -77,7 +81,7 @@ def test_any_order_and_repetition_of_the_events_ends_in_the_same_books(sandbox, 
     for seed in range(6):
         topup = open_topup(confirmed(make_customer()), method="stripe", amount="20.00")
         sandbox.pay("stripe", provider_number(topup))
-        topups.settle_topup(topup_id=topup.pk, now=timezone.now())
+        orders.settle_topup(topup_id=topup.pk, now=timezone.now())
         spend(topup.customer, "15.00000000")
         ends.append(shape(walk(sandbox, topup, STORIES[story], random.Random(seed))))
     assert ends == [ends[0]] * len(ends)
@@ -104,7 +108,7 @@ def test_two_workers_who_settle_one_dispute_move_its_money_once(sandbox, custome
 def test_an_answer_that_was_overtaken_by_a_newer_one_is_asked_for_again(sandbox, customer, paid, monkeypatch):
     """A worker holds an old answer while another settles the end: the old one must not open the dispute again."""
     dispute = act(sandbox, paid, "open")
-    client = disputes.provider_of("stripe")
+    client = cases.provider_of("stripe")
     real, slow = type(client).fetch_dispute, threading.Event()
     has_old, may_go_on = threading.Event(), threading.Event()
 
@@ -137,8 +141,8 @@ def test_an_answer_that_was_overtaken_by_a_newer_one_is_asked_for_again(sandbox,
 
 def test_a_dispute_calls_off_the_parts_of_a_refund_that_have_not_left(sandbox, customer, paid, monkeypatch):
     refund = approved(customer, "8.00")
-    monkeypatch.setattr(refunding, "_leave", lambda part_id, *, now: False)  # the worker dies once the plan is written
-    refunding.send(refund_id=refund.pk, now=timezone.now())
+    monkeypatch.setattr(sending, "_leave", lambda part_id, *, now: False)  # the worker dies once the plan is written
+    refunds.send(refund_id=refund.pk, now=timezone.now())
     monkeypatch.undo()
     [part] = refund.parts.all()
     assert part.state == "planned"
@@ -154,13 +158,13 @@ def test_a_dispute_and_the_refund_of_its_top_up_at_once_never_pay_twice(sandbox,
     for _round in range(4):
         topup = open_topup(confirmed(make_customer()), method="stripe", amount="20.00")
         sandbox.pay("stripe", provider_number(topup))
-        topups.settle_topup(topup_id=topup.pk, now=timezone.now())
+        orders.settle_topup(topup_id=topup.pk, now=timezone.now())
         refund = approved(topup.customer, "20.00")
         dispute = act(sandbox, topup, "open", amount=2000)
 
         def refund_it(pk: int = refund.pk) -> None:
             try:
-                refunding.send(refund_id=pk, now=timezone.now())
+                refunds.send(refund_id=pk, now=timezone.now())
             finally:
                 connection.close()
 
@@ -200,7 +204,7 @@ def test_requests_that_run_while_a_dispute_opens_are_charged_and_the_books_hold(
                 holds.resolve([holds.Resolution(f"gen-{number}", taken, "settled")], now=timezone.now())
                 wallet = Wallet.objects.get(customer=customer)
                 revenue = house_account("revenue:usage")
-                post([Posting(f"gen-{number}:paid", "charge", wallet.paid_account, revenue, taken)], now=timezone.now())
+                post([Posting(f"gen-{number}:paid", "others", wallet.paid_account, revenue, taken)], now=timezone.now())
         finally:
             connection.close()
 

@@ -7,7 +7,7 @@ import httpx2 as httpx
 import pytest
 from django.db import connection
 
-from accounts import keys
+from accounts.keys import issuing
 from payments.models import TopUp
 from payments.providers import asking
 from payments.providers.asking import asking as ask
@@ -20,7 +20,7 @@ HANGS_SECONDS = 14
 
 
 def key_of(customer) -> str:
-    return keys.issue(customer=customer, name="k", now=NOW, scopes=["read", "billing"]).text
+    return issuing.issue(customer=customer, name="k", now=NOW, scopes=["read", "billing"]).text
 
 
 @pytest.mark.parametrize("method", ["stripe", "alipay", "wechat"])
@@ -36,7 +36,7 @@ def test_who_does_not_ask_a_hanging_provider_is_answered_at_once(
     try:
         for key in payers:
             threading.Thread(target=open_topup, args=(server.url, key, method), daemon=True).start()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + HANGS_SECONDS / 2
         while TopUp.objects.count() < len(payers) and time.monotonic() < deadline:
             time.sleep(0.1)
         time.sleep(0.5)
@@ -44,7 +44,7 @@ def test_who_does_not_ask_a_hanging_provider_is_answered_at_once(
         for _ in range(5):
             began = time.monotonic()
             answer = httpx.get(f"{server.url}/v1/credits", headers={"Authorization": f"Bearer {reader}"}, timeout=10)
-            assert (answer.status_code, time.monotonic() - began < 2) == (200, True)
+            assert (answer.status_code, time.monotonic() - began < HANGS_SECONDS / 2) == (200, True)
     finally:
         server.kill()
         sandbox_server.reset()

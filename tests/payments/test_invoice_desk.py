@@ -10,7 +10,7 @@ from django.utils import timezone
 from accounts.models import Membership
 from billing import invoices, refunds
 from billing.models import Document, InvoiceRequest, InvoiceSeries
-from payments import refunding
+from payments import refunds as refunding
 from tests.payments.invoice_page_steps import BUYER, USCC, api, ask, paid, paid_topup, series, staff
 from tests.pdf_pages import read
 from tests.staffing import at_desk, in_role
@@ -54,6 +54,14 @@ def test_staff_issue_an_invoice_and_read_it(desk, customer, paid, series):
     assert Document.objects.count() == 1
 
 
+def test_a_tax_number_whose_check_digit_does_not_fit_is_marked_for_the_desk(desk, customer, paid, series):
+    marked = "Its check digit does not fit"
+    for tax_id, is_doubtful in (("DE136695976", False), ("DE136695977", True)):
+        invoice = asked(customer, amount="1.00", country="DE", tax_id=tax_id, tax_id_confirmed=True)
+        page = text_of(desk.get(f"/admin/billing/invoicerequest/{invoice.pk}/change/"))
+        assert (tax_id in page, marked in page) == (True, is_doubtful)
+
+
 def test_a_fapiao_is_for_what_was_paid_in_cny(api, paid):
     answer = ask(api, invoice_type="fapiao_general", country="CN", tax_id=USCC)
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "invoice_type")
@@ -81,7 +89,7 @@ def test_a_number_is_never_taken_from_a_series_that_nobody_chose(desk, customer,
     assert series.next_number == 1
 
 
-def test_the_page_to_be_issued_is_seen_before_it_takes_a_number(desk, customer, paid, series):
+def test_the_page_to_be_issued_is_seen_before_it_takes_a_number(desk, customer, paid, series, drawing):
     invoice = asked(customer)
     page = text_of(desk.get(f"/admin/billing/invoicerequest/{invoice.pk}/change/"))
     assert f'value="{series.pk}"' in page  # what is shown is what is posted

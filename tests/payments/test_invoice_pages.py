@@ -6,10 +6,10 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from accounts import keys
+from accounts.keys import issuing
 from accounts.models import Membership, User
 from billing import invoices
-from billing.grants import grant_bonus
+from billing.books.grants import grant_bonus
 from billing.models import Document, InvoiceRequest, Mail
 from tests.conftest import NOW
 from tests.payments.invoice_page_steps import BUYER, USCC, api, ask, paid, paid_topup, series, staff
@@ -35,11 +35,12 @@ def test_an_invoice_is_asked_for_listed_shown_and_cancelled_over_the_api(api, pa
     assert (again.status_code, again.json()["error"]["code"]) == (409, "invoice_not_cancellable")
 
 
-def test_who_reads_chinese_gets_a_chinese_document_though_a_program_asked(api, paid, customer, series, staff):
+def test_who_reads_chinese_gets_a_chinese_document_though_a_program_asked(api, paid, customer, series, staff, drawing):
     customer.members.update(language="zh-hans")
     ask(api)
     document = invoices.issue(request_id=InvoiceRequest.objects.get().pk, by=staff, now=timezone.now())
     assert "账单" in read(bytes(document.content))[0]
+    assert "从地址 127.0.0.1 提交" in Mail.objects.earliest("pk").body
     subjects = Mail.objects.values_list("subject", flat=True)
     assert set(subjects) == {"我们已收到您的账单申请", "您的账单 CZ2026-000001"}
 
@@ -93,7 +94,7 @@ def test_who_paid_in_two_currencies_names_one(api, paid, customer):
 
 
 def test_a_key_without_the_scope_may_read_but_not_ask(customer, paid):
-    key = keys.issue(customer=customer, name="k", now=NOW, scopes=["read"])
+    key = issuing.issue(customer=customer, name="k", now=NOW, scopes=["read"])
     api = Client(headers={"Authorization": f"Bearer {key.text}"})
     assert api.get("/v1/invoice-requests").status_code == 200
     answer = ask(api)
@@ -155,7 +156,7 @@ def test_customers_download_their_own_documents_only(api, browser_client, paid, 
     assert eve.get(path).status_code == 404
     assert eve.get(f"/console/invoices/{invoice.number}").status_code == 404
     assert Client().get(path).status_code == 302
-    other = keys.issue(customer=stranger, name="k", now=NOW)
+    other = issuing.issue(customer=stranger, name="k", now=NOW)
     program = Client(headers={"Authorization": f"Bearer {other.text}"})
     assert program.get(f"/v1/invoice-requests/{invoice.number}").status_code == 404
     assert Document.objects.count() == 1

@@ -11,8 +11,9 @@ from django.utils import timezone
 
 from accounts.models import Customer, User
 from billing import invoices, refunds
-from billing.models import CreditTask, Document, InvoiceRequest, RefundRequest
-from payments import invoice_sources, refunding
+from billing.models import CreditTask, Document, InvoiceRequest, RefundRequest, Wallet
+from payments import refunds as refunding
+from payments.invoices import sources
 from payments.models import TopUp
 from tests.billing.invoice_steps import CREDIT_CODE, make_series
 from tests.billing.test_invoice_details import NUMBER, XML
@@ -86,7 +87,7 @@ def test_payments_are_told_of_in_the_currency_that_was_charged(sandbox, customer
     refunds.ask(customer=customer, amount="25.00", reason="more", now=timezone.now())
     TopUp.objects.filter(pk=card.pk).update(disputed=Decimal("2.00"))
     alipay.refresh_from_db()
-    by_id = {s.source_id: s for s in invoice_sources.topups_of(customer.pk, timezone.now(), frozenset())}
+    by_id = {s.source_id: s for s in sources.topups_of(customer.pk, timezone.now(), frozenset())}
     assert set(by_id) == {card.pk, alipay.pk}
     told = by_id[alipay.pk]
     assert (told.currency, told.charged, told.label) == ("CNY", alipay.charge_amount, alipay.number)
@@ -180,7 +181,7 @@ def test_yuan_wait_for_the_red_letter_of_their_fapiao(customer, clerk, pay_in):
     invoices.record_fapiao(request_id=request.pk, fapiao_number=NUMBER, content=XML, by=clerk, now=timezone.now())
     refund = send(approved(customer, clerk, "10.00"))
     [task] = invoices.open_tasks_for(refund_id=refund.pk)
-    assert task.amount == invoice_sources.in_charge(topup, Decimal("10.00"))
+    assert task.amount == sources.in_charge(topup, Decimal("10.00"))
     credit(request, clerk, task.amount, fapiao_number="24312000000099999999")
     assert send(refund).state == RefundRequest.State.DONE
     topup.refresh_from_db()
@@ -217,6 +218,28 @@ def test_a_dispute_calls_the_waiting_part_off_and_wants_a_credit_note_once_it_is
     credit(request, clerk)
     assert invoices.open_tasks() == []
     assert most(customer).amount == 0
+    assert dispute_steps.drifts() == []
+
+
+def test_what_a_lost_dispute_leaves_goes_back_by_bank_and_is_invoiced_no_more(sandbox, customer, clerk, pay_in):
+    topup = pay_in()
+    invoiced(customer, clerk, "4.00")
+    opened = dispute_steps.act(sandbox, topup, "open", amount=500)
+    for step in ("withdraw", "lose"):
+        dispute_steps.act(sandbox, topup, step)
+    dispute_steps.settle(opened)
+    refund = send(approved(customer, clerk, "15.00"))
+    assert (states(refund), most(customer).amount) == (["planned"], 0)
+    assert sum(task.left for task in invoices.open_tasks(customer_id=customer.pk)) == 4
+    credit(InvoiceRequest.objects.get(), clerk)
+    refund = send(refund)
+    part = refund.parts.get()
+    assert (part.state, part.by_bank, part.topup, part.charge_amount) == ("parked", True, topup, 15)
+    for by in (clerk, dispute_steps.clerk()):
+        refunding.record_transfer(part_id=part.pk, reference="bank 1", by=by, now=timezone.now())
+    refund.refresh_from_db()
+    assert (refund.state, most(customer).amount) == (RefundRequest.State.DONE, 0)
+    assert Wallet.objects.get(customer=customer).paid == 0
     assert dispute_steps.drifts() == []
 
 

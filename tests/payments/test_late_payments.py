@@ -8,11 +8,11 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import User
-from billing.audit import audit
+from billing.audit.run import audit
 from billing.models import Mail, RefundRequest
-from payments import refunding
+from payments import refunds
 from payments.models import ExchangeRate, TopUp
-from payments.topups import Result, settle_topup
+from payments.topups.orders import Result, settle_topup
 from tests.payments.conftest import open_topup, provider_number
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -45,13 +45,13 @@ def test_a_late_payment_goes_back_whole_when_the_rate_has_moved_and_cannot_be_sp
     refund = RefundRequest.objects.get()
     assert refund.state == "approved"
     assert "late payment" in Mail.objects.get().subject
-    [claimed] = refunding.claim_requests(now=timezone.now())
-    refunding.send(refund_id=claimed, now=timezone.now())
+    [claimed] = refunds.claim_requests(now=timezone.now())
+    refunds.send(refund_id=claimed, now=timezone.now())
     for _attempt in range(100):
         part = refund.parts.get()
         if part.state == "done":
             break
-        refunding.look(part_id=part.pk, now=timezone.now())
+        refunds.look(part_id=part.pk, now=timezone.now())
     topup.refresh_from_db()
     assert (topup.shown_state, topup.refunded_charge) == ("refunded", topup.charge_amount)
     assert part.topup_id == topup.pk

@@ -3,8 +3,9 @@
 import pytest
 from django.utils import timezone
 
-from payments import notifications, polling
+from payments.inbox import notifications
 from payments.models import Notification
+from payments.topups import polling
 from tests.payments.conftest import METHODS, open_topup, pay_at, process_inbox
 
 DOORS = {

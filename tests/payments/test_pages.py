@@ -7,8 +7,9 @@ from django.utils import timezone
 
 from accounts.models import Membership, User
 from billing.models import Wallet
-from payments import polling, refused, topups
+from payments.inbox import refused
 from payments.models import ExchangeRate, Notification, TopUp
+from payments.topups import orders, polling
 from tests.payments.conftest import METHODS, open_topup, pay, pay_at
 
 
@@ -186,4 +187,12 @@ def test_staff_who_may_only_look_cannot_process(sandbox, customer, django_user_m
     client.post("/admin/payments/notification/", {"action": "process_again", "_selected_action": [about.pk]})
     about.refresh_from_db()
     assert about.processed_at is None
-    assert topups.TopUp.objects.get(pk=topup.pk).state == "open"
+    assert orders.TopUp.objects.get(pk=topup.pk).state == "open"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_suspended_customer_opens_no_top_up_on_the_page_either_and_is_told_why(ada, sandbox, customer, method):
+    type(customer).objects.filter(pk=customer.pk).update(suspended_at=timezone.now())
+    answer = ada.post("/console/topup", {"preset": "20", "method": method})
+    assert (answer.status_code, TopUp.objects.count()) == (400, 0)
+    assert "This account is suspended. Write to support." in answer.content.decode()

@@ -11,11 +11,14 @@ from django.utils import timezone
 
 from accounts.models import Customer, User
 from billing import refunds
-from billing.audit import audit
-from billing.ledger import Posting, house_account, post
+from billing.audit.run import audit
+from billing.books.ledger import Posting, house_account, post
 from billing.models import LedgerAccount, Mail, RefundRequest, Transfer, Wallet
-from payments import disputes, fraud_warnings, missed, notifications, provider_refunds, refunding
+from payments import refunds as refunding
+from payments.disputes import cases, fraud_warnings
+from payments.inbox import catch_up, notifications
 from payments.models import FraudWarning, Notification, RefundPart, TopUp
+from payments.refunds import external
 from tests.payments.conftest import METHODS, open_topup, pay, process_inbox, provider_number
 from tests.sandbox_server import SandboxServer
 
@@ -41,7 +44,7 @@ def refund_there(sandbox: SandboxServer, topup: TopUp, charge: Decimal) -> dict[
 
 
 def settle(topup: TopUp, refund: dict[str, Any]) -> list[RefundRequest]:
-    return provider_refunds.settle_refunds(topup_id=topup.pk, key=refund.get("number", ""), now=timezone.now())
+    return external.settle_refunds(topup_id=topup.pk, key=refund.get("number", ""), now=timezone.now())
 
 
 def balance(name: str) -> Decimal:
@@ -85,7 +88,7 @@ def test_a_refund_started_at_the_provider_is_unknown_here(sandbox, customer, met
 def test_a_refund_started_at_the_provider_may_take_a_spent_wallet_below_zero(sandbox, customer, method):
     topup = paid_by(sandbox, customer, method)
     wallet = Wallet.objects.get(customer=customer)
-    spent = Posting("gen-x:paid", "charge", wallet.paid_account, house_account("revenue:usage"), Decimal("12.00000000"))
+    spent = Posting("gen-x:paid", "others", wallet.paid_account, house_account("revenue:usage"), Decimal("12.00000000"))
     post([spent], now=timezone.now())
     refund_there(sandbox, topup, topup.charge_amount)
     process_inbox()
@@ -138,7 +141,7 @@ def test_a_refund_of_ours_is_not_taken_for_one_of_the_providers(impatient, sandb
     sandbox.clear_faults()
     sandbox.wait_until_delivered(order=provider_number(topup), event="refund.created")
     process_inbox()
-    missed.look_for_events(now=timezone.now())
+    catch_up.look_for_events(now=timezone.now())
     assert RefundRequest.objects.get().parts.get().state == "done"
     topup.refresh_from_db()
     assert topup.refunded == Decimal("8.00")
@@ -187,8 +190,8 @@ def test_a_refund_whose_notification_was_lost_is_found_in_the_providers_list(san
     topup = paid_by(sandbox, customer, "stripe")
     sandbox.fault("drop_notification", provider="stripe", times=0)
     refund_at_once(sandbox, topup)
-    missed.look_for_events(now=timezone.now())
-    missed.look_for_events(now=timezone.now())
+    catch_up.look_for_events(now=timezone.now())
+    catch_up.look_for_events(now=timezone.now())
     assert RefundRequest.objects.get().amount == 5
     assert drifts() == []
 
@@ -254,7 +257,7 @@ def test_a_fraud_warning_stops_spending_and_proposes_a_refund_in_full_once(sandb
     assert Mail.objects.count() == 0, "the customer did not ask"
     for notification in Notification.objects.filter(kind__startswith="radar."):
         notifications.process(notification_id=notification.pk, now=timezone.now())
-    missed.look_for_events(now=timezone.now())
+    catch_up.look_for_events(now=timezone.now())
     assert (RefundRequest.objects.count(), FraudWarning.objects.count()) == (1, 1)
     assert drifts() == []
 
@@ -284,7 +287,7 @@ def test_the_refund_of_a_fraud_warning_goes_back_to_the_card_that_was_warned_of(
 def test_a_fraud_warning_for_money_that_is_spent_says_what_is_left(sandbox, customer):
     topup = paid_by(sandbox, customer, "stripe")
     wallet = Wallet.objects.get(customer=customer)
-    spent = Posting("gen-x:paid", "charge", wallet.paid_account, house_account("revenue:usage"), Decimal("15.00000000"))
+    spent = Posting("gen-x:paid", "others", wallet.paid_account, house_account("revenue:usage"), Decimal("15.00000000"))
     post([spent], now=timezone.now())
     warn(sandbox, topup)
     process_inbox()
@@ -323,12 +326,12 @@ def test_a_won_dispute_does_not_lift_what_a_fraud_warning_suspended(sandbox, cus
     topup = paid_by(sandbox, customer, "stripe")
     order = f"/orders/stripe/{provider_number(topup)}/dispute"
     dispute = sandbox.control("POST", order, step="open")
-    disputes.settle_dispute(provider="stripe", dispute_id=dispute["id"], now=timezone.now())
+    cases.settle_dispute(provider="stripe", dispute_id=dispute["id"], now=timezone.now())
     warn(sandbox, topup)
     process_inbox()
     assert FraudWarning.objects.get().problem == "the payment is disputed already"
     sandbox.control("POST", order, step="win")
-    disputes.settle_dispute(provider="stripe", dispute_id=dispute["id"], now=timezone.now())
+    cases.settle_dispute(provider="stripe", dispute_id=dispute["id"], now=timezone.now())
     customer.refresh_from_db()
     assert customer.is_suspended
     assert drifts() == []
@@ -336,12 +339,12 @@ def test_a_won_dispute_does_not_lift_what_a_fraud_warning_suspended(sandbox, cus
 
 def test_the_dollars_of_a_refund_in_yuan_keep_step_with_the_formula_of_refunds(customer):
     """Whatever is refunded there, what ours would pay back afterwards is never less than nothing."""
-    from payments.refund_plan import charge_of
+    from payments.topups.shares import back_begun_there, back_of
 
     topup = TopUp(amount=Decimal("20.00"), charge_amount=Decimal("142.47"), charge_currency="CNY")
     for fen in (1, 2, 7, 8, 100, 3333, 7777, 14240, 14245, 14246, 14247):
         charge = Decimal(fen).scaleb(-2)
-        credit = provider_refunds.credit_of(topup, charge)
+        credit = back_begun_there(topup, charge).amount
         after = TopUp(
             amount=topup.amount,
             charge_amount=topup.charge_amount,
@@ -352,4 +355,4 @@ def test_the_dollars_of_a_refund_in_yuan_keep_step_with_the_formula_of_refunds(c
         assert Decimal(0) < credit <= topup.amount
         assert (credit == topup.amount) is (charge == topup.charge_amount)
         for cents in range(1, int((topup.amount - credit) * 100) + 1):
-            assert charge_of(after, Decimal(cents).scaleb(-2)) >= 0
+            assert back_of(after, Decimal(cents).scaleb(-2)).charge >= 0

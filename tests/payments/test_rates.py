@@ -6,8 +6,8 @@ from decimal import Decimal
 import pytest
 from django.urls import reverse
 
-from payments import fx
 from payments.models import ExchangeRate
+from payments.topups import fx
 from tests.conftest import NOW
 from tests.staffing import at_desk, in_role
 
@@ -60,6 +60,20 @@ def test_a_jump_needs_a_second_person_wherever_it_comes_from(settings, jump):
     settings.USD_CNY_RATE = Decimal("12.00")
     assert rate(NOW + timedelta(hours=2)) == Decimal(jump)
     assert fx.waiting().get().source == "USD_CNY_RATE"
+
+
+def test_a_jump_cut_into_small_steps_needs_a_second_person_too():
+    rate()
+    first, second = in_role("finance"), in_role("finance", "second@staff.example.org")
+    for step in ("7.19", "7.30"):
+        assert not fx.set_rate(Decimal(step), source="bank", by=first, now=NOW + timedelta(hours=1)).needs_second
+    made = fx.set_rate(Decimal("7.45"), source="bank", by=first, now=NOW + timedelta(hours=2))
+    assert (made.needs_second, rate(NOW + timedelta(hours=3))) == (True, Decimal("7.30"))
+    fx.confirm(rate_id=made.pk, by=second, now=NOW + timedelta(hours=3))
+    for step, is_jump in (("7.60", False), ("7.55", False), ("7.75", True)):  # the confirmed one is the measure now
+        assert fx.set_rate(Decimal(step), source="bank", by=first, now=NOW + timedelta(hours=4)).needs_second == is_jump
+    later = fx.set_rate(Decimal("7.50"), source="bank", by=first, now=NOW + timedelta(days=3))
+    assert not later.needs_second
 
 
 def test_a_dropped_rate_is_never_live():

@@ -8,15 +8,14 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts import keys
+from accounts.keys import issuing
 from accounts.models import Membership, User
 from billing import refunds
-from billing.grants import grant_bonus
-from billing.ledger import mark_topped_up
+from billing.books.grants import grant_bonus
 from billing.models import Mail, RefundRequest, Wallet
-from payments import topups
 from payments.models import TopUp
 from payments.providers.base import Outcome, PaymentFact
+from payments.topups import orders
 from tests.conftest import NOW
 from tests.staffing import at_desk, in_role
 
@@ -36,14 +35,13 @@ def paid(customer):
         expires_at=timezone.now(),
     )
     fact = PaymentFact(Outcome.OK, topup.number, "pi_1", Decimal("20.00"), "USD", is_ours=True)
-    topups.credit(topup_id=topup.pk, fact=fact, now=timezone.now())
-    mark_topped_up(customer_id=customer.pk)
+    orders.credit(topup_id=topup.pk, fact=fact, now=timezone.now())
     return topup
 
 
 @pytest.fixture
 def api(customer):
-    key = keys.issue(customer=customer, name="k", now=NOW)
+    key = issuing.issue(customer=customer, name="k", now=NOW)
     return Client(headers={"Authorization": f"Bearer {key.text}"})
 
 
@@ -71,7 +69,9 @@ def test_a_refund_is_asked_for_listed_shown_and_cancelled_over_the_api(api, paid
 def test_who_reads_chinese_is_answered_in_chinese_though_a_program_asked(api, paid, customer):
     customer.members.update(language="zh-hans")
     ask(api)
-    assert Mail.objects.get().subject == "我们已收到您的退款申请"
+    mail = Mail.objects.get()
+    assert mail.subject == "我们已收到您的退款申请"
+    assert "从地址 127.0.0.1 提交" in mail.body
 
 
 def test_the_same_idempotency_key_asks_once(api, paid):
@@ -105,7 +105,7 @@ def test_what_cannot_be_refunded_is_said_and_freezes_nothing(api, paid, customer
 
 
 def test_a_key_without_the_scope_may_read_but_not_ask(customer, paid):
-    key = keys.issue(customer=customer, name="k", now=NOW, scopes=["read"])
+    key = issuing.issue(customer=customer, name="k", now=NOW, scopes=["read"])
     api = Client(headers={"Authorization": f"Bearer {key.text}"})
     assert api.get("/v1/refund-requests").status_code == 200
     answer = ask(api)
@@ -113,7 +113,7 @@ def test_a_key_without_the_scope_may_read_but_not_ask(customer, paid):
 
 
 def test_another_customers_refund_is_not_there(api, paid, make_customer, browser_client):
-    stranger = keys.issue(customer=make_customer("1", name="Eve"), name="k", now=NOW)
+    stranger = issuing.issue(customer=make_customer("1", name="Eve"), name="k", now=NOW)
     number = ask(api).json()["data"]["id"]
     other = Client(headers={"Authorization": f"Bearer {stranger.text}"})
     assert other.get(f"/v1/refund-requests/{number}").status_code == 404
@@ -137,6 +137,7 @@ def test_a_customer_asks_answers_and_cancels_on_the_pages(browser_client, paid, 
     refund = RefundRequest.objects.get()
     assert answer.redirect_chain[-1][0] == f"/console/refunds/{refund.number}"
     assert "moving &lt;b&gt;on&lt;/b&gt;" in answer.content.decode()
+    assert "from the address 127.0.0.1. If that was none of you, cancel it" in Mail.objects.latest("pk").body
     refunds.ask_back(refund_id=refund.pk, question="Which card?", by=desk_user, now=timezone.now())
     assert "Which card?" in browser_client.get(f"/console/refunds/{refund.number}").content.decode()
     browser_client.post(f"/console/refunds/{refund.number}", {"answer": "Blue"})
@@ -307,6 +308,7 @@ def test_staff_enter_a_request_that_came_by_mail(desk, customer, paid, user):
     assert desk.post(path, given).status_code == 302
     refund = RefundRequest.objects.get()
     assert (refund.origin, refund.reference, refund.amount) == ("staff", "mail 17", Decimal("4.00"))
+    assert "If that was none of you" not in Mail.objects.latest("pk").body
 
 
 def test_a_refund_cannot_be_changed_or_deleted_past_its_acts(desk, refund):

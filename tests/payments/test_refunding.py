@@ -13,13 +13,14 @@ from django.utils import timezone
 
 from accounts.models import Customer, User
 from billing import invoices, refunds
-from billing.audit import audit
-from billing.ledger import Posting, house_account, post
+from billing.audit.run import audit
+from billing.books.ledger import Posting, house_account, post
 from billing.models import InvoiceSeries, LedgerAccount, RefundRequest, Transfer, Wallet
-from payments import refunding
+from payments import refunds as refunding
 from payments.models import Notification, TopUp
 from payments.providers.base import RefundFact, RefundOutcome
-from payments.refund_plan import frozen_by_topup
+from payments.refunds import sending
+from payments.refunds.plan import frozen_by_topup
 from tests.payments.conftest import METHODS, open_topup, pay, process_inbox
 from tests.sandbox_server import SandboxServer
 
@@ -47,7 +48,7 @@ def paid(sandbox: SandboxServer, customer: Customer) -> Callable[..., TopUp]:
 def spend(customer: Customer, amount: str) -> None:
     wallet = Wallet.objects.get(customer=customer)
     key = f"gen-spent-{Transfer.objects.count()}"
-    spent = Posting(f"{key}:paid", "charge", wallet.paid_account, house_account("revenue:usage"), Decimal(amount))
+    spent = Posting(f"{key}:paid", "others", wallet.paid_account, house_account("revenue:usage"), Decimal(amount))
     post([spent], now=timezone.now())
 
 
@@ -308,10 +309,10 @@ def test_what_no_provider_can_refund_is_left_to_a_bank_transfer(sandbox, custome
 def test_a_refund_dies_between_wallet_and_provider_and_is_sent_by_the_next_look(sandbox, customer, clerk, paid):
     paid("alipay")
     refund = approved(customer, clerk, "5.00")
-    refunds.begin_sending(refund_id=refund.pk, now=timezone.now())
-    refunding._plan(refund.pk, now=timezone.now())
+    now = timezone.now()
+    refunds.begin_sending(refund_id=refund.pk, now=now, begun=lambda begun: sending._plan(begun, now=now))
     part = refund.parts.get()
-    assert refunding._leave(part.pk, now=timezone.now())
+    assert sending._leave(part.pk, now=timezone.now())
     assert sandbox.control("GET", "/refunds")["refunds"] == []
     [claimed] = refunding.claim_parts(now=timezone.now() + timedelta(seconds=6))
     assert refunding.look(part_id=claimed, now=timezone.now()) is RefundOutcome.DONE

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from payments import polling, refused
+from payments.inbox import refused
+from payments.models import Method
 from payments.providers import registry
+from payments.topups import polling
 from tests.payments.conftest import METHODS, open_topup
 
 
@@ -23,6 +25,15 @@ def configure(settings, sandbox_server):
 
     settings.DEBUG = True
     return set_variables
+
+
+def test_every_method_has_its_spec_and_no_two_share_an_address_or_a_variable():
+    specs = registry.SPECS
+    assert [(code, spec.code) for code, spec in specs.items()] == [(method, method) for method in Method.values]
+    for names in ("notify_paths", "variables"):
+        given = [name for spec in specs.values() for name in getattr(spec, names)]
+        assert len(given) == len(set(given)) > 0
+    assert all(name.startswith(f"{spec.variable_prefix}_") for spec in specs.values() for name in spec.variables)
 
 
 def test_without_variables_nothing_is_on(settings):
@@ -58,7 +69,7 @@ def test_a_half_configured_provider_stops_the_start(configure, changes, named):
 @pytest.mark.parametrize(
     "host", ["127.0.0.1:9000", "localhost", "[::1]:80", "10.0.0.7", "192.168.1.1", "169.254.1.1", "pay.internal"]
 )
-@pytest.mark.parametrize("name", registry.ADDRESS.values())
+@pytest.mark.parametrize("name", [spec.address for spec in registry.SPECS.values()])
 def test_sandbox_addresses_are_refused_in_production(configure, settings, name, host):
     provider = name.partition("_")[0]
     configure(**{name: f"https://{host}/x"})

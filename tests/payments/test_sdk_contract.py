@@ -17,10 +17,11 @@ from stripe.params import RefundCreateParams
 from stripe.params.checkout import SessionCreateParams
 from wechatpayv3 import WeChatPay
 
-from payments.providers import registry, wechat
-from payments.providers.alipay import SHANGHAI
+from payments.providers import registry
 from payments.providers.base import RefundOrder
-from payments.topups import order_of
+from payments.providers.sheets import SHANGHAI
+from payments.providers.wechat import adapter
+from payments.topups.orders import order_of
 from tests.payments.conftest import METHODS, open_topup
 
 
@@ -48,7 +49,7 @@ def test_the_address_of_alipay_is_the_private_attribute_we_set(sandbox, settings
 def test_the_address_and_timeout_of_wechat_are_the_private_attributes_we_set(sandbox, settings):
     core = registry.get("wechat")._client._core
     assert core._gate_way == settings.PAYMENT_VARIABLES["WECHATPAY_API_BASE"]
-    assert core._timeout == wechat.TIMEOUT
+    assert core._timeout == adapter.TIMEOUT
     live = registry._made.__wrapped__(tuple({**settings.PAYMENT_VARIABLES, "WECHATPAY_API_BASE": ""}.items()), True)
     assert live["wechat"]._client._core._gate_way == "https://api.mch.weixin.qq.com"
 
@@ -58,7 +59,9 @@ def test_importing_the_sdks_leaves_logging_as_it_was_and_a_gateway_imports_none_
         "import sys, logging, chuizi.asgi\n"
         "assert not {'stripe', 'alipay', 'wechatpayv3'} & set(sys.modules)\n"
         "before = [*logging.root.handlers]\n"
-        "import payments.providers.alipay, payments.providers.stripe, payments.providers.wechat\n"
+        "from payments.providers.alipay import adapter\n"
+        "from payments.providers.stripe import adapter\n"
+        "from payments.providers.wechat import adapter\n"
         "sdk = logging.getLogger('python-alipay-sdk')\n"
         "assert (logging.root.handlers, sdk.handlers, sdk.level) == (before, [], logging.WARNING)\n"
     )

@@ -14,11 +14,17 @@ from django.utils import timezone
 
 from accounts.models import User
 from billing import refunds
-from billing.audit import audit
+from billing.audit.run import audit
 from billing.models import LedgerAccount, Transfer
-from payments import reconcile, refunding
+from payments import refunds as refunding
 from payments.models import Discrepancy, RefundPart, Statement, StatementLine, TopUp
-from payments.providers import bills
+from payments.providers import sheets
+from payments.providers.alipay import statement as alipay_statement
+from payments.providers.stripe import statement as stripe_statement
+from payments.providers.wechat import statement as wechat_statement
+from payments.refunds.external import settle_refunds
+from payments.statements import clearing, reconcile
+from sandbox import crypto
 from tests.billing.conftest import failures, in_threads
 from tests.payments.conftest import METHODS, open_topup, pay, provider_number
 
@@ -83,8 +89,9 @@ def test_a_day_that_fits_posts_its_fees_once_and_leaves_no_difference(sandbox, c
     fees = balance(f"expense:fees:{CURRENCY[method]}")
     lines = StatementLine.objects.all()
     assert fees == -sum((line.fee for line in lines), Decimal(0)) != 0
-    theirs = reconcile.statement_balances()[method, CURRENCY[method]]
-    assert -balance(f"clearing:{method}:{CURRENCY[method]}") == theirs
+    [there] = clearing.accounts()
+    theirs = there.settled
+    assert (there.name, there.balance) == (f"clearing:{method}:{CURRENCY[method]}", theirs)
     assert theirs == topup.charge_amount - part.charge_amount + fees
     before = Transfer.objects.count()
     run(method)
@@ -149,6 +156,25 @@ def test_a_refund_begun_at_the_provider_whose_notification_was_lost_is_found_by_
     assert audit().drifts == []
 
 
+def test_a_refund_that_came_back_before_it_was_booked_leaves_no_difference(sandbox, customer, wallet):
+    """Begun in Stripe's dashboard and failed there, both before anybody here heard of it."""
+    topup = paid(sandbox, customer, "stripe")
+    sandbox.fault("drop_notification", provider="stripe", times=0)
+    sandbox.fault("refund_pending", provider="stripe")
+    begun = sandbox.control("POST", f"/orders/stripe/{provider_number(topup)}/refund", amount=500)
+    sandbox.control("POST", f"/refunds/stripe/{begun['id']}/failed")
+    assert run("stripe").open == []
+    kinds = sorted(StatementLine.objects.exclude(kind="payment").values_list("kind", flat=True))
+    assert "refund" in kinds
+    assert "refund_failure" in kinds
+    wallet.refresh_from_db()
+    assert wallet.paid == 20
+    # Only one of the two is something that we miss.
+    StatementLine.objects.filter(kind="refund_failure").delete()
+    matched = reconcile.match(provider="stripe", day=today("stripe"), now=timezone.now() + timedelta(days=3))
+    assert [row.kind for row in matched.open] == ["missing_here"]
+
+
 @pytest.mark.parametrize("method", ["alipay", "wechat"])
 def test_a_statement_that_is_not_ready_is_asked_for_again(sandbox, customer, method):
     paid(sandbox, customer, method)
@@ -199,16 +225,34 @@ def test_staff_explain_a_difference_and_it_stays_explained(sandbox, customer):
 def test_a_file_that_is_not_what_it_says_is_refused():
     text = "\ufeff交易时间,x\r\n`1,`2,`3\r\n".encode()
     packed = gzip.compress(text)
-    with pytest.raises(bills.BadStatement, match="hash"):
-        bills.read_wechat(packed, sha1="0" * 40)
+    with pytest.raises(sheets.BadStatement, match="hash"):
+        wechat_statement.read_trades(packed, sha1="0" * 40)
     for raw in (b"", b"not gzip", packed[:20]):
-        with pytest.raises(bills.BadStatement):
-            bills.read_wechat(raw, sha1="0" * 40)
+        with pytest.raises(sheets.BadStatement):
+            wechat_statement.read_trades(raw, sha1="0" * 40)
     bomb = io.BytesIO()
     with zipfile.ZipFile(bomb, "w") as packing:
         packing.writestr("a.csv", "支付宝交易号,业务类型\n1\n")
         packing.writestr("b.csv", "x")
     for raw in (b"PK", bomb.getvalue()):
-        with pytest.raises(bills.BadStatement):
-            bills.read_alipay(raw)
-    assert [row.line for row in bills.read_stripe([{"id": "txn_1"}]).unreadable] == [1]
+        with pytest.raises(sheets.BadStatement):
+            alipay_statement.read_trades(raw)
+    assert [row.line for row in stripe_statement.read_transactions([{"id": "txn_1"}]).unreadable] == [1]
+
+
+def test_refunds_of_two_payments_that_bear_one_number_are_two(sandbox, customer, wallet, monkeypatch):
+    """Alipay's numbers are unique within a payment alone: the second is not taken for the first."""
+    digits = crypto.digits
+    monkeypatch.setattr(crypto, "digits", lambda count: "7" * 12 if count == 12 else digits(count))
+    topups = [paid(sandbox, customer, "alipay") for _number in range(2)]
+    sandbox.fault("drop_notification", provider="alipay", times=0)
+    numbers = {sandbox.control("POST", f"/orders/alipay/{t.number}/refund", amount=3560)["number"] for t in topups}
+    assert numbers == {"desk777777777777"}
+    settle_refunds(topup_id=topups[0].pk, key="desk777777777777", now=timezone.now())
+    wallet.refresh_from_db()
+    assert wallet.paid == 35
+    assert run("alipay").open == []
+    wallet.refresh_from_db()
+    assert wallet.paid == 30
+    assert run("alipay").open == []
+    assert audit().drifts == []

@@ -7,12 +7,12 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from billing.audit import audit
+from billing.audit.run import audit
 from billing.models import Transfer, Wallet
-from payments import topups
 from payments.models import ExchangeRate, Notification, TopUp
 from payments.providers import registry
 from payments.providers.base import Outcome, PaymentFact
+from payments.topups import orders, quotes
 from tests.payments.conftest import METHODS, open_topup, pay, process_inbox, provider_number
 
 
@@ -52,7 +52,7 @@ def test_notification_poller_and_success_page_at_once_credit_once(sandbox, custo
     results = []
 
     def settle() -> None:
-        results.append(topups.settle_topup(topup_id=topup.pk, now=timezone.now()))
+        results.append(orders.settle_topup(topup_id=topup.pk, now=timezone.now()))
         connection.close()
 
     threads = [threading.Thread(target=settle) for _ in range(8)]
@@ -113,7 +113,7 @@ def fact(topup: TopUp, **changes) -> PaymentFact:
 )
 def test_amount_currency_merchant_and_order_are_compared(sandbox, customer, wallet, changes):
     topup = open_topup(customer, method="alipay")
-    assert topups.credit(topup_id=topup.pk, fact=fact(topup, **changes), now=timezone.now()) == "mismatch"
+    assert orders.credit(topup_id=topup.pk, fact=fact(topup, **changes), now=timezone.now()) == "mismatch"
     topup.refresh_from_db()
     wallet.refresh_from_db()
     assert (topup.state, bool(topup.problem), wallet.paid) == ("open", True, 0)
@@ -121,8 +121,8 @@ def test_amount_currency_merchant_and_order_are_compared(sandbox, customer, wall
 
 def test_one_payment_does_not_pay_two_orders(sandbox, customer, wallet):
     first, second = (open_topup(customer, method="alipay") for _ in range(2))
-    assert topups.credit(topup_id=first.pk, fact=fact(first), now=timezone.now()) == "credited"
-    assert topups.credit(topup_id=second.pk, fact=fact(second), now=timezone.now()) == "mismatch"
+    assert orders.credit(topup_id=first.pk, fact=fact(first), now=timezone.now()) == "credited"
+    assert orders.credit(topup_id=second.pk, fact=fact(second), now=timezone.now()) == "mismatch"
     wallet.refresh_from_db()
     assert wallet.paid == 20
 
@@ -132,7 +132,7 @@ def test_the_amount_the_provider_reports_is_what_counts(sandbox, customer, walle
     topup = open_topup(customer, method=method)
     sandbox.control("POST", f"/orders/{method}/{provider_number(topup)}/report", amount=1)
     sandbox.pay(method, provider_number(topup))
-    assert topups.settle_topup(topup_id=topup.pk, now=timezone.now()) == "mismatch"
+    assert orders.settle_topup(topup_id=topup.pk, now=timezone.now()) == "mismatch"
     wallet.refresh_from_db()
     assert wallet.paid == 0
 
@@ -159,5 +159,5 @@ def test_a_method_that_is_off_is_not_offered(sandbox, customer, settings):
         "STRIPE_WEBHOOK_SECRET": "",
         "STRIPE_API_BASE": "",
     }
-    assert topups.methods() == ["alipay", "wechat"]
+    assert quotes.methods() == ["alipay", "wechat"]
     assert set(registry.providers()) == {"alipay", "wechat"}

@@ -1,21 +1,26 @@
 """A real gateway: uvicorn in a thread, on the test database, before scripted upstreams."""
 
-import threading
+import itertools
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import httpx2 as httpx
 import pytest
-import uvicorn
 from django.db import connections
 
-from accounts import keys
+from accounts.keys import issuing
 from accounts.models import Customer
-from proxy.loading import load_catalog
-from proxy.models import Generation
-from proxy.settlement import settle_all
+from billing.books import holds
+from billing.models import Hold
+from proxy.ids import new_generation_id
+from proxy.models import Generation, Model, Price
+from proxy.prices.loading import load_catalog
+from proxy.settlement.settle import settle_all
 from tests.conftest import NOW
+from tests.serving import Server
 from tests.upstream import FakeUpstream
 
 PRICE = {"billing": "per_token", "input": "10", "output": "40", "cache_read": "2.5"}
@@ -60,7 +65,8 @@ def catalog(upstream: FakeUpstream, *, second: FakeUpstream | None = None, **mod
 class Gateway:
     """The server under test and a client of it."""
 
-    def __init__(self, port: int, key: str) -> None:
+    def __init__(self, port: int, key: str, server: Server | None = None) -> None:
+        self._server = server
         self.key = key
         self.url = f"http://127.0.0.1:{port}"
         self.client = httpx.Client(base_url=self.url, timeout=30, headers={"Authorization": f"Bearer {key}"})
@@ -76,6 +82,13 @@ class Gateway:
         asked = {"stream": True, **message, **body}
         return self.client.stream("POST", "/v1/chat/completions", json=asked, headers=headers)
 
+    def look_at_catalog(self) -> None:
+        """Now; by itself it does each second."""
+        from chuizi.asgi import gateway
+
+        assert self._server is not None
+        self._server.run_there(gateway._look_at_catalog())
+
 
 @pytest.fixture
 def customer(transactional_db: None, make_customer: Callable[..., Customer]) -> Customer:
@@ -87,23 +100,54 @@ def gateway(customer: Customer, upstream: FakeUpstream, settings: Any) -> Iterat
     """Serving `openai/m` of `upstream` to a customer with 10 USD of bonus."""
     settings.DRAIN_SECONDS = 1
     load_catalog(catalog(upstream))
-    issued = keys.issue(customer=customer, name="test", now=NOW)
+    issued = issuing.issue(customer=customer, name="test", now=NOW)
     from chuizi.asgi import application
 
-    config = uvicorn.Config(application, port=0, log_level="warning", access_log=False, timeout_graceful_shutdown=3)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    deadline = time.monotonic() + 10
-    while not server.started and time.monotonic() < deadline and thread.is_alive():
-        time.sleep(0.01)
-    assert server.started, "the gateway did not start"
-    client = Gateway(server.servers[0].sockets[0].getsockname()[1], issued.text)
+    server = Server(application, log_level="warning", access_log=False, timeout_graceful_shutdown=3).start()
+    client = Gateway(server.port, issued.text, server)
     yield client
     client.client.close()
-    server.should_exit = True
-    thread.join(15)
+    server.stop()
     connections.close_all()
+
+
+@pytest.fixture
+def make_generation(customer: Customer, key: Any) -> Callable[..., Generation]:
+    """A function: a request with a hold, metered at `cost` unless that is None."""
+    first = {"name": "u", "protocol": "openai", "base_url": "http://127.0.0.1:1/v1"}
+    model = {"id": "openai/m", "upstreams": ["u"], "price": {"input": "10", "output": "40"}}
+    load_catalog({"upstreams": [first], "models": [model]})
+
+    numbers = itertools.count()
+
+    def make(
+        *,
+        cost: str | None,
+        held: str = "1",
+        bound: str = "1",
+        lease_id: int | None = None,
+        at: datetime = NOW,
+    ) -> Generation:
+        generation_id = new_generation_id(int(at.timestamp() * 10**9) + next(numbers) * 10**6)
+        holds.place(customer_id=customer.pk, key=generation_id, kind=Hold.Kind.REQUEST, amount=Decimal(held), now=at)
+        metered = {} if cost is None else {"state": "metered", "cost": Decimal(cost), "metered_at": at}
+        return Generation.objects.create(
+            pk=generation_id,
+            customer=customer,
+            key=key.key,
+            model=Model.objects.get(),
+            price=Price.objects.get(),
+            lease_id=lease_id,
+            protocol="openai",
+            streamed=False,
+            bound=Decimal(bound),
+            held=Decimal(held),
+            created_at=at,
+            usage_source="upstream" if cost is not None else "none",
+            **metered,
+        )
+
+    return make
 
 
 def only_generation() -> Generation:
@@ -111,7 +155,7 @@ def only_generation() -> Generation:
     return generation
 
 
-def wait_for(state: str, *, seconds: float = 5) -> Generation:
+def wait_for(state: str, *, seconds: float = 15) -> Generation:
     """The one generation, once it is in that state."""
     deadline = time.monotonic() + seconds
     while (generation := Generation.objects.first()) is None or generation.state != state:

@@ -5,13 +5,13 @@ from decimal import Decimal
 import pytest
 from django.db import connection, transaction
 
-from billing import holds
-from billing.audit import audit
+from billing.audit.run import audit
+from billing.books import holds
 from billing.models import Hold
-from proxy import settlement
 from proxy.ids import new_generation_id
-from proxy.loading import load_catalog
 from proxy.models import Generation, Model, Price, Upstream
+from proxy.prices.loading import load_catalog
+from proxy.settlement import settle
 from tests.conftest import NOW
 
 CATALOG = {
@@ -55,8 +55,8 @@ def requests(customer, key):
         "free": make("free", "0"),
         "gone": make("held", None),
     }
-    settlement.settle_all(now=NOW)
-    settlement.release([made["gone"]], reason="upstream_error", now=NOW)
+    settle.settle_all(now=NOW)
+    settle.release([made["gone"]], reason="upstream_error", now=NOW)
     return {**made, "held": make("held", None), "metered": make("metered", "0.1")}
 
 

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
-from proxy.batching import Batcher, Bell, QueueFull
+from proxy.batches.batcher import Batcher, Bell, QueueFull
 
 
 def writer(written: list[int]) -> Callable[[Sequence[int]], Awaitable[list[None]]]:

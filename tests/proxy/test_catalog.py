@@ -6,9 +6,9 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, transaction
 
-from proxy import catalog
-from proxy.loading import InvalidCatalog, load_catalog
 from proxy.models import Model, Price, Route, Upstream
+from proxy.prices import catalog
+from proxy.prices.loading import InvalidCatalog, load_catalog
 
 pytestmark = pytest.mark.django_db
 UPSTREAM = {"name": "main", "protocol": "openai", "base_url": "http://127.0.0.1:9001/v1", "api_key": "sk-upstream"}

@@ -6,10 +6,10 @@ import orjson
 import pytest
 from openai import AuthenticationError, OpenAI
 
-from accounts import keys
+from accounts.keys import issuing
 from billing.models import Hold, Transfer, Wallet
-from proxy.loading import load_catalog
 from proxy.models import Generation
+from proxy.prices.loading import load_catalog
 from tests.conftest import NOW
 from tests.proxy.conftest import PRICE, Gateway, catalog, only_generation, settle
 from tests.upstream import answer, chunk, usage
@@ -176,7 +176,7 @@ def test_a_body_over_the_limit_is_413_announced_or_not(gateway, settings):
 
 
 def test_too_little_balance_is_402_naming_available_needed_and_what_would_fit(gateway, upstream, make_customer):
-    poor = keys.issue(customer=make_customer("0.01", name="Poor"), name="k", now=NOW)
+    poor = issuing.issue(customer=make_customer("0.01", name="Poor"), name="k", now=NOW)
     response = gateway.chat(max_tokens=1000, headers={"Authorization": f"Bearer {poor.text}"})
     message = response.json()["error"]["message"]
     assert (response.status_code, response.json()["error"]["code"]) == (402, "insufficient_balance")
@@ -234,7 +234,7 @@ def test_generation_answers_for_its_own_customer_alone(gateway, make_customer):
         {"unit": "input_token", "quantity": 20, "price": "10", "amount": "0.0002"},
         {"unit": "output_token", "quantity": 5, "price": "40", "amount": "0.0002"},
     ]
-    stranger = keys.issue(customer=make_customer(name="Eve"), name="k", now=NOW)
+    stranger = issuing.issue(customer=make_customer(name="Eve"), name="k", now=NOW)
     unknown = ("gen-none", "gen-" + "0" * 24, "\x00", generation_id + "\x00", "x" * 5000)
     for query, headers in ((generation_id, {"Authorization": f"Bearer {stranger.text}"}), *((u, {}) for u in unknown)):
         response = gateway.client.get("/v1/generation", params={"id": query}, headers=headers)

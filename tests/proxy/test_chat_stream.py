@@ -7,10 +7,10 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.pricing import Usage
+from proxy.prices.units import Usage
 from proxy.protocols.base import Receipt
-from proxy.protocols.openai.stream import ChatStream
-from proxy.sse import Splitter
+from proxy.protocols.openai.chat.stream import ChatStream
+from proxy.protocols.sse import Splitter
 
 OURS = "gen-ours"
 RECEIPT = Receipt(OURS, 12, Decimal("0.00042000"))
@@ -44,6 +44,7 @@ EVENTS = st.one_of(
     st.builds(lambda finish: event({**HEAD, **choice({}, finish)}), st.sampled_from(["stop", "length", "tool_calls"])),
     st.just(event({**HEAD, **choice({"content": "x"}), "usage": {"prompt_tokens": 3, "completion_tokens": 2}})),
     st.just(event({**HEAD, "choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 5}})),
+    st.just(event({**HEAD, "choices": [], "prompt_filter_results": []})),
     st.sampled_from([b": still here\n\n", b"data: not JSON\n\n", b"event: x\nid: 1\n\n", b"data: [1, 2]\n\n"]),
 )
 
@@ -78,6 +79,14 @@ def test_every_word_is_relayed_under_our_id_and_counted(words):
     assert [chunk["id"] for chunk in relayed] == [OURS] * len(words)
     assert [chunk["choices"][0]["delta"]["content"] for chunk in relayed] == words
     assert stream.content_bytes == sum(len(orjson.dumps(text)) - 2 for text in words)
+
+
+def test_a_chunk_without_choices_stays_where_it_stood():
+    words = [event({**HEAD, **choice({"content": text})}) for text in ("one ", "two ")]
+    nothing = event({**HEAD, "choices": [], "prompt_filter_results": []})
+    for events, place in (([*words, nothing], 2), ([words[0], nothing, words[1]], 1), ([nothing, *words], 0)):
+        relayed = ChatStream(OURS).take(b"".join(events)).split(b"\n\n")[:-1]
+        assert [b"filter" in line for line in relayed] == [number == place for number in range(3)]
 
 
 def test_words_that_come_together_with_an_error_are_relayed_and_what_follows_is_not():

@@ -8,10 +8,10 @@ import pytest
 from aiohttp import web
 
 from billing.models import Hold, Wallet
-from proxy.catalog import Destination
-from proxy.cooldown import PROBE_GRACE_SECONDS, Cooldown
-from proxy.loading import load_catalog
 from proxy.models import Generation
+from proxy.prices.catalog import Destination
+from proxy.prices.loading import load_catalog
+from proxy.relay.cooldown import PROBE_GRACE_SECONDS, Cooldown
 from tests.gateways import free_port
 from tests.proxy.conftest import Gateway, catalog, only_generation
 from tests.proxy.metrics_text import metric
@@ -167,7 +167,7 @@ def test_a_failing_upstream_is_skipped_then_probed_then_used_again(
     if how == "refused":
         data["upstreams"][0]["base_url"] = f"http://127.0.0.1:{free_port()}/v1"
     load_catalog(data)
-    time.sleep(1.1)  # the gateway looks at the catalog each second
+    gateway.look_at_catalog()
     if how == "hang":
         upstream.handler = hang
     elif how == "hang_up":
@@ -178,9 +178,8 @@ def test_a_failing_upstream_is_skipped_then_probed_then_used_again(
         assert gateway.chat().status_code == 200
     tried = len(upstream.calls)
     assert tried == (0 if how == "refused" else 3)
-    started = time.monotonic()
     assert gateway.chat().status_code == 200
-    assert (len(upstream.calls), time.monotonic() - started < 0.5) == (tried, True)
+    assert len(upstream.calls) == tried
     assert metric(gateway, "chuizi_upstream_cooling", upstream="first") == 1
     kind = {"refused": "connection", "hang_up": "connection", "hang": "timeout"}.get(str(how), str(how))
     assert metric(gateway, "chuizi_upstream_errors_total", upstream="first", model="openai/m", kind=kind) >= 3
@@ -201,7 +200,7 @@ def test_one_request_probes_while_the_others_are_served_elsewhere(
     impatient, gateway: Gateway, upstream, second_upstream
 ):
     load_catalog(catalog(upstream, second=second_upstream))
-    time.sleep(1.1)
+    gateway.look_at_catalog()
     upstream.status = 500
     for _ in range(3):
         gateway.chat()
@@ -240,7 +239,7 @@ def test_a_transport_error_returns_the_hold_and_the_retry_takes_no_other(
     data = catalog(upstream, second=second_upstream)
     data["upstreams"][0]["base_url"] = f"http://127.0.0.1:{free_port()}/v1"
     load_catalog(data)
-    time.sleep(1.1)
+    gateway.look_at_catalog()
     second_upstream.status = 503
     before = metric(gateway, "chuizi_holds_total")
     response = gateway.chat()
@@ -282,7 +281,7 @@ def test_an_upstream_that_begins_with_200_and_gives_nothing_is_replaced_under_th
     data = catalog(upstream, second=second_upstream)
     data["upstreams"][0]["timeout_seconds"] = 1
     load_catalog(data)
-    time.sleep(1.1)
+    gateway.look_at_catalog()
     upstream.handler = {"head_and_nothing": head_and_nothing, "head_and_gone": head_and_gone}.get(how)
     upstream.events = EMPTY.get(how, [])
     for tried in (1, 2, 3, 3):  # the fourth request leaves it alone
@@ -301,7 +300,7 @@ def test_a_json_answer_that_is_none_is_asked_for_elsewhere(
     gateway: Gateway, upstream, second_upstream, customer, garbage
 ):
     load_catalog(catalog(upstream, second=second_upstream))
-    time.sleep(1.1)
+    gateway.look_at_catalog()
     upstream.json = garbage
     assert gateway.chat().json()["choices"][0]["message"]["content"] == "one two three"
     assert (len(upstream.calls), len(second_upstream.calls)) == (1, 1)
@@ -310,7 +309,7 @@ def test_a_json_answer_that_is_none_is_asked_for_elsewhere(
 
 def test_nothing_is_asked_for_elsewhere_once_a_byte_was_relayed(gateway: Gateway, upstream, second_upstream):
     load_catalog(catalog(upstream, second=second_upstream))
-    time.sleep(1.1)
+    gateway.look_at_catalog()
     upstream.events = upstream.events[:3]
     with gateway.stream() as response:
         assert "provider_error" in response.read().decode()

@@ -1,9 +1,12 @@
+import math
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
-from accounts.limits import CustomerCounter, KeyCounter, KeyPolicy
-from proxy.deciding import Ask, Decision, WalletCounter, decide
+import pytest
+
+from accounts.limits.meters import CustomerCounter, KeyCounter, KeyPolicy
+from proxy.admission.rule import Ask, Decision, WalletCounter, decide
 from proxy.errors import Refusal
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -12,7 +15,7 @@ POLICY = KeyPolicy(
     customer_id=1,
     version=1,
     customer_version=1,
-    expires_at=None,
+    ends=math.inf,
     allowed_models=frozenset(),
     networks=(),
     rpm=0,
@@ -45,35 +48,41 @@ def customer_counter(*, suspended: bool = False) -> CustomerCounter:
     return CustomerCounter([1, 1, suspended, 0, [0] * 13, {}])
 
 
-def wallet(available: str, *, topped_up: bool = False, exposure: str = "0", reserved: str = "0") -> WalletCounter:
-    return WalletCounter(Decimal(available), Decimal(reserved), Decimal(exposure), topped_up)
+def wallet(available: str, *, allowance: str = "0", exposure: str = "0", bonus: str = "0") -> WalletCounter:
+    return WalletCounter(Decimal(available), Decimal(0), Decimal(exposure), Decimal(bonus), Decimal(allowance))
 
 
-def decided(ask: Ask, wallet: WalletCounter, *, overrun: str = "1.00", key: KeyCounter | None = None):
-    return decide(
-        ask, wallet=wallet, key=key or key_counter(), customer=customer_counter(), overrun=Decimal(overrun), now=NOW
-    )
+def decided(ask: Ask, wallet: WalletCounter, *, key: KeyCounter | None = None):
+    return decide(ask, wallet=wallet, key=key or key_counter(), customer=customer_counter(), now=NOW)
 
 
 def test_the_hold_is_the_bound_for_a_customer_who_never_paid():
     assert decided(ASK, wallet("1.01")) == Decision(Decimal("1.01"), Decimal("1.01"), 1000)
 
 
-def test_a_customer_who_paid_is_held_at_the_estimate():
-    assert decided(ASK, wallet("5", topped_up=True)) == Decision(Decimal("0.20"), Decimal("1.01"), 1000)
+def test_a_customer_with_an_allowance_is_held_at_the_estimate():
+    assert decided(ASK, wallet("5", allowance="1")) == Decision(Decimal("0.20"), Decimal("1.01"), 1000)
 
 
 def test_the_hold_is_not_skipped_for_rich_wallets():
-    assert decided(ASK, wallet("1000000", topped_up=True)).hold == Decimal("0.20")
+    assert decided(ASK, wallet("1000000", allowance="1")).hold == Decimal("0.20")
 
 
-def test_beyond_the_overrun_limit_the_hold_is_the_bound():
-    assert decided(ASK, wallet("5", topped_up=True, exposure="0.20")).hold == Decimal("1.01")
-    assert decided(ASK, wallet("5", topped_up=True, exposure="0.19")).hold == Decimal("0.20")
+def test_beyond_the_allowance_the_hold_is_the_bound():
+    assert decided(ASK, wallet("5", allowance="1", exposure="0.20")).hold == Decimal("1.01")
+    assert decided(ASK, wallet("5", allowance="1", exposure="0.19")).hold == Decimal("0.20")
 
 
-def test_an_overrun_limit_of_zero_means_always_the_bound():
-    assert decided(ASK, wallet("5", topped_up=True), overrun="0").hold == Decimal("1.01")
+def test_an_allowance_that_fell_below_what_is_open_holds_new_requests_at_the_bound():
+    assert decided(ASK, wallet("5", allowance="0.05", exposure="0.90")).hold == Decimal("1.01")
+
+
+def test_bonus_is_held_at_the_bound_whatever_was_paid_in():
+    """Of 1.20 there are 1.10 bonus: 0.10 of the customer's own do not cover the estimate."""
+    assert decided(ASK, wallet("1.20", allowance="1", bonus="1.10")).hold == Decimal("1.01")
+    assert decided(ASK, wallet("1.30", allowance="1", bonus="1.10")).hold == Decimal("0.20")
+    refusal = decided(ASK, wallet("0.70", allowance="1", bonus="0.60"))
+    assert (refusal.code, refusal.needed) == ("insufficient_balance", Decimal("0.80"))
 
 
 def test_too_little_names_available_needed_and_the_limit_that_would_fit():
@@ -109,7 +118,6 @@ def test_an_inactive_key_and_a_suspended_customer_are_refused_by_the_locked_rows
         wallet=wallet("5"),
         key=key_counter(),
         customer=customer_counter(suspended=True),
-        overrun=Decimal(1),
         now=NOW,
     )
     assert refusal.code == "account_suspended"
@@ -130,3 +138,65 @@ def test_yesterdays_spend_does_not_count_today():
     capped = replace(ASK, policy=replace(POLICY, daily_limit=Decimal("1.50")))
     key = KeyCounter([1, 1, 1, True, 0, [0] * 13, date(2026, 11, 22), Decimal("1.40"), Decimal("1.40")])
     assert isinstance(decided(capped, wallet("50"), key=key), Decision)
+
+
+def capped(cap: str, limit: str, *, spent: str = "0", **ask: object):
+    key = key_counter()
+    key.count(slot=1, day=NOW.date(), held=Decimal(spent))
+    policy = replace(POLICY, **{cap: Decimal(limit)})
+    return replace(ASK, policy=policy, **ask), key
+
+
+CAPS = pytest.mark.parametrize("cap", ["daily_limit", "total_limit"])
+
+
+@CAPS
+def test_without_a_limit_of_the_callers_what_a_cap_leaves_sets_one_too(cap):
+    ask, key = capped(cap, "20", spent="19.50", may_shrink=True)
+    assert decided(ask, wallet("50"), key=key) == Decision(Decimal("0.50"), Decimal("0.50"), 490)
+    assert decided(ask, wallet("0.40"), key=key).output_limit == 390, "the smaller of both"
+    ask, key = capped(cap, "20", spent="18.99", may_shrink=True)
+    assert decided(ask, wallet("50"), key=key).output_limit == 1000
+
+
+@CAPS
+def test_a_caps_rest_sets_no_limit_too_small_to_be_of_use(cap):
+    ask, key = capped(cap, "1", spent="0.734", may_shrink=True)
+    assert decided(ask, wallet("50"), key=key).output_limit == 256
+    ask, key = capped(cap, "1", spent="0.735", may_shrink=True)
+    refusal = decided(ask, wallet("50"), key=key)
+    assert (refusal.status, refusal.needed, refusal.room) == (403, Decimal("0.26600000"), Decimal("0.265"))
+    assert "max_tokens of 255 or less it would fit" in refusal.message
+
+
+@CAPS
+def test_a_caps_refusal_says_what_would_fit_and_when_it_resets(cap):
+    ask, key = capped(cap, "1", spent="0.60")
+    refusal = decided(ask, wallet("50"), key=key)
+    for words in ("$1 ", "$0.60", "$1.01000000", "max_tokens of 390 or less it would fit"):
+        assert words in refusal.message
+    assert ("It resets at 2026-11-24T00:00:00Z." in refusal.message) == (cap == "daily_limit")
+
+
+@CAPS
+def test_what_the_wallet_does_not_cover_either_is_refused_for_the_balance(cap):
+    ask, key = capped(cap, "1", spent="0.60")
+    refusal = decided(ask, wallet("0.5"), key=key)
+    assert (refusal.status, "max_tokens of 390 " in refusal.message) == (402, True)
+
+
+@CAPS
+def test_a_hold_at_the_estimate_fits_into_what_a_cap_leaves_or_the_bound_is_cut_to_it(cap):
+    ask, key = capped(cap, "1", spent="0.80", may_shrink=True)
+    assert decided(ask, wallet("50", allowance="5"), key=key).hold == Decimal("0.20")
+    ask, key = capped(cap, "1", spent="0.81", may_shrink=True)
+    assert decided(ask, wallet("50", allowance="5"), key=key).status == 403
+    ask, key = capped(cap, "1", spent="0.70", may_shrink=True, estimate=Decimal("0.90"))
+    assert decided(ask, wallet("50", allowance="5"), key=key).hold == Decimal("0.30")
+
+
+@CAPS
+def test_an_exhausted_exposure_does_not_turn_a_caps_refusal_into_one_for_the_balance(cap):
+    ask, key = capped(cap, "1", spent="0.60")
+    refusal = decided(ask, wallet("50", allowance="1", exposure="0.9"), key=key)
+    assert (refusal.status, refusal.needed) == (403, Decimal("1.01000000"))

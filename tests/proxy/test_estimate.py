@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from mistral_common.protocol.instruct.request import ChatCompletionRequest
 from mistral_common.tokens.tokenizers.mistral import MistralTokenizer
 
-from proxy.estimate import (
+from proxy.models import Generation
+from proxy.prices.bounds import (
     AUDIO_CHARACTERS,
     FRAME_TOKENS,
     IMAGE_TOKENS,
@@ -26,7 +27,6 @@ from proxy.estimate import (
     most_extra_output,
     most_input,
 )
-from proxy.models import Generation
 from proxy.protocols.base import BadRequest
 from proxy.protocols.openai import chat
 from tests.proxy.conftest import only_generation
@@ -222,12 +222,10 @@ def test_audio_counts_by_its_length(audio_format: str):
     "part",
     [
         {"type": "file", "file": {"file_data": f"data:application/pdf;base64,{DATA}"}},
-        {"type": "file", "file": {"file_id": "file-abc"}},
         {"type": "input_audio", "input_audio": {"data": DATA, "format": "opus"}},
         {"type": "input_audio", "input_audio": {"data": "https://example.com/day.mp3", "format": "mp3"}},
         {"type": "video_url", "video_url": {"url": "https://example.com/film.mp4"}},
         image(f"data:video/mp4;base64,{DATA}"),
-        {"type": "nobody_knows"},
     ],
 )
 def test_what_cannot_be_measured_counts_as_the_whole_context(part: Body):
@@ -249,7 +247,8 @@ def test_tools_cost_what_a_provider_says_about_them_too():
 
 
 def test_a_providers_own_tools_are_refused_as_they_are_billed_by_the_call():
-    for extra in ({"tools": [{"type": "web_search"}]}, {"tools": [{"google_search": {}}]}, {"search_parameters": {}}):
+    called = {"tools": [{"type": "web_search"}], "tool_choice": "required"}
+    for extra in (called, {"tools": [{"google_search": {}}]}, {"search_parameters": {}}):
         with pytest.raises(BadRequest, match="here"):
             chat.read(json.dumps({**body_of("hi"), **extra}).encode())
 

@@ -10,9 +10,10 @@ from genai_prices import calc_price, data
 from genai_prices.types import ModelInfo, ModelPrice, Provider, Tier, TieredPrices
 
 from chuizi.local.demo import load_demo_catalog
-from proxy import catalog
-from proxy.importing import RATES, WELL_KNOWN, WellKnown, find, price_of
-from proxy.pricing import PriceVersion, Usage, cost_of
+from proxy.prices import catalog
+from proxy.prices.genai import RATES, WELL_KNOWN, WellKnown, find, price_of
+from proxy.prices.sums import PriceVersion, cost_of
+from proxy.prices.units import Usage
 from proxy.protocols.openai import chat
 
 AT = datetime(2026, 11, 2, 12, 0, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""Generation ids: the contract's form, and an order that is the order of time."""
+"""Generation ids: their form, and an order that is the order of time."""
 
 from datetime import UTC, datetime
 

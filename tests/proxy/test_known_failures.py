@@ -12,12 +12,13 @@ import pytest
 from aiohttp import web
 from django.utils import timezone
 
-from accounts import keys
-from billing import holds
+from accounts.keys import issuing
+from billing.books import holds
 from billing.models import Hold, Transfer, Wallet
-from proxy import lane, settlement
-from proxy.loading import load_catalog
-from proxy.models import Generation, Lease
+from proxy.admission import writer
+from proxy.models import Generation, Lease, Upstream
+from proxy.prices.loading import load_catalog
+from proxy.settlement import settle as settlement
 from tests.conftest import NOW
 from tests.gateways import GatewayProcess, ask_many
 from tests.proxy.conftest import catalog, only_generation, settle, wait_for
@@ -42,7 +43,7 @@ def two_processes(customer, upstream):
 def test_a_capped_key_of_a_rich_wallet_does_not_overspend_even_in_a_race(two_processes, make_customer):
     """One hold at the bound is 0.00427 USD: each of the requests is held, none trusted, and the cap is never passed."""
     rich = make_customer("10000", name="Rich")
-    issued = keys.issue(customer=rich, name="k", now=NOW, daily_limit=Decimal("0.05"))
+    issued = issuing.issue(customer=rich, name="k", now=NOW, daily_limit=Decimal("0.05"))
     statuses = asyncio.run(ask_many(two_processes, issued.text, 200))
     assert set(statuses) == {200, 403}
     # Holds of settled requests are their costs by now.
@@ -55,7 +56,7 @@ def test_a_customers_limit_holds_over_all_its_keys_and_all_processes(two_process
     busy = make_customer("50", name="Busy")
     busy.rpm_limit = 20
     busy.save(update_fields=["rpm_limit"])
-    issued = [keys.issue(customer=busy, name=name, now=NOW).text for name in "ab"]
+    issued = [issuing.issue(customer=busy, name=name, now=NOW).text for name in "ab"]
 
     async def ask_with_both():
         return await asyncio.gather(*(ask_many(two_processes, key, 60) for key in issued))
@@ -67,9 +68,9 @@ def test_a_customers_limit_holds_over_all_its_keys_and_all_processes(two_process
 def test_a_long_stream_cannot_outlive_the_balance_as_all_it_may_cost_is_held_before(gateway, upstream, make_customer):
     """0.05 USD buys 1,190 tokens: the limit that is sent upstream is what the wallet covers."""
     load_catalog(catalog(upstream, max_output_tokens=100_000))
-    time.sleep(1.2)  # the gateway looks at the catalog every second
+    gateway.look_at_catalog()
     poor = make_customer("0.05", name="Poor")
-    headers = {"Authorization": f"Bearer {keys.issue(customer=poor, name='k', now=NOW).text}"}
+    headers = {"Authorization": f"Bearer {issuing.issue(customer=poor, name='k', now=NOW).text}"}
     upstream.events = [*STREAM[:-2], chunk(None, usage=usage(completion=1_000_000)), STREAM[-1]]
     body = {"model": "openai/m", "stream": True, "messages": [{"role": "user", "content": "hello"}]}
     response = gateway.client.post("/v1/chat/completions", json=body, headers=headers)
@@ -109,8 +110,8 @@ def test_leaked_reservations_make_no_phantom_over_budget_errors(gateway, custome
 def test_worst_case_holds_do_not_fill_a_small_budget_at_nearly_nothing_spent(gateway, upstream, make_customer):
     """A caller's own limit bounds its hold: fifty small requests fit into a dollar at once, whatever the model's."""
     load_catalog(catalog(upstream, max_output_tokens=100_000))
-    time.sleep(1.2)
-    small = keys.issue(customer=make_customer("1", name="Small"), name="k", now=NOW)
+    gateway.look_at_catalog()
+    small = issuing.issue(customer=make_customer("1", name="Small"), name="k", now=NOW)
 
     async def slowly(request: web.Request) -> web.StreamResponse:
         await asyncio.sleep(0.5)
@@ -122,7 +123,7 @@ def test_worst_case_holds_do_not_fill_a_small_budget_at_nearly_nothing_spent(gat
 
 def test_a_poisoned_request_fails_alone(gateway, customer, monkeypatch):
     """One that the database refuses is found by halving; its neighbours in the batch are served."""
-    row, poisoned = lane.Lane._row, keys.issue(customer=customer, name="poisoned", now=NOW)
+    row, poisoned = writer.Writer._row, issuing.issue(customer=customer, name="poisoned", now=NOW)
 
     def with_poison(self, ask, admitted):
         found = row(self, ask, admitted)
@@ -130,7 +131,7 @@ def test_a_poisoned_request_fails_alone(gateway, customer, monkeypatch):
             found[6] = "\x00"
         return found
 
-    monkeypatch.setattr(lane.Lane, "_row", with_poison)
+    monkeypatch.setattr(writer.Writer, "_row", with_poison)
 
     async def ask_both():
         return await asyncio.gather(ask_many([gateway.url], gateway.key, 60), ask_many([gateway.url], poisoned.text, 3))
@@ -166,27 +167,14 @@ def test_a_client_that_times_out_without_a_stream_is_not_served_for_free(gateway
     assert generation.cost == COST
 
 
-def test_a_client_gone_before_anything_was_made_for_it_is_charged_nothing(gateway, upstream, settings, customer):
-    settings.DISCONNECT_DRAIN_SECONDS = 0.2
-
-    async def never(request: web.Request) -> web.StreamResponse:
-        await asyncio.sleep(1.5)
-        return web.json_response(answer())
-
-    upstream.handler = never
-    give_up_waiting(gateway, stream=True)
-    generation = wait_for("released")
-    assert (generation.settlement_reason, generation.cost) == ("client_disconnected", 0)
-    assert Wallet.objects.get(customer=customer).held == 0
-
-
-def test_a_cancelled_stream_does_not_log_zero_spend(gateway, upstream, settings):
+def test_a_cancelled_stream_does_not_log_zero_spend(gateway, upstream):
     """The upstream never tells its usage: what was relayed is billed, marked as estimated, with the prompt."""
-    settings.DISCONNECT_DRAIN_SECONDS = 0.2
-    upstream.events = [*STREAM[:4], 1.5, *STREAM[4:]]
+    Upstream.objects.update(total_timeout_seconds=2)
+    gateway.look_at_catalog()
+    upstream.events = [*STREAM[:4], 5.0, *STREAM[4:]]
     with gateway.stream() as response:
         assert "three" in "".join(_until(response, "three"))
-    generation = wait_for("metered", seconds=3)
+    generation = wait_for("metered")
     assert (generation.settlement_reason, generation.usage_source) == ("client_disconnected", "estimated")
     assert min(generation.input_tokens, generation.output_tokens, generation.cost) > 0
 
@@ -255,9 +243,10 @@ def test_a_stream_of_fifteen_minutes_keeps_its_hold_as_long_as_its_gateway_lives
     with gateway.stream() as response:
         pieces = response.iter_text()
         next(pieces)
-        later = timezone.now() + timedelta(minutes=15)
-        Lease.objects.update(renewed_at=later)  # as the process does every five seconds
-        assert settlement.sweep(now=later) == 0
+        long_ago = timezone.now() - timedelta(minutes=15)
+        Generation.objects.update(created_at=long_ago)
+        Lease.objects.update(started_at=long_ago)  # and renewed, as the process does every five seconds
+        assert settlement.sweep(now=timezone.now()) == 0
         assert only_generation().state == "held"
         assert "".join(pieces).endswith("data: [DONE]\n\n")
     assert (only_generation().state, only_generation().cost) == ("metered", COST)

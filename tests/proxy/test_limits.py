@@ -8,7 +8,7 @@ import pytest
 from django.db.models import Sum
 from django.utils import timezone
 
-from accounts import keys
+from accounts.keys import issuing
 from accounts.models import ApiKey, Customer
 from proxy.models import Generation
 
@@ -16,7 +16,7 @@ from proxy.models import Generation
 @pytest.fixture
 def key_of(gateway):
     def find() -> ApiKey:
-        return keys.find(gateway.key)
+        return issuing.find(gateway.key)
 
     return find
 
@@ -31,7 +31,7 @@ def code_of(response) -> tuple[int, str]:
 
 def test_a_deleted_key_is_refused_from_the_next_request_on(gateway, key_of):
     assert gateway.chat().status_code == 200
-    keys.delete(key=key_of(), now=timezone.now())
+    issuing.delete(key=key_of(), now=timezone.now())
     assert code_of(gateway.chat()) == (401, "invalid_api_key")
 
 
@@ -89,7 +89,7 @@ def test_a_keys_requests_per_minute_are_counted_exactly(gateway, key_of):
 
 def test_a_customers_requests_per_minute_count_over_all_keys(gateway, customer):
     Customer.objects.filter(pk=customer.pk).update(rpm_limit=2)
-    other = keys.issue(customer=customer, name="other", now=timezone.now())
+    other = issuing.issue(customer=customer, name="other", now=timezone.now())
     assert gateway.chat().status_code == 200
     assert gateway.chat(headers={"Authorization": f"Bearer {other.text}"}).status_code == 200
     assert gateway.chat().status_code == 429

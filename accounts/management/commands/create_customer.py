@@ -10,8 +10,8 @@ from django.core.validators import validate_email
 from django.db import transaction
 from django.utils import timezone
 
-from accounts import signup
 from accounts.models import Membership, User
+from accounts.people import signup
 
 
 class Command(BaseCommand):

@@ -9,9 +9,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
-from accounts import keys
+from accounts.keys import issuing
+from accounts.keys.policies import InvalidPolicy, model_names, networks
 from accounts.models import Membership
-from accounts.policies import InvalidPolicy, model_names, networks
 from accounts.roles import ALL_SCOPES
 
 
@@ -39,7 +39,7 @@ class Command(BaseCommand):
             raise CommandError("--rpm must be 0 or more.")
         now = timezone.now()
         try:
-            issued = keys.issue(
+            issued = issuing.issue(
                 customer=member.customer,
                 name=options["name"][:100],
                 now=now,
@@ -51,7 +51,7 @@ class Command(BaseCommand):
                 expires_at=_moment(options["expires"], now=now),
                 scopes=_scopes(options["scopes"]),
             )
-        except keys.TooManyKeys as error:
+        except issuing.TooManyKeys as error:
             raise CommandError(str(error)) from None
         self.stdout.write(issued.text)
 

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts.models import Membership
-from billing.audit import audit
+from billing.audit.run import audit
 
 
 class Command(BaseCommand):

@@ -6,8 +6,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from billing import alerts, mail
 from billing.models import AlertPost, Mail
+from billing.outbox import alerts, mail
 
 
 class Command(BaseCommand):

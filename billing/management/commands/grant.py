@@ -7,9 +7,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from accounts.models import Membership
-from billing.grants import grant_bonus
-from billing.ledger import TransferConflict
-from billing.money import InvalidAmount, usd
+from billing.books.grants import grant_bonus
+from billing.books.ledger import TransferConflict
+from billing.books.money import InvalidAmount, usd
 
 
 class Command(BaseCommand):

@@ -4,9 +4,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from payments import checks
 from payments.models import Method
-from payments.providers import registry
+from payments.providers import checks, registry
 
 
 class Command(BaseCommand):
@@ -20,7 +19,7 @@ class Command(BaseCommand):
         wrong = 0
         for code in wanted:
             if code not in registry.providers():
-                self.stdout.write(f"{code}: off. To use it set {', '.join(registry.REQUIRED[code])}.")
+                self.stdout.write(f"{code}: off. To use it set {', '.join(registry.SPECS[code].required)}.")
                 continue
             found = checks.check(provider=code)
             self.stdout.write(f"{code}:")

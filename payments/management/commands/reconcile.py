@@ -6,12 +6,12 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from billing import books
-from billing.money import ZERO
-from payments import reconcile
+from billing.books import chart
+from billing.books.money import shown
 from payments.models import Method
 from payments.providers import registry
 from payments.providers.base import ProviderError
+from payments.statements import clearing, reconcile
 
 
 class Command(BaseCommand):
@@ -19,7 +19,8 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--provider", required=True, choices=Method.values)
-        parser.add_argument("--date", required=True, help="2026-11-22; UTC for Stripe, else Asia/Shanghai")
+        zones = ", ".join(f"{zone} for {code}" for code, zone in reconcile.ZONES.items())
+        parser.add_argument("--date", required=True, help=f"2026-11-22; {zones}")
 
     def handle(self, *args: Any, **options: Any) -> None:
         provider, now = options["provider"], timezone.now()
@@ -37,14 +38,15 @@ class Command(BaseCommand):
             raise CommandError(f"There is no statement of {provider} for {day}: {error}") from None
         self.stdout.write(f"{provider} {day}: {result.lines} lines, {result.posted} fees and payouts in the books")
         for row in result.open:
-            sums = f"theirs {row.theirs}, ours {row.ours} {row.currency}"
+            sums = ", ".join(
+                f"{whose} {shown(amount, currency=row.currency) if amount is not None else '-'}"
+                for whose, amount in (("theirs", row.theirs), ("ours", row.ours))
+            )
             self.stdout.write(f"  {row.get_kind_display()}: {row.key}, {sums} {row.detail}")
         if result.cured:
             self.stdout.write(f"  {result.cured} differences are cured")
-        for (name, currency), theirs in sorted(reconcile.statement_balances().items()):
-            if name == provider:
-                account = f"clearing:{name}:{currency}"
-                ours = -sum((b.amount for b in books.house_balances(account)), ZERO)
-                self.stdout.write(f"  {account}: statements so far {theirs:f}, books {ours:f}")
+        for account in clearing.accounts():
+            if account.name.startswith(chart.clearing(provider, "")):
+                self.stdout.write(f"  {account.in_words}")
         if result.open:
             raise CommandError(f"{len(result.open)} differences")

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from proxy.loading import InvalidCatalog, load_catalog
+from proxy.prices.loading import InvalidCatalog, load_catalog
 
 
 class Command(BaseCommand):

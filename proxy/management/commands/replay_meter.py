@@ -1,14 +1,19 @@
-"""`replay_meter [FILE]`: write usage that a gateway could only log (`meter_unwritten`), from its log or stdin."""
+"""`replay_meter [FILE]`: write usage that a gateway could only log (`meter_unwritten`), from its log or stdin.
+
+What the house bears, as its caller got no answer, is charged nothing; a charge of it that was written is taken back.
+"""
 
 import sys
 from pathlib import Path
 from typing import Any
 
-import orjson
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import connection
+from django.db import DataError, connection, transaction
 
-from proxy.metering import IN_ONE, ONE
+from core.clock import database_now
+from proxy.protocols import lossless
+from proxy.settlement.metering import BORNE, IN_ONE, ONE
+from proxy.settlement.reversals import bear
 
 MARK = "meter_unwritten "
 
@@ -27,14 +32,23 @@ class Command(BaseCommand):
             raise CommandError(f"{file} cannot be read: {error.strerror}") from None
         found = [line.partition(MARK)[2] for line in lines if MARK in line]
         written = sum(self._write(record) for record in found)
-        self.stdout.write(f"{len(found)} records, {written} written, {len(found) - written} were there or released")
+        self.stdout.write(
+            f"{len(found)} records, {written} written, {len(found) - written} were there, released or refused"
+        )
 
-    def _write(self, record: str) -> int:
+    def _write(self, record: str) -> bool:
         try:
-            values = orjson.loads(record)
-            values = [values[name] for name in IN_ONE]
-        except (orjson.JSONDecodeError, LookupError, TypeError):
+            said = lossless.load(record.encode())
+            values = [said[name] for name in IN_ONE]
+        except (ValueError, LookupError, TypeError):
             raise CommandError(f"not a usage record: {record[:80]}") from None
-        with connection.cursor() as cursor:
-            cursor.execute(ONE, values)
-            return int(cursor.rowcount)
+        try:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute(ONE, values)
+                is_written = bool(cursor.rowcount)
+        except (DataError, UnicodeError) as error:
+            self.stderr.write(f"{said['id']} is refused: {error}")
+            is_written = False
+        if said.get(BORNE):
+            bear(said["id"], now=database_now())
+        return is_written

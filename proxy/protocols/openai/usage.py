@@ -4,12 +4,13 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
-from chuizi.facts import fact
-from proxy import lossless
-from proxy.pricing import Usage
+from core.records import value
+from proxy.prices.units import Usage
+from proxy.protocols import lossless
 from proxy.protocols.base import amount_of
-from proxy.protocols.openai.failure import choices_of
+from proxy.protocols.openai.choices import choices_of
 
+PLAIN = ("prompt_tokens", "completion_tokens", "total_tokens")
 PROMPT = ("prompt_tokens", "input_tokens")
 COMPLETION = ("completion_tokens", "output_tokens")
 PROMPT_DETAILS = ("prompt_tokens_details", "input_tokens_details")
@@ -22,23 +23,24 @@ MOST_TOKENS = 1 << 60
 """Sums of a few stay in 64 bits."""
 
 
-@fact
+@value
 class Told:
-    """An upstream's usage as understood, and as said. `is_odd` where it contradicts itself or has a gap."""
+    """An upstream's usage as understood, and as said. `is_odd` where it contradicts itself or has a gap, `is_plain`
+    where it is the three counts and nothing else."""
 
     usage: Usage
     said: Mapping[str, Any]
     is_odd: bool = False
+    is_plain: bool = False
 
 
 def find(answer: Mapping[str, Any]) -> Told | None:
     """The usage of an answer or of a stream's event, wherever it stands; None where none can be read."""
     first = read(answer.get("usage"))
-    if first is not None and (first.usage.input_tokens or first.usage.output_tokens):
+    if is_counted(first):
         return first
     found = [told for place in _places(answer) if (told := read(place)) is not None]
-    counted = [told for told in found if told.usage.input_tokens or told.usage.output_tokens]
-    return next(iter(counted or found), None)
+    return next(filter(is_counted, found), None) or next(iter(found), None)
 
 
 def _places(answer: Mapping[str, Any]) -> Iterator[Any]:
@@ -52,11 +54,12 @@ def read(said: Any) -> Told | None:
     """A usage object understood, or None where it tells neither of input nor of output in whole numbers."""
     if not isinstance(said, dict):
         return None
-    prompt, completion, total = _one_of(said, PROMPT), _one_of(said, COMPLETION), _tokens(said, "total_tokens")
+    prompt, completion, total = [_tokens(said, name) for name in PLAIN]
+    if len(said) == 3 and prompt is not None and completion is not None and total == prompt + completion:
+        return Told(usage=Usage(input_tokens=prompt, output_tokens=completion), said=said, is_plain=True)
+    prompt, completion = _one_of(said, PROMPT), _one_of(said, COMPLETION)
     if prompt is None and completion is None:
         return None
-    if len(said) == 3 and None not in (prompt, completion, total):
-        return Told(usage=Usage(input_tokens=prompt, output_tokens=completion), said=said)  # type: ignore[arg-type]
     is_odd = prompt is None or completion is None
     if prompt is None:
         prompt = max((total or 0) - (completion or 0), 0)
@@ -73,6 +76,9 @@ def read(said: Any) -> Told | None:
     written, long_written = _cache_writes(said, details)
     if _is_beside(said, prompt=prompt, beside=cached + written, completion=completion, total=total):
         prompt, is_odd = prompt + cached + written, True
+    if prompt and total is not None and total != prompt + completion:
+        # Gemini leaves thinking out of the completion, tells of it in the total alone, and bills it.
+        completion, is_odd = max(completion, total - prompt), True
     usage = Usage(
         input_tokens=prompt,
         output_tokens=completion,
@@ -82,6 +88,10 @@ def read(said: Any) -> Told | None:
         reasoning_tokens=reasoning,
     )
     return Told(usage=usage, said=said, is_odd=is_odd)
+
+
+def is_counted(told: Told | None) -> bool:
+    return told is not None and bool(told.usage.input_tokens or told.usage.output_tokens)
 
 
 def usage(said: Any) -> Usage | None:
@@ -94,6 +104,12 @@ def shown(told: Told | None, used: Usage, *, cost: Decimal) -> bytes:
 
     `cost` in USD; a number, for clients that know OpenRouter's.
     """
+    if told is not None and told.is_plain and told.usage is used:
+        counted = (used.input_tokens, used.output_tokens, used.input_tokens + used.output_tokens)
+        return b'{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d,"cost":%b}' % (
+            *counted,
+            f"{cost:f}".encode(),
+        )
     counts: dict[str, Any] = {
         "prompt_tokens": used.input_tokens,
         "completion_tokens": used.output_tokens,
@@ -150,8 +166,8 @@ def _cache_writes(said: Mapping[str, Any], details: tuple[Mapping[str, Any], ...
 
 
 def _one_of(said: Mapping[str, Any], names: tuple[str, str]) -> int | None:
-    ours, theirs = names
-    return count if (count := _tokens(said, ours)) is not None else _tokens(said, theirs)
+    ours, theirs = (_tokens(said, name) for name in names)
+    return ours or theirs or (theirs if ours is None else ours)
 
 
 def _dicts(said: Mapping[str, Any], names: tuple[str, ...]) -> tuple[Mapping[str, Any], ...]:

@@ -4,7 +4,7 @@ from typing import Any
 
 from aiohttp import web
 
-from proxy import lossless
+from proxy.protocols import lossless
 from tests.upstream import FakeUpstream
 
 

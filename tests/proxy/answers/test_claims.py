@@ -1,13 +1,12 @@
 """What an upstream says beside its answer is stored, not passed on; what contradicts the price is flagged."""
 
-import time
 from decimal import Decimal
 
 import orjson
 import pytest
 
-from proxy.claims import is_same_model
-from proxy.loading import load_catalog
+from proxy.prices.loading import load_catalog
+from proxy.relay.claims import is_same_model
 from tests.proxy.answers.raw import answers, told
 from tests.proxy.conftest import catalog, only_generation
 from tests.upstream import STREAM, answer, chunk, usage
@@ -90,7 +89,7 @@ def test_another_model_than_was_asked_is_flagged_where_the_upstream_chooses(gate
     named = catalog(upstream)
     named["upstreams"][0]["kind"] = kind
     load_catalog(named)
-    time.sleep(1.2)
+    gateway.look_at_catalog()
     answers(upstream, orjson.dumps(answer(model="m-at-upstream-mini")))
     told(gateway, stream=False)
     assert only_generation().is_flagged == (kind in ("openrouter", "litellm", "relay"))

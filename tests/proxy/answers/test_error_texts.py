@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 import orjson
 import pytest
 
-from proxy import upstream_errors
-from proxy.catalog import Destination
-from proxy.cleaning import REMOVED, Secrets, cleaned
+from proxy.prices.catalog import Destination
+from proxy.relay import errors
+from proxy.relay.cleaning import REMOVED, Secrets, cleaned
 
 KEY = "sk-live-9f8e7d6c5b4a39281706"
 HOST = "vllm-gpu-7.prod.example.com"
@@ -30,6 +30,7 @@ def clean(text: str, own: bytes = b"") -> str:
         "sk-li**************1706",
         "sk-****************",
         "gsk_8sYx3kQ0aZpL1vB7nM2cR5tW",
+        "xoxb-123456789012-abcdefghijkl",
         "xai-AbCdEfGhIjKlMnOpQrStUv",
         "hf_AbCdEfGhIjKlMnOpQrStUvWx",
         "AKIAIOSFODNN7EXAMPLE",
@@ -131,6 +132,17 @@ def test_a_name_and_a_password_in_the_upstreams_address_are_taken_out():
         assert cleaned(f"no {text} here", secrets=secrets) == f"no {REMOVED} here"
 
 
+@pytest.mark.parametrize("host", ["gpu-7", "g7", "gpu-7.prod.example.com", "g7.internal", "GPU-7.a", "web-0.web"])
+def test_a_short_name_of_the_upstreams_host_goes_as_a_word_of_its_own(host):
+    secrets = Secrets(KEY, f"http://{host}:8000/v1")
+    name = host.partition(".")[0].lower()
+    for text in (name, f"'{name}'", f"({name.upper()})", f"{name}:8000", f"{name}."):
+        assert name not in cleaned(f"Worker {text} failed", secrets=secrets).lower()
+    kept = f"x{name} /{name}/ {name}-large"
+    assert cleaned(kept, secrets=secrets) == kept
+    assert cleaned(f"no tool {name}", secrets=secrets, own=b'{"name":"%b"}' % name.encode()) == f"no tool {name}"
+
+
 @pytest.mark.parametrize("own", [b"https:\\/\\/x.example.com\\/caf\\u00e9", "https://x.example.com/café".encode()])
 def test_what_the_caller_wrote_is_found_however_its_program_writes_json(own):
     text = "cannot download (https://x.example.com/café): 404"
@@ -141,6 +153,27 @@ def test_the_key_in_use_goes_even_where_the_caller_wrote_it():
     assert KEY not in clean(f"no {KEY}", KEY.encode())
 
 
+@pytest.mark.parametrize("key", [KEY, "onlywordsinthiskey"])
+@pytest.mark.parametrize("size", [2, 6, 9])
+@pytest.mark.parametrize("between", ["\n", "\r\n  ", "\\n", " "])
+def test_a_key_that_is_broken_over_lines_is_one(key, size, between):
+    broken = between.join(key[at : at + size] for at in range(0, len(key), size))
+    assert cleaned(f"no {broken} here", secrets=Secrets(key)) == f"no {REMOVED} here"
+
+
+@pytest.mark.parametrize("spelt", ["&#{};", "&#x{:x};", "&#X{:X};"])
+def test_a_key_spelt_as_on_a_page_is_one(spelt):
+    assert clean("no " + "".join(spelt.format(ord(letter)) for letter in KEY)) == f"no {REMOVED}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["HTTPConnectionPool(host='vllm-a', port=8000): refused", 'host="vllm-a",port: 80', "to worker-vllm-a port 8000"],
+)
+def test_a_host_goes_however_its_port_is_named(text):
+    assert "vllm-a" not in clean(f"It failed: {text}")
+
+
 def test_half_a_key_at_the_cut_goes_too():
     text = clean("x " * 244 + "key " + KEY)
     assert len(text) <= 500
@@ -149,14 +182,14 @@ def test_half_a_key_at_the_cut_goes_too():
 
 @pytest.mark.parametrize("text", ["a." * 32000, "1." * 32000, "a:" * 32000, "::" * 32000, "-" * 64000, "sk-" * 21000])
 def test_any_text_is_cleaned_within_a_moment(text):
-    began = time.perf_counter()
+    began = time.process_time()
     clean(text, b"x" * 1_000_000)
-    assert time.perf_counter() - began < 0.2
+    assert time.process_time() - began < 0.2
 
 
-def fault(body: object, status: int = 400, own: bytes = b"") -> upstream_errors.Refusal:
+def fault(body: object, status: int = 400, own: bytes = b"") -> errors.Refusal:
     raw = body if isinstance(body, bytes) else orjson.dumps(body)
-    return upstream_errors.callers_fault(status, raw, destination=THERE, own=own)
+    return errors.callers_fault(status, raw, destination=THERE, own=own)
 
 
 SHAPES = {
@@ -173,6 +206,16 @@ SHAPES = {
     "code and message": {"code": "InvalidParameter", "message": "Too long"},
     "OpenRouter's": {"error": {"message": "Too long", "code": 400, "metadata": {"provider_name": "x"}}},
     "errors": {"errors": [{"message": "Too long"}]},
+    "OpenRouter's own words beside the provider's": {
+        "error": {"message": "Provider returned error", "metadata": {"raw": '{"error": {"message": "Too long"}}'}}
+    },
+    "JSON in the message": {"error": {"message": ' {"error": {"message": "Too long"}}'}},
+    "a list in the message": {"message": ["Too long"], "error": "Bad Request", "statusCode": 400},
+    "an object in the message": {"message": {"detail": [{"loc": ["body"], "msg": "Too long"}]}},
+    "an object in the detail": {"detail": {"error": {"message": "Too long"}}},
+    "a word of its own beside an error": {"message": "Bad Request", "error": {"message": "Too long"}},
+    "AWS's": {"Message": "Too long", "__type": "ValidationException"},
+    "Apigee's": {"fault": {"faultstring": "Too long"}},
     "events": b'data: {"error": {"message": "Too long"}}\n\ndata: [DONE]\n\n',
     "an event named so": b'event: error\ndata: {"message": "Too long"}\n\n',
     "plain text": b"Too long\n",
@@ -183,7 +226,7 @@ SHAPES = {
 @pytest.mark.parametrize("name", SHAPES)
 def test_the_sentence_is_found_in_each_shape(name):
     said = fault(SHAPES[name])
-    assert said.message in ("Too long", "body.messages.0: Too long")
+    assert said.message in ("Too long", "body.messages.0: Too long", "body: Too long")
     assert said.status == 400
 
 
@@ -191,7 +234,7 @@ def test_the_sentence_is_found_in_each_shape(name):
     "body", [b"<html><body>Bad</body></html>", b'{"error": {"mess', b"", b"{}", b"[]", b"[[[[", b"1"]
 )
 def test_a_page_or_half_a_json_is_not_shown(body):
-    assert fault(body).message in (upstream_errors.REFUSED, "1")
+    assert fault(body).message in (errors.REFUSED, "1")
 
 
 @pytest.mark.parametrize("code", ["context_length_exceeded", "content_filter", "invalid_function_parameters"])
@@ -201,6 +244,7 @@ def test_a_code_that_clients_act_upon_passes(code):
         {"error": {"message": "m", "type": code, "code": None}},
         {"code": code, "message": "m"},
         [{"error": {"message": "m", "code": code}}],
+        {"error": {"message": "m", "metadata": {"raw": f'{{"error": {{"code": "{code}"}}}}'}}},
     ):
         assert fault(body).code == code
 
@@ -212,6 +256,11 @@ def test_a_code_that_clients_act_upon_passes(code):
         "prompt is too long: 210000 tokens > 200000 maximum",
         "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).",
         "Please reduce the length of the messages.",
+        "the request exceeds the available context size. try increasing the context size",
+        "The input (9000 tokens) is longer than the model's context length (8192 tokens).",
+        "This model's maximum prompt length is 131072 but the request contains 537812 tokens.",
+        "Input is too long for requested model.",
+        "Invalid request: Your request exceeded model token limit: 8192",
     ],
 )
 def test_a_prompt_that_is_too_long_has_its_code_whoever_says_so(sentence):
@@ -250,4 +299,4 @@ def test_the_field_is_cleaned_too():
     ],
 )
 def test_the_time_to_wait_is_read_as_a_number_or_a_date_within_reason(told, seconds):
-    assert upstream_errors.seconds_of(told, now=NOW) == seconds
+    assert errors.seconds_of(told, now=NOW) == seconds

@@ -5,8 +5,8 @@ from itertools import permutations
 import orjson
 import pytest
 
-from proxy.protocols.openai.stream import ChatStream
-from proxy.sse import END, Splitter
+from proxy.protocols.openai.chat.stream import ChatStream
+from proxy.protocols.sse import END, Splitter
 from tests.proxy.answers.raw import answers, told
 from tests.proxy.conftest import only_generation
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from proxy import lossless
+from proxy.protocols import lossless
 from tests.proxy.answers.raw import answers
 from tests.proxy.conftest import only_generation
 from tests.upstream import STREAM
@@ -63,3 +63,15 @@ def test_members_that_are_left_alone_are_copied_byte_for_byte():
 def test_what_is_no_object_is_refused_with_words(raw):
     with pytest.raises(ValueError, match=r".+"):
         lossless.splice(raw, {})
+
+
+@pytest.mark.parametrize("odd", [b"caf\xe9", b"\xed\xa0\xbdx", b"a\x01b", b"a\tb"])
+def test_a_text_that_strict_parsers_refuse_is_written_so_that_they_take_it(gateway, upstream, odd):
+    body = b'{"id":"a","choices":[{"index":0,"%b":{"content":"%b"},"finish_reason":"stop"}]}'
+    meant = odd.decode("utf-8", "replace")
+    for framed in (body % (b"message", odd), b"data: %b\n\ndata: [DONE]\n\n" % (body % (b"delta", odd))):
+        answers(upstream, framed)
+        assert json.loads(gateway.chat().content.decode())["choices"][0]["message"]["content"] == meant
+        with gateway.stream() as response:
+            first, *_ = response.read().decode().split("\n\n")
+        assert json.loads(first.removeprefix("data: "))["choices"][0]["delta"]["content"] == meant

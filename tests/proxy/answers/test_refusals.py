@@ -1,5 +1,8 @@
 """An upstream's refusals over the wire: what is passed on, what stays with the operator, and what the log says."""
 
+import asyncio
+import gzip
+import json
 import logging
 
 import pytest
@@ -26,7 +29,7 @@ def test_the_time_to_wait_is_passed_on(gateway: Gateway, upstream, status, told,
     wait_for("released")
 
 
-@pytest.mark.parametrize("status", [401, 402, 403])
+@pytest.mark.parametrize("status", [401, 402, 403, 406, 411, 415, 421, 431])
 def test_a_refusal_of_our_key_is_the_operators_and_the_log_has_its_status_alone(gateway, upstream, status, caplog):
     upstream.status, upstream.json = status, FAULT
     with caplog.at_level(logging.DEBUG):
@@ -52,3 +55,45 @@ def test_names_that_the_caller_wrote_are_not_taken_out(gateway, upstream):
     upstream.json = {"error": {"message": "user_lookup_2: bad schema", "code": "invalid_function_parameters"}}
     error = gateway.chat(tools=[tool]).json()["error"]
     assert (error["message"], error["code"]) == ("user_lookup_2: bad schema", "invalid_function_parameters")
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 529])
+def test_a_known_fault_of_the_caller_is_one_even_where_it_comes_as_a_failure(gateway, upstream, status):
+    upstream.status, upstream.json = status, FAULT
+    for _ in range(4):  # more than begin a cool-down
+        answer = gateway.chat()
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "context_length_exceeded")
+    upstream.json = {"error": {"message": "The content filter failed.", "code": "server_error"}}
+    assert gateway.chat().status_code in (502, 503)
+
+
+PIECES = {
+    "in pieces": lambda body: ([body[:30], body[30:]], ""),
+    "compressed": lambda body: ([gzip.compress(body)], "gzip"),
+    "compressed and not labelled": lambda body: ([gzip.compress(body)], ""),
+    "behind what was sent": lambda body: ([b'{"input":"%b",' % (b"x" * 100_000), body[1:]], ""),
+}
+
+
+@pytest.mark.parametrize("name", PIECES)
+def test_an_error_is_read_to_its_end_however_it_comes(gateway, upstream, name):
+    pieces, encoding = PIECES[name](json.dumps(FAULT).encode())
+
+    async def refuse(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(status=400, headers={"Content-Encoding": encoding} if encoding else {})
+        await response.prepare(request)
+        for piece in pieces:
+            await response.write(piece)
+            await asyncio.sleep(0.01)
+        return response
+
+    upstream.handler = refuse
+    assert gateway.chat().json()["error"]["code"] == "context_length_exceeded"
+
+
+def test_what_does_not_unpack_is_not_shown(gateway, upstream):
+    async def refuse(_request: web.Request) -> web.Response:
+        return web.Response(status=400, body=b"\x28\xb5\x2f\xfd\xff\xfe" * 9)
+
+    upstream.handler = refuse
+    assert gateway.chat().json()["error"]["message"] == "The model's provider refused the request."

@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
-from proxy.pricing import Usage
+from proxy.prices.units import Usage
 from proxy.protocols.openai import usage as usages
 from tests.proxy.answers.raw import answers, told
 from tests.proxy.conftest import only_generation, wait_for
@@ -65,6 +65,8 @@ def test_usage_is_read_in_every_place_and_under_every_name(place, said):
         ),
         ({"input_tokens": 20, "output_tokens": 5, "cache_read_input_tokens": 10}, counted(30, 5, cached_tokens=10)),
         ({"prompt_tokens": 0, "completion_tokens": 5, "cached_tokens": 40}, counted(40, 5, cached_tokens=40)),
+        ({"prompt_tokens": 20, "completion_tokens": 5, "total_tokens": 530}, counted(20, 510)),  # Gemini's thinking
+        ({"prompt_tokens": 20, "completion_tokens": 5, "total_tokens": 9}, counted(20, 5)),
         ({**PLAIN, "completion_tokens_details": {"reasoning_tokens": 50}}, counted(20, 55, reasoning_tokens=50)),
     ],
 )
@@ -86,6 +88,12 @@ def test_cached_tokens_within_the_prompt_are_not_added(said):
     found = usages.read(said)
     assert found is not None
     assert (found.usage.input_tokens, found.is_odd) == (20, False)
+
+
+def test_counts_under_the_other_name_stand_in_for_zeros():
+    zeros = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+    assert usages.usage({**zeros, "input_tokens": 20, "output_tokens": 5, "total_tokens": 25}) == counted(20, 5)
+    assert usages.usage(zeros) == counted(0, 0)
 
 
 @pytest.mark.parametrize(
@@ -148,3 +156,12 @@ def test_the_cost_shown_is_ours_and_unknown_fields_pass(gateway, upstream, strea
         "cost": COST,
     }
     assert orjson.dumps(events).count(b"cost") == 2
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_zeros_at_a_streams_end_do_not_undo_what_was_told_before(gateway, upstream, stream):
+    zeros = chunk({}, finish="stop", usage=usage(0, 0))
+    answers(upstream, chunk({"content": "a"}, usage=usage(20, 5)) + zeros + STREAM[-1], label="text/event-stream")
+    _, events, _ = told(gateway, stream=stream)
+    assert (events[-1]["usage"]["prompt_tokens"], events[-1]["usage"]["completion_tokens"]) == (20, 5)
+    assert (only_generation().usage_source, only_generation().is_flagged) == ("upstream", False)

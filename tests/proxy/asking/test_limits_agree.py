@@ -7,9 +7,9 @@ import orjson
 import pytest
 
 from proxy.protocols.base import BadRequest, Call
-from proxy.protocols.openai import request
-from proxy.protocols.openai.careful import read_carefully
-from proxy.protocols.openai.request import read
+from proxy.protocols.openai.chat.asked import request
+from proxy.protocols.openai.chat.asked.careful import read_carefully
+from proxy.protocols.openai.chat.asked.request import read
 
 VALUES = (None, 0, 1, 7, 10_000_000, 10_000_001, -1)
 

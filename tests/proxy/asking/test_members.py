@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.catalog import Destination
-from proxy.members import Ambiguous, members_of
+from proxy.prices.catalog import Destination
 from proxy.protocols.base import BadRequest, Call
+from proxy.protocols.members import Ambiguous, members_of
 from proxy.protocols.openai import chat
-from proxy.protocols.openai.careful import read_carefully
-from proxy.protocols.openai.fields import READ
+from proxy.protocols.openai.chat.asked.careful import read_carefully
+from proxy.protocols.openai.chat.asked.fields import READ
 
 THERE = Destination("openai/m", 1, "main", "openai", "http://127.0.0.1/v1", "k", "theirs", 1, 1)
 HELLO = b'[{"role":"user","content":"hi"}]'

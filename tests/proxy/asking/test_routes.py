@@ -5,10 +5,10 @@ import pytest
 from aiohttp import web
 
 from billing.models import Hold
-from proxy.loading import load_catalog
+from proxy.prices.loading import load_catalog
 from proxy.protocols.base import BadRequest
 from proxy.protocols.openai import chat
-from proxy.protocols.openai.fields import OTHER_LIMITS, STEERING
+from proxy.protocols.openai.chat.asked.fields import OTHER_LIMITS, STEERING
 from tests.proxy.asking.test_members import HELLO, sent
 from tests.proxy.conftest import catalog, wait_for
 from tests.upstream import answer
@@ -48,7 +48,10 @@ def test_usage_is_asked_for_where_the_route_lets_us(asks):
         ("openai", "flex", "flex"),
         ("openrouter", None, None),
         ("vllm", None, None),
-        ("azure", "auto", "auto"),
+        ("azure", "auto", None),
+        ("azure", "flex", "flex"),
+        ("vllm", "auto", None),
+        ("litellm", "auto", None),
         ("relay", "default", "default"),
     ],
 )
@@ -58,10 +61,41 @@ def test_the_tier_is_never_what_the_operators_account_is_set_to(kind, tier, goes
 
 @pytest.mark.parametrize("field", sorted(STEERING | OTHER_LIMITS))
 def test_what_would_steer_an_upstream_is_refused_by_name(field):
-    for name in (field, field.upper()):
+    camel = field.split("_")[0] + "".join(word.title() for word in field.split("_")[1:])
+    for name in (field, field.upper(), camel, field.replace("_", "-"), field.replace("_", "")):
         with pytest.raises(BadRequest) as error:
             chat.read(asked(**{name: 1}))
         assert error.value.param == name
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        *("maxTokens", "maxCompletionTokens", "MAXTOKENS", "max-tokens", "maxOutputTokens", "generationConfig"),
+        *("aws_access_key_id", "vertex_project", "azure_ad_token", "litellm_session_id", "mock_timeout"),
+        *("input_cost_per_token", "output_cost_per_second", "dataSources", "providerOptions", "Extra_Body", "apiBase"),
+        *("cachedContent", "inferenceGeo", "additionalModelRequestFields"),
+    ],
+)
+def test_other_spellings_and_families_of_steering_fields_are_refused_too(field):
+    with pytest.raises(BadRequest):
+        chat.read(asked(**{field: 1}))
+
+
+@pytest.mark.parametrize("name", ["tags", "guardrails", "model_info", "api_base", "Tags"])
+def test_an_aggregators_orders_in_the_metadata_are_refused_and_everybodys_words_are_not(name):
+    for order in (["gpu-2"], {"a": 1}):
+        with pytest.raises(BadRequest) as error:
+            chat.read(asked(metadata={"trace": "1", name: order}))
+        assert error.value.param == f"metadata.{name}"
+    assert body(asked(metadata={name: "words"}))["metadata"] == {name: "words"}
+
+
+@pytest.mark.parametrize(
+    "field", ["temperature", "reasoning_effort", "response_format", "logit_bias", "chat_template_kwargs", "store", "x"]
+)
+def test_what_steers_nothing_goes_upstream_as_it_came(field):
+    assert body(asked(**{field: "v"}))[field] == "v"
 
 
 def strict(*refused: str):  # type: ignore[no-untyped-def]

@@ -1,0 +1,38 @@
+"""Customers: whose they are, the language they are written to in, and their suspension."""
+
+from datetime import datetime
+
+from django.conf import settings
+from django.db.models import QuerySet
+
+from accounts.models import Customer, Membership, User
+
+
+def memberships(user: User) -> QuerySet[Membership]:
+    """A user's memberships, the oldest first."""
+    return Membership.objects.filter(user=user).select_related("customer").order_by("id")
+
+
+def language_of(customer: Customer) -> str:
+    """The language to write to a customer in: the first member's."""
+    language = customer.members.order_by("membership__id").values_list("language", flat=True).first()
+    return language or settings.LANGUAGE_CODE
+
+
+def suspend(*, customer: Customer, reason: str, now: datetime) -> None:
+    """Stop a customer from spending, from the next request on (a trigger tells the meters)."""
+    Customer.objects.filter(pk=customer.pk).update(suspended_at=now, suspended_reason=reason)
+
+
+def lift_suspension(*, customer: Customer) -> None:
+    Customer.objects.filter(pk=customer.pk).update(suspended_at=None, suspended_reason="")
+
+
+def customers_with(email: str) -> list[int]:
+    """The ids of the customers that have a member with that address."""
+    return list(Membership.objects.filter(user__email=email.strip().lower()).values_list("customer_id", flat=True))
+
+
+def belongs_to(user: User, customer_id: int) -> bool:
+    """Whether this is one of the customer's own people, who never decides about its money at the desk."""
+    return Membership.objects.filter(user_id=user.pk, customer_id=customer_id).exists()

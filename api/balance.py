@@ -1,0 +1,118 @@
+"""REST: the balance and the transactions."""
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.utils.urls import replace_query_param
+from rest_framework.views import APIView
+
+from api.common.authentication import caller
+from api.common.base import ApiError, NewestFirst
+from billing.books import history
+from billing.books.money import wire
+from billing.models import Wallet
+
+
+class CreditsSerializer(serializers.Serializer[Any]):
+    """USD, 8 decimals. `balance` = `paid` + `bonus`; `available` = `balance` - `held`."""
+
+    balance = serializers.CharField()
+    paid = serializers.CharField()
+    bonus = serializers.CharField()
+    held = serializers.CharField()
+    available = serializers.CharField()
+    currency = serializers.CharField()
+
+
+class CreditsView(APIView):
+    @extend_schema(operation_id="credits_retrieve", responses={200: CreditsSerializer})
+    def get(self, request: Request) -> Response:
+        wallet = Wallet.objects.get(customer=caller(request).customer)
+        return Response(
+            {
+                "data": {
+                    "balance": wire(wallet.balance),
+                    "paid": wire(wallet.paid),
+                    "bonus": wire(wallet.bonus),
+                    "held": wire(wallet.held),
+                    "available": wire(wallet.available),
+                    "currency": "USD",
+                }
+            }
+        )
+
+
+class TransactionSerializer(serializers.Serializer[Any]):
+    """One movement of a balance: `amount` in USD, negative where money went out; `balance` is `paid` or `bonus`."""
+
+    id = serializers.IntegerField()
+    kind = serializers.CharField()
+    reference = serializers.CharField(help_text="What it is about, such as gen-...:paid or topup:7:USD.")
+    amount = serializers.CharField()
+    currency = serializers.CharField()
+    balance = serializers.ChoiceField(choices=["paid", "bonus"])
+    description = serializers.CharField()
+    created_at = serializers.DateTimeField()
+
+
+class TransactionsView(APIView):
+    """Transfers that touched the customer's balances, newest first."""
+
+    @extend_schema(
+        operation_id="transactions_list",
+        parameters=[
+            OpenApiParameter("cursor", str, description="From `next` or `previous`."),
+            OpenApiParameter("limit", int, description="1 to 200, 50 by default."),
+        ],
+        responses={200: TransactionSerializer(many=True)},
+    )
+    def get(self, request: Request) -> Response:
+        before, after = _cursor(request.query_params.get("cursor", ""))
+        page = history.page_of(
+            customer=caller(request).customer, before=before, after=after, limit=_limit(request.query_params)
+        )
+        url = request.build_absolute_uri()
+        older = page.entries and page.has_older
+        newer = page.entries and page.has_newer
+        rows = [
+            {
+                "id": entry.id,
+                "kind": entry.kind,
+                "reference": entry.key,
+                "amount": wire(entry.amount),
+                "currency": "USD",
+                "balance": entry.balance,
+                "description": entry.description,
+                "created_at": entry.created_at,
+            }
+            for entry in page.entries
+        ]
+        return Response(
+            {
+                "data": TransactionSerializer(rows, many=True).data,
+                "next": replace_query_param(url, "cursor", f"b{page.entries[-1].id}") if older else None,
+                "previous": replace_query_param(url, "cursor", f"a{page.entries[0].id}") if newer else None,
+            }
+        )
+
+
+def _cursor(text: str) -> tuple[int | None, int | None]:
+    """(before, after): what `next` (b...) and `previous` (a...) say."""
+    if not text:
+        return None, None
+    way, number = text[0], text[1:]
+    if way not in "ab" or not (number.isascii() and number.isdigit()) or len(number) > 18:
+        raise ApiError("`cursor` comes from `next` or `previous`.", status=400, code="validation_error", param="cursor")
+    return (int(number), None) if way == "b" else (None, int(number))
+
+
+def _limit(params: Any) -> int:
+    text = params.get("limit", "")
+    if not text:
+        return 50
+    if not (text.isascii() and text.isdigit()) or not 1 <= int(text[:9]) <= NewestFirst.max_page_size:
+        raise ApiError("`limit` is a number from 1 to 200.", status=400, code="validation_error", param="limit")
+    return int(text)

@@ -1,0 +1,161 @@
+"""REST: the models on offer, one request's record, and the key in hand."""
+
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.models import ApiKey
+from api.common.authentication import caller
+from api.common.base import ApiError
+from billing.books.money import ZERO, wire
+from billing.models import Wallet
+from proxy.models import Generation
+from proxy.prices import catalog
+from proxy.prices.sums import LineItem
+from proxy.records import one
+
+
+class ModelsView(APIView):
+    """The models that this key may use, in OpenAI's shape, with their prices before the margin."""
+
+    @extend_schema(operation_id="models_list", responses={200: dict})
+    def get(self, request: Request) -> Response:
+        key = caller(request).key
+        entries = catalog.load().models
+        slugs = sorted(name for name, entry in entries.items() if name == entry.slug and _may_use(key, entry))
+        return Response({"object": "list", "data": [_model(entries[slug]) for slug in slugs]})
+
+
+class ModelView(APIView):
+    """One model, by its id or a bare alias."""
+
+    @extend_schema(operation_id="models_retrieve", responses={200: dict})
+    def get(self, request: Request, model_id: str) -> Response:
+        entry = catalog.load().find(model_id)
+        if entry is None or not _may_use(caller(request).key, entry):
+            raise ApiError(f"There is no model {model_id[:100]!r} here.", status=404, code="model_not_found")
+        return Response(_model(entry))
+
+
+def _may_use(key: ApiKey, entry: catalog.Entry) -> bool:
+    return not key.allowed_models or not entry.names.isdisjoint(key.allowed_models)
+
+
+def _model(entry: catalog.Entry) -> dict[str, Any]:
+    return {
+        "id": entry.slug,
+        "object": "model",
+        "created": 0,
+        "owned_by": entry.slug.partition("/")[0],
+        "context_window": entry.context_window,
+        "max_output_tokens": entry.max_output_tokens,
+        "pricing": {
+            "billing": entry.price.billing,
+            "margin": f"{entry.price.margin.normalize():f}",
+            **{name: f"{rate:f}" for name, rate in entry.price.rates.items()},
+        },
+    }
+
+
+class GenerationView(APIView):
+    """One request: what it used, what it cost, and what became of its hold."""
+
+    @extend_schema(
+        operation_id="generation_retrieve",
+        parameters=[OpenApiParameter("id", str, required=True, description="gen-...")],
+        responses={200: dict},
+    )
+    def get(self, request: Request) -> Response:
+        generation_id = request.query_params.get("id", "")
+        if not generation_id:
+            raise ApiError("`id` is missing.", status=400, code="validation_error", param="id")
+        generation = one.find(customer=caller(request).customer, generation_id=generation_id)
+        if generation is None:
+            raise ApiError("There is no such generation.", status=404, code="generation_not_found")
+        return Response({"data": generation_data(generation)})
+
+
+def generation_data(generation: Generation) -> dict[str, Any]:
+    """A generation in the API's shape."""
+    known = generation.metered_at is not None or generation.state == Generation.State.RELEASED
+    quarantined = generation.state == Generation.State.QUARANTINED
+    return {
+        "id": generation.pk,
+        "model": generation.model.slug,
+        "provider": generation.model.provider,
+        "streamed": generation.streamed,
+        "input_tokens": generation.input_tokens,
+        "output_tokens": generation.output_tokens,
+        "cached_tokens": generation.cached_tokens,
+        "cache_write_tokens": generation.cache_write_tokens,
+        "reasoning_tokens": generation.reasoning_tokens,
+        "native_input_tokens": generation.native_input_tokens,
+        "native_output_tokens": generation.native_output_tokens,
+        "cost": wire(generation.net_cost or ZERO) if known else None,
+        "given_back": wire((generation.cost or ZERO) - (generation.net_cost or ZERO)) if known else None,
+        "upstream_cost": wire(generation.upstream_cost or ZERO) if known else None,
+        "latency_ms": generation.latency_ms,
+        "generation_time_ms": generation.generation_time_ms,
+        "finish_reason": generation.finish_reason or None,
+        "created_at": _time(generation.created_at),
+        # A quarantined one waits for staff; to its customer it is metered and not yet settled.
+        "status": Generation.State.METERED if quarantined else generation.state,
+        "held": wire(generation.held),
+        "usage_source": generation.usage_source,
+        "service_tier": {"asked": generation.asked_tier or None, "served": generation.service_tier or None},
+        "settlement_reason": generation.settlement_reason or None,
+        "line_items": [_line(item) for item in one.line_items_of(generation)],
+        "settled_at": _time(generation.settled_at),
+    }
+
+
+def _line(item: LineItem) -> dict[str, str | int]:
+    whole = item.quantity == item.quantity.to_integral_value()
+    return {
+        "unit": item.unit,
+        "quantity": int(item.quantity) if whole else f"{item.quantity.normalize():f}",
+        "price": f"{item.price:f}",
+        "amount": f"{item.amount.normalize():f}",
+    }
+
+
+class KeyInfoView(APIView):
+    """The key in hand: its limits, its customer's balance, and what it used today (UTC)."""
+
+    @extend_schema(operation_id="key_info_retrieve", responses={200: dict})
+    def get(self, request: Request) -> Response:
+        key, customer = caller(request).key, caller(request).customer
+        wallet = Wallet.objects.get(customer=customer)
+        midnight = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
+        today = one.usage_since(customer=customer, moment=midnight, key=key)
+        return Response(
+            {
+                "data": {
+                    "key_prefix": key.prefix,
+                    "name": key.name,
+                    "group": customer.group,
+                    "balance": wire(wallet.balance),
+                    "held": wire(wallet.held),
+                    "available": wire(wallet.available),
+                    "currency": "USD",
+                    "tier": "standard" if wallet.topped_up else "trial",
+                    "rpm_limit": settings.DEFAULT_KEY_RPM if key.rpm_limit is None else key.rpm_limit,
+                    "daily_limit": None if key.daily_limit is None else wire(key.daily_limit),
+                    "allowed_models": key.allowed_models,
+                    "is_active": key.is_active,
+                    "usage_today": {"requests": today.requests, "tokens": today.tokens, "cost": wire(today.cost)},
+                    "created_at": _time(key.created_at),
+                    "last_used_at": _time(key.meter.last_used_at),
+                }
+            }
+        )
+
+
+def _time(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat().replace("+00:00", "Z")

@@ -1,0 +1,228 @@
+"""REST: a customer's keys. A key's text stands in the answer that made it, and nowhere else."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.generics import GenericAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.keys import issuing
+from accounts.keys.delegation import FIELDS, widened
+from accounts.keys.policies import InvalidPolicy, model_names, networks
+from accounts.models import ApiKey, SecurityEvent
+from accounts.roles import Right, Scope, rights_of
+from accounts.security import log
+from api.common.authentication import KeyCaller, caller
+from api.common.base import ApiError
+from api.common.idempotency import Claim, run_once
+
+MOST_RPM = 2**31 - 1
+
+
+class KeySerializer(serializers.ModelSerializer[ApiKey]):
+    """A key as its customer sees it. Amounts in USD; null means no limit of its own."""
+
+    key_prefix = serializers.CharField(source="prefix", read_only=True)
+    last_used_at = serializers.DateTimeField(source="meter.last_used_at", read_only=True, allow_null=True)
+    spent = serializers.DecimalField(
+        source="meter.total_spent",
+        max_digits=20,
+        decimal_places=8,
+        read_only=True,
+        help_text="Spent or held since the key was made.",
+    )
+    name = serializers.CharField(max_length=100)
+    is_active = serializers.BooleanField(required=False)
+    expires_at = serializers.DateTimeField(required=False, allow_null=True)
+    allowed_models = serializers.ListField(child=serializers.CharField(), required=False)
+    allowed_ips = serializers.ListField(child=serializers.CharField(), required=False)
+    scopes = serializers.ListField(
+        child=serializers.ChoiceField([scope.value for scope in Scope]),
+        required=False,
+        help_text="What the key may be used for; `inference` and `read` unless named.",
+    )
+    rpm_limit = serializers.IntegerField(min_value=0, max_value=MOST_RPM, required=False, allow_null=True)
+    daily_limit = serializers.DecimalField(
+        max_digits=20, decimal_places=8, min_value=0, required=False, allow_null=True
+    )
+    total_limit = serializers.DecimalField(
+        max_digits=20, decimal_places=8, min_value=0, required=False, allow_null=True
+    )
+
+    class Meta:
+        model = ApiKey
+        fields: tuple[str, ...] = (
+            "id",
+            "key_prefix",
+            "name",
+            "is_active",
+            "expires_at",
+            "allowed_models",
+            "allowed_ips",
+            "scopes",
+            "rpm_limit",
+            "daily_limit",
+            "total_limit",
+            "spent",
+            "created_at",
+            "last_used_at",
+        )
+        read_only_fields = ("id", "created_at")
+
+    def to_internal_value(self, data: Any) -> Any:
+        # A limit with a slip in its name would silently not be one.
+        if isinstance(data, dict) and (unknown := sorted(set(data) - set(self.fields))):
+            raise serializers.ValidationError({unknown[0]: ["There is no such field."]})
+        return super().to_internal_value(data)
+
+    def validate_expires_at(self, value: datetime | None) -> datetime | None:
+        if value is not None and value <= timezone.now():
+            raise serializers.ValidationError("This lies in the past.")
+        return value
+
+    def validate_allowed_models(self, value: list[str]) -> list[str]:
+        return self._checked(model_names, value)
+
+    def validate_scopes(self, value: list[str]) -> list[str]:
+        if not value:
+            raise serializers.ValidationError("A key has at least one scope.")
+        return list(dict.fromkeys(value))
+
+    def validate_allowed_ips(self, value: list[str]) -> list[str]:
+        return self._checked(networks, value)
+
+    @staticmethod
+    def _checked(check: Any, value: list[str]) -> list[str]:
+        try:
+            items: list[str] = check(value)
+        except InvalidPolicy as error:
+            raise serializers.ValidationError(str(error)) from None
+        return items
+
+
+class NewKeySerializer(KeySerializer):
+    """The answer to a POST: the key, with its text this once."""
+
+    key = serializers.CharField(read_only=True, help_text="ck-..., shown this once.")
+
+    class Meta(KeySerializer.Meta):
+        fields = ("key", *KeySerializer.Meta.fields)
+
+
+def _refuse_wider(who: KeyCaller, wanted: Mapping[str, Any]) -> None:
+    """Raise 403 `key_not_allowed` where a key would be made that may do more than the caller's."""
+    field = widened(who.key, wanted)
+    if field:
+        raise ApiError(
+            f"A key cannot make one that may do more than itself: `{field}` would be wider than its own.",
+            status=403,
+            code="key_not_allowed",
+            param=field,
+        )
+
+
+def _note(request: Request, kind: SecurityEvent.Kind, key: ApiKey) -> None:
+    log.note(kind, request=request._request, user=caller(request).key.created_by, key=key)
+
+
+def _own_or_any(who: KeyCaller, key_id: int) -> ApiKey:
+    """A key that the caller may change: its maker's own, or with an owner's right anybody's in the account."""
+    key = _find(who, key_id)
+    if Right.OTHERS_KEYS not in rights_of(who.role) and key.created_by_id != who.key.created_by_id:
+        raise ApiError("Only an owner's key may change keys that others made.", status=403, code="key_not_allowed")
+    return key
+
+
+class KeysView(GenericAPIView[ApiKey]):
+    serializer_class = KeySerializer
+
+    def get_queryset(self) -> QuerySet[ApiKey]:
+        if getattr(self, "swagger_fake_view", False):
+            return ApiKey.objects.none()
+        return _keys_of(caller(self.request))
+
+    @extend_schema(operation_id="keys_list")
+    def get(self, request: Request) -> Response:
+        page = self.paginate_queryset(self.get_queryset())
+        return self.get_paginated_response(self.get_serializer(page, many=True).data)
+
+    @extend_schema(operation_id="keys_create", responses={201: NewKeySerializer})
+    def post(self, request: Request) -> Response:
+        who = caller(request)
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        _refuse_wider(who, serializer.validated_data)
+        now = timezone.now()
+
+        def issue(claim: Claim) -> Response:
+            fields = {**serializer.validated_data}
+            active = fields.pop("is_active", True)
+            # The answer is kept with the key it tells of, as nothing else could tell the key's text again.
+            with transaction.atomic():
+                try:
+                    issued = issuing.issue(customer=who.customer, now=now, made_with=who.key, **fields)
+                except issuing.TooManyKeys as error:
+                    raise ApiError(str(error), status=409, code="state_conflict") from None
+                claim.bind(str(issued.key.pk))
+                _note(request, SecurityEvent.Kind.KEY_MADE, issued.key)
+                if not active:
+                    issuing.switch(key=issued.key, active=False)
+                response = Response({"data": {"key": issued.text, **_shown(issued.key.pk)}}, status=201)
+                claim.store(response)
+            return response
+
+        def show(reference: str) -> Response:
+            return Response({"data": _shown(int(reference))}, status=201)
+
+        return run_once(request, customer=who.customer, now=now, act=issue, show=show)
+
+
+class KeyView(GenericAPIView[ApiKey]):
+    serializer_class = KeySerializer
+
+    @extend_schema(operation_id="keys_retrieve")
+    def get(self, request: Request, key_id: int) -> Response:
+        return Response({"data": _shown(_find(caller(request), key_id).pk)})
+
+    @extend_schema(operation_id="keys_update")
+    def patch(self, request: Request, key_id: int) -> Response:
+        who = caller(request)
+        key = _own_or_any(who, key_id)
+        serializer = self.get_serializer(key, data=request.data, partial=True)
+        serializer.is_valid(raise_exception=True)
+        if serializer.validated_data:
+            # As it would be: enabling a key again makes one, too.
+            _refuse_wider(who, {field: getattr(key, field) for field in FIELDS} | serializer.validated_data)
+            # Only what was named, so that two changes at once do not undo each other.
+            ApiKey.objects.filter(pk=key.pk, deleted_at__isnull=True).update(**serializer.validated_data)
+            _note(request, SecurityEvent.Kind.KEY_CHANGED, key)
+        return Response({"data": _shown(key.pk)})
+
+    @extend_schema(operation_id="keys_destroy", responses={204: None})
+    def delete(self, request: Request, key_id: int) -> Response:
+        key = _own_or_any(caller(request), key_id)
+        issuing.delete(key=key, now=timezone.now())
+        _note(request, SecurityEvent.Kind.KEY_DELETED, key)
+        return Response(status=204)
+
+
+def _keys_of(who: KeyCaller) -> QuerySet[ApiKey]:
+    return ApiKey.objects.filter(customer=who.customer, deleted_at__isnull=True).select_related("meter")
+
+
+def _find(who: KeyCaller, key_id: int) -> ApiKey:
+    key = _keys_of(who).filter(pk=key_id).first() if key_id < 2**63 else None
+    if key is None:
+        raise ApiError("There is no such key.", status=404, code="not_found")
+    return key
+
+
+def _shown(key_id: int) -> Any:
+    return KeySerializer(ApiKey.objects.select_related("meter").get(pk=key_id)).data

@@ -1,0 +1,38 @@
+"""Paths of the REST API, and the doors at which payment providers knock."""
+
+from django.urls import path
+from drf_spectacular.views import SpectacularSwaggerView
+
+from api import balance, catalog, invoices, keys, notifications, refunds, topups, usage
+from api.common.base import unknown_path
+from api.common.schema import SchemaView
+from payments.providers import registry
+
+urlpatterns = [
+    path("v1/keys", keys.KeysView.as_view(), name="api-keys"),
+    path("v1/keys/<int:key_id>", keys.KeyView.as_view(), name="api-key"),
+    path("v1/key/info", catalog.KeyInfoView.as_view(), name="api-key-info"),
+    path("v1/models", catalog.ModelsView.as_view(), name="api-models"),
+    path("v1/models/<path:model_id>", catalog.ModelView.as_view(), name="api-model"),
+    path("v1/generation", catalog.GenerationView.as_view(), name="api-generation"),
+    path("v1/usage", usage.UsageView.as_view(), name="api-usage"),
+    path("v1/credits", balance.CreditsView.as_view(), name="api-credits"),
+    path("v1/transactions", balance.TransactionsView.as_view(), name="api-transactions"),
+    path("v1/topups/quote", topups.QuoteView.as_view(), name="api-topup-quote"),
+    path("v1/topups", topups.TopUpListView.as_view(), name="api-topups"),
+    path("v1/topups/<slug:number>", topups.TopUpView.as_view(), name="api-topup"),
+    path("v1/refund-requests", refunds.RefundListView.as_view(), name="api-refunds"),
+    path("v1/refund-requests/<slug:number>", refunds.RefundView.as_view(), name="api-refund"),
+    path("v1/refund-requests/<slug:number>/cancel", refunds.RefundCancelView.as_view(), name="api-refund-cancel"),
+    path("v1/invoice-requests", invoices.InvoiceListView.as_view(), name="api-invoices"),
+    path("v1/invoice-requests/<slug:number>", invoices.InvoiceView.as_view(), name="api-invoice"),
+    path("v1/invoice-requests/<slug:number>/cancel", invoices.InvoiceCancelView.as_view(), name="api-invoice-cancel"),
+    *(
+        path(address.removeprefix("/"), notifications.notify, {"provider": spec.code})
+        for spec in registry.SPECS.values()
+        for address in spec.notify_paths
+    ),
+    path("api/schema/", SchemaView.as_view(), name="schema"),
+    path("api/docs/", SpectacularSwaggerView.as_view(), name="api-docs"),
+    path("v1/<path:rest>", unknown_path),
+]

@@ -1,0 +1,134 @@
+"""Who an invoice is for and where it goes: checked before anything is written; every error names its field."""
+
+import unicodedata
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.utils.translation import gettext as _
+
+from billing.invoices.buyer.tax_numbers import checked_number, iso_country
+from billing.invoices.core import InvoiceError
+from billing.models import InvoiceRequest
+
+Type, BuyerKind, Delivery = InvoiceRequest.Type, InvoiceRequest.BuyerKind, InvoiceRequest.Delivery
+UNSEEN = ("Cc", "Cf", "Cs", "Co", "Cn")
+"""Unicode's characters that steer a text and show nothing, such as those that turn its direction."""
+JOINERS = "\u200c\u200d"
+"""They steer too, but Persian and emoji are spelt with them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """The buyer and the way of delivery, checked and in their one form; `tax_id` is compact."""
+
+    invoice_type: str
+    buyer_kind: str
+    company_name: str
+    tax_id: str
+    tax_id_is_doubtful: bool
+    country: str
+    billing_address: str
+    delivery: str
+    email: str
+    mailing_address: str
+    remark: str
+
+
+def checked(
+    *,
+    company_name: str,
+    tax_id: str = "",
+    delivery: str = Delivery.EMAIL,
+    email: str = "",
+    mailing_address: str = "",
+    invoice_type: str = Type.COMMERCIAL,
+    buyer_kind: str = BuyerKind.COMPANY,
+    country: str = "",
+    billing_address: str = "",
+    remark: str = "",
+    tax_id_confirmed: bool = False,
+) -> Details:
+    """What a customer wrote, or `InvoiceError` naming the field.
+
+    A company of the EU or of China has a tax number, others may; a special fapiao is for companies alone, any fapiao
+    for China. The country may be left out: a number with the places of a Chinese credit code is checked as one.
+    """
+    _must_be_one_of(invoice_type, Type.values, "invoice_type")
+    _must_be_one_of(buyer_kind, BuyerKind.values, "buyer_kind")
+    _must_be_one_of(delivery, Delivery.values, "delivery")
+    is_fapiao = invoice_type != Type.COMMERCIAL
+    if invoice_type == Type.FAPIAO_SPECIAL and buyer_kind != BuyerKind.COMPANY:
+        raise InvoiceError(_("A special fapiao is for companies alone."), field="buyer_kind")
+    country = iso_country(country) or ("CN" if is_fapiao else "")
+    if country and country not in countries():
+        raise InvoiceError(_("Enter the country's two letters, such as CN or DE."), field="country")
+    if is_fapiao and country != "CN":
+        raise InvoiceError(_("A fapiao is for buyers in China."), field="country")
+    number = checked_number(
+        _text(tax_id, "tax_id", most=60),
+        country=country,
+        is_company=buyer_kind == BuyerKind.COMPANY,
+        is_confirmed=tax_id_confirmed,
+    )
+    details = Details(
+        invoice_type=invoice_type,
+        buyer_kind=buyer_kind,
+        company_name=_text(company_name, "company_name", most=200),
+        tax_id=number.text,
+        tax_id_is_doubtful=number.is_doubtful,
+        country=country,
+        billing_address=_text(billing_address, "billing_address", most=500, lines=True),
+        delivery=delivery,
+        email=_email(email),
+        mailing_address=_text(mailing_address, "mailing_address", most=500, lines=True),
+        remark=_text(remark, "remark", most=200),
+    )
+    if not details.company_name:
+        raise InvoiceError(_("Enter the name for the invoice."), field="company_name")
+    if delivery == Delivery.EMAIL and not details.email:
+        raise InvoiceError(_("Enter the address the invoice is mailed to."), field="email")
+    if delivery == Delivery.POST and not details.mailing_address:
+        raise InvoiceError(_("Enter the address the invoice is posted to."), field="mailing_address")
+    return details
+
+
+@cache
+def countries() -> frozenset[str]:
+    """The two-letter codes of ISO 3166, from the time zone database."""
+    table = (resources.files("tzdata.zoneinfo") / "iso3166.tab").read_text(encoding="utf-8")
+    return frozenset(line.split("\t")[0] for line in table.splitlines() if line and not line.startswith("#"))
+
+
+def _must_be_one_of(value: str, allowed: list[str], field: str) -> None:
+    if value not in allowed:
+        raise InvoiceError(_("Choose one of: %(choices)s.") % {"choices": ", ".join(allowed)}, field=field)
+
+
+def _text(value: str, field: str, *, most: int, lines: bool = False) -> str:
+    """Text as it is shown: without characters that steer it; a line, or lines that say something."""
+    value = unicodedata.normalize("NFC", value)
+    seen = "".join(
+        " " if char == "\t" else char
+        for char in value.replace("\r\n", "\n").replace("\r", "\n")
+        if char in "\n\t" or char in JOINERS or unicodedata.category(char) not in UNSEEN
+    )
+    rows = [" ".join(row.split()) for row in seen.split("\n")]
+    text = ("\n" if lines else " ").join(row for row in rows if row)
+    if len(text) > most:
+        raise InvoiceError(_("At most %(most)s characters, please.") % {"most": most}, field=field)
+    return text
+
+
+def _email(value: str) -> str:
+    value = value.strip()
+    if value:
+        try:
+            validate_email(value)
+        except ValidationError:
+            raise InvoiceError(_("This is no email address."), field="email") from None
+    if len(value) > 254:
+        raise InvoiceError(_("This is no email address."), field="email")
+    return value

@@ -1,0 +1,179 @@
+"""Pages: the landing, the console with its usage and receipts, and the models with their prices."""
+
+import contextlib
+from datetime import date
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_required
+from django.db import OperationalError
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.templatetags.static import static
+from django.utils import timezone
+from django.utils.dateparse import parse_date
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from accounts.models import ApiKey, Customer
+from billing.books import history
+from billing.books.money import ZERO
+from billing.models import Wallet
+from console import charts
+from console.access.membership import current_customer
+from console.public_pages import made_once
+from proxy.ids import is_generation_id
+from proxy.models import Generation, Model
+from proxy.prices import catalog, pricelist
+from proxy.records import lists, receipts
+
+State = Generation.State
+SHOWN_STATES = (State.HELD, State.METERED, State.SETTLED, State.RELEASED)
+CHART_DAYS = 30
+LATEST = 8
+EXAMPLE = {"input_tokens": 2000, "output_tokens": 500}
+PAYMENT_METHODS = {"stripe": "STRIPE_SECRET_KEY", "alipay": "ALIPAY_APP_ID", "wechat": "WECHATPAY_MCHID"}
+
+
+@require_safe
+def favicon(request: HttpRequest) -> HttpResponse:
+    return redirect(static("favicon.svg"))
+
+
+@require_safe
+@made_once
+def landing(request: HttpRequest) -> HttpResponse:
+    offers = pricelist.offers()
+    first_look = pricelist.one_of_each_provider(offers, most=6)
+    entries = catalog.load().models
+    context = {
+        "offers": first_look,
+        "example": receipts.example_of(entries[first_look[0].slug], **EXAMPLE) if first_look else None,
+        "payment_methods": [name for name, variable in PAYMENT_METHODS.items() if settings.PAYMENT_VARIABLES[variable]],
+        "model_count": len(offers),
+        "sample_model": pricelist.sample_model(offers),
+        "margin_percent": (settings.PRICE_MARGIN - 1) * 100,
+        "topup_min": settings.TOPUP_MIN,
+    }
+    return render(request, "pages/landing.html", context)
+
+
+@require_safe
+@made_once
+def models(request: HttpRequest) -> HttpResponse:
+    search = request.GET.get("q", "")[:100]
+    context = {
+        "nav": "models",
+        "offers": pricelist.offers(search),
+        "search": search,
+        "margin_percent": (settings.PRICE_MARGIN - 1) * 100,
+    }
+    return render(request, "pages/models.html", context)
+
+
+@require_safe
+def console_without_slash(request: HttpRequest) -> HttpResponse:
+    return redirect("console")
+
+
+@never_cache
+@login_required
+@require_safe
+def console(request: HttpRequest) -> HttpResponse:
+    customer = current_customer(request)
+    wallet = Wallet.objects.get(customer=customer)
+    latest = lists.page_of(customer=customer, filters=lists.Filters(), limit=LATEST).generations
+    key = ApiKey.objects.filter(customer=customer, is_active=True).order_by("-id").first()
+    context = {
+        "nav": "wallet",
+        "customer": customer,
+        "wallet": wallet,
+        "bar": _bar(wallet),
+        "held_parts": history.held_parts(customer),
+        "latest": latest,
+        "key": key,
+        "sample_model": pricelist.sample_model(pricelist.offers()) if not latest else "",
+        **_chart(customer),
+    }
+    return render(request, "console/wallet.html", context)
+
+
+def _bar(wallet: Wallet) -> dict[str, str]:
+    """How wide each part of the balance is drawn, in percent. Bonus is spent first, so a hold covers it first."""
+    total = max(wallet.balance, wallet.held)
+    if total <= 0:
+        return {}
+    bonus = max(wallet.bonus - wallet.held, ZERO)
+    paid = max(wallet.available - bonus, ZERO)
+    shares = {"paid": paid, "bonus": bonus, "held": wallet.held}
+    drawn: dict[str, str] = {}
+    at = 0.0
+    for name, amount in shares.items():
+        width = float(amount / total * 100)
+        drawn |= {name: f"{width:.2f}", f"{name}_x": f"{at:.2f}"}
+        at += width
+    return drawn
+
+
+def _chart(customer: Customer) -> dict[str, Any]:
+    # The balance must show even when a month of a busy customer takes longer than a statement may.
+    try:
+        spending = lists.spending(customer=customer, days=CHART_DAYS, now=timezone.now())
+    except OperationalError:
+        return {"spending": None}
+    return {"spending": spending, "chart": charts.stacked(spending), "chart_days": CHART_DAYS}
+
+
+@never_cache
+@login_required
+@require_safe
+def usage_list(request: HttpRequest) -> HttpResponse:
+    customer = current_customer(request)
+    filters = _filters(request)
+    page = lists.page_of(
+        customer=customer, filters=filters, before=_id(request.GET.get("before")), after=_id(request.GET.get("after"))
+    )
+    query = request.GET.copy()
+    for name in ("before", "after"):
+        query.pop(name, None)
+    context = {
+        "nav": "usage",
+        "page": page,
+        "filters": filters,
+        "is_filtered": filters != lists.Filters(),
+        "query": query.urlencode(),
+        "states": [(state.value, state.label) for state in SHOWN_STATES],
+        "models": Model.objects.order_by("slug").values_list("slug", flat=True),
+        "keys": ApiKey.objects.filter(customer=customer).order_by("-id")[:200],
+        "today": timezone.now().date(),
+    }
+    return render(request, "console/usage.html", context)
+
+
+def _id(text: str | None) -> str | None:
+    return text if text and is_generation_id(text) else None
+
+
+def _filters(request: HttpRequest) -> lists.Filters:
+    """The filters that the address asks for; what cannot be meant is left out."""
+    day: date | None = None
+    with contextlib.suppress(ValueError):
+        day = parse_date(request.GET.get("day", ""))
+    key = request.GET.get("key", "")
+    state = request.GET.get("state", "")
+    return lists.Filters(
+        day=day,
+        model=request.GET.get("model", "").replace("\0", "") or None,
+        key_id=int(key) if key.isascii() and key.isdigit() and len(key) < 18 else None,
+        state=state if state in SHOWN_STATES else None,
+    )
+
+
+@never_cache
+@login_required
+@require_safe
+def receipt(request: HttpRequest, generation_id: str) -> HttpResponse:
+    found = receipts.receipt_of(customer=current_customer(request), generation_id=generation_id)
+    if found is None:
+        raise Http404
+    return render(request, "console/receipt.html", {"nav": "usage", "receipt": found, "generation": found.generation})

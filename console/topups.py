@@ -1,0 +1,98 @@
+"""Pages to top up on."""
+
+from typing import cast
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.utils.translation import get_language
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods
+
+from accounts.models import User
+from billing.models import RefundRequest
+from console import qr
+from console.access.membership import current_customer
+from console.forms.topups import OTHER, PRESETS, TopUpForm
+from core.addresses import request_address
+from payments import tasks
+from payments.models import TopUp
+from payments.topups import fx, orders, polling, quotes
+
+
+@never_cache
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def topup_new(request: HttpRequest) -> HttpResponse:
+    """Choose an amount and a method; what will be paid stands there before the button is pressed."""
+    customer, now = current_customer(request), timezone.now()
+    form = TopUpForm(request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            topup = orders.open_topup(
+                customer=customer,
+                amount=form.cleaned_data["credit"],
+                method=form.cleaned_data["method"],
+                now=now,
+                user=cast(User, request.user),
+                locale=get_language() or "en",
+                address=request_address(request),
+            )
+        except orders.TopUpError as error:
+            form.add_error(error.field if error.field in form.fields else None, str(error))
+        else:
+            return redirect(topup.checkout_url or f"/console/topup/{topup.number}")
+    try:
+        rate = fx.sold_at(fx.current_rate(now=now))
+    except fx.NoRate:
+        rate = None
+    methods = quotes.methods()
+    context = {
+        "nav": "topup",
+        "form": form,
+        "presets": PRESETS,
+        "chosen_preset": form["preset"].value() or "20",
+        "chosen_method": form["method"].value() or (methods[0] if methods else ""),
+        "other": OTHER,
+        "methods": [(method, quotes.least(method), *quotes.fee_rule(method)) for method in methods],
+        "keeps_fee": not settings.TOPUP_FEE_REFUNDED and any(any(quotes.fee_rule(method)) for method in methods),
+        "rate": rate,
+        "least": settings.TOPUP_MIN,
+        "most": settings.TOPUP_MAX,
+        "recent": TopUp.objects.filter(customer=customer).order_by("-id")[:5],
+    }
+    return render(request, "payments/topup_new.html", context, status=400 if form.errors else 200)
+
+
+@never_cache
+@login_required
+@require_GET
+def topup_show(request: HttpRequest, number: str) -> HttpResponse:
+    """One top-up: its code to scan, its state, what to do when something looks wrong."""
+    topup = get_object_or_404(TopUp, number=number, customer=current_customer(request))
+    if topup.state == TopUp.State.OPEN:
+        polling.watch(topup=topup, now=timezone.now())
+        # A payer who comes back from the provider's page should not wait for the next round of the poller.
+        tasks.wake(tasks.poll_topup, topup.pk)
+    context = {
+        "nav": "topup",
+        "topup": topup,
+        "sent_back": RefundRequest.objects.filter(
+            customer_id=topup.customer_id, reference=topup.number, origin=RefundRequest.Origin.LATE_PAYMENT
+        ).first(),
+        "qr": qr.svg(topup.qr_code) if topup.qr_code and topup.state == TopUp.State.OPEN else "",
+        "seconds_left": max(0, int((topup.expires_at - timezone.now()).total_seconds())),
+    }
+    return render(request, "payments/topup_show.html", context)
+
+
+@never_cache
+@login_required
+@require_GET
+def topup_state(request: HttpRequest, number: str) -> JsonResponse:
+    """The live state, asked for every two seconds by the page."""
+    topup = get_object_or_404(TopUp, number=number, customer=current_customer(request))
+    polling.watch(topup=topup, now=timezone.now())
+    return JsonResponse({"state": topup.shown_state, "ready": topup.has_checkout})

@@ -1,0 +1,34 @@
+"""Paths of the pages for customers and visitors."""
+
+from django.urls import path
+
+from console import home, invoices, keys, refunds, security, topups, transactions
+
+urlpatterns = [
+    path("favicon.ico", home.favicon),
+    path("", home.landing, name="landing"),
+    path("models", home.models, name="models"),
+    path("help/billing", transactions.help_billing, name="help-billing"),
+    path("language", keys.set_language, name="set_language"),
+    path("accounts/sessions/", security.sessions, name="sessions"),
+    path("console", home.console_without_slash),
+    path("console/", home.console, name="console"),
+    path("console/usage", home.usage_list, name="usage"),
+    path("console/usage/<str:generation_id>", home.receipt, name="receipt"),
+    path("console/transactions", transactions.transactions, name="transactions"),
+    path("console/keys", keys.key_list, name="keys"),
+    path("console/keys/<int:key_id>/switch", keys.key_switch, name="key-switch"),
+    path("console/keys/<int:key_id>/delete", keys.key_delete, name="key-delete"),
+    path("console/topup", topups.topup_new, name="topup"),
+    path("console/topup/<slug:number>", topups.topup_show, name="topup-show"),
+    path("console/topup/<slug:number>/state", topups.topup_state, name="topup-state"),
+    path("console/refunds", refunds.refund_list, name="refunds"),
+    path("console/refunds/<slug:number>", refunds.refund_show, name="refund-show"),
+    path("console/refunds/<slug:number>/cancel", refunds.refund_cancel, name="refund-cancel"),
+    path("console/invoices", invoices.invoice_list, name="invoices"),
+    path("console/invoices/<slug:number>", invoices.invoice_show, name="invoice-show"),
+    path("console/invoices/<slug:number>/cancel", invoices.invoice_cancel, name="invoice-cancel"),
+    path(
+        "console/invoices/<slug:number>/documents/<int:document_id>", invoices.invoice_document, name="invoice-document"
+    ),
+]

@@ -1,0 +1,176 @@
+"""The staff desk's first page, its search and a customer's story. Each app adds what it knows; this knows no app."""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+from django.core.cache import caches
+from django.http import HttpRequest
+from django.utils.translation import gettext as _
+
+log = logging.getLogger(__name__)
+KEPT_SECONDS = 30
+"""How long a panel's figures are shown before they are asked for again."""
+MOST_EVENTS = 200
+CHART_WIDTH, CHART_HEIGHT = 420, 90
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One number: `link` leads to the rows it counts, `tone` is "", "good" or "bad"."""
+
+    label: str
+    value: str
+    link: str = ""
+    tone: str = ""
+
+    @property
+    def is_nothing(self) -> bool:
+        """A nought, or no value: what staff may pass over."""
+        return not self.value.strip("$0.,— ")
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One day of a chart, in the units of its view box, and what it says."""
+
+    x: str
+    y: str
+    width: str
+    height: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """A card of the first page."""
+
+    title: str
+    figures: list[Figure] = field(default_factory=list)
+    bars: list[Bar] = field(default_factory=list)
+    caption: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search found: a name and where it stands."""
+
+    kind: str
+    name: str
+    link: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to a customer."""
+
+    at: datetime
+    kind: str
+    text: str
+    amount: str = ""
+    link: str = ""
+
+
+Panels = Callable[[], Iterable[Panel]]
+_panels: dict[str, tuple[str, Panels]] = {}
+_searches: list[tuple[str, Callable[[str], Iterable[Found]]]] = []
+_stories: list[Callable[[int], Iterable[Event]]] = []
+
+
+def add_panels(name: str, panels: Panels, *, permission: str) -> None:
+    """Show these panels to staff with that permission; `name` is unique."""
+    _panels[name] = (permission, panels)
+
+
+def add_search(search: Callable[[str], Iterable[Found]], *, permission: str) -> None:
+    """`search` is given what staff with that permission typed and finds by exact names alone, through indexes."""
+    _searches.append((permission, search))
+
+
+def add_story(story: Callable[[int], Iterable[Event]]) -> None:
+    """`story` tells of a customer, by id, at most `MOST_EVENTS` events, the newest."""
+    _stories.append(story)
+
+
+def panels_for(request: HttpRequest) -> list[Panel]:
+    """The panels that this person may see."""
+    allowed = {name: make for name, (permission, make) in _panels.items() if request.user.has_perm(permission)}
+    keys = {name: _key(name, request.LANGUAGE_CODE) for name in allowed}
+    kept = caches["pages"].get_many(keys.values())
+    for name, make in allowed.items():
+        if keys[name] not in kept:
+            kept[keys[name]] = _made(name, make)
+            caches["pages"].set(keys[name], kept[keys[name]], KEPT_SECONDS)
+    return [panel for key in keys.values() for panel in kept[key]]
+
+
+def red_figures() -> Iterator[tuple[Panel, Figure]]:
+    """What is wrong now, of all panels, freshly asked for."""
+    for panel in all_panels():
+        yield from ((panel, figure) for figure in panel.figures if figure.tone == "bad")
+
+
+def all_panels() -> Iterator[Panel]:
+    """Every panel, whoever may see it."""
+    for name, (_permission, make) in _panels.items():
+        yield from _made(name, make)
+
+
+def _made(name: str, make: Panels) -> list[Panel]:
+    """An app's panels; where they fail, that is red, and keeps nobody from those of the others."""
+    try:
+        return list(make())
+    except Exception as error:
+        log.exception("the panels of %s", name)
+        return [
+            Panel(_("First page"), [Figure(_("Panels of %(app)s") % {"app": name}, type(error).__name__, "", "bad")])
+        ]
+
+
+def forget() -> None:
+    """Ask for all figures again: staff has just changed some."""
+    caches["pages"].delete_many([_key(name, language) for name in _panels for language, _title in settings.LANGUAGES])
+
+
+def _key(name: str, language: str) -> str:
+    return f"desk:{name}:{language}"
+
+
+def find(request: HttpRequest, text: str) -> list[Found]:
+    """What all apps find under a name, of what this person may see."""
+    text = text.strip().replace("\0", "")[:200]
+    searches = [search for permission, search in _searches if request.user.has_perm(permission)]
+    return [found for search in searches for found in search(text)] if text else []
+
+
+def story_of(customer_id: int) -> list[Event]:
+    """What happened to a customer, the newest first."""
+    events = [event for story in _stories for event in story(customer_id)]
+    return sorted(events, key=lambda event: event.at, reverse=True)[:MOST_EVENTS]
+
+
+def bars(days: Iterable[tuple[Any, Decimal]], *, unit: str = "$") -> list[Bar]:
+    """A bar a day, to the scale of the highest."""
+    rows = list(days)
+    most = max((amount for _day, amount in rows), default=Decimal(0))
+    if most <= 0:
+        return []
+    step = Decimal(CHART_WIDTH) / len(rows)
+    made = []
+    for number, (day, amount) in enumerate(rows):
+        height = max(amount, Decimal(0)) / most * CHART_HEIGHT
+        shape = (step * number + step / 10, CHART_HEIGHT - height, step * 8 / 10, height)
+        x, y, width, tall = (f"{length:.1f}" for length in shape)
+        made.append(Bar(x, y, width, tall, title=f"{day}: {unit}{amount:,.2f}"))
+    return made
+
+
+def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """Unfold's callback: what the first page shows beside the list of apps."""
+    text = request.GET.get("q", "")
+    context |= {"panels": panels_for(request), "q": text, "found": find(request, text) if text else []}
+    return context

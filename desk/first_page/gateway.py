@@ -1,0 +1,93 @@
+"""What the gateway shows on the staff's first page, finds by name, and tells of a customer."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from decimal import Decimal
+
+from django.db.models import Count, Sum
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from core import panels as desk
+from core.amounts import written
+from core.clock import database_now
+from proxy.ids import first_id_of, is_generation_id
+from proxy.models import NET_COST, SWEPT_ALIVE, Generation, Lease
+
+State = Generation.State
+LATE = timedelta(seconds=30)
+
+
+def panels() -> Iterable[desk.Panel]:
+    now = database_now()
+    requests = reverse("admin:proxy_generation_changelist")
+    metered = Generation.objects.filter(state=State.METERED).order_by("pk").values_list("metered_at", flat=True).first()
+    lag = now - metered if metered else timedelta(0)
+    flagged = Generation.objects.filter(is_flagged=True)[:1000].count()
+    stuck = Generation.objects.filter(state=State.QUARANTINED).aggregate(count=Count("pk"), held=Sum("held"))
+    swept_alive = Lease.objects.filter(SWEPT_ALIVE).count()
+    stuck_held = stuck["held"] or Decimal(0)
+    yield desk.Panel(
+        _("Gateway"),
+        [
+            desk.Figure(
+                _("In flight"),
+                str(Generation.objects.filter(state=State.HELD)[:5000].count()),
+                f"{requests}?state__exact=held",
+            ),
+            desk.Figure(
+                _("Settlement lag"),
+                f"{lag.total_seconds():.0f} s",
+                f"{requests}?state__exact=metered",
+                "bad" if lag > LATE else "",
+            ),
+            desk.Figure(
+                _("Gateways taken for dead that live"),
+                str(swept_alive),
+                reverse("admin:proxy_lease_changelist"),
+                "bad" if swept_alive else "",
+            ),
+            desk.Figure(
+                _("Quarantined, and what they hold"),
+                f"{stuck['count']:,}, ${stuck_held:,.4f}",
+                f"{requests}?state__exact=quarantined",
+                "bad" if stuck["count"] else "",
+            ),
+            desk.Figure(
+                _("Flagged: orphans, capped, quarantined"),
+                str(flagged),
+                f"{requests}?flagged=1",
+                "bad" if flagged else "",
+            ),
+        ],
+    )
+    sums = Generation.objects.filter(pk__gte=first_id_of(now - timedelta(hours=24)), state=State.SETTLED).aggregate(
+        requests=Count("pk"), cost=Sum(NET_COST), upstream=Sum("upstream_cost")
+    )
+    cost, upstream = sums["cost"] or Decimal(0), sums["upstream"] or Decimal(0)
+    settled = f"{requests}?state__exact=settled"
+    yield desk.Panel(
+        _("Requests, 24 hours"),
+        [
+            desk.Figure(_("Settled"), f"{sums['requests']:,}", settled),
+            desk.Figure(_("Charged"), written(cost, places=4), settled),
+            desk.Figure(_("Upstream cost"), written(upstream, places=4), settled),
+            desk.Figure(_("Margin"), written(cost - upstream, places=4), settled, "bad" if cost < upstream else ""),
+        ],
+    )
+
+
+def search(text: str) -> Iterable[desk.Found]:
+    """A request by its id."""
+    if is_generation_id(text) and Generation.objects.filter(pk=text).exists():
+        yield desk.Found(_("Request"), text, reverse("admin:proxy_generation_change", args=[text]))
+
+
+def story(customer_id: int) -> Iterable[desk.Event]:
+    """The latest requests; all of them stand in their own list."""
+    latest = Generation.objects.filter(customer_id=customer_id).select_related("model").order_by("-pk")[:30]
+    for generation in latest:
+        link = reverse("admin:proxy_generation_change", args=[generation.pk])
+        words = f"{generation.model.slug}: {generation.get_state_display()}"
+        cost = written(generation.cost, places=6) if generation.cost is not None else ""
+        yield desk.Event(generation.created_at, _("Request"), words, cost, link)

@@ -1,0 +1,209 @@
+"""What payments show on the staff's first page, find by name, and tell of a customer."""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from django.conf import settings
+from django.db.models import Count, Min, Q, Sum
+from django.db.models.functions import TruncDate
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from billing.books import chart
+from billing.models import AuditRun, RefundRequest
+from billing.months import journal
+from core import panels as desk
+from core.amounts import written
+from payments import refunds
+from payments.models import MOST_FAILURES, Discrepancy, Dispute, Method, Notification, RefundPart, Statement, TopUp
+from payments.statements import reconcile
+from payments.topups import fx
+
+IN_YUAN = ("ALIPAY_APP_ID", "WECHATPAY_MCHID")
+"""Variables of the providers that charge in yuan."""
+RATE_NOTICE = timedelta(days=5)
+EVIDENCE_NOTICE = timedelta(days=3)
+RED_SHARE = 1 / 3
+LEAST_TRIED = 10
+"""Orders of one method in a day; fewer that are all abandoned say nothing."""
+PATIENCE = timedelta(minutes=15)
+"""How long a notification may wait to be processed before staff hear of it."""
+
+
+def panels() -> Iterable[desk.Panel]:
+    now = timezone.now()
+    yield _to_look_at()
+    yield from _rate(now)
+    first = (now - timedelta(days=29)).replace(hour=0, minute=0, second=0, microsecond=0)
+    paid = TopUp.objects.filter(state=TopUp.State.PAID, created_at__gte=first - timedelta(days=4), paid_at__gte=first)
+    rows = list(paid.values_list("method", TruncDate("paid_at")).annotate(total=Sum("amount")).order_by())
+    days = [first.date() + timedelta(days=number) for number in range(30)]
+    yield desk.Panel(
+        _("Money in, 30 days"),
+        [
+            desk.Figure(
+                str(Method(method).label),
+                _usd(sum((total for name, _day, total in rows if name == method), Decimal(0))),
+                f"{reverse('admin:payments_topup_changelist')}?method__exact={method}&state__exact=paid",
+            )
+            for method in Method.values
+        ]
+        + [_unpaid(now)],
+        desk.bars((day, sum((total for _name, on, total in rows if on == day), Decimal(0))) for day in days),
+        _("USD a day, UTC"),
+    )
+    yield desk.Panel(
+        _("Owed by providers"),
+        list(_owed()),
+        caption=_("By the books; red where the last audit could not explain it by statements"),
+    )
+
+
+def _unpaid(now: datetime) -> desk.Figure:
+    """Methods by which a day's orders brought nothing: so many who tried and did not pay had no chance to."""
+    orders = TopUp.objects.filter(created_at__gte=now - timedelta(days=1), created_at__lt=now - timedelta(hours=1))
+    tried = orders.values_list("method").annotate(all=Count("pk"), paid=Count("pk", filter=Q(state=TopUp.State.PAID)))
+    silent = [
+        str(Method(method).label) for method, count, paid in tried.order_by() if count >= LEAST_TRIED and not paid
+    ]
+    link = f"{reverse('admin:payments_topup_changelist')}?state__exact=open"
+    return desk.Figure(_("Orders of a day, and none paid"), ", ".join(silent) or "—", link, "bad" if silent else "")
+
+
+def _owed() -> Iterator[desk.Figure]:
+    """What each account at a provider holds by the books: red where the last audit could not explain it."""
+    last = AuditRun.objects.order_by("-finished_at").first()
+    drifts = last.first_drifts.splitlines() if last is not None else []
+    for balance in journal.house_balances(chart.CLEARING):
+        account = balance.account
+        is_explained = not any(drift.startswith(f"{account.name} ") for drift in drifts)
+        value = f"{-balance.amount:,.2f} {account.currency}"
+        link = reverse("admin:billing_ledgeraccount_change", args=[account.pk])
+        yield desk.Figure(account.name.removeprefix(chart.CLEARING), value, link, "" if is_explained else "bad")
+
+
+def _rate(now: datetime) -> Iterator[desk.Panel]:
+    """The exchange rate where one is needed: red five days before nothing is sold at it, and when there is none."""
+    if not any(settings.PAYMENT_VARIABLES[name] for name in IN_YUAN):
+        return
+    rows = reverse("admin:payments_exchangerate_changelist")
+    rate = fx.latest(now=now)
+    if rate is None:
+        yield desk.Panel(_("Exchange rate"), [desk.Figure(_("CNY a USD"), _("none"), rows, "bad")])
+        return
+    left, waiting = fx.ends_at(rate), fx.waiting().count()
+    ends = f"{left:%Y-%m-%d}" if left is not None else "—"
+    tone = "bad" if left is not None and left < now + RATE_NOTICE else ""
+    yield desk.Panel(
+        _("Exchange rate"),
+        [
+            desk.Figure(_("CNY a USD"), f"{rate.rate:.4f}", rows),
+            desk.Figure(_("Sold at until"), ends, rows, tone),
+            desk.Figure(_("Rates that wait for a second person"), str(waiting), rows, "bad" if waiting else ""),
+        ],
+    )
+
+
+def _to_look_at() -> desk.Panel:
+    topups, inbox = reverse("admin:payments_topup_changelist"), reverse("admin:payments_notification_changelist")
+    problems, stuck = TopUp.objects.not_fitting().count(), TopUp.objects.stuck().count()
+    waiting = Notification.objects.filter(processed_at__isnull=True, received_at__lt=timezone.now() - PATIENCE).count()
+    unfit = Notification.objects.not_fitting().count()
+    disputes = Dispute.objects.filter(status__in=Dispute.OPEN).count()
+    evidence = Dispute.objects.filter(
+        status__endswith="needs_response", evidence_due_at__lt=timezone.now() + EVIDENCE_NOTICE
+    ).count()
+    differences, queue = (
+        Discrepancy.objects.filter(state="open").count(),
+        reverse("admin:payments_discrepancy_changelist"),
+    )
+    parked = RefundPart.objects.filter(state=RefundPart.State.PARKED).count()
+    contradicted = refunds.contradicted().count()
+    refund_list = reverse("admin:billing_refundrequest_changelist")
+    late = reconcile.late_days(now=timezone.now())
+    mixed, statements = (
+        Statement.objects.filter(held_back__gt=0).count(),
+        reverse("admin:payments_statement_changelist"),
+    )
+    rows = (
+        (_("Statements missing or unmatched"), late, statements),
+        (_("Days with another shop's payments"), mixed, f"{statements}?held_back__gt=0"),
+        (_("Payments that do not fit"), problems, f"{topups}?problem__gt="),
+        (_("Payments that cannot be settled"), stuck, f"{topups}?failures__gte={MOST_FAILURES}"),
+        (_("Notifications that wait"), waiting, f"{inbox}?processed_at__isnull=1"),
+        (_("Refunds and disputes told of that do not fit"), unfit, f"{inbox}?queue=unfit"),
+        (_("Open disputes"), disputes, f"{reverse('admin:payments_dispute_changelist')}?queue=open"),
+        (_("Differences with statements"), differences, f"{queue}?state__exact=open"),
+        (
+            _("Evidence due within 3 days"),
+            evidence,
+            f"{reverse('admin:payments_dispute_changelist')}?queue=open",
+        ),
+        (_("Refunds contradicted by the provider"), contradicted, f"{refund_list}?queue=contradicted"),
+        (_("Parked refund parts"), parked, f"{refund_list}?queue=parked"),
+    )
+    return desk.Panel(
+        _("Payments to look at"),
+        [
+            *(desk.Figure(name, str(count), link, "bad" if count else "") for name, count, link in rows),
+            _on_the_way(f"{refund_list}?queue=way"),
+            _owed_for_refunds(f"{refund_list}?queue=owed"),
+        ],
+    )
+
+
+def _owed_for_refunds(link: str) -> desk.Figure:
+    """What customers owe for parts that were paid after they had failed: a receivable."""
+    owed = RefundRequest.objects.filter(excess__gt=0).aggregate(sum=Sum("excess"))["sum"] or Decimal(0)
+    return desk.Figure(_("Owed for refunds paid after all"), _usd(owed), link, "bad" if owed else "")
+
+
+def _on_the_way(link: str) -> desk.Figure:
+    """Red when a part is under way for a third of the time after which it is parked: a day, or two for bank cards."""
+    now = timezone.now()
+    count, since = refunds.on_the_way(now=now).aggregate(count=Count("pk"), since=Min("sent_at")).values()
+    value = str(count)
+    if since is not None and now - since >= timedelta(days=1):
+        value = _("%(count)s (oldest: %(days)s d)") % {"count": count, "days": (now - since).days}
+    is_late = refunds.on_the_way(now=now, longer_than=RED_SHARE).exists()
+    return desk.Figure(_("Refund parts on the way"), value, link, "bad" if is_late else "")
+
+
+def search(text: str) -> Iterable[desk.Found]:
+    """A top-up by our number, or by the provider's; a refund's part, a dispute."""
+    for topup in TopUp.objects.named(text)[:5]:
+        yield desk.Found(_("Top-up"), topup.number, reverse("admin:payments_topup_change", args=[topup.pk]))
+    for part in RefundPart.objects.filter(Q(key=text) | Q(provider_id=text)).exclude(provider_id="", key="")[:5]:
+        link = reverse("admin:billing_refundrequest_change", args=[part.refund_id])
+        yield desk.Found(_("Refund"), str(part), link)
+    for dispute in Dispute.objects.filter(provider_id=text, provider__in=Method.values)[:5]:
+        yield desk.Found(_("Dispute"), dispute.provider_id, reverse("admin:payments_dispute_change", args=[dispute.pk]))
+
+
+def story(customer_id: int) -> Iterable[desk.Event]:
+    """Top-ups as they were opened and paid, parts of refunds, disputes."""
+    for topup in TopUp.objects.filter(customer_id=customer_id).order_by("-pk")[:100]:
+        link = reverse("admin:payments_topup_change", args=[topup.pk])
+        words = f"{topup.get_method_display()} {topup.number}"
+        yield desk.Event(topup.created_at, _("Top-up opened"), words, _usd(topup.amount), link)
+        if topup.paid_at:
+            paid = f"{words}: {topup.charge_amount} {topup.charge_currency}, {topup.transaction_id}"
+            yield desk.Event(topup.paid_at, _("Top-up paid"), paid, f"+{_usd(topup.amount)}", link)
+    parts = RefundPart.objects.filter(refund__customer_id=customer_id).select_related("refund", "topup")
+    for part in parts.order_by("-pk")[:50]:
+        link = reverse("admin:billing_refundrequest_change", args=[part.refund_id])
+        for at, kind in ((part.sent_at, _("Refund sent")), (part.done_at, _("Refund arrived"))):
+            if at is not None:
+                yield desk.Event(at, kind, f"{part} {part.provider_id}", _usd(part.amount), link)
+        if part.failed_at is not None:
+            yield desk.Event(part.failed_at, _("Refund failed"), f"{part}: {part.detail}", _usd(part.amount), link)
+    for dispute in Dispute.objects.filter(customer_id=customer_id).order_by("-pk")[:50]:
+        link = reverse("admin:payments_dispute_change", args=[dispute.pk])
+        words = f"{dispute.provider_id}: {dispute.reason}, {dispute.status}"
+        yield desk.Event(dispute.opened_at, _("Dispute"), words, f"{dispute.amount} {dispute.currency}", link)
+
+
+def _usd(amount: Decimal) -> str:
+    return written(amount, places=2)

@@ -1,0 +1,283 @@
+"""The staff desk: what can be called, at what price, and what was called."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from unfold.admin import TabularInline
+from unfold.decorators import action, display
+from unfold.widgets import UnfoldAdminPasswordWidget
+
+from accounts.people.customers import customers_with
+from core.clock import database_now
+from desk.gateway.price_form import PriceForm
+from desk.site import (
+    ByRight,
+    CappedPaginator,
+    Colours,
+    ExactSearch,
+    FormAdmin,
+    ReadOnlyAdmin,
+    ReasonForm,
+    form_page,
+    record,
+    row_id,
+)
+from desk.trail import recorded, staff_of
+from proxy.models import Generation, Lease, Model, Price, Route, Upstream
+from proxy.prices.loading import InvalidCatalog, asks_for_key, check_protocol, checked_base_url, set_price
+from proxy.settlement import flags, quarantine
+
+MANAGE = "proxy.manage_upstreams"
+STATE_COLOURS = Colours(held="warning", metered="info", settled="success", quarantined="danger")
+
+
+class UpstreamForm(forms.ModelForm):  # type: ignore[type-arg]
+    new_api_key = forms.CharField(
+        label=gettext_lazy("API key"),
+        required=False,
+        strip=True,
+        widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
+        help_text=gettext_lazy("Write-only. Empty: the key stays as it is. A changed host asks for it anew."),
+    )
+
+    class Meta:
+        model = Upstream
+        fields = (
+            "name",
+            "protocol",
+            "kind",
+            "account",
+            "base_url",
+            "priority",
+            "timeout_seconds",
+            "total_timeout_seconds",
+            "bills_abandoned",
+            "is_active",
+        )
+
+    def clean_base_url(self) -> str:
+        try:
+            return checked_base_url(self.cleaned_data["base_url"], _("This upstream"))
+        except InvalidCatalog as error:
+            raise ValidationError(str(error)) from None
+
+    def clean(self) -> None:
+        super().clean()
+        data = self.cleaned_data
+        if data.get("is_active") and "protocol" in data and "kind" in data:
+            try:
+                check_protocol(data["protocol"], data["kind"], _("This upstream"))
+            except InvalidCatalog as error:
+                raise ValidationError(str(error)) from None
+        # The instance is the locked row as it was: what the form says is put on it later.
+        if (
+            "base_url" in data
+            and not data.get("new_api_key")
+            and asks_for_key(self.instance, base_url=data["base_url"])
+        ):
+            self.add_error("new_api_key", _("Another host: enter the key for it. The stored one is not sent there."))
+
+    def save(self, commit: bool = True) -> Upstream:
+        upstream: Upstream = super().save(commit=False)
+        if self.cleaned_data["new_api_key"]:
+            upstream.api_key = self.cleaned_data["new_api_key"]
+        if commit:
+            upstream.save()
+        return upstream
+
+
+@admin.register(Upstream)
+class UpstreamAdmin(ByRight, FormAdmin):  # type: ignore[misc]
+    """Nobody deletes one: requests name it. It is made inactive."""
+
+    right = MANAGE
+    form = UpstreamForm
+    list_display = ("name", "protocol", "kind", "base_url", "priority", "is_active")
+    search_fields = ("name",)
+    actions = None
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        form: Any = super().get_form(request, obj, change, **kwargs)
+        has_key = bool(obj is not None and obj.api_key)
+        form.base_fields["new_api_key"].widget.attrs["placeholder"] = "••••••••" if has_key else ""
+        return form
+
+
+class RouteInline(ByRight, TabularInline):  # type: ignore[misc]
+    model = Route
+    right = MANAGE
+    extra = 0
+    autocomplete_fields = ("upstream",)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.has_perm(self.right))
+
+
+class PriceInline(TabularInline):  # type: ignore[misc]
+    """Every price there ever was: requests are charged at the one they were held at."""
+
+    model = Price
+    extra = 0
+    fields = ("version", "billing", "rates", "tiers", "margin", "created_at", "created_by")
+    readonly_fields = fields
+    ordering = ("-version",)
+    can_delete = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Model)
+class ModelModelAdmin(ByRight, FormAdmin):  # type: ignore[misc]
+    right = MANAGE
+    list_display = ("slug", "name", "max_output_tokens", "context_window", "is_active")
+    list_filter = ("is_active",)
+    search_fields = ("slug", "name")
+    ordering = ("slug",)
+    readonly_fields = ("created_at",)
+    inlines = (RouteInline, PriceInline)
+    actions = None
+    actions_detail = ("new_price",)
+
+    def has_price_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return bool(request.user.has_perm("proxy.set_prices"))
+
+    @action(description=gettext_lazy("New price"), icon="sell", permissions=["price"])
+    def new_price(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        model = get_object_or_404(Model, pk=row_id(object_id))
+        newest = model.prices.order_by("-version").first()
+        form = PriceForm(request.POST) if request.method == "POST" else PriceForm(initial=PriceForm.initial_of(newest))
+        if request.method == "POST" and form.is_valid():
+            try:
+                with transaction.atomic():
+                    changed = set_price(model, form.price(), where=model.slug, created_by=request.user)
+                    if changed:
+                        record(request, model, "New price")
+            except InvalidCatalog as error:
+                form.add_error(None, str(error))
+            else:
+                if changed:
+                    messages.success(request, _("The new price holds for requests from now on."))
+                else:
+                    messages.info(request, _("That is the price already; nothing was changed."))
+                return redirect("admin:proxy_model_change", model.pk)
+        text = _("USD before the margin. Requests on their way keep the price they were held at.")
+        return form_page(
+            request,
+            model_admin=self,
+            obj=model,
+            form=form,
+            title=_("New price of %(model)s") % {"model": model.slug},
+            button=_("Set price"),
+            text=text,
+        )
+
+
+class FlaggedFilter(admin.SimpleListFilter):
+    """A choice without a count behind it."""
+
+    title = gettext_lazy("for staff")
+    parameter_name = "flagged"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("1", gettext_lazy("to look at"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Generation]) -> QuerySet[Generation]:
+        return queryset.filter(is_flagged=True) if self.value() == "1" else queryset
+
+
+@admin.register(Generation)
+class GenerationAdmin(ExactSearch, ReadOnlyAdmin):
+    list_display = ("id", "created_at", "customer", "coloured_state", "cost", "held", "model", "settlement_reason")
+    list_select_related = ("customer", "model")
+    list_filter = ("state", FlaggedFilter)
+    show_facets = admin.ShowFacets.NEVER
+    ordering = ("-id",)
+    search_fields = ("id",)
+    search_help_text = gettext_lazy("An id in full (gen-...), or a member's email address.")
+    list_per_page = 50
+    paginator = CappedPaginator
+    actions_detail = ("try_again", "release", "looked_at")
+
+    def has_handle_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return bool(request.user.has_perm(quarantine.RIGHT))
+
+    def offers(self, obj: Generation, act: str) -> bool:
+        if act == "looked_at":
+            return obj.is_flagged and obj.state not in flags.OPEN
+        return obj.state == Generation.State.QUARANTINED
+
+    @action(description=gettext_lazy("Try again"), icon="refresh", permissions=["handle"])
+    def try_again(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Have a quarantined request settled again."""
+        text = _("It is settled within seconds, or quarantined again: put right first what kept it from that.")
+        form = forms.Form(request.POST if request.method == "POST" else None)
+        act = partial(quarantine.try_again, generation_id=object_id, by=staff_of(request))
+        return self._act(request, object_id, form, act, title=_("Try again"), text=text)
+
+    @action(description=gettext_lazy("Release uncharged"), icon="undo", permissions=["handle"])
+    def release(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Give a quarantined request's hold back."""
+        text = _("Its hold goes back and nothing is charged. What it used stays on its row, flagged.")
+        form = ReasonForm(request.POST or None)
+        act = partial(quarantine.release, generation_id=object_id, by=staff_of(request), now=database_now())
+        return self._act(request, object_id, form, act, title=_("Release uncharged"), text=text)
+
+    @action(description=gettext_lazy("Looked at"), icon="visibility", permissions=["handle"])
+    def looked_at(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Take a request off what there is to look at."""
+        text = _("It is no longer listed as something to look at. Nothing is charged or given back.")
+        form = ReasonForm(request.POST or None)
+        act = partial(flags.clear, generation_id=object_id, by=staff_of(request))
+        return self._act(request, object_id, form, act, title=_("Looked at"), text=text)
+
+    def _act(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form: forms.Form,
+        act: Callable[[], None],
+        *,
+        title: str,
+        text: str,
+    ) -> HttpResponse:
+        generation = get_object_or_404(Generation, pk=object_id.replace("\0", ""))
+        if request.method == "POST" and form.is_valid():
+            why = form.cleaned_data.get("reason", "")
+            try:
+                with recorded(request, generation, f"{title}: {generation}", why=why):
+                    act()
+            except (quarantine.QuarantineError, flags.FlagError) as error:
+                messages.error(request, str(error))
+            else:
+                messages.success(request, _("Done."))
+            return redirect("admin:proxy_generation_change", generation.pk)
+        return form_page(request, model_admin=self, obj=generation, form=form, title=title, button=title, text=text)
+
+    @display(description=gettext_lazy("State"), label=STATE_COLOURS)
+    def coloured_state(self, generation: Generation) -> tuple[str, str]:
+        return generation.state, generation.get_state_display()
+
+    def found(self, term: str) -> Q:
+        if "@" in term:
+            return Q(customer_id__in=customers_with(term))
+        return Q(pk=term)
+
+
+@admin.register(Lease)
+class LeaseAdmin(ReadOnlyAdmin):
+    list_display = ("host", "started_at", "renewed_at", "swept_at")
+    ordering = ("-renewed_at",)

@@ -1,0 +1,96 @@
+"""How many top-ups may be opened, by whom and from where: stolen cards are tried in numbers."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from allauth.account.models import EmailAddress
+from django.conf import settings
+from django.db import connection
+from django.db.models import Q, Sum
+from django.utils.translation import gettext as _
+
+from accounts.models import Customer
+from accounts.people.signup import network_of
+from core.crypto import keyed_hash
+from payments.models import TopUp
+from payments.providers import registry
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a top-up may not be opened now: the field at fault, words for the customer, seconds until it may be."""
+
+    message: str
+    field: str = "amount"
+    retry_after: int | None = None
+
+
+def network_hash(address: str) -> str:
+    """The address's /24 or /48 as a keyed hash; "" for one that is not limited."""
+    network = network_of(address)
+    return keyed_hash(network, purpose="network") if network else ""
+
+
+def refusal(*, customer: Customer, amount: Decimal, method: str, network: str, now: datetime) -> Refusal | None:
+    """What stands against opening this top-up. The caller holds the customer's wallet, so that openings queue up.
+
+    `network` is a `network_hash`. Lock order: the wallet, then the network's advisory lock.
+    """
+    if registry.SPECS[method].is_card and not _is_confirmed(customer):
+        return Refusal(_("Confirm your email address before you pay by card."), "method")
+    mine = TopUp.objects.filter(customer=customer)
+    waiting = mine.open().filter(expires_at__gt=now)
+    if waiting.count() >= settings.TOPUP_MOST_OPEN:
+        first = waiting.order_by("expires_at").values_list("expires_at", flat=True)[0]
+        words = _("There are %(count)s unpaid top-ups already. Pay one of them or wait a while.")
+        return Refusal(words % {"count": settings.TOPUP_MOST_OPEN}, retry_after=_until(first, now))
+    lately = mine.filter(created_at__gt=now - HOUR).order_by("created_at")
+    if lately.count() >= settings.TOPUP_MOST_PER_HOUR:
+        return Refusal(
+            _("At most %(count)s top-ups an hour can be opened. Pay one of them or wait a while.")
+            % {"count": settings.TOPUP_MOST_PER_HOUR},
+            retry_after=_until(lately[0].created_at + HOUR, now),
+        )
+    if _is_new(customer, now=now) and (most := settings.TOPUP_NEW_CUSTOMER_DAILY):
+        counted = mine.filter(created_at__gt=now - DAY).filter(Q(state=TopUp.State.PAID) | Q(expires_at__gt=now))
+        sums = counted.exclude(state=TopUp.State.FAILED).aggregate(amount=Sum("amount"))
+        if (sums["amount"] or Decimal(0)) + amount > most:
+            words = _("In the first %(days)s days at most $%(most)s a day can be topped up.")
+            return Refusal(words % {"days": settings.TOPUP_NEW_CUSTOMER_DAYS, "most": most}, retry_after=3600)
+    return _network_refusal(network, now=now)
+
+
+def wants_three_d_secure(*, customer: Customer, method: str) -> bool:
+    """The first payment by card is to be confirmed by the card's holder."""
+    paid = TopUp.objects.filter(customer=customer, method=method, state=TopUp.State.PAID)
+    return registry.SPECS[method].is_card and not paid.exists()
+
+
+def _network_refusal(network: str, *, now: datetime) -> Refusal | None:
+    if not network:
+        return None
+    # One at a time from each network, or many at once would all see room for one.
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"topup:{network}"])
+    lately = TopUp.objects.filter(network_hash=network, created_at__gt=now - HOUR).order_by("created_at")
+    if lately.count() < settings.TOPUP_MOST_PER_NETWORK_PER_HOUR:
+        return None
+    return Refusal(
+        _("Too many top-ups were opened from your network. Wait a while."),
+        retry_after=_until(lately[0].created_at + HOUR, now),
+    )
+
+
+def _is_confirmed(customer: Customer) -> bool:
+    return bool(EmailAddress.objects.filter(user__in=customer.members.all(), verified=True).exists())
+
+
+def _is_new(customer: Customer, *, now: datetime) -> bool:
+    return customer.created_at > now - timedelta(days=settings.TOPUP_NEW_CUSTOMER_DAYS)
+
+
+def _until(moment: datetime, now: datetime) -> int:
+    return max(1, int((moment - now).total_seconds()) + 1)

@@ -1,0 +1,212 @@
+"""Admission's rule, without I/O: what to hold for a request, or why to refuse it. Amounts in USD with the margin."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+
+from accounts.limits import meters
+from accounts.limits.meters import CustomerCounter, KeyCounter, KeyPolicy
+from billing.books.money import ZERO
+from core.records import value
+from proxy.errors import Refusal, invalid_key
+from proxy.prices.sums import ceiling
+
+LEAST_OUTPUT_TOKENS = 256
+"""A limit that the wallet, not the caller, chose is not made smaller than this: the answer would be of no use."""
+
+
+@value
+class Ask:
+    """A request that wants a hold. Amounts in USD with the margin.
+
+    `input_most` is what its input can cost at most, `output_rate` an output token over all choices; with
+    `output_limit` tokens they make the bound. `may_shrink`: the caller named no limit, so the wallet may.
+    """
+
+    policy: KeyPolicy
+    model_id: int
+    model: str
+    model_rpm: int
+    price_id: int
+    protocol: str
+    streamed: bool
+    input_most: Decimal
+    output_rate: Decimal
+    output_limit: int
+    may_shrink: bool
+    estimate: Decimal
+
+    @property
+    def bound(self) -> Decimal:
+        return self.bound_at(self.output_limit)
+
+    def bound_at(self, output_limit: int) -> Decimal:
+        return ceiling(self.input_most + self.output_rate * output_limit)
+
+
+@dataclass(eq=False)
+class Short(Refusal):
+    """A refusal for want of money, of the wallet or within a key's cap. Amounts in USD.
+
+    `needed`, the least that would do, has to fit into `room`; holds may give back `may_come_free` at most. `facts` is
+    the message without its advice to top up; a cap of a day counts what was held on `day`.
+    """
+
+    facts: str = ""
+    needed: Decimal = ZERO
+    room: Decimal = ZERO
+    may_come_free: Decimal = ZERO
+    cap: meters.Cap | None = None
+    cap_limit: Decimal = ZERO
+    day: date = date.min
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether holds alone may be in its way."""
+        return ZERO < self.may_come_free >= self.needed - self.room
+
+
+@dataclass(slots=True)
+class WalletCounter:
+    """A wallet in the hands of one batch, in USD: `available`, `reserved` by all its holds, what open requests may cost
+    beyond them (`exposure`) and what that may be at most (`allowance`)."""
+
+    available: Decimal
+    reserved: Decimal
+    exposure: Decimal
+    bonus: Decimal = ZERO
+    allowance: Decimal = ZERO
+    held: Decimal = ZERO
+    exposed: Decimal = ZERO
+
+    def hold(self, decision: "Decision") -> None:
+        self.available -= decision.hold
+        self.reserved += decision.hold
+        self.held += decision.hold
+        self.exposure += decision.bound - decision.hold
+        self.exposed += decision.bound - decision.hold
+
+
+@value
+class Decision:
+    """What is held, the most that may be charged, and the output limit to send upstream."""
+
+    hold: Decimal
+    bound: Decimal
+    output_limit: int
+
+
+def decide(
+    ask: Ask, *, wallet: WalletCounter, key: KeyCounter, customer: CustomerCounter, now: datetime
+) -> Decision | Refusal:
+    """The rule, without I/O: what to hold for a request, or why not."""
+    if not key.active:
+        return invalid_key()
+    if customer.suspended:
+        return Refusal(403, "account_suspended", "This account is suspended. Write to support.")
+    left = meters.left(policy=ask.policy, key=key, now=now)
+    decision = _hold_for(ask, wallet=wallet, left=left)
+    if decision is not None:
+        hold = decision.hold
+    else:
+        # What the wallet does not cover is refused for that, unless a limit is reached anyway.
+        least = _least(ask)
+        hold = least if least <= wallet.available else ZERO
+    reached = meters.check(
+        policy=ask.policy,
+        key=key,
+        customer=customer,
+        model=ask.model,
+        model_rpm=ask.model_rpm,
+        hold=hold,
+        now=now,
+    )
+    if reached is not None:
+        return _limit_refusal(reached, ask=ask, left=left, wallet=wallet, now=now)
+    return decision or _insufficient(ask, wallet=wallet, left=left)
+
+
+def _hold_for(ask: Ask, *, wallet: WalletCounter, left: Decimal | None) -> Decision | None:
+    """What the wallet covers, and what the key's caps have `left`; None where nothing of use does."""
+    bound = ask.bound
+    estimate = min(ask.estimate, bound)
+    room = _room(wallet, left)
+    # Bonus is held at the bound: what a request costs beyond its hold has to be the customer's own money.
+    is_covered = wallet.exposure + bound - estimate <= wallet.allowance and estimate + wallet.bonus <= wallet.available
+    if is_covered and (left is None or estimate <= left):
+        return Decision(hold=estimate, bound=bound, output_limit=ask.output_limit)
+    if bound <= room or not bound:
+        return Decision(hold=bound, bound=bound, output_limit=ask.output_limit)
+    affordable = _affordable(ask, room=room)
+    if ask.may_shrink and affordable >= LEAST_OUTPUT_TOKENS:
+        bound = ask.bound_at(affordable)
+        return Decision(hold=bound, bound=bound, output_limit=affordable)
+    return None
+
+
+def _room(wallet: WalletCounter, left: Decimal | None) -> Decimal:
+    return wallet.available if left is None else min(wallet.available, left)
+
+
+def _affordable(ask: Ask, *, room: Decimal) -> int:
+    """Tokens of output, at most, whose bound fits into `room`."""
+    affordable = max(0, int((room - ask.input_most) / ask.output_rate)) if ask.output_rate else 0
+    while affordable and ask.bound_at(affordable) > room:
+        affordable -= 1
+    return min(affordable, ask.output_limit)
+
+
+def _least(ask: Ask) -> Decimal:
+    """The smallest bound that would be of use."""
+    return ask.bound_at(min(ask.output_limit, LEAST_OUTPUT_TOKENS)) if ask.may_shrink else ask.bound
+
+
+def _fits(ask: Ask, *, room: Decimal) -> str:
+    affordable = _affordable(ask, room=room)
+    return f" With max_tokens of {affordable} or less it would fit." if affordable else ""
+
+
+def _insufficient(ask: Ask, *, wallet: WalletCounter, left: Decimal | None) -> Short:
+    least = _least(ask)
+    estimate = min(ask.estimate, ask.bound)
+    fits = _fits(ask, room=_room(wallet, left))
+    facts = f"The available balance is ${wallet.available:f} and this request needs ${least:f}.{fits}"
+    return Short(
+        402,
+        "insufficient_balance",
+        f"{facts} Top up to go on.",
+        facts=facts,
+        needed=min(least, estimate + wallet.bonus) if ask.bound - estimate <= wallet.allowance else least,
+        room=wallet.available,
+        may_come_free=wallet.reserved,
+    )
+
+
+def _limit_refusal(
+    reached: meters.LimitReached, *, ask: Ask, left: Decimal | None, wallet: WalletCounter, now: datetime
+) -> Refusal:
+    if reached.cap is not None:
+        facts = reached.message + _fits(ask, room=_room(wallet, left))
+        return Short(
+            403,
+            reached.code,
+            facts,
+            facts=facts,
+            needed=reached.needed,
+            room=reached.cap_limit - reached.spent,
+            may_come_free=min(wallet.reserved, reached.spent),
+            cap=reached.cap,
+            cap_limit=reached.cap_limit,
+            day=now.date(),
+        )
+    return Refusal(
+        429,
+        reached.code,
+        reached.message,
+        headers={
+            "Retry-After": str(reached.retry_after),
+            "X-RateLimit-Limit": str(reached.rate_limit),
+            "X-RateLimit-Remaining": "0",
+            "X-RateLimit-Reset": str(reached.retry_after),
+        },
+    )

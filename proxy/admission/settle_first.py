@@ -1,0 +1,194 @@
+"""Before a refusal for want of money, settle what its customer has metered, and decide again.
+
+A request holds the most it can cost until it is settled, which for a caller without `max_tokens` may be all there is.
+Only a refusal comes here, and only where holds alone may be in its way.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from typing import Any, TypeVar
+
+from django.db import OperationalError, connection
+
+from accounts.limits.meters import Cap
+from billing.books.money import ZERO
+from core.clock import database_now
+from core.records import value
+from proxy.admission.rule import Ask, Short
+from proxy.batches.threads import in_thread
+from proxy.batches.timeouts import limit
+from proxy.errors import Refusal
+from proxy.settlement.settle import settle_customer
+
+MOST_OF_ONE_CUSTOMER = 8
+"""Who comes on top of these is told what is held, and is not waited for."""
+MOST_IN_PROCESS = 200
+PATIENCE_SECONDS = 2.0
+PAUSE_SECONDS = 0.05
+MOST_VAIN_TRIES = 3
+"""Holds may have come free between the decision and the look at them; this often a request is decided again for it."""
+RETRY_AFTER_SECONDS = 5
+THREADS = 4
+Prepared = TypeVar("Prepared")
+
+_REQUESTS = (
+    "SELECT h.amount, g.state, g.cost, g.key_id, g.created_at"
+    " FROM billing_hold h JOIN proxy_generation g ON g.id = h.key"
+    " WHERE h.customer_id = %s AND h.state = 'open' AND h.kind = 'request'"
+    " AND g.state IN ('held', 'metered')"  # a quarantined one is no longer under way: staff decide
+)
+_SUMS = (
+    "SELECT {room}, count(*) FILTER (WHERE r.state = 'metered'),"
+    " coalesce(sum(r.amount - coalesce(r.cost, 0)) FILTER (WHERE r.state = 'metered'), 0),"
+    " count(*), coalesce(sum(r.amount), 0), coalesce(sum(r.amount - coalesce(r.cost, 0)), 0)"
+)
+OF_WALLET = (
+    _SUMS.format(room="(SELECT paid + bonus - held FROM billing_wallet WHERE customer_id = %s)")
+    + f" FROM ({_REQUESTS}) AS r"
+)
+OF_TOTAL_CAP = (
+    _SUMS.format(room="(SELECT %s - total_spent FROM accounts_keymeter WHERE key_id = %s)")
+    + f" FROM ({_REQUESTS}) AS r WHERE r.key_id = %s"
+)
+OF_DAY_CAP = (
+    _SUMS.format(
+        room="(SELECT %s - CASE WHEN day >= %s THEN day_spent ELSE 0 END FROM accounts_keymeter WHERE key_id = %s)"
+    )
+    + f" FROM ({_REQUESTS}) AS r WHERE r.key_id = %s AND (r.created_at AT TIME ZONE 'UTC')::date = %s"
+)
+
+
+@value
+class Standing:
+    """What is free, what settling would free and what requests hold, of a wallet or within a cap; in USD."""
+
+    room: Decimal
+    metered: int
+    from_metered: Decimal
+    requests: int
+    held: Decimal
+    may_come_free: Decimal
+
+    def would_do(self, needed: Decimal) -> bool:
+        """Whether `needed` fits, now or once the metered requests are settled."""
+        return self.room + max(ZERO, self.from_metered) >= needed
+
+
+def look(ask: Ask, short: Short) -> Standing:
+    """Read the standing of what was short."""
+    customer_id, key_id = ask.policy.customer_id, ask.policy.key_id
+    query: tuple[str, list[Any]]
+    if short.cap is None:
+        query = OF_WALLET, [customer_id, customer_id]
+    elif short.cap is Cap.TOTAL:
+        query = OF_TOTAL_CAP, [short.cap_limit, key_id, customer_id, key_id]
+    else:
+        query = OF_DAY_CAP, [short.cap_limit, short.day, key_id, customer_id, key_id, short.day]
+    with connection.cursor() as cursor:
+        cursor.execute(*query)
+        return Standing(*cursor.fetchone())
+
+
+def _settle_customer(customer_id: int) -> None:
+    settle_customer(customer_id=customer_id, now=database_now(), patience_ms=int(PATIENCE_SECONDS * 1000))
+
+
+class SettleFirst:
+    """Decides again for the requests of a process that are short; a customer is settled for all of them at once."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="settle-first")
+        self._look = in_thread(look, executor=self._threads)
+        self._settle_customer = in_thread(_settle_customer, executor=self._threads)
+        self._waiting: Counter[int] = Counter()
+        self._settling: dict[int, asyncio.Task[None]] = {}
+        self._looking: dict[tuple[object, ...], asyncio.Task[Standing]] = {}
+
+    async def admit(self, ask: Ask, short: Short, admit: Callable[[Ask], Awaitable[Prepared]]) -> Prepared:
+        """As `admit`, which just raised `short`; waits 2 s at most. Raises `Refusal` as `admit` does."""
+        customer_id = ask.policy.customer_id
+        if self._waiting[customer_id] >= MOST_OF_ONE_CUSTOMER or self._waiting.total() >= MOST_IN_PROCESS:
+            raise held_by_requests(short, await self._figures(ask, short))
+        self._waiting[customer_id] += 1
+        standing: Standing | None = None
+        vain = 0
+        try:
+            with limit(PATIENCE_SECONDS):
+                while True:
+                    standing = await self._look(ask, short)
+                    if not standing.would_do(short.needed) or vain == MOST_VAIN_TRIES:
+                        break
+                    if standing.metered:
+                        await self._settle(customer_id)
+                    else:
+                        vain += 1
+                    try:
+                        return await admit(ask)
+                    except Short as again:
+                        short = again
+                    await asyncio.sleep(PAUSE_SECONDS)
+        except TimeoutError:
+            pass
+        finally:
+            self._waiting[customer_id] -= 1
+            if not self._waiting[customer_id]:
+                del self._waiting[customer_id]
+        raise held_by_requests(short, standing)
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _figures(self, ask: Ask, short: Short) -> Standing | None:
+        """One look for all who wait for the same; None where it takes too long."""
+        what = (ask.policy.customer_id, short.cap, short.cap and ask.policy.key_id)
+        task = self._looking.get(what)
+        if task is None:
+            task = self._looking[what] = asyncio.create_task(self._look_once(ask, short))
+            task.add_done_callback(lambda done: self._looked(what, done))
+        try:
+            with limit(PATIENCE_SECONDS):
+                return await asyncio.shield(task)
+        except TimeoutError:
+            return None
+
+    async def _look_once(self, ask: Ask, short: Short) -> Standing:
+        return await self._look(ask, short)
+
+    def _looked(self, what: tuple[object, ...], done: asyncio.Task[Standing]) -> None:
+        del self._looking[what]
+        if not done.cancelled():
+            done.exception()  # read once, as those who waited may be gone
+
+    async def _settle(self, customer_id: int) -> None:
+        task = self._settling.get(customer_id)
+        if task is None:
+            task = self._settling[customer_id] = asyncio.create_task(self._settle_once(customer_id))
+        await asyncio.shield(task)
+
+    async def _settle_once(self, customer_id: int) -> None:
+        try:
+            await self._settle_customer(customer_id)
+        except OperationalError:
+            pass  # somebody keeps the wallet locked; whether the database is away shows the next look
+        finally:
+            del self._settling[customer_id]
+
+
+def held_by_requests(short: Short, standing: Standing | None) -> Refusal:
+    """The refusal itself, or, where holds of requests are all that is in the way, one that says so and to try again."""
+    if standing is None:
+        held = "Requests under way hold some of it"
+    elif standing.requests and standing.room + standing.may_come_free >= short.needed:
+        noun = "request" if standing.requests == 1 else "requests"
+        held = f"${standing.held:f} is held by {standing.requests} {noun} under way"
+    else:
+        return short
+    return Refusal(
+        short.status,
+        short.code,
+        f"{short.facts} {held}; what is not used comes free as they end. Try again then.",
+        headers={"Retry-After": str(RETRY_AFTER_SECONDS), "x-should-retry": "true"},
+    )

@@ -1,0 +1,292 @@
+"""One connection that admits batches: read and lock, decide, write and commit, in two round trips."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import lru_cache
+from itertools import chain
+from time import monotonic
+from typing import Any
+
+import psycopg
+
+from accounts.limits import meters as limits
+from accounts.limits.meters import CustomerCounter, KeyCounter
+from billing.books import holds
+from billing.books.allowance import Overrun, Payments, allowance
+from core.arrays import columns
+from core.records import value
+from proxy.admission.rule import Ask, Decision, WalletCounter, decide
+from proxy.batches.pipeline import Pipeline, Statement
+from proxy.errors import invalid_key
+from proxy.ids import generation_id_at
+
+log = logging.getLogger(__name__)
+
+
+class PolicyChanged(Exception):
+    """The key or its customer has changed since its policy was read."""
+
+
+@value
+class Admitted:
+    """A committed hold."""
+
+    generation_id: str
+    decision: Decision
+    created_at: datetime
+
+
+@dataclass(eq=False, slots=True)
+class Waiter:
+    """A request that waits for its hold. `prepare` makes what it needs next, while the hold is being committed."""
+
+    ask: Ask
+    future: asyncio.Future[Admitted]
+    prepare: Callable[[Admitted], Any]
+    prepared: Any = None
+    since: float = field(default_factory=monotonic)
+
+
+INSERT_GENERATIONS = (
+    "INSERT INTO proxy_generation (id, customer_id, key_id, model_id, price_id, lease_id, protocol, streamed, bound,"
+    " held, created_at, state, usage_source, settlement_reason, finish_reason, input_tokens, output_tokens,"
+    " cached_tokens, cache_write_tokens, cache_write_1h_tokens, reasoning_tokens, native_input_tokens,"
+    " native_output_tokens, units, is_flagged, failures)"
+)
+CONSTANTS = ", 'held', 'none', '', '', 0, 0, 0, 0, 0, 0, 0, 0, 0, false, 0"
+WRITE_GENERATION = f"{INSERT_GENERATIONS} VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s{CONSTANTS})"
+WRITE_GENERATIONS = (
+    f"{INSERT_GENERATIONS} SELECT g.*{CONSTANTS} FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::bigint[],"
+    " %s::bigint[], %s::bigint[], %s::text[], %s::bool[], %s::numeric[], %s::numeric[], %s::timestamptz[])"
+    " AS g(id, customer_id, key_id, model_id, price_id, lease_id, protocol, streamed, bound, held, created_at)"
+)
+FIND_GENERATIONS = "SELECT id FROM proxy_generation WHERE id = ANY(%s)"
+
+ROUND_TRIP_SECONDS = 10.0
+"""Past every limit that PostgreSQL has on statements and locks: what is silent for longer is stopped, or gone."""
+NO_TIME = datetime.min.replace(tzinfo=UTC)
+"""Where no key was found, so that nothing is admitted."""
+CONNECTION_LOST = ("08", "57P")
+"""SQLSTATE classes of a connection that broke or a server that went away."""
+
+Grant = tuple[Waiter, Admitted]
+
+
+class CommitUnknown(Exception):
+    """The connection broke while COMMIT was on its way."""
+
+    def __init__(self, grants: Sequence[Grant]) -> None:
+        self.grants = grants
+
+
+class Writer:
+    """One connection that writes batches."""
+
+    def __init__(self, *, lease_id: int, overrun: Overrun) -> None:
+        self._pipeline: Pipeline | None = None
+        self._lease_id = lease_id
+        self._overrun = overrun
+
+    async def write(self, waiters: Sequence[Waiter], *, wait_for_locks: bool) -> tuple[list[Grant], list[Waiter]]:
+        """Decide and commit; answer the refused, return what was granted and whose wallet is locked elsewhere.
+
+        Raises psycopg errors with nothing written, or `CommitUnknown`.
+        """
+        pipeline = await self._connected()
+        asks = [waiter.ask for waiter in waiters]
+        try:
+            wallets, keys, customers, now = await self._read(pipeline, asks, wait_for_locks=wait_for_locks)
+            locked: list[Waiter] = []
+            grants: list[Grant] = []
+            for waiter in waiters:
+                if waiter.future.done():
+                    continue
+                wallet = wallets.get(waiter.ask.policy.customer_id)
+                if wallet is None:
+                    locked.append(waiter)
+                    continue
+                decision = self._decide(waiter.ask, wallet=wallet, keys=keys, customers=customers, now=now)
+                if isinstance(decision, Exception):
+                    waiter.future.set_exception(decision)
+                    continue
+                grants.append((waiter, Admitted(generation_id_at(now, place=len(grants)), decision, now)))
+            if not grants:
+                await pipeline.round_trip([("ROLLBACK", ())])
+                return [], locked
+            await self._write(pipeline, grants, wallets=wallets, keys=keys, customers=customers, now=now)
+        except BaseException:
+            await self._reset()
+            raise
+        return grants, locked
+
+    async def committed(self, grants: Sequence[Grant]) -> set[str]:
+        """Which of these holds exist: locking their wallets waits for the backend that may still be committing."""
+        pipeline = await self._connected()
+        customers = sorted({waiter.ask.policy.customer_id for waiter, _ in grants})
+        statements: list[Statement] = [
+            ("BEGIN", ()),
+            (holds.LOCK_WALLETS, [customers]),
+            (FIND_GENERATIONS, [[admitted.generation_id for _, admitted in grants]]),
+            ("COMMIT", ()),
+        ]
+        try:
+            *_, found, _committed = await pipeline.round_trip(statements)
+            return {row[0] for row in found}
+        except BaseException:
+            await self._reset()
+            raise
+
+    def give_up_silence(self) -> None:
+        """End a round trip that has lasted longer than anybody waits for it; called now and then."""
+        if self._pipeline is not None:
+            self._pipeline.give_up_silence(seconds=ROUND_TRIP_SECONDS)
+
+    def close(self) -> None:
+        if self._pipeline is not None:
+            self._pipeline.close()
+
+    async def _connected(self) -> Pipeline:
+        if self._pipeline is None or self._pipeline.closed:
+            self._pipeline = await Pipeline.open()
+        return self._pipeline
+
+    async def _reset(self) -> None:
+        """Leave no transaction open: roll back, or give the connection up."""
+        pipeline = self._pipeline
+        if pipeline is None or pipeline.closed:
+            return
+        try:
+            async with asyncio.timeout(1):
+                await pipeline.round_trip([("ROLLBACK", ())])
+        except (psycopg.Error, TimeoutError):
+            pipeline.close()
+
+    async def _read(
+        self, pipeline: Pipeline, asks: Sequence[Ask], *, wait_for_locks: bool
+    ) -> tuple[dict[int, WalletCounter], dict[int, KeyCounter], dict[int, CustomerCounter], datetime]:
+        customer_ids = sorted({ask.policy.customer_id for ask in asks})
+        key_ids = list({ask.policy.key_id for ask in asks})
+        # Meters are read by a statement of their own, after the locks: a snapshot taken before would be stale.
+        if wait_for_locks:
+            lock: list[Statement] = [("SET LOCAL lock_timeout = 250", ()), (holds.LOCK_WALLETS, [customer_ids])]
+        elif len(customer_ids) == 1:
+            lock = [(holds.LOCK_FREE_WALLET, customer_ids)]
+        else:
+            lock = [(holds.LOCK_FREE_WALLETS, [customer_ids])]
+        read = (limits.READ_METERS_OF_ONE, key_ids) if len(key_ids) == 1 else (limits.READ_METERS, [key_ids])
+        *_, locked, meters = await pipeline.round_trip([("BEGIN", ()), *lock, read])
+        now = meters[0][-1] if meters else NO_TIME
+        wallets = {}
+        for customer_id, available, held, exposure, bonus, *paid in locked:
+            most = allowance(Payments(*paid), overrun=self._overrun, now=now)
+            wallets[customer_id] = WalletCounter(available, held, exposure, bonus, most)
+        keys, customers = limits.counters(meters)
+        return wallets, keys, customers, now
+
+    def _decide(
+        self,
+        ask: Ask,
+        *,
+        wallet: WalletCounter,
+        keys: dict[int, KeyCounter],
+        customers: dict[int, CustomerCounter],
+        now: datetime,
+    ) -> Decision | Exception:
+        policy = ask.policy
+        key, customer = keys.get(policy.key_id), customers.get(policy.customer_id)
+        if key is None or customer is None:
+            return invalid_key()
+        if (key.version, customer.version) != (policy.version, policy.customer_version):
+            return PolicyChanged()
+        decision = decide(ask, wallet=wallet, key=key, customer=customer, now=now)
+        if isinstance(decision, Decision):
+            wallet.hold(decision)
+            slot = limits.slot_of(now)
+            key.count(slot=slot, day=now.date(), held=decision.hold)
+            if policy.customer_rpm:
+                customer.rate.count(slot)
+            if ask.model_rpm:
+                customer.model(ask.model).count(slot)
+        return decision
+
+    async def _write(
+        self,
+        pipeline: Pipeline,
+        grants: Sequence[Grant],
+        *,
+        wallets: dict[int, WalletCounter],
+        keys: dict[int, KeyCounter],
+        customers: dict[int, CustomerCounter],
+        now: datetime,
+    ) -> None:
+        """Everything in one statement, each part on a table of its own, and the COMMIT behind it."""
+        rows = [self._row(waiter.ask, admitted) for waiter, admitted in grants]
+        parts = [
+            _generations(rows),
+            *_holds([row for row in rows if row[9]]),  # a zero estimate takes no hold
+            *_wallets({number: wallet for number, wallet in wallets.items() if wallet.held or wallet.exposed}),
+            *limits.writes(keys.values(), customers.values(), now=now),
+        ]
+        together = _together(*[sql for sql, _ in parts])
+        parameters = list(chain.from_iterable(given for _, given in parts))
+        try:
+            await pipeline.round_trip([(together, parameters), ("COMMIT", ())], meanwhile=lambda: _prepare(grants))
+        except psycopg.OperationalError as error:
+            if error.sqlstate is None or error.sqlstate.startswith(CONNECTION_LOST):
+                raise CommitUnknown(grants) from error
+            raise
+
+    def _row(self, ask: Ask, admitted: Admitted) -> list[Any]:
+        decision = admitted.decision
+        return [
+            admitted.generation_id,
+            ask.policy.customer_id,
+            ask.policy.key_id,
+            ask.model_id,
+            ask.price_id,
+            self._lease_id,
+            ask.protocol,
+            ask.streamed,
+            decision.bound,
+            decision.hold,
+            admitted.created_at,
+        ]
+
+
+def _prepare(grants: Sequence[Grant]) -> None:
+    for waiter, admitted in grants:
+        waiter.prepared = None  # made for a hold of another id, which was undone
+        try:
+            waiter.prepared = waiter.prepare(admitted)
+        except Exception:
+            log.exception("what follows a hold could not be prepared")  # it is tried again where it can be answered
+
+
+@lru_cache
+def _together(*parts: str) -> str:
+    """One statement of several that write."""
+    return f"WITH {', '.join(f'part{number} AS ({sql})' for number, sql in enumerate(parts))} SELECT"
+
+
+def _generations(rows: Sequence[Sequence[Any]]) -> Statement:
+    if len(rows) == 1:
+        return WRITE_GENERATION, rows[0]
+    return WRITE_GENERATIONS, columns(rows)
+
+
+def _holds(rows: Sequence[Sequence[Any]]) -> list[Statement]:
+    chosen = [(row[0], row[1], row[9], row[8], row[10]) for row in rows]
+    if len(chosen) == 1:
+        return [(holds.PLACE_ONE_HOLD, chosen[0])]
+    return [(holds.PLACE_HOLDS, columns(chosen))] if chosen else []
+
+
+def _wallets(touched: Mapping[int, WalletCounter]) -> list[Statement]:
+    rows = [(customer_id, wallet.held, wallet.exposed) for customer_id, wallet in touched.items()]
+    if len(rows) == 1:
+        [(customer_id, held, exposed)] = rows
+        return [(holds.ADD_HELD_TO_ONE, (held, exposed, customer_id))]
+    return [(holds.ADD_HELD, columns(rows))] if rows else []

@@ -1,0 +1,175 @@
+"""Raw ASGI: what Django would have supplied. Read a request within limits, send an answer, notice who has gone."""
+
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from time import monotonic
+from typing import Any, Protocol
+
+from core.web.middleware import new_request_id
+from proxy.batches.timeouts import within
+from proxy.errors import Refusal
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+LARGE_BODY = 262_144
+"""Bytes from which on a body is looked at before it is read."""
+STALLED_BODY_SECONDS = 30.0
+BODY_SECONDS = 300.0
+LEAST_BODY_RATE = 10_000
+"""Bytes a second, on average and past the first 30 s: who sends a byte now and then makes no progress."""
+STALLED_READER_SECONDS = 30.0
+
+
+class ClientGone(Exception):
+    """Nobody is there to read the answer."""
+
+
+class Budget(Protocol):
+    def take(self, size: int) -> None:
+        """Raise `Refusal` where there is no room for so many bytes more."""
+
+
+class BodyBudget:
+    """Bytes of request bodies in memory, over all requests of the process."""
+
+    def __init__(self, limit: int) -> None:
+        self._left = limit
+
+    def take(self, size: int) -> None:
+        if size > self._left:
+            raise Refusal(503, "provider_unavailable", "The gateway is busy. Try again.", headers={"Retry-After": "1"})
+        self._left -= size
+
+    def give_back(self, size: int) -> None:
+        self._left += size
+
+
+class Exchange:
+    """One request and its answer."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, *, more: Iterable[tuple[bytes, bytes]] = ()) -> None:
+        """`more` are headers of every answer."""
+        self.scope = scope
+        self._more = more
+        self.request_id = new_request_id()
+        self.headers: dict[bytes, bytes] = {}
+        self._repeated: set[bytes] = set()
+        for name, value in scope["headers"]:
+            if self.headers.setdefault(name, value) != value:
+                self._repeated.add(name)
+        self.started = False
+        self.status = 0
+        self.taken = 0
+        self._receive = receive
+        self._send = send
+
+    def repeats(self, *names: bytes) -> bool:
+        """Whether one of these headers stands twice with different values."""
+        return not self._repeated.isdisjoint(names)
+
+    def header(self, name: bytes) -> str:
+        return self.headers.get(name, b"").decode("latin-1")
+
+    def lines(self, name: bytes) -> str:
+        """All lines of a header that may stand several times, joined."""
+        if name not in self.headers:
+            return ""
+        return ",".join(value.decode("latin-1") for found, value in self.scope["headers"] if found == name)
+
+    @property
+    def may_be_large(self) -> bool:
+        """Whether a body is announced that is large, or that does not say how long it is."""
+        announced = self.header(b"content-length")
+        return int(announced) > LARGE_BODY if announced.isdigit() and len(announced) < 12 else True
+
+    @property
+    def peer(self) -> str:
+        client = self.scope.get("client")
+        return client[0] if client else ""
+
+    async def body(self, *, most: int, budget: Budget) -> bytes:
+        """The whole body; raises `Refusal` 413, 408 or 503, or `ClientGone`. The caller gives `taken` back.
+
+        All bodies are read here, of the gateway and of pages: silence, slowness and size have the same limits.
+        """
+        announced = self.header(b"content-length")
+        if announced.isdigit() and int(announced) > most:
+            raise self._too_large(most)
+        whole: bytes | bytearray = b""
+        began, patience = monotonic(), STALLED_BODY_SECONDS
+        while True:
+            try:
+                message = await within(patience, self._receive())
+            except TimeoutError:
+                raise self._too_slow() from None
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            piece = message.get("body", b"")
+            if piece:
+                budget.take(len(piece))
+                self.taken += len(piece)
+                if self.taken > most:
+                    raise self._too_large(most)
+                if not whole:
+                    whole = piece
+                else:
+                    whole = whole if isinstance(whole, bytearray) else bytearray(whole)
+                    whole += piece
+            if not message.get("more_body"):
+                return bytes(whole)
+            due = began + min(BODY_SECONDS, STALLED_BODY_SECONDS + self.taken / LEAST_BODY_RATE)
+            patience = min(STALLED_BODY_SECONDS, due - monotonic())
+            if patience <= 0:
+                raise self._too_slow()
+
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether the client has disconnected; the body is to have been read. Not while `gone` is being awaited."""
+        asked = self._receive().__await__()
+        try:
+            next(asked)
+        except StopIteration as told:
+            return bool(told.value["type"] == "http.disconnect")
+        asked.close()
+        return False
+
+    async def gone(self) -> None:
+        """Return when the client has disconnected."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+    async def start(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        self.started, self.status = True, status
+        head = [*headers, *self._more, (b"x-request-id", self.request_id.encode())]
+        await self._send({"type": "http.response.start", "status": status, "headers": head})
+
+    async def write(self, data: bytes) -> None:
+        """Send a piece of a stream; raises `ClientGone` when nothing of it is read for 30 s."""
+        await self._unless_stalled({"type": "http.response.body", "body": data, "more_body": True})
+
+    async def end(self, data: bytes = b"") -> None:
+        await self._unless_stalled({"type": "http.response.body", "body": data, "more_body": False})
+
+    async def answer(self, status: int, body: bytes, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
+        await self.start(
+            status,
+            [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *headers],
+        )
+        await self.end(body)
+
+    async def _unless_stalled(self, message: Message) -> None:
+        try:
+            await within(STALLED_READER_SECONDS, self._send(message))
+        except (TimeoutError, OSError):
+            raise ClientGone from None
+
+    @staticmethod
+    def _too_slow() -> Refusal:
+        message = "The body did not arrive in time."
+        return Refusal(408, "validation_error", message, headers={"Connection": "close"})
+
+    @staticmethod
+    def _too_large(most: int) -> Refusal:
+        return Refusal(413, "request_too_large", f"The body may have at most {most} bytes.")

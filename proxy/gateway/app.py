@@ -1,0 +1,259 @@
+"""One request's story, from its key to its answer.
+
+Raw ASGI, because a Django view costs twenty times as much (docs/decisions/0002-raw-asgi.md); what Django would have
+supplied is in `proxy.exchange`. Which protocol is spoken the endpoint knows.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from time import monotonic
+from typing import Any
+
+from django.conf import settings
+
+from accounts.keys.headers import TwoKeys, key_text
+from accounts.limits.meters import KeyPolicy
+from core.addresses import client_address
+from core.web import cors
+from core.web.errors import FINAL, compressed
+from proxy.admission import queue
+from proxy.admission.ask import ask_of
+from proxy.admission.queue import Admitted, PolicyChanged
+from proxy.batches.batcher import QueueFull
+from proxy.batches.connections import AWAY
+from proxy.batches.threads import in_thread
+from proxy.errors import Refusal, invalid_key, unavailable
+from proxy.exchange import LARGE_BODY, ClientGone, Exchange, Receive, Scope, Send
+from proxy.gateway.process import Process
+from proxy.gateway.routes import Route
+from proxy.prices.catalog import Entry
+from proxy.protocols.base import BadRequest, Call
+from proxy.protocols.endpoint import Asked, Endpoint
+from proxy.relay.answers.free import pass_on
+from proxy.relay.relay import Relay
+from proxy.watch import metrics
+
+log = logging.getLogger(__name__)
+
+STALE_METERING_SECONDS = 2.0
+CATALOG_LOOK_SECONDS = 0.05
+
+
+class Gateway(Process):
+    """Takes requests, admits them and sends them on their way."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send, route: Route) -> None:
+        """Answer one request to a path of that route; whatever goes wrong has an answer in the protocol's shape."""
+        exchange = Exchange(scope, receive, send, more=cors.RAW_HEADERS)
+        task = asyncio.current_task()
+        if task is not None:
+            self._in_flight.add(task)
+        try:
+            await self._serve(exchange, route)
+        except asyncio.CancelledError:
+            if not self.draining:
+                raise
+            log.warning("request %s was cut: this gateway stops", exchange.request_id)
+        finally:
+            self._budget.give_back(exchange.taken)
+            if task is not None:
+                self._in_flight.discard(task)
+
+    async def _serve(self, exchange: Exchange, route: Route) -> None:
+        model, endpoint = "", route.endpoints.get(exchange.scope["method"])
+        spoken = endpoint or route.any
+        try:
+            started = monotonic()
+            if endpoint is None:
+                words = f"This path takes {route.methods}."
+                raise Refusal(405, "method_not_allowed", words, headers={"Allow": route.methods})
+            self._refuse_unready(exchange)
+            sha256, policy, address = await self._authenticate(exchange)
+            if endpoint.holds and exchange.may_be_large:
+                await self._refuse_penniless(policy)
+            call = await self._read(exchange, endpoint, route.place)
+            entry = await self._find_model(call) if call.model or endpoint.holds else None
+            model = entry.slug if entry is not None else ""
+            if entry is None or not endpoint.holds:
+                await self._pass_on(exchange, endpoint, call, entry, sha256, policy)
+                return
+            endpoint.check(call, entry)
+            relay = await self._admit(exchange, endpoint, call, entry, started, sha256, policy, address)
+            try:
+                await relay.run()
+            except Refusal as refusal:
+                await self._refuse(exchange, spoken, refusal, relay.headers)
+        except BadRequest as bad:
+            await self._refuse(exchange, spoken, Refusal(400, "validation_error", str(bad), param=bad.param))
+        except Refusal as refusal:
+            await self._refuse(exchange, spoken, refusal)
+        except ClientGone:
+            pass
+        except (*AWAY, QueueFull):
+            away = unavailable("The gateway's database does not answer. Nothing was charged.")
+            await self._refuse(exchange, spoken, away)
+        except Exception:
+            log.exception("request %s failed", exchange.request_id)
+            failed = Refusal(500, "internal_error", "Something went wrong on our side.")
+            await self._refuse(exchange, spoken, failed)
+        finally:
+            metrics.later(metrics.requests(metrics.model_label(model), str(exchange.status or 499)).inc, 1)
+
+    @staticmethod
+    async def _refuse(
+        exchange: Exchange,
+        endpoint: Endpoint[Any],
+        refusal: Refusal,
+        headers: list[tuple[bytes, bytes]] | None = None,
+    ) -> None:
+        if exchange.started:
+            return
+        more = [(name.lower().encode(), value.encode()) for name, value in refusal.headers.items()]
+        if refusal.status in FINAL and not any(name == b"x-should-retry" for name, _ in more):
+            more.append((b"x-should-retry", b"false"))
+        try:
+            await exchange.answer(refusal.status, endpoint.error(refusal), [*more, *(headers or [])])
+        except ClientGone:
+            return
+
+    def _refuse_unready(self, exchange: Exchange) -> None:
+        if encoding := compressed(exchange.header(b"content-encoding")):
+            raise Refusal(415, "unsupported_media_type", encoding)
+        if self.draining:
+            raise unavailable("This gateway is being restarted.")
+        if self._metering.oldest_age > STALE_METERING_SECONDS:
+            raise unavailable("The gateway's database is slow; requests are not taken for a moment.", retry_after=2)
+
+    async def _authenticate(self, exchange: Exchange) -> tuple[str, KeyPolicy, str]:
+        """The key's digest, its policy, and the client's address."""
+        try:
+            text = key_text(
+                authorization=exchange.header(b"authorization"),
+                x_api_key=exchange.header(b"x-api-key"),
+                x_goog_api_key=exchange.header(b"x-goog-api-key"),
+            )
+            if exchange.repeats(b"authorization", b"x-api-key", b"x-goog-api-key"):
+                raise TwoKeys
+        except TwoKeys:
+            raise Refusal(401, "invalid_api_key", "The request names two different API keys.") from None
+        address = client_address(peer=exchange.peer, forwarded_for=exchange.lines(b"x-forwarded-for"))
+        sha256, policy = await self._keyring.find(text, address=address)
+        policy = await self._checked(sha256, policy, lambda policy: self._check_policy(policy, address))
+        return sha256, policy, address
+
+    async def _checked(self, sha256: str, policy: KeyPolicy, check: Callable[[KeyPolicy], None]) -> KeyPolicy:
+        """The policy, read again before it refuses: what its customer allowed since counts from the next request."""
+        try:
+            check(policy)
+        except Refusal:
+            fresh = await self._keyring.reload(sha256)
+            if fresh is None:
+                raise invalid_key() from None
+            check(fresh)
+            return fresh
+        return policy
+
+    @staticmethod
+    def _check_policy(policy: KeyPolicy, address: str) -> None:
+        """What can be refused without the locked rows. Active and suspended stand there too, and rule."""
+        if policy.ends <= monotonic():
+            raise invalid_key()
+        if not policy.may_call:
+            raise Refusal(
+                403, "key_not_allowed", "This key may not call models: its scopes or its maker's role forbid it."
+            )
+        if not policy.allows_address(address):
+            raise Refusal(403, "ip_not_allowed", "This key may not be used from this address.")
+
+    @staticmethod
+    def _check_model(policy: KeyPolicy, entry: Entry) -> None:
+        if policy.allowed_models and not policy.allowed_models & entry.names:
+            raise Refusal(403, "model_not_allowed", f"This key may not use {entry.slug}.", param="model")
+
+    async def _refuse_penniless(self, policy: KeyPolicy) -> None:
+        """Before a large body is read: whoever has nothing, or may not spend, sends it in vain.
+
+        Which model it is for stands in the body: where the key may use one that is free, it has to be read.
+        """
+        balance, is_suspended = await in_thread(queue.standing)(policy.customer_id)
+        if is_suspended:
+            raise Refusal(403, "account_suspended", "This account is suspended. Write to support.")
+        free = self._catalog.free
+        if balance <= 0 and not (free & policy.allowed_models if policy.allowed_models else free):
+            raise Refusal(402, "insufficient_balance", f"The balance is ${balance:f}. Top up to go on.")
+
+    async def _read(self, exchange: Exchange, endpoint: Endpoint[Any], place: Mapping[str, str]) -> Call:
+        """A large body is read in a thread, one at a time: it stops nobody else, and takes its memory once."""
+        raw = await exchange.body(most=settings.MAX_BODY_BYTES, budget=self._budget)
+        asked = Asked(raw, place, exchange.headers, exchange.scope["query_string"])
+        if len(raw) <= LARGE_BODY:
+            call: Call = endpoint.read(asked)
+            return call
+        return await asyncio.get_running_loop().run_in_executor(self._reader, endpoint.read, asked)
+
+    async def _find_model(self, call: Call) -> Entry:
+        entry = self._catalog.find(call.model)
+        if entry is None and monotonic() - self._catalog_looked > CATALOG_LOOK_SECONDS:
+            await self._look_at_catalog()
+            entry = self._catalog.find(call.model)
+        if entry is None:
+            raise Refusal(404, "model_not_found", f"There is no model {call.model[:100]!r} here.", param="model")
+        return entry
+
+    async def _admit(
+        self,
+        exchange: Exchange,
+        endpoint: Endpoint[Any],
+        call: Call,
+        entry: Entry,
+        started: float,
+        sha256: str,
+        policy: KeyPolicy,
+        address: str,
+    ) -> Relay:
+        """The way on with a committed hold; a key that changed since it was read is read again."""
+
+        def relay_of(admitted: Admitted) -> Relay:
+            return Relay(
+                exchange=exchange,
+                endpoint=endpoint,
+                call=call,
+                entry=entry,
+                admitted=admitted,
+                started=started,
+                client=self._client,
+                metering=self._metering,
+                release=self._release,
+                drains=self._drains,
+            )
+
+        while True:
+            policy = await self._checked(sha256, policy, lambda policy: self._check_model(policy, entry))
+            ask = ask_of(endpoint, call, entry, policy=policy, model_rpm=settings.DEFAULT_MODEL_RPM)
+            try:
+                return await self._admission.admit(ask, relay_of)
+            except PolicyChanged:
+                fresh = await self._keyring.reload(sha256)
+                if fresh is None:
+                    raise invalid_key() from None
+                policy = fresh
+                self._check_policy(policy, address)
+
+    async def _pass_on(
+        self,
+        exchange: Exchange,
+        endpoint: Endpoint[Any],
+        call: Call,
+        entry: Entry | None,
+        sha256: str,
+        policy: KeyPolicy,
+    ) -> None:
+        """What is free, or about something that one account alone knows: nothing is held."""
+        if entry is None:
+            destinations = self._catalog.at_account(call.account, endpoint.dialects)
+        else:
+            await self._checked(sha256, policy, lambda policy: self._check_model(policy, entry))
+            endpoint.check(call, entry)
+            destinations = entry.speaking(endpoint.dialects)
+        await pass_on(exchange, endpoint, call, destinations, client=self._client)

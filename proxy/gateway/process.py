@@ -1,0 +1,171 @@
+"""The life of a gateway process: its lease, its catalog, its batchers, and how it stops."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from time import monotonic
+
+from django.conf import settings
+
+from billing.books.allowance import Overrun
+from core.clock import database_now
+from proxy.admission.queue import Admission
+from proxy.batches.batcher import Batcher
+from proxy.batches.connections import AWAY
+from proxy.batches.threads import in_thread
+from proxy.exchange import BodyBudget
+from proxy.gateway.drains import Drains
+from proxy.gateway.keyring import Keyring
+from proxy.prices import catalog
+from proxy.prices.catalog import Catalog
+from proxy.relay.client import Client
+from proxy.settlement import lease, reversals, settle
+from proxy.settlement.metering import Metering
+from proxy.watch import metrics
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 0.5
+CATALOG_SECONDS = 1.0
+SHOW_SECONDS = 0.5
+
+
+class Process:
+    """`start` before the first request, `stop` after the last.
+
+    `leaving` tells balancers to look elsewhere; `draining` refuses new requests.
+    """
+
+    def __init__(self) -> None:
+        self.leaving = False
+        self.draining = False
+        self._cut_at = 0.0
+        self._in_flight: set[asyncio.Task[None]] = set()
+        self._drains = Drains()
+        self._budget = BodyBudget(settings.BODY_BUDGET_BYTES)
+        self._catalog = Catalog(version=0, models={})
+        self._catalog_looked = 0.0
+        self._renewed = monotonic()
+
+    async def start(self) -> None:
+        self.leaving = self.draining = False
+        self._lease_id = await in_thread(lease.take)()
+        self._renewed = monotonic()
+        self._catalog = await in_thread(catalog.load)()
+        self._keyring = Keyring(
+            default_rpm=settings.DEFAULT_KEY_RPM, default_customer_rpm=settings.DEFAULT_CUSTOMER_RPM
+        )
+        self._metering = Metering(bear=self._bear)
+        self._releases: Batcher[tuple[str, str], None] = Batcher(self._release_batch, most=100)
+        overrun = Overrun(settings.OVERRUN_LIMIT, timedelta(days=settings.OVERRUN_AFTER_DAYS))
+        self._admission = Admission(lease_id=self._lease_id, overrun=overrun, release=self._release)
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="reading")
+        self._client = Client(allow_private=settings.ALLOW_PRIVATE_UPSTREAMS)
+        self._upkeep = asyncio.create_task(self._keep_up())
+        self._showing = asyncio.create_task(self._show())
+
+    async def stop(self) -> None:
+        """Wait for requests until they are cut, then let the batchers finish."""
+        self.drain()
+        if self._in_flight:
+            _, late = await asyncio.wait(self._in_flight, timeout=max(0, self._cut_at - monotonic()))
+            self._cut()
+            await asyncio.gather(*late, return_exceptions=True)
+        await self._admission.close()
+        await self._metering.close()
+        await self._releases.close()
+        await self._keyring.close()
+        await self._client.close()
+        self._reader.shutdown(wait=False, cancel_futures=True)
+        self._upkeep.cancel()
+        self._showing.cancel()
+        await asyncio.gather(self._upkeep, self._showing, return_exceptions=True)
+        metrics.catch_up()
+        await in_thread(lease.give_back)(self._lease_id)
+
+    def drain(self) -> None:
+        """Take no new requests; those under way have DRAIN_SECONDS from the first call."""
+        if not self.draining:
+            self.leaving = self.draining = True
+            self._cut_at = monotonic() + settings.DRAIN_SECONDS
+            asyncio.get_running_loop().call_later(settings.DRAIN_SECONDS, self._cut)
+
+    def _cut(self) -> None:
+        for task in list(self._in_flight):
+            task.cancel()
+
+    # --- Giving holds back -----------------------------------------------------------------------------------------
+
+    def _release(self, generation_id: str, reason: str) -> None:
+        metrics.RELEASED.labels(reason).inc()
+        self._releases.put((generation_id, reason))
+
+    @staticmethod
+    async def _bear(generation_id: str, refused: str) -> None:
+        await in_thread(_bear)(generation_id, refused)
+
+    async def _release_batch(self, items: Sequence[tuple[str, str]]) -> list[None]:
+        by_reason: dict[str, list[str]] = {}
+        for generation_id, reason in items:
+            by_reason.setdefault(reason, []).append(generation_id)
+        for reason, ids in by_reason.items():
+            while not await self._released(ids, reason):
+                await asyncio.sleep(RETRY_SECONDS)
+        return [None] * len(items)
+
+    @staticmethod
+    async def _released(ids: list[str], reason: str) -> bool:
+        """False while the database is away: no sweeper looks after a live process's holds, so this must not give up."""
+        try:
+            await in_thread(_release_now)(ids, reason)
+        except AWAY:
+            log.warning("%s holds wait for the database to be given back", len(ids))
+            return False
+        return True
+
+    async def _show(self) -> None:
+        """Set the gauges of what waits, whatever the database does: other processes of the port read them too."""
+        while True:
+            self._metering.give_up_silence()
+            try:
+                metrics.catch_up()
+                metrics.IN_FLIGHT.set(len(self._in_flight))
+                metrics.ADMISSION_QUEUE.set(self._admission.waiting)
+                metrics.RELEASE_QUEUE.set(len(self._releases))
+                metrics.UNWRITTEN.set(self._metering.unwritten)
+                metrics.UNWRITTEN_AGE.set(self._metering.oldest_age)
+            except Exception:
+                log.exception("a figure cannot be shown")  # their folder may be full; METER must not suffer from it
+            await asyncio.sleep(SHOW_SECONDS)
+
+    # --- Upkeep ----------------------------------------------------------------------------------------------------
+
+    async def _keep_up(self) -> None:
+        """Renew the lease and look at the catalog; a process that cannot renew gives its requests up."""
+        while True:
+            await asyncio.sleep(CATALOG_SECONDS)
+            try:
+                await self._look_at_catalog()
+                if monotonic() - self._renewed >= lease.RENEW_SECONDS:
+                    await in_thread(lease.renew)(self._lease_id)
+                    self._renewed = monotonic()
+            except Exception as error:
+                log.warning("upkeep cannot reach the database: %s", type(error).__name__)
+                if monotonic() - self._renewed > lease.LOST_AFTER_SECONDS:
+                    log.error("the lease is lost; %s requests are given up", len(self._in_flight))
+                    self._cut()
+
+    async def _look_at_catalog(self) -> None:
+        self._catalog_looked = monotonic()
+        if await in_thread(catalog.read_version)() != self._catalog.version:
+            self._catalog = await in_thread(catalog.load)()
+
+
+def _bear(generation_id: str, refused: str) -> None:
+    reversals.bear(generation_id, refused=refused, now=database_now())
+
+
+def _release_now(ids: list[str], reason: str) -> None:
+    settle.release(ids, reason=reason, now=database_now())

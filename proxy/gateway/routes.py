@@ -1,0 +1,76 @@
+"""Which endpoint a path belongs to: the one table that the application asks."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import unquote
+
+from core.records import value
+from proxy.protocols.endpoint import Endpoint
+from proxy.protocols.openai.chat.endpoint import ChatCompletions
+
+PART = re.compile(r"\{(\w+)\}")
+NO_PLACE: Mapping[str, str] = {}
+
+
+@value
+class Route:
+    """The endpoints of one path by method, and the named parts of the path."""
+
+    endpoints: Mapping[str, Endpoint[Any]]
+    place: Mapping[str, str]
+
+    @property
+    def methods(self) -> str:
+        """As `Allow` has them."""
+        return ", ".join(sorted(self.endpoints))
+
+    @property
+    def any(self) -> Endpoint[Any]:
+        """One of them, for how an error looks there."""
+        return next(iter(self.endpoints.values()))
+
+
+class Routes:
+    """Paths written out are found at once; those with parts that vary are tried in their order."""
+
+    def __init__(self, endpoints: Iterable[Endpoint[Any]]) -> None:
+        self._exact: dict[str, Route] = {}
+        self._patterns: list[tuple[re.Pattern[str], dict[str, Endpoint[Any]]]] = []
+        self._by_path: dict[str, dict[str, Endpoint[Any]]] = {}
+        for endpoint in endpoints:
+            self.add(endpoint)
+
+    def add(self, endpoint: Endpoint[Any]) -> None:
+        """Raise `ValueError` where its path and a method of it are taken."""
+        known = self._by_path.get(endpoint.path)
+        if known is None:
+            known = self._by_path[endpoint.path] = {}
+            if "{" in endpoint.path:
+                self._patterns.append((_pattern(endpoint.path), known))
+            else:
+                self._exact[endpoint.path] = Route(known, NO_PLACE)
+        if not known.keys().isdisjoint(endpoint.methods):
+            raise ValueError(f"{endpoint.path} is taken")
+        known.update(dict.fromkeys(endpoint.methods, endpoint))
+
+    def find(self, path: str) -> Route | None:
+        route = self._exact.get(path)
+        if route is None:
+            for pattern, endpoints in self._patterns:
+                if (match := pattern.fullmatch(path)) is not None:
+                    return Route(endpoints, {name: unquote(part) for name, part in match.groupdict().items()})
+        return route
+
+    def spoken(self) -> frozenset[str]:
+        """The protocols of upstreams to which some endpoint's requests may go."""
+        found = (endpoint.dialects for endpoints in self._by_path.values() for endpoint in endpoints.values())
+        return frozenset(protocol for dialects in found for protocol in dialects)
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    pieces = enumerate(PART.split(path))
+    return re.compile("".join(f"(?P<{piece}>[^/:]+)" if at % 2 else re.escape(piece) for at, piece in pieces))
+
+
+ROUTES = Routes([ChatCompletions()])

@@ -1,0 +1,152 @@
+"""The catalog as a gateway process sees it: a frozen snapshot, exchanged whole when the catalog changes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from django.db import connection
+from django.db.models import OuterRef, Prefetch, Subquery
+
+from proxy.models import SPOKEN, Kind, Model, Price, Route
+from proxy.prices.sums import PriceVersion
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """A model on an upstream. Timeouts in seconds: to the first byte and between bytes, and in all.
+
+    `limit_field` is empty where the model's name decides it.
+    """
+
+    model: str
+    upstream_id: int
+    upstream: str
+    protocol: str
+    base_url: str
+    api_key: str
+    upstream_model: str
+    timeout: float
+    total_timeout: float
+    kind: str = Kind.OPENAI
+    account: str = ""
+    bills_abandoned: bool = True
+    limit_field: str = ""
+    ask_usage: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A model on offer, at its newest price, with where it goes, first choice first."""
+
+    id: int
+    slug: str
+    price: PriceVersion
+    destinations: Sequence[Destination]
+    max_output_tokens: int | None
+    context_window: int | None
+    spoken: frozenset[str] = field(init=False)
+    """The protocols of its destinations."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "spoken", frozenset(destination.protocol for destination in self.destinations))
+
+    def speaking(self, protocols: Mapping[str, object]) -> Sequence[Destination]:
+        """Those of its destinations that speak one of these protocols, in their order."""
+        if self.spoken <= protocols.keys():
+            return self.destinations
+        return tuple(destination for destination in self.destinations if destination.protocol in protocols)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Its id and its bare name: how a key allows it."""
+        return frozenset({self.slug, self.slug.partition("/")[2]})
+
+    @property
+    def is_free(self) -> bool:
+        return not any(input_rate or output_rate for _above, input_rate, output_rate in self.price.worst)
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """Models by id and by unambiguous bare name, as of `version`."""
+
+    version: int
+    models: Mapping[str, Entry]
+    free: frozenset[str] = frozenset()
+    """Names of models that cost nothing."""
+
+    def find(self, name: str) -> Entry | None:
+        return self.models.get(name)
+
+    def at_account(self, account: str, protocols: Mapping[str, object]) -> Sequence[Destination]:
+        """Where a request goes that one account alone can answer, about no model."""
+        found = {
+            destination.upstream_id: destination
+            for entry in self.models.values()
+            for destination in entry.speaking(protocols)
+            if destination.account == account
+        }
+        return tuple(found.values())
+
+
+def read_version() -> int:
+    """The catalog's version, moved by triggers on its tables."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT number FROM proxy_catalog_version")
+        return int(cursor.fetchone()[0])
+
+
+def newest_prices() -> "Subquery":
+    """For a queryset of models: the id of each one's newest price."""
+    return Subquery(Price.objects.filter(model=OuterRef("pk")).order_by("-version").values("pk")[:1])
+
+
+def load() -> Catalog:
+    """Read the whole catalog. The version is read first: a change meanwhile is seen by the next look."""
+    version = read_version()
+    routes = Route.objects.filter(upstream__is_active=True, upstream__protocol__in=SPOKEN).select_related("upstream")
+    routes = routes.order_by("upstream__priority", "upstream__id")
+    models = list(
+        Model.objects.filter(is_active=True)
+        .annotate(price_id=newest_prices())
+        .prefetch_related(Prefetch("routes", queryset=routes))
+    )
+    prices = Price.objects.in_bulk([model.price_id for model in models if model.price_id])  # type: ignore[attr-defined]
+    found: dict[str, Entry] = {}
+    bare: dict[str, list[Entry]] = {}
+    for model in models:
+        price = prices.get(model.price_id)  # type: ignore[attr-defined]
+        if price is None:
+            continue
+        entry = Entry(
+            id=model.pk,
+            slug=model.slug,
+            price=PriceVersion.from_row(price),
+            destinations=tuple(_destination(route, model.slug) for route in model.routes.all()),
+            max_output_tokens=model.max_output_tokens,
+            context_window=model.context_window,
+        )
+        found[model.slug] = entry
+        bare.setdefault(model.slug.partition("/")[2], []).append(entry)
+    aliases = {name: entries[0] for name, entries in bare.items() if len(entries) == 1}
+    free = frozenset[str]().union(*(entry.names for entry in found.values() if entry.is_free))
+    return Catalog(version=version, models={**aliases, **found}, free=free)
+
+
+def _destination(route: Route, model: str) -> Destination:
+    upstream = route.upstream
+    return Destination(
+        model=model,
+        upstream_id=upstream.pk,
+        upstream=upstream.name,
+        protocol=upstream.protocol,
+        base_url=upstream.base_url.rstrip("/"),
+        api_key=upstream.api_key,
+        upstream_model=route.upstream_model,
+        timeout=float(upstream.timeout_seconds),
+        total_timeout=float(upstream.total_timeout_seconds),
+        kind=upstream.kind or upstream.protocol,
+        account=upstream.account or upstream.name,
+        bills_abandoned=upstream.bills_abandoned,
+        limit_field=route.limit_field,
+        ask_usage=route.ask_usage,
+    )

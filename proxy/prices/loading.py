@@ -1,0 +1,254 @@
+"""Write a catalog from plain data. A changed price becomes a new version; the old one stays for what it was held at."""
+
+import os
+import re
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from yarl import URL
+
+from core.addresses import is_literal, is_public
+from proxy.models import SPOKEN, Kind, Model, Price, Protocol, Route, Upstream
+from proxy.prices.units import PER_REQUEST, PER_SECOND, PER_TOKEN, names
+
+RATES = {billing: frozenset(names(billing=billing)) for billing in (PER_TOKEN, PER_REQUEST, PER_SECOND)}
+UPSTREAM_FIELDS = {"name", "protocol", "base_url", "api_key", "api_key_env", "priority", "timeout_seconds"}
+UPSTREAM_FIELDS |= {"total_timeout_seconds", "kind", "account", "bills_abandoned"}
+MODEL_FIELDS = {"id", "name", "description", "upstreams", "upstream_model", "max_output_tokens", "context_window"}
+MODEL_FIELDS |= {"price"}
+ROUTE_FIELDS = {"name", "upstream_model", "limit_field", "ask_usage"}
+SLUG = re.compile(r"[-a-zA-Z0-9_]{1,60}")
+PRICE_FIELDS = {"billing", "margin", "tiers"}
+
+
+class InvalidCatalog(ValueError):
+    """Something in the data that cannot be meant; the message says where."""
+
+
+@transaction.atomic
+def load_catalog(data: Any) -> str:
+    """Load `{"upstreams": [...], "models": [...]}`, all or nothing; return a summary.
+
+    The form is in docs/operating.md, "Models and prices". Upstreams and models that the data does not name are left
+    alone. Raises `InvalidCatalog`.
+    """
+    if not isinstance(data, Mapping) or not set(data) <= {"upstreams", "models"}:
+        raise InvalidCatalog("a catalog has the parts `upstreams` and `models`")
+    upstreams = {item["name"]: item for item in map(_upstream, _items(data, "upstreams"))}
+    for fields in upstreams.values():
+        _write_upstream(fields)
+    known = {upstream.name: upstream for upstream in Upstream.objects.all()}
+    new_prices = sum(_load_model(item, known) for item in _items(data, "models"))
+    return f"{len(upstreams)} upstreams, {len(_items(data, 'models'))} models, {new_prices} new prices"
+
+
+def _items(data: Mapping[str, Any], part: str) -> list[Any]:
+    items = data.get(part) or []
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise InvalidCatalog(f"`{part}` must be a list of mappings")
+    return items
+
+
+def _write_upstream(fields: dict[str, Any]) -> None:
+    """A key that is not named stays, but never goes to another host."""
+    stored = Upstream.objects.select_for_update(no_key=True).filter(name=fields["name"]).first()
+    if "api_key" not in fields and stored is not None and asks_for_key(stored, base_url=fields["base_url"]):
+        raise InvalidCatalog(f"upstream {stored.name!r}: `base_url` names another host, so name the `api_key` for it")
+    Upstream.objects.update_or_create(name=fields["name"], defaults=fields)
+
+
+def asks_for_key(stored: Upstream, *, base_url: str) -> bool:
+    """Whether a stored key would go elsewhere than to the scheme, host and port it was entered for."""
+    return bool(stored.api_key) and _origin(stored.base_url) != _origin(base_url)
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    parts = URL(url)
+    return parts.scheme, (parts.raw_host or "").rstrip(".").lower(), parts.port
+
+
+def _upstream(item: dict[str, Any]) -> dict[str, Any]:
+    name = item.get("name")
+    where = f"upstream {name!r}"
+    _only(item, UPSTREAM_FIELDS, where)
+    if not isinstance(name, str) or not name:
+        raise InvalidCatalog("an upstream needs a `name`")
+    protocol, kind, account = item.get("protocol"), item.get("kind", ""), item.get("account", "")
+    check_protocol(protocol, kind, where)
+    if not isinstance(account, str) or ("account" in item and not SLUG.fullmatch(account)):
+        raise InvalidCatalog(f"{where}: `account` is a short name of letters, digits, - and _")
+    key = item.get("api_key")
+    if "api_key_env" in item:
+        key = os.environ.get(item["api_key_env"], "")
+        if not key:
+            raise InvalidCatalog(f"{where}: the environment has no {item['api_key_env']}")
+    timeout, total = item.get("timeout_seconds", 120), item.get("total_timeout_seconds", 3600)
+    if not all(isinstance(n, int) and not isinstance(n, bool) for n in (timeout, total, item.get("priority", 1))):
+        raise InvalidCatalog(f"{where}: priority and timeouts are whole numbers")
+    if not 1 <= timeout <= max(timeout, total) <= 7200:
+        raise InvalidCatalog(f"{where}: timeouts lie between 1 and 7200 seconds")
+    return {
+        "name": name,
+        "protocol": protocol,
+        "kind": kind,
+        "account": account,
+        "base_url": checked_base_url(item.get("base_url"), where),
+        **({} if key is None else {"api_key": str(key)}),
+        "priority": item.get("priority", 1),
+        "timeout_seconds": timeout,
+        "total_timeout_seconds": max(timeout, total),
+        "bills_abandoned": _flag(item, "bills_abandoned", where),
+        "is_active": True,
+    }
+
+
+def check_protocol(protocol: Any, kind: Any, where: str) -> None:
+    """Raise `InvalidCatalog` unless this version speaks the protocol and the kind can speak it too."""
+    if protocol not in Protocol.values:
+        raise InvalidCatalog(f"{where}: `protocol` must be one of {', '.join(Protocol.values)}")
+    if protocol not in SPOKEN:
+        raise InvalidCatalog(
+            f"{where}: this version does not speak the protocol {protocol} with upstreams; it speaks"
+            f" {', '.join(sorted(SPOKEN))}"
+        )
+    if kind not in ("", *Kind.values):
+        raise InvalidCatalog(f"{where}: `kind` must be one of {', '.join(Kind.values)}")
+    if kind in Protocol.values and kind != protocol:
+        raise InvalidCatalog(f"{where}: an upstream of kind {kind} speaks the protocol {kind}, not {protocol}")
+
+
+def checked_base_url(url: Any, where: str) -> str:
+    """The URL without its trailing slash; https and public unless ALLOW_PRIVATE_UPSTREAMS."""
+    try:
+        parts = URL(url if isinstance(url, str) else "")
+    except ValueError:
+        parts = URL()
+    if parts.scheme not in ("http", "https") or not parts.host or parts.query_string or parts.fragment:
+        raise InvalidCatalog(f"{where}: `base_url` must be an http(s) URL without a query")
+    if not settings.ALLOW_PRIVATE_UPSTREAMS:
+        if parts.scheme != "https":
+            raise InvalidCatalog(f"{where}: `base_url` must be https (or set ALLOW_PRIVATE_UPSTREAMS)")
+        if is_literal(parts.host) and not is_public(parts.host):
+            raise InvalidCatalog(f"{where}: `base_url` must be a public address (or set ALLOW_PRIVATE_UPSTREAMS)")
+    return str(url).rstrip("/")
+
+
+def _load_model(item: dict[str, Any], upstreams: Mapping[str, Upstream]) -> int:
+    slug = item.get("id")
+    where = f"model {slug!r}"
+    _only(item, MODEL_FIELDS, where)
+    if not isinstance(slug, str) or "/" not in slug.strip("/"):
+        raise InvalidCatalog(f"{where}: `id` must be provider/model")
+    fields: dict[str, Any] = {"is_active": True}
+    for name in ("max_output_tokens", "context_window"):
+        value = item.get(name)
+        if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+            raise InvalidCatalog(f"{where}: `{name}` must be a whole number")
+        fields[name] = value
+    for name in ("name", "description"):
+        if name in item:
+            fields[name] = str(item[name])
+    routes = [_route(named, item, where) for named in _named_upstreams(item, where)]
+    if unknown := [name for name, _ in routes if name not in upstreams]:
+        raise InvalidCatalog(f"{where}: there is no upstream {unknown[0]!r}")
+    model, _ = Model.objects.update_or_create(slug=slug, defaults=fields)
+    for name, columns in routes:
+        Route.objects.update_or_create(model=model, upstream=upstreams[name], defaults=columns)
+    model.routes.exclude(upstream__name__in=[name for name, _ in routes]).delete()
+    return int(set_price(model, item.get("price"), where=where))
+
+
+def _named_upstreams(item: dict[str, Any], where: str) -> list[dict[str, Any]]:
+    """A model's upstreams as mappings, whether they were written so or by name alone."""
+    named = item.get("upstreams")
+    if not isinstance(named, list) or not named:
+        raise InvalidCatalog(f"{where}: `upstreams` must name at least one upstream")
+    found = [entry if isinstance(entry, dict) else {"name": entry} for entry in named]
+    names = [entry.get("name") for entry in found]
+    if not all(isinstance(name, str) for name in names):
+        raise InvalidCatalog(f"{where}: `upstreams` holds names, or mappings with a `name`")
+    if len(set(names)) < len(names):
+        raise InvalidCatalog(f"{where}: `upstreams` names one upstream twice")
+    return found
+
+
+def _route(named: dict[str, Any], item: dict[str, Any], where: str) -> tuple[str, dict[str, Any]]:
+    """The name of a model's upstream, and the columns of the route to it."""
+    name = named["name"]
+    where = f"{where} on {name!r}"
+    _only(named, ROUTE_FIELDS, where)
+    limit_field = named.get("limit_field", "")
+    if "limit_field" in named and limit_field not in Route.LimitField.values:
+        raise InvalidCatalog(f"{where}: `limit_field` must be one of {', '.join(Route.LimitField.values)}")
+    upstream_model = named.get("upstream_model") or item.get("upstream_model") or item["id"].partition("/")[2]
+    return name, {
+        "upstream_model": str(upstream_model),
+        "limit_field": limit_field,
+        "ask_usage": _flag(named, "ask_usage", where),
+    }
+
+
+def _flag(item: Mapping[str, Any], field: str, where: str) -> bool:
+    value = item.get(field, True)
+    if not isinstance(value, bool):
+        raise InvalidCatalog(f"{where}: `{field}` must be true or false")
+    return value
+
+
+def set_price(model: Model, price: Any, *, where: str, created_by: Any = None) -> bool:
+    """Give the model a new price version if `price` differs from its newest one; return whether it did."""
+    if not isinstance(price, dict):
+        raise InvalidCatalog(f"{where}: `price` is missing")
+    billing = price.get("billing", PER_TOKEN)
+    if billing not in RATES:
+        raise InvalidCatalog(f"{where}: `billing` must be one of {', '.join(RATES)}")
+    named = {name: value for name, value in price.items() if name not in PRICE_FIELDS}
+    rates = _rates(named, billing, where)
+    if not rates:
+        raise InvalidCatalog(f"{where}: the price names no rate")
+    tiers = []
+    for tier in price.get("tiers") or []:
+        if not isinstance(tier, dict) or not isinstance(tier.get("above"), int):
+            raise InvalidCatalog(f"{where}: a tier needs `above`, in input tokens")
+        inner = tier.get("rates") or {name: value for name, value in tier.items() if name != "above"}
+        tiers.append({"above": tier["above"], "rates": _rates(inner, billing, where)})
+    fields = {
+        "billing": billing,
+        "rates": rates,
+        "tiers": sorted(tiers, key=lambda tier: tier["above"]),
+        "margin": _decimal(price.get("margin", settings.PRICE_MARGIN), where, least=1),
+    }
+    newest = model.prices.order_by("-version").first()
+    if newest is not None and all(getattr(newest, name) == value for name, value in fields.items()):
+        return False
+    version = newest.version + 1 if newest is not None else 1
+    Price.objects.create(model=model, version=version, created_by=created_by, **fields)
+    return True
+
+
+def _rates(named: Any, billing: str, where: str) -> dict[str, str]:
+    if not isinstance(named, dict):
+        raise InvalidCatalog(f"{where}: rates are a mapping")
+    _only(named, RATES[billing], where)
+    return {name: f"{_decimal(value, where):f}" for name, value in named.items() if value is not None}
+
+
+def _decimal(value: Any, where: str, *, least: int = 0) -> Decimal:
+    if isinstance(value, bool):
+        raise InvalidCatalog(f"{where}: {value!r} is not a price")
+    try:
+        # YAML reads an unquoted 0.10 as a binary number; its shortest text is what was written.
+        number = Decimal(str(value))
+    except InvalidOperation:
+        raise InvalidCatalog(f"{where}: {value!r} is not a price") from None
+    if not number.is_finite() or not least <= number < 1_000_000:
+        raise InvalidCatalog(f"{where}: {value!r} is not a price")
+    return number
+
+
+def _only(item: Mapping[str, Any], allowed: Any, where: str) -> None:
+    if unknown := sorted(set(item) - set(allowed)):
+        raise InvalidCatalog(f"{where}: there is no field {unknown[0]!r}")

@@ -1,0 +1,219 @@
+"""What a protocol is to the gateway: paths of its own, and how it speaks with upstreams of one protocol or another.
+
+The gateway, its relay and the way over upstreams know no protocol; they ask an `Endpoint` for what stands here.
+docs/adding-a-protocol.md tells how to write one.
+"""
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+from core.records import value
+from proxy.errors import Refusal
+from proxy.prices.bounds import likely_input, most_extra_output, most_input
+from proxy.prices.catalog import Destination, Entry
+from proxy.prices.units import PER_TOKEN, Usage
+from proxy.protocols.base import BadRequest, Call, Habits, Receipt, Reported
+from proxy.protocols.sse import DONE, END
+
+Asking = TypeVar("Asking", bound=Call)
+"""A protocol's own kind of `Call`."""
+
+
+class Reply(Enum):
+    """In which form an upstream's answer goes on to the caller."""
+
+    WHOLE = "whole"
+    """One JSON text, read whole and told what it cost."""
+    EVENTS = "events"
+    """Server-sent events, relayed as they come."""
+    BYTES = "bytes"
+    """Anything else, as it comes: sound, a picture, plain text."""
+
+
+@value
+class Asked:
+    """A request as it came. `place` are the named parts of its path, `headers` names in lower case."""
+
+    body: bytes
+    place: Mapping[str, str]
+    headers: Mapping[bytes, bytes]
+    query: bytes = b""
+
+
+@value
+class Sending:
+    """A request to an upstream: a path behind its base URL, and the body in pieces. `headers` hold its key."""
+
+    path: str
+    headers: Mapping[str, str]
+    body: tuple[bytes, ...] = ()
+    method: str = "POST"
+
+
+@value
+class Bounds:
+    """How much a request can use of each unit, and likely uses; the units are those that a price names.
+
+    Tokens of output beyond the limit (`extra_output`) are what a provider bills of a prediction that was not used.
+    """
+
+    most: Mapping[str, int]
+    likely: Mapping[str, int]
+    extra_output: int = 0
+
+
+class EventStream(Protocol):
+    """What has been seen of a stream of events, and what of it may go on."""
+
+    done: bool
+    """It ended with its protocol's own mark."""
+
+    def take(self, events: bytes) -> bytes: ...
+
+    def release(self) -> bytes: ...
+
+    def tail(self, receipt: Receipt, usage: Usage) -> bytes: ...
+
+    @property
+    def reported(self) -> Reported: ...
+
+    @property
+    def content_bytes(self) -> int: ...
+
+    @property
+    def failure(self) -> Any: ...
+
+    @property
+    def is_over(self) -> bool: ...
+
+    @property
+    def is_complete(self) -> bool: ...
+
+    @property
+    def is_answer(self) -> bool: ...
+
+
+class Assembly(Protocol):
+    """An answer put together from the events of an upstream that streams unasked."""
+
+    def take(self, events: bytes) -> None: ...
+
+    @property
+    def is_complete(self) -> bool: ...
+
+    def whole(self) -> Any: ...
+
+
+class Dialect(Generic[Asking]):
+    """How an endpoint's requests are put to upstreams of one protocol, and their answers read and shown.
+
+    Where the upstream's protocol is the endpoint's own the caller's bytes go as they came; else both are translated.
+    """
+
+    def request(self, call: Asking, destination: Destination, *, output_limit: int | None, habits: Habits) -> Sending:
+        """What to send; `output_limit` is what was held, in tokens, None where nothing is."""
+        raise NotImplementedError
+
+    def after_refusal(self, call: Asking, destination: Destination, habits: Habits, refusal: Refusal) -> Habits | None:
+        """What to try without, where a refusal is about a field that we added; None where it is not."""
+        return None
+
+    def reply(self, call: Asking) -> Reply:
+        return Reply.EVENTS if call.stream else Reply.WHOLE
+
+    # An answer in one piece
+
+    def read_answer(self, answer: Mapping[str, Any]) -> Reported:
+        raise NotImplementedError
+
+    def failure(self, answer: Any) -> Any:
+        """The error in what came with success, None where it is an answer."""
+        return None
+
+    def produced_bytes(self, answer: Mapping[str, Any]) -> int:
+        """Bytes of what the model wrote, counted where its upstream tells no usage."""
+        return 0
+
+    def decorate(
+        self, raw: bytes, answer: Mapping[str, Any], reported: Reported, receipt: Receipt, used: Usage,
+        refusal: Refusal | None,
+    ) -> bytes:  # fmt: skip
+        """The answer as its caller sees it, with its cost; `refusal` where words came with an error."""
+        raise NotImplementedError
+
+    def assembly(self) -> Assembly:
+        """For an upstream that streams unasked."""
+        raise NotImplementedError
+
+    # Events
+
+    def events(self, call: Asking, generation_id: str) -> EventStream:
+        raise NotImplementedError
+
+    def as_events(self, answer: bytes) -> bytes:
+        """The events of an upstream that answers in one piece, though a stream was asked for."""
+        raise NotImplementedError
+
+    # Anything else
+
+    def measured(self, call: Asking, headers: Mapping[str, str], size: int) -> Reported:
+        """What an answer of that many bytes used, by its headers and the request."""
+        return Reported(None)
+
+    def shown(self, body: bytes) -> bytes:
+        """The answer of an endpoint that holds nothing, as its caller sees it."""
+        return body
+
+
+class Endpoint(Generic[Asking]):
+    """A path of a protocol."""
+
+    name: ClassVar[str]
+    """Stored with each request: the protocol in which its caller speaks."""
+    path: ClassVar[str]
+    """With `{names}` for parts that vary: `/v1beta/models/{model}:{verb}`. A part holds no slash or colon."""
+    methods: ClassVar[tuple[str, ...]] = ("POST",)
+    holds: ClassVar[bool] = True
+    """Whether it costs something: money is held for it before it leaves."""
+    billing: ClassVar[frozenset[str]] = frozenset({PER_TOKEN})
+    """The kinds of price that a model needs to be asked here."""
+    what: ClassVar[str] = "model for this path"
+    """What such a model is called in a refusal."""
+    limit_field: ClassVar[str] = "max_tokens"
+    end: ClassVar[bytes] = DONE
+    """What ends a stream, behind the last event."""
+    dialects: Mapping[str, Dialect[Asking]]
+    """By the protocol of the upstream; to no other does a request go."""
+
+    def read(self, asked: Asked) -> Asking:
+        """Raise `BadRequest` for what cannot be held, sent and priced."""
+        raise NotImplementedError
+
+    def check(self, call: Asking, entry: Entry) -> None:
+        """Raise `BadRequest` or `Refusal` for what this model is not for."""
+        if entry.price.billing not in self.billing:
+            raise Refusal(400, "validation_error", f"{entry.slug} is not a {self.what}.", param="model")
+        for unit in call.units:
+            if unit not in entry.price.rates:
+                words = f"{entry.slug} has no price for `{unit}` here, so {unit.partition('_')[2]} is not taken."
+                raise BadRequest(words, param="messages")
+        limit = entry.max_output_tokens
+        if limit is not None and call.output_limit is not None and call.output_limit > limit:
+            raise BadRequest(f"{entry.slug} writes at most {limit} tokens.", param=self.limit_field)
+
+    def bounds(self, call: Asking, entry: Entry) -> Bounds:
+        material, context = call.material, entry.context_window
+        return Bounds(
+            {"input": most_input(material, context=context)},
+            {"input": likely_input(material, context=context)},
+            most_extra_output(material),
+        )
+
+    def error(self, refusal: Refusal) -> bytes:
+        """The body of an answer that is an error."""
+        raise NotImplementedError
+
+    def error_event(self, refusal: Refusal) -> bytes:
+        """An error in a stream that has begun; it ends with it."""
+        return b"data: " + self.error(refusal) + END

@@ -1,0 +1,135 @@
+"""A chat completion as a caller asks for it: read, and checked to be one that can be held, forwarded and priced.
+
+https://platform.openai.com/docs/api-reference/chat . Members that nothing here reads are never parsed: they go upstream
+as they came. `request` reads what is plainly in order faster, and to the same end.
+"""
+
+import re
+
+import msgspec
+
+from proxy.protocols.base import MOST_OUTPUT_TOKENS, BadRequest
+from proxy.protocols.members import check_bytes, first, joined
+from proxy.protocols.openai.chat.asked.call import ChatCall
+from proxy.protocols.openai.chat.asked.fields import LIMITS, OURS, READ, is_steering, refuse_steering
+from proxy.protocols.openai.chat.asked.media import read_material
+from proxy.protocols.openai.chat.asked.reading import Fields
+from proxy.protocols.structure import NotJson
+
+MOST_CHOICES = 128
+# At these tiers providers bill what the catalog's price says, or less.
+PRICED_TIERS = frozenset({"auto", "default", "flex"})
+# Tools that run with the caller. A provider's own, such as a web search, are billed by the call.
+PRICED_TOOLS = frozenset({"function", "custom"})
+PROVIDERS_TOOLS = re.compile(
+    r"(?:openrouter:)?(?:web_search(?:_preview)?|web_fetch|web_browser|x_search|browser_(?:search|automation)|url_context"
+    r"|google_(?:search(?:_retrieval)?|maps)|file_search|retrieval|code_(?:execution|interpreter)|image_generation|mcp)"
+    r"(?:_\d{4,8}(?:_\d\d){0,2})?"
+)
+TOOL = frozenset({"type"})
+NOTHING = frozenset[str]()
+OPTIONS = frozenset({"include_usage"})
+LONGEST_MODEL = 10_000
+
+
+def read_carefully(raw: bytes) -> ChatCall:
+    """Raise `BadRequest` unless the body is a chat completion that can be held, forwarded and priced."""
+    try:
+        check_bytes(raw)
+    except NotJson as error:
+        raise BadRequest(f"The body is not JSON that can be read: {error}.") from None
+    body = Fields(raw, known=READ, place="")
+    model = body.value("model", most=6 * LONGEST_MODEL)
+    if not isinstance(model, str) or not model or len(model) > LONGEST_MODEL:
+        raise BadRequest("`model` must be a model id such as openai/gpt-4.1-nano.", param="model")
+    stream = body.value("stream")
+    if stream is not None and not isinstance(stream, bool):
+        raise BadRequest("`stream` must be true or false.", param="stream")
+    choices = body.whole("n", least=1, most=MOST_CHOICES)
+    limits = {name: body.whole(name, least=1, most=MOST_OUTPUT_TOKENS) for name in LIMITS}
+    named = {name: limit for name, limit in limits.items() if limit is not None}
+    _refuse_unpriced(body)
+    removed = _remove_offered_tools(body)
+    refuse_steering(body.members)
+    _refuse_steering_metadata(body)
+    options, include_usage = _stream_options(body)
+    material, units = read_material(raw, body)
+    return ChatCall(
+        model=model,
+        stream=bool(stream),
+        output_limit=max(named.values(), default=None),
+        choices=choices or 1,
+        material=material,
+        units=units,
+        rest=joined(body.members, without=OURS),
+        limit_fields=tuple(named),
+        service_tier=body.value("service_tier"),
+        stream_options=options,
+        include_usage=include_usage,
+        removed=removed,
+    )
+
+
+def _stream_options(body: Fields) -> tuple[bytes, bool]:
+    """What the caller sets of the stream beside its usage, as raw members, and whether it asked for the usage."""
+    raw = body.get("stream_options")
+    if raw is None:
+        return b"", False
+    if first(raw) != b"{":
+        raise BadRequest("`stream_options` must be an object.", param="stream_options")
+    options = Fields(raw, known=OPTIONS, place="stream_options")
+    asked = options.value("include_usage")
+    if asked is not None and not isinstance(asked, bool):
+        name = "stream_options.include_usage"
+        raise BadRequest(f"`{name}` must be true or false.", param=name)
+    return joined(options.members, without=OPTIONS), bool(asked)
+
+
+def _refuse_steering_metadata(body: Fields) -> None:
+    """What is told to everybody is a text; an aggregator takes a list or an object by its own names for an order."""
+    raw = body.get("metadata")
+    if raw is not None and first(raw) == b"{":
+        told = Fields(raw, known=NOTHING, place="metadata")
+        for name, value in told.members.items():
+            if is_steering(name) and first(value) in (b"[", b"{"):
+                raise BadRequest(f"`metadata.{name[:100]}` may be a text here.", param=f"metadata.{name[:100]}")
+
+
+def _refuse_unpriced(body: Fields) -> None:
+    """What a provider bills beyond the tokens of a model's price cannot be held or charged, so it is not forwarded."""
+    tier = body.value("service_tier")
+    if tier is not None and (not isinstance(tier, str) or tier not in PRICED_TIERS):
+        raise BadRequest("`service_tier` may be auto, default or flex here.", param="service_tier")
+    for name in ("web_search_options", "search_parameters", "audio"):
+        if body.get(name) is not None:
+            raise BadRequest(f"`{name}` is not on offer here.", param=name)
+    modalities = body.value("modalities")
+    if modalities is not None and modalities != ["text"]:
+        raise BadRequest('`modalities` may only be ["text"] here.', param="modalities")
+
+
+def _remove_offered_tools(body: Fields) -> tuple[str, ...]:
+    """Take out of `tools` what would run at the provider and is only offered, as agents do in every request; return
+    the kinds. Raises `BadRequest` for one that has to be called, and for one that nobody knows."""
+    kept: list[msgspec.Raw] = []
+    removed: list[str] = []
+    for index, raw in enumerate(body.items("tools")):
+        kind = Fields(raw, known=TOOL, place=f"tools[{index}]").value("type")
+        if isinstance(kind, str) and kind in PRICED_TOOLS:
+            kept.append(raw)
+        elif isinstance(kind, str) and PROVIDERS_TOOLS.fullmatch(kind):
+            removed.append(kind)
+        else:
+            raise BadRequest("`tools` may be of the types function and custom here.", param="tools")
+    if not removed:
+        return ()
+    choice = bytes(body.get("tool_choice") or b'"auto"')
+    is_free = choice in (b'"auto"', b'"none"')
+    if not is_free and (not kept or any(b'"%b"' % kind.encode() in choice for kind in removed)):
+        raise BadRequest(f"`tool_choice` asks for {removed[0]}, which is not on offer here.", param="tool_choice")
+    if kept:
+        body.members["tools"] = msgspec.Raw(b"[%b]" % b",".join(map(bytes, kept)))
+    else:
+        for name in ("tools", "tool_choice", "parallel_tool_calls"):
+            body.members.pop(name, None)
+    return tuple(dict.fromkeys(removed))

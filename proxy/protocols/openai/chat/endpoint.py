@@ -1,0 +1,66 @@
+"""`POST /v1/chat/completions`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from proxy.errors import Refusal
+from proxy.models import Protocol
+from proxy.prices.catalog import Destination
+from proxy.prices.units import Usage
+from proxy.protocols.base import Habits, Receipt, Reported
+from proxy.protocols.endpoint import Asked, Dialect, Endpoint, Sending
+from proxy.protocols.openai import chat
+from proxy.protocols.openai.chat.asked.call import ChatCall
+from proxy.protocols.openai.chat.assembling import Assembly
+from proxy.protocols.openai.chat.stream import ChatStream
+
+
+class OpenAI(Dialect[ChatCall]):
+    """Upstreams that speak it themselves."""
+
+    def request(self, call: ChatCall, destination: Destination, *, output_limit: int | None, habits: Habits) -> Sending:
+        body = chat.upstream_body(call, destination, output_limit=output_limit, habits=habits)
+        return Sending("/chat/completions", {"Authorization": f"Bearer {destination.api_key}"}, body)
+
+    def after_refusal(
+        self, call: ChatCall, destination: Destination, habits: Habits, refusal: Refusal
+    ) -> Habits | None:
+        return chat.after_refusal(call, destination, habits, refusal)
+
+    def read_answer(self, answer: Mapping[str, Any]) -> Reported:
+        return chat.read_answer(answer)
+
+    def failure(self, answer: Any) -> Any:
+        is_answer = isinstance(answer, dict) and chat.is_answer(answer)
+        return chat.failure_in(answer) if is_answer else chat.failure_of(answer)
+
+    def produced_bytes(self, answer: Mapping[str, Any]) -> int:
+        return chat.produced_bytes(answer)
+
+    def decorate(
+        self, raw: bytes, answer: Mapping[str, Any], reported: Reported, receipt: Receipt, used: Usage,
+        refusal: Refusal | None,
+    ) -> bytes:  # fmt: skip
+        return chat.decorate(raw, answer, reported, receipt, used, refusal)
+
+    def assembly(self) -> Assembly:
+        return Assembly()
+
+    def events(self, call: ChatCall, generation_id: str) -> ChatStream:
+        return ChatStream(generation_id, include_usage=call.include_usage)
+
+    def as_events(self, answer: bytes) -> bytes:
+        return chat.as_events(answer)
+
+
+class ChatCompletions(Endpoint[ChatCall]):
+    name = chat.name
+    path = "/v1/chat/completions"
+    what = "chat model"
+    dialects = {Protocol.OPENAI.value: OpenAI()}
+
+    def read(self, asked: Asked) -> ChatCall:
+        return chat.read(asked.body)
+
+    def error(self, refusal: Refusal) -> bytes:
+        return chat.error(refusal)

@@ -1,0 +1,59 @@
+"""The read side of generations: what one request used and cost, and what a key or customer used since a moment."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from django.db.models import Count, F, Sum
+
+from accounts.models import ApiKey, Customer
+from billing.books.money import ZERO
+from proxy.ids import first_id_of, is_generation_id
+from proxy.models import NET_COST, Generation, Price
+from proxy.prices.sums import LineItem, PriceVersion, line_items
+from proxy.prices.units import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class UsageTotals:
+    """Requests, tokens in and out, and charges in USD, less what was given back."""
+
+    requests: int
+    tokens: int
+    cost: Decimal
+
+
+def usage_of(generation: Generation) -> Usage:
+    return Usage(
+        input_tokens=generation.input_tokens,
+        output_tokens=generation.output_tokens,
+        cached_tokens=generation.cached_tokens,
+        cache_write_tokens=generation.cache_write_tokens,
+        cache_write_1h_tokens=generation.cache_write_1h_tokens,
+        reasoning_tokens=generation.reasoning_tokens,
+        units=generation.units,
+    )
+
+
+def line_items_of(generation: Generation) -> list[LineItem]:
+    """The lines of a request's receipt, at the price it was held at; none before its usage is known."""
+    if generation.metered_at is None:
+        return []
+    price = Price.objects.get(pk=generation.price_id)
+    return line_items(PriceVersion.from_row(price), usage_of(generation))
+
+
+def find(*, customer: Customer, generation_id: str) -> Generation | None:
+    """A customer's own generation; another's does not exist here, nor does an id of another form."""
+    if not is_generation_id(generation_id):
+        return None
+    return Generation.objects.select_related("model", "price").filter(pk=generation_id, customer=customer).first()
+
+
+def usage_since(*, customer: Customer, moment: datetime, key: ApiKey | None = None) -> UsageTotals:
+    """What was used since `moment`; ids are ordered by time, so this reads one stretch of an index."""
+    rows = Generation.objects.filter(customer=customer, pk__gte=first_id_of(moment))
+    if key is not None:
+        rows = rows.filter(key=key)
+    sums = rows.aggregate(requests=Count("pk"), tokens=Sum(F("input_tokens") + F("output_tokens")), cost=Sum(NET_COST))
+    return UsageTotals(requests=sums["requests"], tokens=sums["tokens"] or 0, cost=sums["cost"] or ZERO)

@@ -1,0 +1,128 @@
+"""An answer as a stream: relayed event by event, its last word kept back until METER."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+
+from proxy.batches.timeouts import limit
+from proxy.errors import Refusal, provider_broke_off, provider_not_json
+from proxy.exchange import ClientGone
+from proxy.models import Generation
+from proxy.prices.catalog import Destination
+from proxy.protocols.endpoint import Dialect, EventStream
+from proxy.protocols.framing import framed
+from proxy.protocols.sse import END, Splitter
+from proxy.relay.client import LOST, read_all
+from proxy.relay.failover import BrokenEarly, count_error
+from proxy.settlement.metering import Metered, Unwritten
+
+if TYPE_CHECKING:
+    from proxy.relay.relay import Relay
+
+READ_OUT_SECONDS = 0.5
+COMMENT_AFTER_SECONDS = 2.0
+Reason = Generation.Reason
+Source = Generation.UsageSource
+
+
+async def relay_stream(relay: "Relay", response: aiohttp.ClientResponse, destination: Destination) -> None:
+    """Raises `BrokenEarly` where nothing came of it that could be relayed."""
+    dialect = relay.way.dialect(destination)
+    stream = dialect.events(relay.call, relay.admitted.generation_id)
+    reason, refusal = Reason.COMPLETED, None
+    relay.out.taken()
+    try:
+        with relay.way.hearing(response, destination) as chunks:
+            async for piece in _pieces(chunks, response, stream, dialect):
+                if not relay.is_gone:
+                    await relay.out.send(piece)
+        if (failed := stream.failure) is not None:
+            reason = Reason.UPSTREAM_ERROR
+            refusal = relay.way.refusal_of(failed, destination)
+        elif not stream.is_complete:
+            reason = Reason.UPSTREAM_EOF
+            refusal = provider_broke_off()
+        elif not stream.is_answer:
+            reason = Reason.UPSTREAM_ERROR
+            refusal = Refusal(502, "provider_error", "The model's provider sent no answer.")
+    except TimeoutError:
+        reason = Reason.TIMEOUT
+        refusal = Refusal(504, "provider_timeout", "The model's provider stopped in the middle of its answer.")
+    except LOST:
+        reason = Reason.UPSTREAM_EOF
+        refusal = provider_broke_off()
+    except ValueError:
+        reason = Reason.UPSTREAM_ERROR
+        refusal = provider_not_json()
+    except asyncio.CancelledError:
+        # The drain bound is reached, or the process is stopping: what was relayed is billed, and nobody waits.
+        drained = relay.bound is not None and relay.bound.expired
+        cut = Reason.CLIENT_DISCONNECTED if drained else Reason.TIMEOUT
+        relay.meter_soon(_stream_record(relay, response, destination, stream, cut))
+        raise
+    record = _stream_record(relay, response, destination, stream, reason)
+    if refusal is None:
+        relay.way.answered(destination)
+    else:
+        count_error(destination, str(refusal.status) if refusal.is_final else reason)
+        has_said = relay.out.has_said or stream.content_bytes
+        if not has_said and (record.usage_source == Source.NONE or not relay.is_gone):
+            raise BrokenEarly(refusal, reason)
+        relay.way.ended_with(destination, refusal)
+    await _finish_stream(relay, stream, record, refusal)
+    if stream.done:
+        await _read_out(response)
+
+
+async def _pieces(
+    chunks: AsyncIterator[bytes], response: aiohttp.ClientResponse, stream: EventStream, dialect: Dialect[Any]
+) -> AsyncIterator[bytes]:
+    """What can be relayed at once, chunk by chunk; the stream keeps back what must wait for METER."""
+    is_stream, first, rest = await framed(chunks, response.headers.get("Content-Encoding", ""))
+    if not is_stream:
+        if piece := stream.take(dialect.as_events(await read_all(first, rest))):
+            yield piece
+        return
+    splitter = Splitter()
+    if piece := stream.take(splitter.feed(first)):
+        yield piece
+    if not stream.is_over:
+        async for chunk in rest:
+            if piece := stream.take(splitter.feed(chunk)):
+                yield piece
+            if stream.is_over:
+                return
+        if splitter.rest.strip() and (last := stream.take(splitter.rest.rstrip() + END)):
+            yield last
+
+
+def _stream_record(
+    relay: "Relay", response: aiohttp.ClientResponse, destination: Destination, stream: EventStream, reason: str
+) -> Metered:
+    reported = stream.reported
+    produced = 0 if reported.is_counted else stream.content_bytes
+    return relay.record(response.headers, destination, reported, produced_bytes=produced, reason=reason)
+
+
+async def _finish_stream(relay: "Relay", stream: EventStream, record: Metered, refusal: Refusal | None) -> None:
+    def last() -> bytes:
+        if refusal is not None:
+            return stream.release() + relay.endpoint.error_event(refusal)
+        return stream.tail(relay.receipt(record), record.usage) + relay.endpoint.end
+
+    try:
+        end = await relay.meter(record, last, every=COMMENT_AFTER_SECONDS, meanwhile=relay.out.comment)
+    except Unwritten:
+        raise ClientGone from None  # cut: its end must not leave
+    await relay.out.end(end)
+
+
+async def _read_out(response: aiohttp.ClientResponse) -> None:
+    """Take what follows [DONE], so that the connection can serve again."""
+    if not response.content.at_eof():
+        with contextlib.suppress(*LOST, TimeoutError), limit(READ_OUT_SECONDS):
+            while await response.content.readany():
+                pass

@@ -1,0 +1,39 @@
+"""An answer that costs nothing and is held for by nobody: asked of one upstream after the other, and passed on."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from proxy.errors import provider_broke_off, provider_late
+from proxy.exchange import Exchange
+from proxy.models import Generation
+from proxy.prices.catalog import Destination
+from proxy.protocols.base import Call
+from proxy.protocols.endpoint import Endpoint
+from proxy.relay.client import LOST, Client, read_all
+from proxy.relay.failover import BrokenEarly, Failover, NoUpstream
+
+Reason = Generation.Reason
+
+
+async def pass_on(
+    exchange: Exchange, endpoint: Endpoint[Any], call: Call, destinations: Sequence[Destination], *, client: Client
+) -> None:
+    """Raises `Refusal` where no upstream answers."""
+    way = Failover(client, endpoint, call, destinations, output_limit=None)
+    while True:
+        try:
+            response, destination = await way.open(lambda: exchange.is_abandoned)
+        except NoUpstream as none:
+            raise none.refusal from None
+        try:
+            async with response:
+                with way.hearing(response, destination) as chunks:
+                    body = await read_all(b"", chunks)
+        except TimeoutError:
+            way.broke(destination, BrokenEarly(provider_late(), Reason.TIMEOUT))
+        except LOST:
+            way.broke(destination, BrokenEarly(provider_broke_off(), Reason.UPSTREAM_EOF))
+        else:
+            way.answered(destination)
+            await exchange.answer(200, way.dialect(destination).shown(body))
+            return

@@ -1,0 +1,84 @@
+"""An answer in one piece: read whole, metered, then given to the caller."""
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+
+from proxy.errors import provider_broke_off, provider_late, provider_not_json, unwritten
+from proxy.models import Generation
+from proxy.prices.catalog import Destination
+from proxy.protocols import lossless
+from proxy.protocols.endpoint import Dialect
+from proxy.protocols.framing import framed
+from proxy.protocols.sse import END, Splitter
+from proxy.relay.client import LOST, read_all
+from proxy.relay.failover import BrokenEarly, count_error
+from proxy.settlement.metering import Unwritten
+
+if TYPE_CHECKING:
+    from proxy.relay.relay import Relay
+
+Reason = Generation.Reason
+
+
+async def relay_json(relay: "Relay", response: aiohttp.ClientResponse, destination: Destination) -> None:
+    """Raises `BrokenEarly` where nothing came of it that could be relayed."""
+    dialect = relay.way.dialect(destination)
+    try:
+        raw = response.content.read_nowait() if response.content.is_eof() else b""
+        if not raw.startswith(b"{"):  # most answers come with their head, and are JSON
+            with relay.way.hearing(response, destination) as chunks:
+                raw = await _read(_preceded(raw, chunks) if raw else chunks, response, dialect)
+        answer, raw = lossless.load_sound(raw)
+    except TimeoutError:
+        count_error(destination, "timeout")
+        raise BrokenEarly(provider_late(), Reason.TIMEOUT) from None
+    except LOST:
+        count_error(destination, "eof")
+        raise BrokenEarly(provider_broke_off(), Reason.UPSTREAM_EOF) from None
+    except ValueError:
+        count_error(destination, "garbage")
+        raise BrokenEarly(provider_not_json(), Reason.UPSTREAM_ERROR) from None
+    failed = dialect.failure(answer)
+    failure = None if failed is None else relay.way.refusal_of(failed, destination)
+    if not isinstance(answer, dict):
+        answer = {}
+    reported = dialect.read_answer(answer)
+    produced = 0 if reported.is_counted and failure is None else dialect.produced_bytes(answer)
+    if failure is not None:
+        count_error(destination, str(failure.status) if failure.is_final else "error")
+        if not produced:
+            raise BrokenEarly(failure, Reason.UPSTREAM_ERROR)
+        relay.way.ended_with(destination, failure)
+    else:
+        relay.way.answered(destination)
+    reason = Reason.COMPLETED if failure is None else Reason.UPSTREAM_ERROR
+    record = relay.record(response.headers, destination, reported, produced_bytes=produced, reason=reason)
+    try:
+        body = await relay.meter(
+            record, lambda: dialect.decorate(raw, answer, reported, relay.receipt(record), record.usage, failure)
+        )
+    except Unwritten:
+        raise unwritten(record.generation_id) from None
+    await relay.exchange.answer(200, body, relay.headers)
+
+
+async def _preceded(heard: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield heard
+    async for chunk in chunks:
+        yield chunk
+
+
+async def _read(chunks: AsyncIterator[bytes], response: aiohttp.ClientResponse, dialect: Dialect[Any]) -> bytes:
+    """The answer in one piece, whatever its framing; raises `Garbled`, and as `read_all`."""
+    is_stream, first, rest = await framed(chunks, response.headers.get("Content-Encoding", ""))
+    if not is_stream:
+        return await read_all(first, rest)
+    assembly, splitter = dialect.assembly(), Splitter()
+    events = splitter.feed(await read_all(first, rest))
+    assembly.take(events)
+    assembly.take(splitter.rest.rstrip() + END)
+    if not assembly.is_complete:
+        raise aiohttp.ClientPayloadError("the stream broke off")
+    return lossless.dump(assembly.whole())

@@ -1,0 +1,154 @@
+"""The way out: one aiohttp session a process, that carries no cookies, follows no redirects and reads no proxies."""
+
+import socket
+from collections.abc import AsyncIterator, Callable
+from functools import lru_cache
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, AbstractStreamWriter, ResolveResult
+from django.conf import settings
+from yarl import URL
+
+from core.addresses import is_literal, is_public
+from proxy.prices.catalog import Destination
+from proxy.protocols.endpoint import Sending
+from proxy.protocols.sse import EventTooLong
+from proxy.relay.cooldown import Cooldown
+from proxy.relay.habits import HabitBook
+
+TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10.0)
+"""The rest is bounded by `patience`, which costs less."""
+MOST_ANSWER_BYTES = 64_000_000
+LARGE_BODY = 262_144
+PIECE = 65_536
+LOST = (aiohttp.ClientError, OSError, EventTooLong)
+"""How reading an answer fails, but for `TimeoutError`."""
+HEADERS = {
+    "Content-Type": "application/json",
+    "Accept": "application/json, text/event-stream",
+    "Accept-Encoding": "identity",
+    "User-Agent": "chuizi/1",
+}
+
+
+class PrivateAddress(OSError):
+    """An upstream that resolves to an address which is not public."""
+
+
+class PublicResolver(AbstractResolver):
+    """Resolve a name, and refuse what is not a public address: an upstream must not reach into our own network."""
+
+    def __init__(self) -> None:
+        self._inner = aiohttp.ThreadedResolver()
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        found = await self._inner.resolve(host, port, family)
+        if not all(is_public(result["host"]) for result in found):
+            raise PrivateAddress(f"{host} is not a public address")
+        return found
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+
+class Pieces(aiohttp.payload.Payload):
+    """A large body as it lies in memory, not put together once more, and given to the socket as it takes it."""
+
+    def __init__(self, pieces: tuple[bytes, ...], taken: Callable[[], None]) -> None:
+        super().__init__(pieces, content_type="application/json")
+        self._taken = taken
+        self._pieces = pieces
+        self._size = sum(map(len, pieces))
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        return b"".join(self._pieces).decode(encoding, errors)
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        for piece in self._pieces:
+            view = memoryview(piece)
+            for at in range(0, len(piece), PIECE):
+                await writer.write(view[at : at + PIECE])
+        self._taken()
+
+
+class Whole(aiohttp.payload.BytesPayload):
+    """A small body."""
+
+    def __init__(self, body: bytes, taken: Callable[[], None]) -> None:
+        super().__init__(body, content_type="application/json")
+        self._taken = taken
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        await writer.write(self._value)
+        self._taken()
+
+
+class Client:
+    """Send a request to a destination of the catalog."""
+
+    def __init__(self, *, allow_private: bool) -> None:
+        self._allow_private = allow_private
+        self.habits = HabitBook()
+        self.cooldown = Cooldown(
+            after=settings.UPSTREAM_FAILURES,
+            seconds=settings.UPSTREAM_COOLDOWN_SECONDS,
+            most=settings.UPSTREAM_COOLDOWN_MOST_SECONDS,
+        )
+        resolver = None if allow_private else PublicResolver()
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60, resolver=resolver, keepalive_timeout=30),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+            auto_decompress=False,
+            headers=HEADERS,
+            read_bufsize=2**16,
+        )
+
+    async def send(
+        self, destination: Destination, sending: Sending, *, taken: Callable[[], None]
+    ) -> aiohttp.ClientResponse:
+        """The answer's head, its body still to be read; `taken` is called once the whole request is written.
+
+        Raises `aiohttp.ClientError`, `TimeoutError` or `OSError`.
+        """
+        url, is_private = _place(destination.base_url + sending.path)
+        if is_private and not self._allow_private:
+            raise PrivateAddress(f"{destination.upstream} is not at a public address")
+        body = sending.body
+        return await self._session.request(
+            sending.method,
+            url,
+            data=_payload(body, taken) if body else None,
+            headers=sending.headers,
+            allow_redirects=False,
+            timeout=TIMEOUT,
+        )
+
+    async def close(self) -> None:
+        await self._session.close()
+
+
+def _payload(body: tuple[bytes, ...], taken: Callable[[], None]) -> aiohttp.payload.Payload:
+    return Whole(b"".join(body), taken) if sum(map(len, body)) < LARGE_BODY else Pieces(body, taken)
+
+
+# The same few of the catalog in every request.
+@lru_cache
+def _place(address: str) -> tuple[URL, bool]:
+    """The address parsed, and whether it names by number a host that is not public."""
+    url = URL(address)
+    host = url.host or ""
+    return url, is_literal(host) and not is_public(host)
+
+
+async def read_all(first: bytes, rest: AsyncIterator[bytes]) -> bytes:
+    """An answer's body; raises `aiohttp.ClientPayloadError` beyond 64 MB."""
+    pieces, size = [first], len(first)
+    async for piece in rest:
+        pieces.append(piece)
+        size += len(piece)
+        if size > MOST_ANSWER_BYTES:
+            raise aiohttp.ClientPayloadError("the answer is too long")
+    return b"".join(pieces)

@@ -1,0 +1,242 @@
+"""The way to an upstream that takes the request: in order of priority, before the first byte, under one hold."""
+
+import contextlib
+import logging
+import math
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Any
+
+import aiohttp
+
+from proxy.batches.timeouts import limit
+from proxy.errors import Refusal, provider_late
+from proxy.models import Generation
+from proxy.prices.catalog import Destination
+from proxy.protocols.base import Call, Habits
+from proxy.protocols.endpoint import Dialect, Endpoint, Sending
+from proxy.protocols.framing import unpacked
+from proxy.relay import errors
+from proxy.relay.client import LOST, Client
+from proxy.relay.hearing import Hearing
+from proxy.watch import metrics
+
+log = logging.getLogger(__name__)
+
+MOST_ERROR_BYTES = 1_000_000
+"""Servers that repeat the request in it say what is wrong before or after that."""
+ERROR_SECONDS = 5.0
+"""For an error's body; what has come by then is read."""
+MOST_SECONDS = 7140.0
+"""A request in all, whatever its upstreams may take: a minute before the sweeper takes it for left behind."""
+MOST_ATTEMPTS = 3
+"""At one upstream: once, and again without a field that it does not take, of the two kinds that there are."""
+Reason = Generation.Reason
+
+
+class NoUpstream(Exception):
+    """Nobody took the request: what to tell the caller, and the reason to record."""
+
+    def __init__(self, refusal: Refusal, reason: Generation.Reason) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+        self.reason = reason
+
+
+class BrokenEarly(Exception):
+    """An upstream that took the request gave nothing to relay: another may be tried."""
+
+    def __init__(self, refusal: Refusal, reason: Generation.Reason) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+        self.reason = reason
+
+
+class Failover:
+    """One request's way over its upstreams, each tried once; those that cool down after failures in a row come last."""
+
+    def __init__(
+        self,
+        client: Client,
+        endpoint: Endpoint[Any],
+        call: Call,
+        destinations: Sequence[Destination],
+        *,
+        output_limit: int | None,
+    ) -> None:
+        self._client = client
+        self._cooldown = client.cooldown
+        self._endpoint = endpoint
+        self._call = call
+        self._output_limit = output_limit
+        self._began = monotonic()
+        in_order = self._cooldown.order(destinations, now=self._began)
+        self._left = iter(in_order)
+        self._ready: tuple[Habits, Sending] | None = None
+        """What the first of them will be sent, with these habits of its."""
+        if in_order:
+            habits = client.habits.of(in_order[0], now=self._began)
+            self._ready = habits, self._sending(in_order[0], habits)
+        self._refusal: Refusal | None = None
+        self._reason: Generation.Reason | None = None
+        self._asked: Destination | None = None
+        self.took: Destination | None = None
+        """Which upstream has the whole request, as long as nothing tells that it came to nothing there."""
+        self.waiting: limit | Hearing | None = None
+        """What bounds its silences."""
+        self.ends_at = math.inf
+        """When the upstream that was asked is given up: a request has its time once, not once an upstream."""
+
+    async def open(self, has_left: Callable[[], bool]) -> tuple[aiohttp.ClientResponse, Destination]:
+        """The next upstream that answers with success; raises `NoUpstream` with what the last one said.
+
+        Once the caller `has_left`, no further one is asked.
+        """
+        for destination in self._left:
+            if self._asked is not None and self._end_at(destination) <= monotonic():
+                continue
+            self._cooldown.begins(destination, now=monotonic())
+            self._reason, is_final = None, False
+            habits = known = self._client.habits.of(destination, now=monotonic())
+            for _attempt in range(MOST_ATTEMPTS):
+                response = await self._send(destination, habits)
+                if response is None:
+                    break
+                if response.status < 300:
+                    if habits != known:
+                        log.warning("upstream %s does not take a field of ours: %s", destination.upstream, habits)
+                        self._client.habits.learn(destination, habits, now=monotonic())
+                    label = metrics.model_label(destination.model)
+                    metrics.later(metrics.upstream_requests(label, destination.upstream).inc, 1)
+                    return response, destination
+                self.took = None
+                async with response:
+                    self._refusal, is_final = await _refused(response, destination, own=self._call.rest)
+                if is_final or response.status < 500:
+                    self._cooldown.answered(destination)
+                else:
+                    self._cooldown.failed(destination, now=monotonic(), is_reached=True)
+                without = self._without_ours(destination, habits) if is_final else None
+                if without is None or has_left():
+                    break
+                habits = without
+            if is_final or has_left():
+                break
+        nobody = "No upstream serves this model at the moment."
+        refusal = self._refusal or Refusal(503, "provider_unavailable", nobody)
+        reason = Reason.TIMEOUT if refusal.status == 504 else Reason.UPSTREAM_ERROR
+        raise NoUpstream(refusal, self._reason or reason)
+
+    async def _send(self, destination: Destination, habits: Habits) -> aiohttp.ClientResponse | None:
+        """Its answer's head; None where there was none."""
+        ready, self._ready = self._ready, None
+        sending = ready[1] if ready is not None and ready[0] is habits else self._sending(destination, habits)
+        self.took, self._asked = None, destination
+        self.ends_at = self._end_at(destination)
+        try:
+            with limit(min(destination.timeout, self.ends_at - monotonic())) as self.waiting:
+                return await self._client.send(destination, sending, taken=self._was_taken)
+        except TimeoutError as error:
+            self._failed(destination, "timeout", is_reached=not isinstance(error, aiohttp.ConnectionTimeoutError))
+            self._refusal = provider_late()
+        except (aiohttp.ClientError, OSError) as error:
+            log.warning("upstream %s: %s", destination.upstream, type(error).__name__)
+            self.took = None
+            self._failed(destination, "connection", is_reached=not isinstance(error, aiohttp.ClientConnectorError))
+            retry = {"Retry-After": "5"}
+            self._refusal = Refusal(
+                503, "provider_unavailable", "The model's provider cannot be reached.", headers=retry
+            )
+        return None
+
+    def dialect(self, destination: Destination) -> Dialect[Any]:
+        """How to speak with it."""
+        return self._endpoint.dialects[destination.protocol]
+
+    def _sending(self, destination: Destination, habits: Habits) -> Sending:
+        return self.dialect(destination).request(
+            self._call, destination, output_limit=self._output_limit, habits=habits
+        )
+
+    def _end_at(self, destination: Destination) -> float:
+        return self._began + min(destination.total_timeout, MOST_SECONDS)
+
+    def _was_taken(self) -> None:
+        self.took = self._asked
+
+    def _without_ours(self, destination: Destination, habits: Habits) -> Habits | None:
+        """What to try without, where it refused exactly a field that we added."""
+        if self._refusal is None or self._refusal.status not in (400, 422):
+            return None
+        return self.dialect(destination).after_refusal(self._call, destination, habits, self._refusal)
+
+    def hearing(self, response: aiohttp.ClientResponse, destination: Destination) -> Hearing:
+        """The answer of the last upstream that was asked."""
+        self.waiting = hearing = Hearing(response.content, silence=destination.timeout, ends_at=self.ends_at)
+        return hearing
+
+    def hear_to_the_end(self) -> None:
+        """The caller is gone: what its upstream used is waited for as long as the whole may last."""
+        if isinstance(self.waiting, Hearing):
+            self.waiting.to_the_end()
+        elif self.waiting is not None:
+            self.waiting.end_at(self.ends_at)
+
+    def answered(self, destination: Destination) -> None:
+        """A whole answer has come of it."""
+        self._cooldown.answered(destination)
+
+    def ended_with(self, destination: Destination, refusal: Refusal) -> None:
+        """It began with success and ended so: what is the caller's fault is no failure of its own."""
+        if refusal.is_final:
+            self._cooldown.answered(destination)
+        else:
+            self._cooldown.failed(destination, now=monotonic(), is_reached=True)
+
+    def broke(self, destination: Destination, broken: BrokenEarly) -> None:
+        """It began with success and failed before anything could be relayed; another is tried."""
+        self.ended_with(destination, broken.refusal)
+        self._refusal, self._reason = broken.refusal, broken.reason
+
+    def refusal_of(self, error: object, destination: Destination) -> Refusal:
+        """What an error that came with success means for the caller."""
+        return errors.of_success(error, destination=destination, own=self._call.rest)
+
+    def _failed(self, destination: Destination, kind: str, *, is_reached: bool) -> None:
+        count_error(destination, kind)
+        self._cooldown.failed(destination, now=monotonic(), is_reached=is_reached)
+
+
+def count_error(destination: Destination, kind: str) -> None:
+    metrics.UPSTREAM_ERRORS.labels(metrics.model_label(destination.model), destination.upstream, kind).inc()
+
+
+async def _refused(response: aiohttp.ClientResponse, destination: Destination, *, own: bytes) -> tuple[Refusal, bool]:
+    """What an upstream's refusal means for the caller, and whether another upstream would say the same."""
+    status = response.status
+    count_error(destination, str(status) if 300 <= status < 600 else "odd")
+    if status in errors.OPERATORS_PROBLEM or 300 <= status < 400:
+        # Its words name keys and accounts: not even the log has them.
+        log.error("upstream %s answers %s", destination.upstream, status)
+        return Refusal(502, "provider_error", "The model's provider refused the gateway's request."), False
+    wait = response.headers.get("Retry-After", "")
+    if status not in errors.BUSY:
+        body = await _error_body(response, seconds=min(ERROR_SECONDS, destination.timeout))
+        if status < 500:
+            return errors.callers_fault(status, body, destination=destination, own=own), True
+        if fault := errors.of_failure(body, destination=destination, own=own):
+            return fault, True
+    if status in errors.BUSY or status == 529 or (status == 503 and wait):
+        return errors.busy(status, wait, now=datetime.now(UTC)), False
+    return Refusal(502, "provider_error", f"The model's provider failed ({status})."), False
+
+
+async def _error_body(response: aiohttp.ClientResponse, *, seconds: float) -> bytes:
+    """What comes of it in that time."""
+    pieces, size = [], 0
+    with contextlib.suppress(*LOST, TimeoutError), limit(seconds):
+        while size < MOST_ERROR_BYTES and (piece := await response.content.readany()):
+            pieces.append(piece)
+            size += len(piece)
+    return unpacked(b"".join(pieces), response.headers.get("Content-Encoding", ""), most=MOST_ERROR_BYTES)

@@ -1,0 +1,303 @@
+"""An admitted request on its way: sent to the first upstream that takes it, its answer relayed, its usage metered."""
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from decimal import Decimal
+from time import monotonic
+from typing import Any
+
+import aiohttp
+
+from proxy.admission.queue import Admitted
+from proxy.batches.timeouts import limit
+from proxy.errors import Refusal
+from proxy.exchange import ClientGone, Exchange
+from proxy.gateway.drains import Drains
+from proxy.models import Generation
+from proxy.prices.bounds import fair_tokens
+from proxy.prices.catalog import Destination, Entry
+from proxy.prices.sums import Cost, cost_of
+from proxy.prices.units import Usage
+from proxy.protocols.base import Call, Receipt, Reported
+from proxy.protocols.endpoint import Endpoint, Reply
+from proxy.relay import claims
+from proxy.relay.answers.client_stream import ClientStream
+from proxy.relay.answers.events import relay_stream
+from proxy.relay.answers.raw import relay_bytes
+from proxy.relay.answers.whole import relay_json
+from proxy.relay.client import Client
+from proxy.relay.failover import BrokenEarly, Failover, NoUpstream
+from proxy.settlement.metering import ANSWER_SECONDS, Metered, Metering
+
+NO_HEADERS: Mapping[str, str] = {}
+WATCH_AFTER_SECONDS = 0.1
+"""An answer that is there sooner asks only once whether anybody still waits for it: a watcher costs a task."""
+LARGEST_COST = Decimal(999999999999)
+NOTHING = Usage()
+RELAYS = {Reply.WHOLE: relay_json, Reply.EVENTS: relay_stream, Reply.BYTES: relay_bytes}
+Reason = Generation.Reason
+Source = Generation.UsageSource
+CUT = frozenset({Reason.CLIENT_DISCONNECTED, Reason.TIMEOUT})
+"""How an answer ends before its upstream has said all."""
+
+
+class Bound(limit):
+    """Around a whole request, without an end of its own; `watch` is called once when it has lasted for a moment."""
+
+    __slots__ = ("_watch", "_watch_at")
+
+    def __init__(self, watch: Callable[[], None]) -> None:
+        super().__init__(math.inf)
+        self._watch = watch
+        self._watch_at = monotonic() + WATCH_AFTER_SECONDS
+
+    def end_if_due(self, now: float) -> None:
+        if self._watch_at <= now:
+            self._watch_at = math.inf
+            self._watch()
+        super().end_if_due(now)
+
+
+class Relay:
+    """One admitted request. `run` answers it and leaves a metered or a released generation, whatever happens."""
+
+    def __init__(
+        self,
+        *,
+        exchange: Exchange,
+        endpoint: Endpoint[Any],
+        call: Call,
+        entry: Entry,
+        admitted: Admitted,
+        started: float,
+        client: Client,
+        metering: Metering,
+        release: Any,
+        drains: Drains,
+    ) -> None:
+        self.exchange = exchange
+        self.endpoint = endpoint
+        self.call = call
+        self.entry = entry
+        self.admitted = admitted
+        self._started = started
+        destinations = entry.speaking(endpoint.dialects)
+        if call.account:
+            destinations = [one for one in destinations if one.account == call.account]
+        self.way = Failover(client, endpoint, call, destinations, output_limit=admitted.decision.output_limit)
+        self._metering = metering
+        self._release = release
+        self._drains = drains
+        self.bound: limit | None = None
+        self.is_gone = False
+        self._watcher: asyncio.Task[None] | None = None
+        self._first_byte: float | None = None
+        self._resolved = False
+        self.headers = [(b"x-generation-id", admitted.generation_id.encode())]
+        if call.removed:
+            self.headers.append((b"x-chuizi-removed", ", ".join(call.removed).encode()))
+        self.out = ClientStream(exchange, self.headers, left=self.client_left)
+
+    async def run(self) -> None:
+        """Raises `Refusal` for an answer that has not begun, `ClientGone` where nobody is left to answer."""
+        try:
+            with Bound(self._start_watching) as self.bound:
+                if monotonic() - self._started > WATCH_AFTER_SECONDS and self.has_left():
+                    raise ClientGone  # while it was admitted
+                while not await self._relay_one():
+                    pass
+        except Refusal as refusal:
+            if not self.exchange.started:
+                raise
+            await self.out.end(self.endpoint.error_event(refusal))  # its head went out while an upstream was silent
+        except TimeoutError:
+            # Only the bound ends here: the client is gone, and the upstream was hung up on.
+            raise ClientGone from None
+        finally:
+            self.out.close()
+            if self.bound is not None:
+                self._drains.discard(self.bound)
+                self.bound = self.way.waiting = None
+            self._resolve_if_open()
+            if self._watcher is not None:
+                self._watcher.cancel()
+                self._watcher = None  # what was cancelled keeps its frames, and they this: a circle, seldom collected
+
+    async def _relay_one(self) -> bool:
+        """Relay the next upstream's answer; False where it broke before anything could be relayed."""
+        response, destination = await self._open()
+        try:
+            async with response:
+                await RELAYS[self.way.dialect(destination).reply(self.call)](self, response, destination)
+        except BrokenEarly as broken:
+            self.why = broken.reason
+            if broken.reason != Reason.TIMEOUT:
+                self.way.took = None
+            if self.has_left():
+                raise ClientGone from None
+            if broken.refusal.is_final:
+                self.way.ended_with(destination, broken.refusal)
+                raise broken.refusal from None
+            if monotonic() - self._started > destination.total_timeout:
+                raise broken.refusal from None  # a request has its time once, not once an upstream
+            self.way.broke(destination, broken)
+            return False
+        return True
+
+    def _resolve_if_open(self) -> None:
+        """Nothing was used that we know of: give the hold back, unless an upstream that the caller left bills it."""
+        if self._resolved:
+            return
+        self._resolved = True
+        if not self.has_left():
+            self._release(self.admitted.generation_id, self.why)
+        elif self._is_unknown and self.way.took is not None:
+            nothing, left = Reported(None), Reason.CLIENT_DISCONNECTED
+            self._metering.put(self.record(NO_HEADERS, self.way.took, nothing, produced_bytes=0, reason=left))
+        else:
+            self._release(self.admitted.generation_id, Reason.CLIENT_DISCONNECTED)
+
+    why = Reason.UPSTREAM_ERROR
+
+    async def _open(self) -> tuple[aiohttp.ClientResponse, Destination]:
+        try:
+            found = await self.way.open(self.has_left)
+        except NoUpstream as none:
+            self.why = none.reason
+            raise none.refusal from None
+        self._first_byte = monotonic()
+        return found
+
+    def _start_watching(self) -> None:
+        if self.call.stream:
+            self.out.keep_alive()
+        self._watcher = asyncio.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        """When the client leaves, see what its upstream does then."""
+        await self.exchange.gone()
+        self.client_left()
+
+    def has_left(self) -> bool:
+        """Whether nobody waits for the answer any more."""
+        if not self.is_gone and self._watcher is None and self.exchange.is_abandoned:
+            self.client_left()
+        return self.is_gone
+
+    def client_left(self) -> None:
+        """Let an upstream that goes on and bills tell what it used; hang up on any other, at once."""
+        if self.is_gone:
+            return
+        self.is_gone = True
+        if self.bound is None:
+            return
+        took = self.way.took
+        if took is not None and took.bills_abandoned:
+            self._drains.add(self.bound, ends_at=self.way.ends_at)
+            self.way.hear_to_the_end()
+        else:
+            self.bound.end_in(0)
+
+    @property
+    def _is_unknown(self) -> bool:
+        """Whether an upstream works on this, or did, for a caller that left, and bills what it does not tell."""
+        took = self.way.took
+        return self.is_gone and took is not None and took.bills_abandoned
+
+    # --- What it used -------------------------------------------------------------------------------------------------
+
+    def record(
+        self,
+        headers: Mapping[str, str],
+        destination: Destination,
+        reported: Reported,
+        *,
+        produced_bytes: int,
+        reason: str,
+    ) -> Metered:
+        """The record METER writes: the upstream's usage, else what was relayed; never charged beyond the bound."""
+        is_unknown = reason in CUT and self._is_unknown
+        source, usage = self._usage(reported, produced_bytes, is_unknown=is_unknown)
+        cost = cost_of(self.entry.price, usage)
+        stated = claims.stated_cost(headers, reported)
+        bound = self.admitted.decision.bound
+        now = monotonic()
+        return Metered(
+            generation_id=self.admitted.generation_id,
+            upstream_id=destination.upstream_id,
+            usage_source=source,
+            reason=(
+                Reason.CLIENT_DISCONNECTED if is_unknown or (reason == Reason.COMPLETED and self.has_left()) else reason
+            ),
+            finish_reason=reported.finish_reason,
+            usage=usage,
+            native=reported.usage or NOTHING,
+            cost=Cost(upstream=min(cost.upstream, LARGEST_COST), charged=min(cost.charged, bound)),
+            latency_ms=self._milliseconds(self._first_byte or now),
+            generation_time_ms=self._milliseconds(now),
+            is_flagged=(
+                cost.charged > bound
+                or reported.is_odd
+                or reported.usage not in (None, usage)
+                or (stated is not None and stated > cost.charged)
+                or claims.contradicts(destination, reported)
+            ),
+            upstream_request_id=claims.request_id(headers, reported),
+            stated_cost=stated,
+            asked_tier=self.call.service_tier or "",
+            service_tier=claims.served_tier(reported),
+        )
+
+    def _usage(self, reported: Reported, produced_bytes: int, *, is_unknown: bool) -> tuple[str, Usage]:
+        """What to bill: the upstream's word, but for a zero beside an answer, which cannot be.
+
+        Of what stays unknown, the prompt's fair count and what was relayed.
+        """
+        told = reported.usage
+        if told is not None and reported.is_counted:
+            return Source.UPSTREAM, told
+        if not produced_bytes and not is_unknown:
+            return (Source.NONE, NOTHING) if told is None else (Source.UPSTREAM, told)
+        told = told or NOTHING
+        relayed = fair_tokens(produced_bytes, wide=0) if produced_bytes else 0
+        return Source.ESTIMATED, replace(
+            told,
+            input_tokens=told.input_tokens or self.call.material.fair,
+            output_tokens=told.output_tokens or relayed,
+        )
+
+    def _milliseconds(self, moment: float) -> int:
+        return round((moment - self._started) * 1000)
+
+    def receipt(self, record: Metered) -> Receipt:
+        return Receipt(record.generation_id, record.latency_ms, record.cost.charged)
+
+    def put(self, record: Metered) -> None:
+        self._resolved = True
+        self._metering.put(record)
+
+    def meter_soon(self, record: Metered) -> None:
+        if record.usage_source != Source.NONE:
+            self.put(record)
+
+    async def meter(
+        self,
+        record: Metered,
+        prepare: Callable[[], bytes],
+        *,
+        every: float = ANSWER_SECONDS,
+        meanwhile: Callable[[], Awaitable[None]] | None = None,
+    ) -> bytes:
+        """The answer's end, as `prepare` makes it, once it may leave. Raises `Unwritten`, and `ClientGone` where nobody
+        waits for it.
+        """
+        if self.is_gone:
+            self.put(record)
+            raise ClientGone
+        self._resolved = True
+        prepared = await self._metering.write(record, prepare=prepare, every=every, meanwhile=meanwhile)
+        if self.is_gone:
+            raise ClientGone
+        return prepared

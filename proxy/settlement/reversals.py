@@ -1,0 +1,53 @@
+"""What a charge that is given back leaves behind: its request's net cost, and the spend of its key. And the charge of
+an answer that never left, which the house bears.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from django.db import connection, transaction
+
+from accounts.limits import meters
+from billing.books import reversals
+from billing.books.money import ZERO
+from core.arrays import columns
+from proxy.models import Generation
+from proxy.settlement import settle
+
+State = Generation.State
+
+
+@contextmanager
+def netted(generation_id: str) -> Iterator[None]:
+    """Lock the request before its wallet; once its charge is back, take it off its key's spend and its own cost.
+
+    Of the key's periods the one that it was counted in, if that still runs, and the total.
+    """
+    generation = Generation.objects.select_for_update(no_key=True).filter(pk=generation_id).first()
+    yield
+    if generation is None or generation.state != State.SETTLED or not generation.net_cost:
+        return
+    counted_on = generation.created_at.astimezone(UTC).date()
+    with connection.cursor() as cursor:
+        cursor.execute(meters.CORRECT_KEY_METERS, columns([(generation.key_id, counted_on, -generation.net_cost)]))
+    Generation.objects.filter(pk=generation_id).update(corrected_cost=ZERO)
+
+
+def bear(generation_id: str, *, now: datetime, refused: str = "") -> None:
+    """Let the house bear a request whose caller got no answer, flagged, whatever has become of its charge by now.
+
+    Where the database refused its usage the hold is given back, `refused` saying why the request ended. Doing it again
+    changes nothing.
+    """
+    with transaction.atomic():
+        generation = Generation.objects.select_for_update(no_key=True).filter(pk=generation_id).first()
+        if generation is None or (generation.state == State.HELD and not refused):
+            return
+        if generation.state == State.HELD:
+            settle.release([generation_id], reason=refused, now=now)
+        elif generation.state in (State.METERED, State.QUARANTINED):
+            Generation.objects.filter(pk=generation_id).update(cost=ZERO)
+        elif generation.net_cost:
+            reversals.reverse(generation_id=generation_id, now=now)
+        Generation.objects.filter(pk=generation_id).update(is_flagged=True)

@@ -1,0 +1,114 @@
+"""What `/metrics` shows of a process. Label sets are bounded: models and upstreams of the catalog, states and reasons.
+
+With `PROMETHEUS_MULTIPROC_DIR` in the environment (an empty folder, one a server) the processes that share a port
+write there, and whichever is asked answers for all of them.
+"""
+
+import contextlib
+import logging
+import os
+from collections import deque
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+log = logging.getLogger(__name__)
+
+MOST_NAMES = 500
+"""Models shown apart; a catalog that goes on renaming them does not grow the answer without end."""
+OTHERS = "other"
+FOLDER = os.environ.get("PROMETHEUS_MULTIPROC_DIR", "")
+
+REQUESTS = Counter("chuizi_requests_total", "Gateway requests by model and HTTP status.", ["model", "status"])
+IN_FLIGHT = Gauge("chuizi_requests_in_flight", "Requests being served.", multiprocess_mode="livesum")
+HOLDS = Counter("chuizi_holds_total", "Holds committed.")
+RELEASED = Counter("chuizi_holds_released_total", "Holds given back unused, by reason.", ["reason"])
+ADMISSION_SECONDS = Histogram(
+    "chuizi_admission_seconds",
+    "From a request's wait for its hold to the commit.",
+    buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
+)
+ADMISSION_BATCH = Histogram("chuizi_admission_batch", "Requests a batch.", buckets=(1, 2, 5, 10, 20, 50, 100, 200))
+ADMISSION_QUEUE = Gauge("chuizi_admission_queue", "Requests that wait for their hold.", multiprocess_mode="livesum")
+METERING_SECONDS = Histogram(
+    "chuizi_metering_seconds",
+    "From usage known to usage committed.",
+    buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15),
+)
+METERING_BATCH = Histogram("chuizi_metering_batch", "Records a batch.", buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500))
+UNWRITTEN = Gauge("chuizi_usage_unwritten", "Usage records waiting to be committed.", multiprocess_mode="livesum")
+UNWRITTEN_AGE = Gauge("chuizi_usage_unwritten_seconds", "Age of the oldest of them.", multiprocess_mode="livemax")
+RELEASE_QUEUE = Gauge("chuizi_release_queue", "Holds that wait to be given back.", multiprocess_mode="livesum")
+UPSTREAM_REQUESTS = Counter(
+    "chuizi_upstream_requests_total", "Calls that an upstream took, by model and upstream.", ["model", "upstream"]
+)
+UPSTREAM_ERRORS = Counter(
+    "chuizi_upstream_errors_total", "Failed calls by model, upstream and kind.", ["model", "upstream", "kind"]
+)
+COOLDOWNS = Counter("chuizi_upstream_cooldowns_total", "Cool-downs begun after failures in a row.", ["upstream"])
+COOLING = Gauge(
+    "chuizi_upstream_cooling",
+    "Routes of an upstream that failed and have not answered since; the most in one process.",
+    ["upstream"],
+    multiprocess_mode="livemax",
+)
+
+_models: set[str] = set()
+_told: deque[tuple[Callable[[float], None], float]] = deque()
+# Looked up by prometheus_client each time, a counter's labels cost more than counting.
+requests = cache(REQUESTS.labels)
+upstream_requests = cache(UPSTREAM_REQUESTS.labels)
+
+
+def later(tell: Callable[[float], None], amount: float) -> None:
+    """Count what every request counts a moment after its answer: `tell` is a metric's `inc` or `observe`."""
+    _told.append((tell, amount))
+
+
+def catch_up() -> None:
+    """Count what was left for later. What cannot be counted is lost: where their folder is full, requests go on."""
+    lost: Exception | None = None
+    while True:
+        try:
+            tell, amount = _told.popleft()
+        except IndexError:
+            break
+        try:
+            tell(amount)
+        except Exception as error:
+            lost = error
+    if lost is not None:
+        log.error("figures could not be counted", exc_info=lost)
+
+
+def model_label(slug: str) -> str:
+    """A model of the catalog as a label; "" stands for requests that found none."""
+    if slug in _models or not slug:
+        return slug
+    if len(_models) >= MOST_NAMES:
+        return OTHERS
+    _models.add(slug)
+    return slug
+
+
+def render() -> bytes:
+    """All families in Prometheus' text form."""
+    catch_up()
+    if not FOLDER:
+        return generate_latest()
+    _forget_the_dead(Path(FOLDER))
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, path=FOLDER)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)
+
+
+def _forget_the_dead(folder: Path) -> None:
+    """Drop the momentary figures of processes that are gone, killed ones included."""
+    for file in folder.glob("gauge_live*.db"):
+        pid = file.stem.rpartition("_")[2]
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists() and Path("/proc/self").exists():
+            with contextlib.suppress(FileNotFoundError):
+                file.unlink()

@@ -1,0 +1,70 @@
+"""Requests of models: held at the most they can cost, or within the allowance at less; metered, settled, left over."""
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.db import connection
+from hypothesis import strategies as st
+from hypothesis.stateful import rule
+
+from billing.books import holds
+from billing.books.allowance import Overrun, Payments, allowance
+from billing.models import Wallet
+from proxy.ids import new_generation_id
+from proxy.models import Generation
+from proxy.settlement import settle
+from tests.histories.steps import MICRO, SHARES, WHO, Steps
+
+OVERRUN = Overrun(Decimal(1), timedelta(0))
+FACTS = ("paid_in", "first_paid_at", "paid_again", "disputed", "written_off")
+
+
+class Usage(Steps):
+    @rule(
+        who=WHO,
+        share=SHARES,
+        used=st.sampled_from((None, Decimal(0), Decimal("0.4"), Decimal(1), Decimal(1))),
+        estimated=st.sampled_from((Decimal(0), Decimal("0.5"), Decimal(1))),
+        is_settled=st.booleans(),
+    )
+    def call_a_model(self, who, share, used, estimated, is_settled):
+        """Held, and metered as a share of the most it can cost; None: no usage is known yet. `estimated`: how much of
+        what the allowance leaves it may cost beyond its hold.
+        """
+        wallet = Wallet.objects.get(customer=self.customers[who])
+        amount = (wallet.available * share).quantize(MICRO)
+        if amount <= 0:
+            return
+        self.number += 1
+        now = self.clock.now()
+        number = new_generation_id(int(now.timestamp() * 10**9) + self.number * 10**6)
+        allowed = allowance(Payments(**{name: getattr(wallet, name) for name in FACTS}), overrun=OVERRUN, now=now)
+        beyond = max(Decimal(0), (allowed - wallet.exposure) * estimated).quantize(MICRO)
+        with connection.cursor() as cursor:  # as admission does
+            cursor.execute(holds.PLACE_ONE_HOLD, [number, wallet.pk, amount, amount + beyond, now])
+            cursor.execute(holds.ADD_HELD_TO_ONE, [amount, beyond, wallet.pk])
+        known: dict[str, Any] = {"usage_source": "none"}
+        if used is not None:
+            cost = ((amount + beyond) * used).quantize(MICRO)
+            known = {"usage_source": "upstream", "state": "metered", "cost": cost, "metered_at": now}
+        Generation.objects.create(
+            pk=number,
+            customer=self.customers[who],
+            key=self.keys[who],
+            model=self.model,
+            price=self.model.prices.get(),
+            protocol="openai",
+            streamed=False,
+            bound=amount + beyond,
+            held=amount,
+            created_at=now,
+            **known,
+        )
+        if is_settled:
+            settle.settle_all(now=now)
+
+    @rule()
+    def a_gateway_is_found_dead(self):
+        """What it left behind is released."""
+        settle.sweep(now=self.clock.now())

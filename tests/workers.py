@@ -1,0 +1,47 @@
+"""How a test run is divided among several workers of pytest-xdist."""
+
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from xdist.scheduler import LoadFileScheduling
+
+ROOT = Path(__file__).resolve().parent.parent
+FLOWS = "tests/flows/"
+LONG = (
+    *(FLOWS, "tests/histories/", "tests/faults/", "tests/browser/", "tests/local/"),
+    *("tests/proxy/asking/test_memory", "tests/proxy/test_settle_first", "tests/proxy/test_overrun"),
+    *("tests/proxy/test_known_failures", "tests/proxy/test_races", "tests/proxy/test_metrics"),
+    *("tests/payments/test_disputes_races", "tests/payments/test_hanging_provider", "tests/edge/test_any_input.py"),
+    *("tests/billing/test_any_interleaving", "tests/billing/test_credit_rounding", "tests/pages/test_admin_safety"),
+)
+"""Files of few tests that take long."""
+
+
+class Files(LoadFileScheduling):  # type: ignore[misc]
+    """A file is one worker's, and so are all flows: they share a running Chuizi, which takes long to start."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return FLOWS if nodeid.startswith(FLOWS) else str(super()._split_scope(nodeid))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadFileScheduling | None:
+    return Files(config, log) if config.getoption("dist") == "loadfile" else None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the database that all copy while the workers still collect their tests."""
+    if config.getoption("dist", "no") != "no" and not hasattr(config, "workerinput"):
+        config.add_cleanup(subprocess.Popen([sys.executable, "-m", "tests.template"], cwd=ROOT).wait)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Workers take file after file: what takes long begins first, so that none is left alone with it in the end."""
+    if not hasattr(config, "workerinput"):
+        return
+    file_of = {item: item.nodeid.partition("::")[0] for item in items}
+    tests = Counter(file_of.values())
+    items.sort(key=lambda item: (not file_of[item].startswith(LONG), -tests[file_of[item]]))
