@@ -197,7 +197,7 @@ def there_was_no_audit(world):
 
 @red("Payments to look at / Statements missing or unmatched")
 def a_statement_is_missing(world):
-    TopUp.objects.update(created_at=timezone.now() - 3 * DAY)
+    TopUp.objects.update(created_at=timezone.now() - 5 * DAY)
     for day in reconcile.due_days(provider="stripe", now=timezone.now()):
         world.statement(day)  # fetched, and never matched
     yield

@@ -229,7 +229,7 @@ def test_a_day_is_due_until_it_is_matched_however_old_since_the_first_top_up(san
     TopUp.objects.update(created_at=timezone.now() - timedelta(days=40))
     due = reconcile.due_days(provider="stripe", now=timezone.now())
     assert len(due) == 40
-    assert reconcile.late_days(now=timezone.now()) >= 38
+    assert reconcile.late_days(now=timezone.now()) in (37, 38, 39), "the hour of the day decides"
     Statement.objects.create(
         provider="stripe", day=due[0], raw=b"", sha256="0" * 64, lines=0, matched_at=timezone.now()
     )

@@ -148,7 +148,7 @@ def test_a_refund_begun_at_the_provider_whose_notification_was_lost_is_found_by_
     sandbox.control("POST", f"/orders/{method}/{provider_number(topup)}/refund", amount=500)
     for _attempt in range(100):
         result = run(method)
-        if result.lines == 2:
+        if result.lines == 2 and not result.open:  # the two bills of WeChat may be fetched to both sides of the refund
             break
     assert result.open == []
     part = RefundPart.objects.get()
