@@ -223,12 +223,21 @@ def modules(folder: Path) -> int:
 
 
 def test_a_folder_is_a_room_of_at_most_a_dozen_modules(repository):
-    # Tests are found by what they test, not by their folder, so they may be many.
+    # Tests lie in the room of what they test, however many it takes.
     for top in (*APPS, "chuizi", "sandbox", "bench", "fuzz"):
         for folder in {file.parent for file in (repository / top).rglob("*.py")}:
             name = str(folder.relative_to(repository))
             if not {"migrations", "management"} & set(folder.parts):
                 assert modules(folder) <= MOST_MODULES, f"{name}: {modules(folder)} modules"
+
+
+def test_tests_lie_in_the_rooms_of_what_they_test(repository):
+    found = 0
+    for top in (*APPS, "chuizi"):
+        for folder in {file.parent for file in (repository / "tests" / top).glob("*/*.py")}:
+            assert (repository / top / folder.name).is_dir(), f"{top} has no room for {folder}"
+            found += 1
+    assert found > 20, "the search finds nothing any more"
 
 
 def test_the_one_asgi_application_names_its_parameters_as_servers_pass_them(repository):

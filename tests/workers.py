@@ -11,11 +11,13 @@ from xdist.scheduler import LoadFileScheduling
 ROOT = Path(__file__).resolve().parent.parent
 FLOWS = "tests/flows/"
 LONG = (
-    *(FLOWS, "tests/histories/", "tests/faults/", "tests/browser/", "tests/local/"),
-    *("tests/proxy/asking/test_memory", "tests/proxy/test_settle_first", "tests/proxy/test_overrun"),
-    *("tests/proxy/test_known_failures", "tests/proxy/test_races", "tests/proxy/test_metrics"),
-    *("tests/payments/test_disputes_races", "tests/payments/test_hanging_provider", "tests/edge/test_any_input.py"),
-    *("tests/billing/test_any_interleaving", "tests/billing/test_credit_rounding", "tests/pages/test_admin_safety"),
+    *(FLOWS, "tests/histories/", "tests/faults/", "tests/browser/", "tests/chuizi/local/"),
+    *("tests/proxy/admission/test_settle_first", "tests/proxy/admission/test_overrun"),
+    *("tests/proxy/protocols/asking/test_memory", "tests/api/test_any_input.py"),
+    *("tests/proxy/gateway/test_known_failures", "tests/proxy/admission/test_races", "tests/proxy/watch/test_metrics"),
+    *("tests/payments/disputes/test_races", "tests/payments/providers/test_hanging_provider"),
+    *("tests/billing/books/test_any_interleaving", "tests/billing/invoices/test_credit_rounding"),
+    "tests/desk/test_admin_safety",
 )
 """Files of few tests that take long."""
 

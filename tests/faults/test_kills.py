@@ -29,10 +29,10 @@ from chuizi.local.postgres import Postgres
 from proxy.models import Generation, Lease
 from proxy.prices.loading import load_catalog
 from proxy.settlement import settle
+from tests.chuizi.local.conftest import state_folder
 from tests.conftest import NOW
 from tests.faults.conftest import wait_until
 from tests.gateways import BODY, GatewayProcess, ask_many, url_of_the_test_database
-from tests.local.conftest import state_folder
 from tests.proxy.conftest import catalog
 from tests.upstream import STREAM
 

@@ -5,7 +5,7 @@ from hypothesis.stateful import rule
 
 from billing import invoices
 from billing.models import CreditTask, InvoiceRequest
-from tests.billing.invoice_steps import CREDIT_CODE
+from tests.billing.invoices.invoice_steps import CREDIT_CODE
 from tests.histories.steps import PICK, SHARES, WHO, Steps, cents, pick, refused
 
 

@@ -32,7 +32,7 @@ from payments.topups import fx, orders, polling
 from proxy.models import Generation, Model
 from proxy.prices.loading import load_catalog
 from proxy.settlement import settle
-from tests.billing.invoice_steps import make_series
+from tests.billing.invoices.invoice_steps import make_series
 from tests.histories.banks import Banks
 from tests.histories.correcting import Correcting
 from tests.histories.invoicing import Invoicing
