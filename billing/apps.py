@@ -14,9 +14,12 @@ class BillingConfig(AppConfig):
         from billing.audit.entries import check_entries
         from billing.invoices.audit import check_invoices
         from billing.months import closing, periods
+        from billing.outbox import alerts, letters, mail, readers
 
         checks.register(periods.check_zone, checks.Tags.database)
         run.register("invoices", check_invoices)
         run.register("closed days", check_days)
         run.register("journal entries", check_entries)
+        readers.register(mail.READER, letters.LETTERS, letters.read)
+        readers.register(alerts.READER, alerts.SUBJECTS, alerts.read)
         closing.register("billing", closing.of_the_books)

@@ -4,12 +4,13 @@ from celery import shared_task
 from django.utils import timezone
 
 from billing.months import journal
-from billing.outbox import alerts, mail
+from billing.outbox import alerts, events, mail
+from core.clock import database_now
 
 
 @shared_task(name="billing.tasks.send_mail")
 def send_mail() -> None:
-    """Send the mail that is waiting."""
+    """Read the facts that mail tells, and send the mail that is waiting."""
     mail.send_due(now=timezone.now())
 
 
@@ -18,6 +19,12 @@ def watch() -> None:
     """Tell the operator what turned red or green on the desk's first page."""
     alerts.watch(now=timezone.now())
     alerts.post_due(now=timezone.now())
+
+
+@shared_task(name="billing.tasks.tidy")
+def tidy() -> None:
+    """Forget facts of long ago that all have read."""
+    events.forget(now=database_now())
 
 
 @shared_task(name="billing.tasks.close_days")

@@ -1,13 +1,13 @@
 """The rooms of the desk, each of which registers what it shows."""
 
 from desk import people
-from desk.books import adjustments, entries, ledger, mail, months
+from desk.books import adjustments, entries, events, ledger, mail, months
 from desk.gateway import catalog
 from desk.invoices import queue as invoices
 from desk.payments import disputes, rates, statements, topups
 from desk.refunds import queue as refunds
 
 ROOMS = (
-    people, ledger, adjustments, entries, months, mail, invoices,
+    people, ledger, adjustments, entries, months, events, mail, invoices,
     topups, refunds, disputes, statements, rates, catalog,
 )  # fmt: skip

@@ -228,6 +228,8 @@ SIDEBAR = (
             (_("Months"), "lock", "billing_monthlock"),
             (_("Days"), "calendar_month", "billing_accountday"),
             (_("Audits"), "fact_check", "billing_auditrun"),
+            (_("Facts"), "outbox", "billing_event"),
+            (_("Unread facts"), "mark_email_unread", "billing_unread"),
             (_("Mail"), "outgoing_mail", "billing_mail"),
             (_("Alerts"), "notifications_active", "billing_alert"),
             (_("Alert posts"), "send", "billing_alertpost"),

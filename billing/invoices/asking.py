@@ -12,11 +12,12 @@ from django.utils.translation import gettext as _
 from accounts.models import Customer, User
 from accounts.people.customers import language_of
 from billing.books.ledger import lock_wallets
-from billing.invoices import mails
 from billing.invoices.buyer.details import Details, checked
 from billing.invoices.core import INVOICES, InvoiceError, State, language, locked, move, must_not_be_own
+from billing.invoices.facts import tell
 from billing.invoices.sources import NOTHING, Source, all_of, claims
 from billing.models import Document, InvoiceAllocation, InvoiceRequest
+from billing.outbox.kinds import Fact
 from billing.requests.steps import DAYS
 from billing.requests.workdays import due_after
 
@@ -136,7 +137,7 @@ def ask(
         )
         if in_transaction is not None:
             in_transaction(request)
-        mails.tell(request, "asked", now=now, asked_from=asked_from)
+        tell(request, Fact.INVOICE_ASKED, now=now, asked_from=asked_from)
     return request
 
 

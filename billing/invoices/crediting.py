@@ -12,14 +12,15 @@ from django.utils.translation import gettext as _
 from accounts.models import User
 from billing import refunds
 from billing.books.money import cents
-from billing.invoices import mails
 from billing.invoices.asking import checked_amount, free_shares, open_request
 from billing.invoices.buyer.details import Details
 from billing.invoices.core import InvoiceError, NotMovable, State, locked, move, must_not_be_own, must_say_why
+from billing.invoices.facts import tell
 from billing.invoices.papers import documents
 from billing.invoices.papers.drawing import render
 from billing.invoices.sources import NOTHING
 from billing.models import CreditTask, Document, InvoiceAllocation, InvoiceRequest
+from billing.outbox.kinds import Fact
 from core import states
 
 Shares = list[tuple[InvoiceAllocation, Decimal]]
@@ -50,7 +51,7 @@ def credit(
     with _locked(request_id, asked, task_id, said, by=by, now=now) as request:
         must_not_be_own(by, request.customer)
         document = _credit(request, asked, task_id, said, fapiao_number, content, by=by, now=now)
-        mails.tell(request, "credited", now=now, document=document)
+        tell(request, Fact.INVOICE_CREDITED, now=now, document=document)
     return document
 
 
@@ -72,7 +73,7 @@ def reissue(
         must_not_be_own(by, request.customer)
         stood = {a.source_id: a.standing for a in request.allocations.all()}
         document = _credit(request, None, None, said, fapiao_number, content, by=by, now=now)
-        mails.tell(request, "credited", now=now, document=document)
+        tell(request, Fact.INVOICE_CREDITED, now=now, document=document)
         shares = free_shares(customer_id=request.customer_id, currency=request.currency, wanted=stood, now=now)
         if not shares:
             raise InvoiceError(_("The money went back: there is nothing to invoice anew."))
@@ -87,7 +88,7 @@ def reissue(
             entered_by=by,
             replaces=request,
         )
-        mails.tell(again, "replaced", now=now)
+        tell(again, Fact.INVOICE_REPLACED, now=now)
     return again
 
 

@@ -7,7 +7,6 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from billing.invoices import mails
 from billing.invoices.asking import fit_again
 from billing.invoices.core import (
     INVOICES,
@@ -19,9 +18,11 @@ from billing.invoices.core import (
     must_not_be_own,
     must_say_why,
 )
+from billing.invoices.facts import tell
 from billing.invoices.papers import documents
 from billing.invoices.papers.drawing import render
 from billing.models import Document, InvoiceAllocation, InvoiceRequest, InvoiceSeries
+from billing.outbox.kinds import Fact
 
 
 def issue(*, request_id: int, by: User, now: datetime, series: InvoiceSeries | None = None) -> Document:
@@ -79,7 +80,7 @@ def deny(*, request_id: int, words: str, by: User, now: datetime) -> InvoiceRequ
     with locked(request_id) as request:
         must_not_be_own(by, request.customer)
         move(request, State.DENIED, now=now, decided_by=by, decided_at=now, decision=said, problem="")
-        mails.tell(request, "denied", now=now)
+        tell(request, Fact.INVOICE_DENIED, now=now)
     return request
 
 
@@ -98,7 +99,7 @@ def mark_posted(*, request_id: int, carrier: str, tracking: str, by: User, now: 
             raise NotMovable(_("There is no invoice to post."), field="state")
         request.carrier, request.tracking, request.posted_at, request.changed_at = carrier, tracking, now, now
         request.save(update_fields=["carrier", "tracking", "posted_at", "changed_at"])
-        mails.tell(request, "posted", now=now)
+        tell(request, Fact.INVOICE_POSTED, now=now)
     return request
 
 
@@ -113,4 +114,4 @@ def _whole(request: InvoiceRequest) -> list[tuple[InvoiceAllocation, Decimal]]:
 
 def _issued(request: InvoiceRequest, document: Document, *, by: User, now: datetime) -> None:
     move(request, State.ISSUED, now=now, decided_by=by, decided_at=now, problem="")
-    mails.tell(request, "issued", now=now, document=document)
+    tell(request, Fact.INVOICE_ISSUED, now=now, document=document)

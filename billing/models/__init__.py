@@ -2,6 +2,7 @@ from billing.models.adjustments import AdjustmentProposal
 from billing.models.alerts import Alert, AlertPost
 from billing.models.books import AccountDay, AuditRun, ClosedDay, MonthLock
 from billing.models.entries import JournalEntry
+from billing.models.events import Event, Unread
 from billing.models.invoices import CreditTask, Document, InvoiceAllocation, InvoiceRequest, InvoiceSeries
 from billing.models.ledger import Hold, LedgerAccount, Transfer, Wallet
 from billing.models.mail import Mail
@@ -16,6 +17,7 @@ __all__ = [
     "ClosedDay",
     "CreditTask",
     "Document",
+    "Event",
     "Hold",
     "InvoiceAllocation",
     "InvoiceRequest",
@@ -26,5 +28,6 @@ __all__ = [
     "MonthLock",
     "RefundRequest",
     "Transfer",
+    "Unread",
     "Wallet",
 ]

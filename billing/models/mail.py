@@ -1,4 +1,4 @@
-"""Mail that is to be sent, written in the transaction of what it tells: neither is there without the other."""
+"""Mail that is to be sent: what the outbox's facts tell customers and the operator."""
 
 from datetime import datetime, timedelta
 
@@ -8,6 +8,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Customer
+from billing.models.events import Event
 
 PATIENCE = timedelta(minutes=15)
 """How long a message may wait to leave before staff hear of it: a mail server that is away for a moment is no news."""
@@ -44,6 +45,16 @@ class Mail(models.Model):
         verbose_name=_("document"),
         help_text=_("Goes with it as a file."),
     )
+    event = models.ForeignKey(
+        Event,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        db_index=False,
+        related_name="+",
+        verbose_name=_("fact"),
+        help_text=_("What it tells; empty once that is forgotten."),
+    )
     attempts = models.PositiveIntegerField(_("attempts"), default=0)
     problem = models.CharField(_("problem"), max_length=200, blank=True)
     created_at = models.DateTimeField(_("written at"), default=timezone.now)
@@ -63,7 +74,8 @@ class Mail(models.Model):
             models.CheckConstraint(
                 condition=Q(put_aside_at__isnull=True) | Q(sent_at__isnull=True, send_at__isnull=True),
                 name="mail_put_aside_is_not_sent",
-            )
+            ),
+            models.UniqueConstraint(fields=["event", "to"], name="mail_once_a_fact"),
         ]
         indexes = [
             models.Index(fields=["created_at"], condition=Q(sent_at__isnull=True), name="mail_unsent"),

@@ -17,7 +17,9 @@ from django.db import transaction
 from django.utils import translation
 from standardwebhooks import Webhook
 
-from billing.models import Alert, AlertPost, Mail
+from billing.models import Alert, AlertPost, Event
+from billing.outbox import events, mail, readers
+from billing.outbox.kinds import Fact
 from core import panels
 from core.crypto import keyed_hash
 from core.outside import outside
@@ -26,11 +28,12 @@ log = logging.getLogger(__name__)
 AGAIN_AFTER = timedelta(days=1)
 FIRST_RETRY, SLOWEST_RETRY, MOST_ATTEMPTS = timedelta(seconds=10), timedelta(hours=1), 40
 POST_SECONDS = 10.0
-SUBJECTS = {
-    "alert.red": "RED: {figure}",
-    "alert.still_red": "still red: {figure}",
-    "alert.green": "green again: {figure}",
-    "alert.test": "test: {figure}",
+READER = "alert posts"
+SUBJECTS: dict[str, str] = {
+    Fact.ALERT_RED: "RED: {figure}",
+    Fact.ALERT_STILL_RED: "still red: {figure}",
+    Fact.ALERT_GREEN: "green again: {figure}",
+    Fact.ALERT_TEST: "test: {figure}",
 }
 
 
@@ -50,54 +53,67 @@ def watch(*, now: datetime) -> int:
                 made, is_new = Alert.objects.get_or_create(
                     code=code, ended_at=None, defaults={"value": figure.value[:200], "link": figure.link, "since": now}
                 )
-                told += _tell("alert.red", made, now=now) if is_new else 0
+                told += _tell(Fact.ALERT_RED, made, now=now) if is_new else 0
             else:
                 alert.value, alert.link = figure.value[:200], figure.link
                 alert.save(update_fields=["value", "link"])
                 if alert.told_at is None or alert.told_at <= now - AGAIN_AFTER:
-                    told += _tell("alert.still_red", alert, now=now)
+                    told += _tell(Fact.ALERT_STILL_RED, alert, now=now)
         for code, alert in alerts.items():
             if code not in red:
                 alert.ended_at = now
                 alert.save(update_fields=["ended_at"])
-                told += _tell("alert.green", alert, now=now)
+                told += _tell(Fact.ALERT_GREEN, alert, now=now)
     return told
 
 
 def test(*, now: datetime) -> int:
     """Write one message of each way; return how many."""
     alert = Alert(code="Test / Nothing is wrong", value="0", link="/admin/", since=now)
-    return _write("alert.test", alert, now=now)
+    with transaction.atomic():
+        return _write(Fact.ALERT_TEST, alert, now=now, key=f"alert:test:{secrets.token_hex(12)}")
 
 
-def _tell(kind: str, alert: Alert, *, now: datetime) -> int:
+def _tell(kind: Fact, alert: Alert, *, now: datetime) -> int:
     Alert.objects.filter(pk=alert.pk).update(told_at=now)
     log.warning("%s %s: %s", kind, alert.code, alert.value)
-    return _write(kind, alert, now=now)
+    return _write(kind, alert, now=now, key=f"alert:{alert.pk}:{kind.step}")
 
 
-def _write(kind: str, alert: Alert, *, now: datetime) -> int:
+def _write(kind: Fact, alert: Alert, *, now: datetime, key: str) -> int:
     page = f"{settings.SITE_URL}{alert.link}" if alert.link.startswith("/") else alert.link
-    data = {"figure": alert.code, "value": alert.value, "since": _moment(alert.since), "page": page}
-    subject = SUBJECTS[kind].format(figure=alert.code)
-    body = "\n".join((f"{alert.code}: {alert.value}", f"since {_moment(alert.since)}", "", page, "", "Chuizi"))
-    mails = [
-        Mail(about="alert", to=address, subject=subject[:200], body=body, created_at=now, send_at=now)
-        for address in settings.ALERT_EMAILS
-    ]
-    Mail.objects.bulk_create(mails)
+    figure = {"figure": alert.code, "value": alert.value, "since": _moment(alert.since), "page": page}
+    data = {"message_id": f"msg_{secrets.token_hex(12)}", "data": figure}
+    again = kind == Fact.ALERT_STILL_RED
+    events.record(kind, key=key, subject=f"alert:{alert.pk or 'test'}", data=data, now=now, may_come_again=again)
+    return len(settings.ALERT_EMAILS) + bool(settings.ALERT_WEBHOOK)
+
+
+def letter(event: Event) -> mail.Letter:
+    """What the operator is mailed."""
+    data = event.data["data"]
+    body = "\n".join((f"{data['figure']}: {data['value']}", f"since {data['since']}", "", data["page"], "", "Chuizi"))
+    to = list(dict.fromkeys(settings.ALERT_EMAILS))
+    return mail.Letter(to=to, about="alert", subject=SUBJECTS[event.kind].format(figure=data["figure"]), body=body)
+
+
+def read(event: Event) -> None:
+    """Put a post into the list, if the operator takes any."""
     if settings.ALERT_WEBHOOK:
+        body = {"type": event.kind, "timestamp": _moment(event.created_at), "data": event.data["data"]}
         AlertPost.objects.create(
-            message_id=f"msg_{secrets.token_hex(12)}",
-            body=json.dumps({"type": kind, "timestamp": _moment(now), "data": data}),
-            created_at=now,
-            send_at=now,
+            message_id=event.data["message_id"],
+            body=json.dumps(body),
+            created_at=event.created_at,
+            send_at=event.created_at,
         )
-    return len(mails) + bool(settings.ALERT_WEBHOOK)
 
 
 def post_due(*, now: datetime, limit: int = 20) -> int:
-    """Post what is waiting; return how many arrived. No transaction is open while the other side works."""
+    """Write what facts tell and post what is waiting; return how many arrived. No transaction is open while the other
+    side works.
+    """
+    readers.read(READER, now=now)
     arrived = 0
     for post in _claim(now=now, limit=limit):
         problem = _post(post, now=now)

@@ -1,7 +1,8 @@
-"""Mail to customers: written with the fact, sent by a worker, tried again when the mail server is away."""
+"""Mail: a reader of the outbox that makes letters of facts, and the worker that sends them, again where it must."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
@@ -9,46 +10,58 @@ from django.core.mail import EmailMessage
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from accounts.models import Customer, Membership
-from billing.models import Document, Mail
+from accounts.models import Membership
+from billing.models import Event, Mail
+from billing.outbox import readers
 from core.outside import outside
 
 log = logging.getLogger(__name__)
 
+READER = "mail"
 FIRST_RETRY, SLOWEST_RETRY, MOST_ATTEMPTS = timedelta(seconds=30), timedelta(hours=2), 30
 
 
-def write(
-    *,
-    customer: Customer,
-    about: str,
-    subject: str,
-    body: str,
-    now: datetime,
-    document: Document | None = None,
-    also: Iterable[str] = (),
-) -> None:
-    """Put a message to each of the customer's members into the list, in the caller's transaction.
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """What a fact says in words, and to which addresses. `about` is what people know its subject by."""
 
-    `also` are addresses that the customer named besides; `document` goes with each message as a file.
-    """
-    members = Membership.objects.filter(customer=customer, user__is_active=True).values_list("user__email", flat=True)
-    known = {address.lower() for address in members}
-    others = {address.lower(): address for address in also if address.lower() not in known}
-    ending = f"\n\nChuizi\n{settings.SITE_URL}\n"
+    to: Sequence[str]
+    about: str
+    subject: str
+    body: str
+    document_id: int | None = None
+    """Goes with it as a file."""
+
+
+def write(event: Event, letter: Letter) -> None:
+    """Put a letter into the list, a message to each address; the database refuses a second one of the same fact."""
     Mail.objects.bulk_create(
         Mail(
-            customer=customer,
-            about=about,
+            event=event,
+            customer_id=event.customer_id,
+            about=letter.about,
             to=address,
-            subject=" ".join(subject.split())[:200],
-            body=body + ending,
-            document=document,
-            created_at=now,
-            send_at=now,
+            subject=" ".join(letter.subject.split())[:200],
+            body=letter.body,
+            document_id=letter.document_id,
+            created_at=event.created_at,
+            send_at=event.created_at,
         )
-        for address in (*members, *others.values())
+        for address in letter.to
     )
+
+
+def members_of(customer_id: int | None, *, also: Iterable[str] = ()) -> list[str]:
+    """The addresses of a customer's members, and those that the customer named besides."""
+    members = Membership.objects.filter(customer_id=customer_id or 0, user__is_active=True)
+    known = list(members.values_list("user__email", flat=True))
+    others = {address.lower(): address for address in also if address.lower() not in map(str.lower, known)}
+    return [*known, *others.values()]
+
+
+def signed(text: str) -> str:
+    """A letter's text with its ending."""
+    return f"{text}\n\nChuizi\n{settings.SITE_URL}\n"
 
 
 def who_asked(address: str, *, now: datetime) -> str:
@@ -64,7 +77,10 @@ def who_asked(address: str, *, now: datetime) -> str:
 
 
 def send_due(*, now: datetime, limit: int = 100) -> int:
-    """Send what is waiting; return how many went. One that the server refuses comes again, ever later."""
+    """Write what facts tell and send what is waiting; return how many went. One that the server refuses comes again,
+    ever later.
+    """
+    readers.read(READER, now=now)
     sent = 0
     for mail_id in _claim(now=now, limit=limit):
         mail = Mail.objects.select_related("document").get(pk=mail_id)

@@ -8,7 +8,7 @@ from billing.books.kinds import Kind
 from billing.books.ledger import Posting, house_account, lock_wallets, post
 from billing.books.money import ZERO
 from billing.models import LedgerAccount, RefundRequest, Transfer
-from billing.refunds import mails
+from billing.outbox.kinds import Fact
 from billing.refunds.core import (
     State,
     add,
@@ -22,6 +22,7 @@ from billing.refunds.core import (
     post_for,
     way_back,
 )
+from billing.refunds.facts import tell
 
 
 def part_taken_back(
@@ -39,7 +40,7 @@ def part_taken_back(
     with locked(refund_id) as refund:
         post_for(way_back(refund, part, amount, clearing, charge_amount, currency, fee), refund, now)
         add(refund, returned=-amount, now=now)
-        mails.tell(refund, "bounced", now=now)
+        tell(refund, Fact.REFUND_BOUNCED, now=now)
 
 
 def part_paid_after_all(
@@ -80,7 +81,7 @@ def part_paid_after_all(
             is_all = refund.returned >= (refund.approved or refund.amount)
             if is_all or refund.state == State.DENIED:
                 move(refund, State.DONE if is_all else State.PARTLY_DONE, now=now)
-        mails.tell(refund, "after_all", now=now)
+        tell(refund, Fact.REFUND_AFTER_ALL, now=now)
     return excess
 
 

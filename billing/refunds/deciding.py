@@ -15,7 +15,7 @@ from accounts.people.customers import language_of
 from billing.books.ledger import lock_wallets
 from billing.books.money import ZERO
 from billing.models import Hold, RefundRequest, Wallet
-from billing.refunds import mails
+from billing.outbox.kinds import Fact
 from billing.refunds.core import (
     REFUNDS,
     NotAllowed,
@@ -33,6 +33,7 @@ from billing.refunds.core import (
     refundable_now,
     thaw,
 )
+from billing.refunds.facts import tell
 from billing.requests.four_eyes import objection
 from billing.requests.steps import DAYS
 from billing.requests.workdays import due_after
@@ -124,7 +125,7 @@ def ask(
         if in_transaction is not None:
             in_transaction(refund)
         if origin != RefundRequest.Origin.FRAUD_WARNING:  # that one the customer did not ask for
-            mails.tell(refund, "asked", now=now, asked_from=asked_from)
+            tell(refund, Fact.REFUND_ASKED, now=now, asked_from=asked_from)
     return refund
 
 
@@ -157,7 +158,7 @@ def send_back(
             attempt_at=now,
         )
         freeze(refund, fits, now=now)
-        mails.tell(refund, "late", now=now)
+        tell(refund, Fact.REFUND_LATE, now=now)
     return refund
 
 
@@ -211,7 +212,7 @@ def approve(*, refund_id: int, amount: object, by: User, now: datetime, words: s
             attempt_at=now,
         )
         freeze(refund, checked, now=now)
-        mails.tell(refund, "approved", now=now)
+        tell(refund, Fact.REFUND_APPROVED, now=now)
     return refund
 
 
@@ -235,7 +236,7 @@ def deny(*, refund_id: int, words: str, by: User, now: datetime) -> RefundReques
             problem="",
         )
         thaw(refund, now=now)
-        mails.tell(refund, "closed" if refund.sent > 0 else "denied", now=now)
+        tell(refund, Fact.REFUND_CLOSED if refund.sent > 0 else Fact.REFUND_DENIED, now=now)
     return refund
 
 
@@ -249,7 +250,7 @@ def ask_back(*, refund_id: int, question: str, by: User, now: datetime) -> Refun
         refund.question, refund.answer, refund.asked_back_at = question.strip()[:1000], "", now
         refund.changed_at = now
         refund.save(update_fields=["question", "answer", "asked_back_at", "changed_at"])
-        mails.tell(refund, "question", now=now)
+        tell(refund, Fact.REFUND_QUESTION, now=now)
     return refund
 
 

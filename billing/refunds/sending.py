@@ -12,7 +12,7 @@ from billing.books.kinds import Kind
 from billing.books.ledger import Posting, house_account, lock_wallets
 from billing.books.money import ZERO
 from billing.models import RefundRequest
-from billing.refunds import mails
+from billing.outbox.kinds import Fact
 from billing.refunds.core import (
     State,
     add,
@@ -29,6 +29,7 @@ from billing.refunds.core import (
     thaw,
     way_back,
 )
+from billing.refunds.facts import tell
 
 
 def begin_sending(
@@ -136,7 +137,7 @@ def part_failed(
         if refund.state in (*RefundRequest.OPEN, State.DONE, State.PARTLY_DONE):
             freeze(refund, own_left(refund) + back, now=now, as_much_as_fits=True)
         if was_done:
-            mails.tell(refund, "bounced", now=now)
+            tell(refund, Fact.REFUND_BOUNCED, now=now)
 
 
 def finish(*, refund_id: int, now: datetime) -> None:
@@ -146,7 +147,7 @@ def finish(*, refund_id: int, now: datetime) -> None:
             return
         move(refund, State.DONE, now=now, finished_at=now, problem="")
         thaw(refund, now=now)
-        mails.tell(refund, "done", now=now)
+        tell(refund, Fact.REFUND_DONE, now=now)
 
 
 def return_to_desk(*, refund_id: int, problem: str, now: datetime) -> None:

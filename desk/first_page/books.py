@@ -25,6 +25,7 @@ from billing.models import (
     Mail,
     RefundRequest,
     Transfer,
+    Unread,
     Wallet,
 )
 from billing.months import journal
@@ -89,6 +90,7 @@ def _due() -> desk.Panel:
     )
     wanted = CreditTask.objects.filter(state=CreditTask.State.OPEN).count()
     unsent, unposted = Mail.objects.hanging(now=now).count(), AlertPost.objects.hanging(now=now).count()
+    unread = Unread.objects.hanging(now=now).count()
     entries = JournalEntry.objects.filter(state=JournalEntry.State.PROPOSED).count()
     return desk.Panel(
         _("To do"),
@@ -115,6 +117,12 @@ def _due() -> desk.Panel:
             desk.Figure(_("Invoices to issue"), str(to_issue), invoices),
             desk.Figure(_("Invoices overdue"), str(late), f"{invoices}?queue=overdue", "bad" if late else ""),
             desk.Figure(_("Credit notes wanted"), str(wanted), f"{invoices}?queue=credit", "bad" if wanted else ""),
+            desk.Figure(
+                _("Facts that nobody reads"),
+                str(unread),
+                f"{reverse('admin:billing_unread_changelist')}?queue=hanging",
+                "bad" if unread else "",
+            ),
             desk.Figure(
                 _("Mail that does not leave"),
                 str(unsent),

@@ -16,6 +16,7 @@ QUEUES = {
     "billing.tasks.audit": "celery",
     "billing.tasks.close_days": "celery",
     "billing.tasks.send_mail": "celery",
+    "billing.tasks.tidy": "celery",
     "billing.tasks.watch": "celery",
     "payments.tasks.fetch_statements": "payments",
     "payments.tasks.look_at_refund": "payments",

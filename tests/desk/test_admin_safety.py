@@ -28,12 +28,13 @@ from billing.models import (
     AlertPost,
     AuditRun,
     Document,
+    Event,
     Hold,
     InvoiceRequest,
     InvoiceSeries,
     JournalEntry,
-    Mail,
     MonthLock,
+    Unread,
 )
 from billing.months import journal
 from desk.invoices import acts as invoice_acts
@@ -51,6 +52,7 @@ from payments.models import (
 from payments.providers.base import Outcome, PaymentFact
 from payments.topups import orders
 from proxy.models import Lease
+from tests.outbox import mails
 from tests.staffing import ROLES, at_desk, in_role
 
 pytestmark = pytest.mark.django_db
@@ -207,7 +209,8 @@ def rows(make_request, customer: Customer, user: User, key, now) -> dict[type[Ro
     )
     Alert.objects.create(code="Panel / Figure", value="1")
     AlertPost.objects.create(message_id="msg_1", body="{}")
-    Mail.objects.filter(about=refund.number).update(sent_at=timezone.now())
+    mails().filter(about=refund.number).update(sent_at=timezone.now())
+    Unread.objects.create(event=Event.objects.create(key="x", kind="alert.test", subject="x"), reader="mail")
     assert dispute.pk
     assert AuditRun.objects.exists()
     assert Membership.objects.exists()

@@ -16,7 +16,6 @@ from billing.models import (
     InvoiceAllocation,
     InvoiceRequest,
     InvoiceSeries,
-    Mail,
     RefundRequest,
 )
 from tests.billing.conftest import failures, in_threads, topup
@@ -24,6 +23,7 @@ from tests.billing.invoices.invoice_steps import CREDIT_CODE, ask, clerk, issue,
 from tests.billing.invoices.test_details import NUMBER, PDF, XML
 from tests.conftest import NOW
 from tests.examples import examples
+from tests.outbox import mails
 
 __all__ = ["clerk", "payments", "series"]
 
@@ -68,7 +68,7 @@ def test_a_credit_note_is_a_negated_document_that_refers_to_the_first(customer, 
     request.refresh_from_db()
     assert (request.state, request.credited) == (State.CREDITED, Decimal("30.00"))
     assert invoices.invoiceable(customer_id=customer.pk, currency="USD", now=NOW).amount == 40
-    assert Mail.objects.filter(document=note, to="books@ada.example").count() == 1
+    assert mails().filter(document=note, to="books@ada.example").count() == 1
     with pytest.raises(invoices.NotMovable):
         credit(request, clerk)
 

@@ -11,10 +11,11 @@ from accounts.models import Membership, User
 from billing import invoices
 from billing.books.money import net_of
 from billing.invoices.papers import documents
-from billing.models import Document, InvoiceRequest, InvoiceSeries, Mail, Wallet
+from billing.models import Document, InvoiceRequest, InvoiceSeries, Wallet
 from billing.outbox import mail
 from tests.billing.invoices.invoice_steps import CREDIT_CODE, ask, clerk, issue, make_series, payments, series
 from tests.conftest import NOW
+from tests.outbox import mails
 
 __all__ = ["clerk", "payments", "series"]
 
@@ -215,7 +216,7 @@ def test_an_issued_invoice_is_mailed_as_a_file_to_members_and_the_named_address(
 ):
     payments.add(customer)
     document = issue(ask(customer, locale="zh-hans"), clerk)
-    assert set(Mail.objects.filter(document=document).values_list("to", flat=True)) == {user.email, "books@ada.example"}
+    assert set(mails().filter(document=document).values_list("to", flat=True)) == {user.email, "books@ada.example"}
     mail.send_due(now=NOW)
     sent = [message for message in outbox.outbox if message.attachments]
     assert len(sent) == 2
@@ -240,7 +241,7 @@ def test_a_posted_invoice_names_carrier_and_tracking(customer, user, payments, c
             invoices.mark_posted(request_id=request.pk, by=clerk, now=NOW, **wrong)
     done = invoices.mark_posted(request_id=request.pk, carrier="SF Express", tracking="SF 123", by=clerk, now=NOW)
     assert (done.carrier, done.tracking, done.posted_at) == ("SF Express", "SF123", NOW)
-    assert "SF123" in Mail.objects.order_by("-pk")[0].body
+    assert "SF123" in mails().order_by("-pk")[0].body
 
 
 def test_the_request_and_what_is_written_with_it_are_there_together_or_not_at_all(customer, payments):
@@ -297,7 +298,7 @@ def test_each_step_is_told_in_the_language_it_was_asked_in(customer, user, payme
     invoices.credit(request_id=request.pk, reason="100%(x)s", by=clerk, now=NOW)
     again = ask(customer, locale=locale, company_name="%(words)s {0}")
     invoices.deny(request_id=again.pk, words="50 % no, %(amount)s", by=clerk, now=NOW)
-    told = list(Mail.objects.order_by("pk").values_list("subject", "body"))
+    told = list(mails().order_by("pk").values_list("subject", "body"))
     assert [subject for subject, _body in told] == subjects
     assert "50 % no, %(amount)s" in told[-1][1]
     assert "%(words)s {0}" in told[-2][1]

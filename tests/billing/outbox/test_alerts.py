@@ -15,10 +15,11 @@ from django.db import connection
 from django.utils import timezone
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from billing.models import Alert, AlertPost, Mail, Wallet
+from billing.models import Alert, AlertPost, Wallet
 from billing.outbox import alerts, mail
 from billing.tasks import watch
 from tests.conftest import NOW
+from tests.outbox import mails
 
 FIGURE = "What we owe customers / Wallets below zero"
 
@@ -62,9 +63,7 @@ def below_zero(wallet: Wallet, paid: int) -> None:
 
 
 def told() -> list[tuple[str, str]]:
-    return list(
-        Mail.objects.filter(about="alert", subject__contains=FIGURE).order_by("id").values_list("to", "subject")
-    )
+    return list(mails().filter(about="alert", subject__contains=FIGURE).order_by("id").values_list("to", "subject"))
 
 
 def test_red_is_told_once_daily_while_it_stays_and_once_when_it_is_green_again(operator, wallet):

@@ -18,9 +18,11 @@ from billing.models import (
     AuditRun,
     ClosedDay,
     CreditTask,
+    Event,
     InvoiceRequest,
     Mail,
     RefundRequest,
+    Unread,
     Wallet,
 )
 from billing.months import journal
@@ -139,6 +141,13 @@ def a_credit_note_is_wanted(world):
     CreditTask.objects.create(**task)
     yield
     CreditTask.objects.update(state="overridden", words="small", resolved_by=world.chief, resolved_at=timezone.now())
+
+
+@red("To do / Facts that nobody reads")
+def nobody_reads_a_fact(world):
+    Unread.objects.create(event=Event.objects.create(key="x", created_at=timezone.now() - HOUR), reader="nobody")
+    yield
+    Unread.objects.all().delete()
 
 
 @red("To do / Mail that does not leave")

@@ -18,6 +18,7 @@ from payments.models import ExchangeRate, TopUp
 from payments.providers.base import Outcome, PaymentFact
 from payments.topups import orders
 from tests.desk.first_page.red_cases import CASES, DAY, HOUR, PLAIN, World
+from tests.outbox import mails
 from tests.staffing import at_desk
 
 pytestmark = pytest.mark.django_db
@@ -46,7 +47,7 @@ def world(settings, customer, make_request):
     # The customer's bonus was granted a few days ago.
     journal.close_days(now=now)
     journal.run_audit(now=now)
-    Mail.objects.all().delete()
+    mails().delete()
     chief = User.objects.create_superuser("chief@example.org", "a rather long one")
     yield World(customer, topup, at_desk(chief), chief, settings, make_request)
     first_page._panels.update(panels)
@@ -62,7 +63,7 @@ def red_now() -> set[str]:
 
 def told(code: str) -> list[str]:
     """What the operator was mailed about a figure, the oldest first."""
-    subjects = Mail.objects.filter(about="alert").order_by("pk").values_list("subject", flat=True)
+    subjects = mails().filter(about="alert").order_by("pk").values_list("subject", flat=True)
     return [subject.partition(":")[0] for subject in subjects if code.removesuffix("*") in subject]
 
 

@@ -10,8 +10,9 @@ from accounts.keys import issuing
 from accounts.models import Membership, User
 from billing import invoices
 from billing.books.grants import grant_bonus
-from billing.models import Document, InvoiceRequest, Mail
+from billing.models import Document, InvoiceRequest
 from tests.conftest import NOW
+from tests.outbox import mails
 from tests.payments.invoice_page_steps import BUYER, USCC, api, ask, paid, paid_topup, series, staff
 from tests.pdf_pages import read
 
@@ -40,8 +41,8 @@ def test_who_reads_chinese_gets_a_chinese_document_though_a_program_asked(api, p
     ask(api)
     document = invoices.issue(request_id=InvoiceRequest.objects.get().pk, by=staff, now=timezone.now())
     assert "账单" in read(bytes(document.content))[0]
-    assert "从地址 127.0.0.1 提交" in Mail.objects.earliest("pk").body
-    subjects = Mail.objects.values_list("subject", flat=True)
+    assert "从地址 127.0.0.1 提交" in mails().earliest("pk").body
+    subjects = mails().values_list("subject", flat=True)
     assert set(subjects) == {"我们已收到您的账单申请", "您的账单 CZ2026-000001"}
 
 

@@ -8,13 +8,14 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import User
-from billing.models import Mail, RefundRequest, Wallet
+from billing.models import RefundRequest, Wallet
 from payments import refunds
 from payments.inbox import catch_up, notifications
 from payments.models import Notification, RefundPart, TopUp
 from payments.providers.base import RefundFact, RefundOutcome
 from payments.refunds import external
 from payments.statements import reconcile
+from tests.outbox import mails
 from tests.payments.dispute_steps import balance, drifts, spend
 from tests.payments.refund_steps import (
     approve,
@@ -79,7 +80,7 @@ def test_paid_in_the_providers_console_after_it_was_given_back_it_is_found_and_b
     )
     assert TopUp.objects.get(pk=part.topup_id).shown_state == "refunded"
     assert red() == {"Refunds contradicted by the provider": "1"}
-    assert Mail.objects.filter(about=refund.number, subject="A refund that had failed was paid after all").count() == 1
+    assert mails().filter(about=refund.number, subject="A refund that had failed was paid after all").count() == 1
     assert drifts() == []
 
 

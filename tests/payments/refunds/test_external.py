@@ -13,12 +13,13 @@ from accounts.models import Customer, User
 from billing import refunds
 from billing.audit.run import audit
 from billing.books.ledger import Posting, house_account, post
-from billing.models import LedgerAccount, Mail, RefundRequest, Transfer, Wallet
+from billing.models import LedgerAccount, RefundRequest, Transfer, Wallet
 from payments import refunds as refunding
 from payments.disputes import cases, fraud_warnings
 from payments.inbox import catch_up, notifications
 from payments.models import FraudWarning, Notification, RefundPart, TopUp
 from payments.refunds import external
+from tests.outbox import mails
 from tests.payments.conftest import METHODS, open_topup, pay, process_inbox, provider_number
 from tests.sandbox_server import SandboxServer
 
@@ -254,7 +255,7 @@ def test_a_fraud_warning_stops_spending_and_proposes_a_refund_in_full_once(sandb
     assert (request.origin, request.state) == (RefundRequest.Origin.FRAUD_WARNING, RefundRequest.State.REQUESTED)
     assert request.amount == Decimal("20.00")
     assert Wallet.objects.get(customer=customer).available == 0
-    assert Mail.objects.count() == 0, "the customer did not ask"
+    assert mails().count() == 0, "the customer did not ask"
     for notification in Notification.objects.filter(kind__startswith="radar."):
         notifications.process(notification_id=notification.pk, now=timezone.now())
     catch_up.look_for_events(now=timezone.now())

@@ -12,11 +12,12 @@ from accounts.keys import issuing
 from accounts.models import Membership, User
 from billing import refunds
 from billing.books.grants import grant_bonus
-from billing.models import Mail, RefundRequest, Wallet
+from billing.models import RefundRequest, Wallet
 from payments.models import TopUp
 from payments.providers.base import Outcome, PaymentFact
 from payments.topups import orders
 from tests.conftest import NOW
+from tests.outbox import mails
 from tests.staffing import at_desk, in_role
 
 pytestmark = pytest.mark.django_db
@@ -69,7 +70,7 @@ def test_a_refund_is_asked_for_listed_shown_and_cancelled_over_the_api(api, paid
 def test_who_reads_chinese_is_answered_in_chinese_though_a_program_asked(api, paid, customer):
     customer.members.update(language="zh-hans")
     ask(api)
-    mail = Mail.objects.get()
+    mail = mails().get()
     assert mail.subject == "我们已收到您的退款申请"
     assert "从地址 127.0.0.1 提交" in mail.body
 
@@ -137,7 +138,7 @@ def test_a_customer_asks_answers_and_cancels_on_the_pages(browser_client, paid, 
     refund = RefundRequest.objects.get()
     assert answer.redirect_chain[-1][0] == f"/console/refunds/{refund.number}"
     assert "moving &lt;b&gt;on&lt;/b&gt;" in answer.content.decode()
-    assert "from the address 127.0.0.1. If that was none of you, cancel it" in Mail.objects.latest("pk").body
+    assert "from the address 127.0.0.1. If that was none of you, cancel it" in mails().latest("pk").body
     refunds.ask_back(refund_id=refund.pk, question="Which card?", by=desk_user, now=timezone.now())
     assert "Which card?" in browser_client.get(f"/console/refunds/{refund.number}").content.decode()
     browser_client.post(f"/console/refunds/{refund.number}", {"answer": "Blue"})
@@ -214,7 +215,7 @@ def test_support_approves_a_part_within_its_limit_of_a_large_request(customer, p
     act(support, refund, "approve", amount="10.00")
     refund.refresh_from_db()
     assert (refund.state, refund.approved) == ("approved", Decimal("10.00"))
-    assert "We approved $10.00 of $20.00" in Mail.objects.latest("pk").body
+    assert "We approved $10.00 of $20.00" in mails().latest("pk").body
 
 
 def test_a_large_sum_in_small_requests_is_as_large(customer, paid, settings):
@@ -308,7 +309,7 @@ def test_staff_enter_a_request_that_came_by_mail(desk, customer, paid, user):
     assert desk.post(path, given).status_code == 302
     refund = RefundRequest.objects.get()
     assert (refund.origin, refund.reference, refund.amount) == ("staff", "mail 17", Decimal("4.00"))
-    assert "If that was none of you" not in Mail.objects.latest("pk").body
+    assert "If that was none of you" not in mails().latest("pk").body
 
 
 def test_a_refund_cannot_be_changed_or_deleted_past_its_acts(desk, refund):

@@ -9,10 +9,11 @@ from django.utils import timezone
 
 from accounts.models import User
 from billing.audit.run import audit
-from billing.models import Mail, RefundRequest
+from billing.models import RefundRequest
 from payments import refunds
 from payments.models import ExchangeRate, TopUp
 from payments.topups.orders import Result, settle_topup
+from tests.outbox import mails
 from tests.payments.conftest import open_topup, provider_number
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -44,7 +45,7 @@ def test_a_late_payment_goes_back_whole_when_the_rate_has_moved_and_cannot_be_sp
     assert (wallet.paid, wallet.held, wallet.available) == (Decimal(20), Decimal(20), 0)
     refund = RefundRequest.objects.get()
     assert refund.state == "approved"
-    assert "late payment" in Mail.objects.get().subject
+    assert "late payment" in mails().get().subject
     [claimed] = refunds.claim_requests(now=timezone.now())
     refunds.send(refund_id=claimed, now=timezone.now())
     for _attempt in range(100):

@@ -9,12 +9,13 @@ from django.utils import timezone
 
 from accounts.models import KeyMeter, Membership, StaffAction
 from billing.audit.run import audit
-from billing.models import Hold, Mail, Transfer, Wallet
+from billing.models import Hold, Transfer, Wallet
 from billing.outbox import alerts
 from proxy.models import Generation
 from proxy.records import receipts
 from proxy.settlement import settle
 from tests.conftest import NOW
+from tests.outbox import mails
 from tests.proxy.conftest import only_generation
 from tests.staffing import at_desk, in_role
 
@@ -148,7 +149,7 @@ def test_the_first_page_turns_red_with_what_quarantined_requests_hold(finance, m
     assert f'{label} class="desk-bad"><a href="{link}">2, $1.5000</a>' in page(finance.get("/admin/"))
     assert made.pk in page(finance.get(link))
     alerts.watch(now=timezone.now())
-    assert Mail.objects.filter(subject=f"RED: {FIGURE}").count() == 1
+    assert mails().filter(subject=f"RED: {FIGURE}").count() == 1
 
 
 def test_a_receipt_says_that_the_loss_is_ours(make_generation, customer, user, client):

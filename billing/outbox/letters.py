@@ -1,0 +1,19 @@
+"""Which fact makes which letter: the mail reader's table."""
+
+from collections.abc import Callable
+
+from billing.invoices import letters as of_invoices
+from billing.models import Event
+from billing.outbox import alerts, mail
+from billing.refunds import letters as of_refunds
+
+LETTERS: dict[str, Callable[[Event], mail.Letter]] = {
+    **dict.fromkeys(of_refunds.WORDS, of_refunds.letter),
+    **dict.fromkeys(of_invoices.WORDS, of_invoices.letter),
+    **dict.fromkeys(alerts.SUBJECTS, alerts.letter),
+}
+
+
+def read(event: Event) -> None:
+    """Write what a fact says to whom it tells."""
+    mail.write(event, LETTERS[event.kind](event))
