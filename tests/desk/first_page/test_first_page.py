@@ -21,6 +21,7 @@ from desk import streaming
 from payments.models import RefundPart, TopUp
 from payments.providers.base import Outcome, PaymentFact
 from payments.topups import orders
+from tests.outbox import mails
 
 pytestmark = pytest.mark.django_db
 
@@ -180,6 +181,7 @@ async def test_the_journal_leaves_piece_by_piece_over_asgi(customer, paid, monke
 def test_a_customers_story_tells_it_in_order(desk, customer, paid, user):
     refund = refunds.ask(customer=customer, amount="4.00", reason="moving on", now=timezone.now())
     refunds.deny(refund_id=refund.pk, words="no", by=User.objects.get(email="desk@example.org"), now=timezone.now())
+    mails()
     page = text_of(desk.get(reverse("admin:accounts_customer_story", args=[customer.pk])))
     assert page.index("moving on") < page.index("142.40 CNY")
     assert "We received your refund request (not sent)" in page
