@@ -12,6 +12,7 @@ class BillingConfig(AppConfig):
         from billing.audit import run
         from billing.audit.days import check_days
         from billing.audit.entries import check_entries
+        from billing.discrepancies import resolving  # noqa: F401  this one, too
         from billing.invoices.audit import check_invoices
         from billing.months import closing, periods
         from billing.outbox import alerts, letters, mail, readers

@@ -11,6 +11,7 @@ class PaymentsConfig(AppConfig):
     def ready(self) -> None:
         from billing import invoices, refunds
         from billing.audit.run import register
+        from billing.discrepancies import sources
         from billing.months import closing as month_end
         from payments import refunds as refunding
         from payments.audit import check_topups
@@ -18,14 +19,17 @@ class PaymentsConfig(AppConfig):
         from payments.disputes.audit import check_disputes
         from payments.invoices.audit import check_invoiced
         from payments.invoices.sources import topups_of
+        from payments.models import Method
         from payments.providers import registry
         from payments.refunds.audit import check_refunds
-        from payments.statements import resolving  # noqa: F401  the last one listens
         from payments.statements.audit import check_statements
         from payments.statements.clearing import check_clearing
+        from payments.statements.matching import account_of
 
         invoices.register(topups_of)
         refunds.when_stopped(refunding.drop_planned)
+        for code, label in Method.choices:
+            sources.register(sources.Source(code, label, account=account_of))
         month_end.register("payments", of_payments)
         register("top-ups", check_topups)
         register("statements", check_statements)

@@ -6,9 +6,10 @@ from datetime import date
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from billing.discrepancies import queue
 from billing.months.closing import Open
 from billing.months.periods import start_of_day
-from payments.models import Discrepancy, Method, RefundPart, TopUp
+from payments.models import Method, RefundPart, TopUp
 from payments.statements import reconcile
 
 
@@ -18,7 +19,7 @@ def of_payments(after: date) -> Iterable[Open]:
     days = [day for method in Method.values for day in reconcile.due_days(provider=method, now=timezone.now())]
     late = sum(day < after for day in days)
     yield Open(_("Statements missing or unmatched"), late, "payments.statement")
-    differences = Discrepancy.objects.filter(state=Discrepancy.State.OPEN, day__lt=after).count()
+    differences = queue.waiting().filter(day__lt=after).count()
     yield Open(_("Differences with statements"), differences, "payments.discrepancy", "state__exact=open")
     fitting = TopUp.objects.not_fitting().filter(created_at__lt=moment).count()
     yield Open(_("Payments that do not fit"), fitting, "payments.topup", "problem__gt=")

@@ -1,6 +1,7 @@
 from billing.models.adjustments import AdjustmentProposal
 from billing.models.alerts import Alert, AlertPost
 from billing.models.books import AccountDay, AuditRun, ClosedDay, MonthLock
+from billing.models.discrepancies import Discrepancy
 from billing.models.entries import JournalEntry
 from billing.models.events import Event, Unread
 from billing.models.invoices import CreditTask, Document, InvoiceAllocation, InvoiceRequest, InvoiceSeries
@@ -16,6 +17,7 @@ __all__ = [
     "AuditRun",
     "ClosedDay",
     "CreditTask",
+    "Discrepancy",
     "Document",
     "Event",
     "Hold",

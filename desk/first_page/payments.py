@@ -12,12 +12,13 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from billing.books import chart
+from billing.discrepancies import queue
 from billing.models import AuditRun, RefundRequest
 from billing.months import journal
 from core import panels as desk
 from core.amounts import written
 from payments import refunds
-from payments.models import MOST_FAILURES, Discrepancy, Dispute, Method, Notification, RefundPart, Statement, TopUp
+from payments.models import MOST_FAILURES, Dispute, Method, Notification, RefundPart, Statement, TopUp
 from payments.statements import reconcile
 from payments.topups import fx
 
@@ -115,10 +116,7 @@ def _to_look_at() -> desk.Panel:
     evidence = Dispute.objects.filter(
         status__endswith="needs_response", evidence_due_at__lt=timezone.now() + EVIDENCE_NOTICE
     ).count()
-    differences, queue = (
-        Discrepancy.objects.filter(state="open").count(),
-        reverse("admin:payments_discrepancy_changelist"),
-    )
+    differences, difference_list = queue.waiting().count(), reverse("admin:payments_discrepancy_changelist")
     parked = RefundPart.objects.filter(state=RefundPart.State.PARKED).count()
     contradicted = refunds.contradicted().count()
     refund_list = reverse("admin:billing_refundrequest_changelist")
@@ -135,7 +133,7 @@ def _to_look_at() -> desk.Panel:
         (_("Notifications that wait"), waiting, f"{inbox}?processed_at__isnull=1"),
         (_("Refunds and disputes told of that do not fit"), unfit, f"{inbox}?queue=unfit"),
         (_("Open disputes"), disputes, f"{reverse('admin:payments_dispute_changelist')}?queue=open"),
-        (_("Differences with statements"), differences, f"{queue}?state__exact=open"),
+        (_("Differences with statements"), differences, f"{difference_list}?state__exact=open"),
         (
             _("Evidence due within 3 days"),
             evidence,

@@ -19,13 +19,14 @@ from accounts.models import User
 from billing.books import entries
 from billing.books.entries import EntryError
 from billing.books.money import PLACES
+from billing.discrepancies import queue, resolving
 from desk.books.entry_form import DayInput, EntryForm
 from desk.site import Colours, ReadOnlyAdmin, form_page, row_id
 from desk.trail import recorded, staff_of
 from payments.models import Discrepancy, Method, Statement, StatementLine
-from payments.statements import reconcile, resolving
+from payments.statements import reconcile
 
-HANDLE = "payments.handle_discrepancies"
+HANDLE = queue.FINANCE
 
 
 class _ClosedMeanwhile(Exception):
@@ -199,9 +200,7 @@ class DiscrepancyAdmin(ReadOnlyAdmin):
             note, by = form.cleaned_data["note"], request.user.pk
             try:
                 with recorded(request, row, f"Explained: {note}", why=note):
-                    if by is None or not reconcile.explain(
-                        discrepancy_id=row.pk, note=note, by_id=by, now=timezone.now()
-                    ):
+                    if by is None or not queue.explain(discrepancy_id=row.pk, note=note, by_id=by, now=timezone.now()):
                         raise _ClosedMeanwhile
             except _ClosedMeanwhile:
                 messages.error(request, _("It was closed meanwhile."))

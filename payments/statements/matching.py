@@ -4,13 +4,14 @@ Rules alone: nothing is asked, and nothing is written.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django.db.models import Q, Sum
 
+from billing.books import chart
 from billing.books.money import ZERO
+from billing.discrepancies.queue import Difference
 from payments.models import Discrepancy, Dispute, DisputeMovement, RefundPart, StatementLine, TopUp
 from payments.providers.base import REFUND_KEY_PREFIX
 from payments.statements import fetching
@@ -22,16 +23,9 @@ ENDED = (TopUp.State.EXPIRED, TopUp.State.FAILED)
 OUR_NUMBERS = ("topup_", REFUND_KEY_PREFIX)
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """Something that does not fit, before it is a row."""
-
-    kind: Discrepancy.Kind
-    key: str
-    currency: str
-    theirs: Decimal | None = None
-    ours: Decimal | None = None
-    detail: str = ""
+def account_of(row: Discrepancy) -> str:
+    """Our account at the provider, which a discrepancy with its statement stands on."""
+    return chart.clearing(row.provider, row.currency) if row.currency else ""
 
 
 def booked(line: StatementLine) -> tuple[Decimal, str] | None:

@@ -11,10 +11,11 @@ from django.db import transaction
 from billing.books import chart
 from billing.books.kinds import Kind
 from billing.books.ledger import LedgerError, Posting, house_account, post
+from billing.discrepancies.queue import Difference
 from billing.models import LedgerAccount, Transfer
 from billing.months.periods import day_of
 from payments.models import Discrepancy, StatementLine
-from payments.statements.matching import Difference, converted
+from payments.statements.matching import converted
 
 
 def post_line(line: StatementLine, *, now: datetime, is_strangers: bool = False) -> tuple[int, Difference | None]:

@@ -17,18 +17,18 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from accounts.models import User
-from core import states
+from billing.discrepancies import queue
+from billing.discrepancies.queue import Difference
 from payments.models import Discrepancy, Method, Statement, StatementLine, TopUp
 from payments.providers import registry
 from payments.providers.base import ProviderError, Unreadable
 from payments.providers.sheets import StatementNotReady
 from payments.statements import fetching
-from payments.statements.matching import NAMING, Difference, Kind, differences, fits, is_stranger, missing_there
+from payments.statements.matching import NAMING, Kind, differences, fits, is_stranger, missing_there
 from payments.statements.posting import post_line
 
 log = logging.getLogger(__name__)
 
-State = Discrepancy.State
 ZONES: dict[str, tzinfo] = {code: spec.statement_zone for code, spec in registry.SPECS.items()}
 SLACK = timedelta(hours=1)
 """A payment just before midnight may be booked here a little after it: the books' day ends that much earlier."""
@@ -132,7 +132,7 @@ def reconcile_due(*, now: datetime) -> None:
 
 def _open_days(*, now: datetime) -> list[tuple[str, date]]:
     """Matched days with open differences that were not looked at for a day."""
-    open_days = set(Discrepancy.objects.filter(state=State.OPEN).values_list("provider", "day"))
+    open_days = set(queue.waiting().values_list("provider", "day"))
     stale = Statement.objects.filter(matched_at__lt=now - AGAIN_AFTER, provider__in=[p for p, _day in open_days])
     return [found for found in stale.order_by("matched_at").values_list("provider", "day") if found in open_days][
         :MOST_DAYS
@@ -148,7 +148,7 @@ def reconcile(*, provider: str, day: date, now: datetime) -> Result:
 
 def match_again(*, provider: str, day: date, now: datetime) -> Result:
     """Settle what the day's open differences name, and match it anew."""
-    keys = Discrepancy.objects.filter(provider=provider, day=day, state=State.OPEN).values_list("key", flat=True)
+    keys = queue.waiting(source=provider).filter(day=day).values_list("key", flat=True)
     _settle(_named(provider, day).filter(key__in=list(keys)), now=now)
     return match(provider=provider, day=day, now=now)
 
@@ -190,7 +190,8 @@ def match(*, provider: str, day: date, now: datetime) -> Result:
             result.posted += posted
             found += [wrong] if wrong is not None else []
         found += missing_there(provider, start_of(provider, day) - SLACK)
-        _queue(result, found, provider=provider, day=day, now=now)
+        queued = queue.put(found, source=provider, day=day, now=now)
+        result.open, result.cured = queued.open, queued.cured
         statement.matched_at, statement.held_back = now, held_back
         statement.save(update_fields=["matched_at", "held_back"])
     return result
@@ -207,13 +208,6 @@ def share(*, provider: str, day: date, by_id: int, now: datetime) -> None:
     waiting = Statement.objects.filter(provider=provider, day__gte=day, held_back__gt=0)
     for waits in list(waiting.order_by("day").values_list("day", flat=True)):
         match(provider=provider, day=waits, now=now)
-
-
-def explain(*, discrepancy_id: int, note: str, by_id: int, now: datetime) -> bool:
-    """Staff close one with a note; False if it was closed meanwhile."""
-    chosen = Discrepancy.objects.filter(pk=discrepancy_id)
-    decided = {"note": note.strip()[:500], "decided_by_id": by_id, "decided_at": now}
-    return bool(states.move_all(chosen, to=State.EXPLAINED, **decided))
 
 
 def _fetch(provider: str, day: date, *, now: datetime) -> None:
@@ -260,27 +254,3 @@ def _fetch(provider: str, day: date, *, now: datetime) -> None:
 def start_of(provider: str, day: date) -> datetime:
     """The first moment of a provider's day."""
     return datetime.combine(day, time.min, tzinfo=ZONES[provider])
-
-
-def _queue(result: Result, found: list[Difference], *, provider: str, day: date, now: datetime) -> None:
-    """Write what is new, leave what staff have explained, close what is cured."""
-    there = {(row.kind, row.key): row for row in Discrepancy.objects.filter(provider=provider, day=day)}
-    for difference in found:
-        facts = {
-            "theirs": difference.theirs,
-            "ours": difference.ours,
-            "currency": difference.currency[:3],
-            "detail": difference.detail[:300],
-        }
-        row = there.pop((difference.kind, difference.key), None)
-        if row is None:
-            row = Discrepancy.objects.create(
-                provider=provider, day=day, kind=difference.kind, key=difference.key, found_at=now, **facts
-            )
-        elif row.state == State.CURED or (row.theirs, row.ours) != (difference.theirs, difference.ours):
-            states.move_all(Discrepancy.objects.filter(pk=row.pk), to=State.OPEN, found_at=now, **facts)
-            row.refresh_from_db()
-        if row.state == State.OPEN:
-            result.open.append(row)
-    cured = [row.pk for row in there.values() if row.state == State.OPEN]
-    result.cured = states.move_all(Discrepancy.objects.filter(pk__in=cured), to=State.CURED, decided_at=now)

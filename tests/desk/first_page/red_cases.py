@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from accounts.models import Customer, User
 from billing import invoices, refunds
+from billing.discrepancies import queue
 from billing.models import (
     AccountDay,
     AlertPost,
@@ -267,11 +268,10 @@ def evidence_is_due(world):
 
 @red("Payments to look at / Differences with statements")
 def a_statement_differs(world):
-    row = Discrepancy.objects.create(
-        provider="stripe", day=timezone.now().date(), kind="missing_here", key="x", currency="USD"
-    )
+    about = {"kind": "missing_here", "key": "x", "currency": "USD"}
+    row = Discrepancy.objects.create(provider="stripe", day=timezone.now().date(), **about)
     yield
-    reconcile.explain(discrepancy_id=row.pk, note="x", by_id=world.chief.pk, now=timezone.now())
+    queue.explain(discrepancy_id=row.pk, note="x", by_id=world.chief.pk, now=timezone.now())
 
 
 @red("Payments to look at / Parked refund parts")

@@ -12,9 +12,10 @@ from accounts.models import StaffAction
 from billing.books import entries
 from billing.books.entries import EntryError
 from billing.books.ledger import Posting, house_account, post
+from billing.discrepancies import queue, resolving
 from billing.models import JournalEntry, Transfer
 from payments.models import Discrepancy, Statement, StatementLine
-from payments.statements import reconcile, resolving
+from payments.statements import reconcile
 from tests.conftest import NOW
 from tests.staffing import at_desk, in_role
 
@@ -122,7 +123,7 @@ def test_what_was_closed_or_has_changed_meanwhile_refuses_its_entry(row, stateme
     entries.refuse(entry_id=entry.pk, why="another amount", by=first, now=NOW)
     again = propose(Discrepancy.objects.get(), first)
     assert again.amount == Decimal("4.2")
-    reconcile.explain(discrepancy_id=row.pk, note="found elsewhere", by_id=first.pk, now=NOW)
+    queue.explain(discrepancy_id=row.pk, note="found elsewhere", by_id=first.pk, now=NOW)
     with pytest.raises(EntryError, match="was closed"):
         entries.approve(entry_id=again.pk, by=second, now=NOW)
     assert not Transfer.objects.filter(kind="entry").exists()

@@ -12,32 +12,32 @@ from django.dispatch import receiver
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from billing.books import chart, entries
+from billing.books import entries
 from billing.books.entries import EntryError
 from billing.books.money import step_of
-from billing.models import JournalEntry
+from billing.discrepancies import sources
+from billing.discrepancies.queue import FINANCE
+from billing.models import Discrepancy, JournalEntry
 from billing.signals import entry_posted, entry_refused
 from core import states
-from payments.models import Discrepancy
 
-FINANCE = "payments.handle_discrepancies"
 State = Discrepancy.State
 
 
 def suggestion(row: Discrepancy) -> dict[str, Any]:
-    """What the form begins with: the difference on the provider's account, less what an entry has put there for it
+    """What the form begins with: the difference on the source's account, less what an entry has put there for it
     before it changed, and the day and name of the row.
     """
     difference = (row.theirs or Decimal(0)) - (row.ours or Decimal(0))
-    clearing = chart.clearing(row.provider, row.currency) if row.currency else ""
+    account = sources.get(row.provider).account(row)
     facts = {"about": row.day, "reference": f"{row.provider} {row.key}"[:120], "reason": row.detail}
     if row.entry is not None and row.entry.state == JournalEntry.State.POSTED:
         sides = {row.entry.debit.name: row.entry.amount, row.entry.credit.name: -row.entry.amount}
-        difference -= sides.get(clearing, Decimal(0))
-    if not difference:
+        difference -= sides.get(account, Decimal(0))
+    if not difference or not account:
         return facts
     amount = abs(difference).quantize(step_of(row.currency))
-    return facts | {"debit" if difference > 0 else "credit": clearing, "amount": f"{amount:f}"}
+    return facts | {"debit" if difference > 0 else "credit": account, "amount": f"{amount:f}"}
 
 
 def propose(
