@@ -1,6 +1,8 @@
 """REST: the models on offer, one request's record, and the key in hand."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
@@ -18,6 +20,7 @@ from billing.models import Wallet
 from proxy.models import Generation
 from proxy.prices import catalog
 from proxy.prices.sums import LineItem
+from proxy.prices.usage import Amount
 from proxy.records import one
 
 
@@ -108,6 +111,7 @@ def generation_data(generation: Generation) -> dict[str, Any]:
         "status": Generation.State.METERED if quarantined else generation.state,
         "held": wire(generation.held),
         "usage_source": generation.usage_source,
+        "usage": counts_in(one.counts_of(generation)),
         "service_tier": {"asked": generation.asked_tier or None, "served": generation.service_tier or None},
         "settlement_reason": generation.settlement_reason or None,
         "line_items": [_line(item) for item in one.line_items_of(generation)],
@@ -115,11 +119,19 @@ def generation_data(generation: Generation) -> dict[str, Any]:
     }
 
 
+def counts_in(counts: Mapping[str, Amount]) -> dict[str, int | str]:
+    """Whole numbers as such, others as exact texts."""
+    return {unit: _count(Decimal(count)) for unit, count in counts.items()}
+
+
+def _count(quantity: Decimal) -> int | str:
+    return int(quantity) if quantity == quantity.to_integral_value() else f"{quantity.normalize():f}"
+
+
 def _line(item: LineItem) -> dict[str, str | int]:
-    whole = item.quantity == item.quantity.to_integral_value()
     return {
         "unit": item.unit,
-        "quantity": int(item.quantity) if whole else f"{item.quantity.normalize():f}",
+        "quantity": _count(item.quantity),
         "price": f"{item.price:f}",
         "amount": f"{item.amount.normalize():f}",
     }

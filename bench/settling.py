@@ -72,7 +72,7 @@ def work(people: list[tuple[int, int]], generations: int) -> None:
     from proxy.admission import writer
     from proxy.ids import new_generation_id
     from proxy.prices.sums import Cost
-    from proxy.prices.units import Usage
+    from proxy.prices.usage import Usage
     from proxy.settlement import metering
 
     now = datetime.now(UTC)

@@ -101,6 +101,9 @@ class Model(models.Model):
     description = models.CharField(_("description"), max_length=400, blank=True)
     context_window = models.PositiveIntegerField(_("context window, tokens"), null=True, blank=True)
     max_output_tokens = models.PositiveIntegerField(_("longest output, tokens"), null=True, blank=True)
+    max_tool_calls = models.PositiveSmallIntegerField(
+        _("most calls of tools at the provider, in one request"), default=0, db_default=0
+    )
     upstreams: models.ManyToManyField[Upstream, Route] = models.ManyToManyField(Upstream, through="Route")
     is_active = models.BooleanField(_("active"), default=True)
     created_at = models.DateTimeField(_("created at"), default=timezone.now)
@@ -158,9 +161,9 @@ class Route(models.Model):
 class Price(models.Model):
     """A version of a model's price, USD before the margin. Append-only: a request is priced by the one it was held at.
 
-    `rates` are decimal strings by unit: `input`, `output`, `cache_read`, `cache_write`, `cache_write_1h`, `reasoning`
-    per million tokens; `request` each; `second` each; `character` per million. `tiers` are
-    `{"above": input_tokens, "rates": {...}}`, the highest one reached replacing the base rates it names.
+    `rates` are decimal strings by unit (`proxy.prices.units`). `tiers` are `{"above": input_tokens, "rates": {...}}`,
+    the highest one reached replacing the base rates it names. `more` has what few prices have: `variants`, a list of
+    `{"when": {"service_tier": "flex"}, "rates": {...}, "tiers": [...]}`, and `fallback`, units without a rate.
     """
 
     class Billing(models.TextChoices):
@@ -173,9 +176,11 @@ class Price(models.Model):
     billing = models.CharField(_("billing"), max_length=20, choices=Billing.choices)
     rates = models.JSONField(_("rates"))
     tiers = models.JSONField(_("tiers"), default=list, blank=True)
+    more = models.JSONField(_("variants and fallbacks"), null=True, blank=True)
     margin = models.DecimalField(
         _("margin"), max_digits=8, decimal_places=4, help_text=_("Charge = upstream cost x margin.")
     )
+    applies_from = models.DateTimeField(_("applies from"), null=True, blank=True)
     created_at = models.DateTimeField(_("created at"), default=timezone.now)
     created_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
 
@@ -310,6 +315,7 @@ class Generation(models.Model):
     units = models.DecimalField(
         _("other units"), max_digits=20, decimal_places=6, default=0, help_text=_("Requests, seconds or characters.")
     )
+    more = models.JSONField(_("rare counts, by unit"), null=True)
     upstream_cost = models.DecimalField(_("upstream cost, USD"), max_digits=20, decimal_places=8, null=True)
     cost = models.DecimalField(_("charged, USD"), max_digits=20, decimal_places=8, null=True)
     corrected_cost = models.DecimalField(

@@ -14,8 +14,9 @@ from billing.models import Hold
 from proxy.ids import new_generation_id
 from proxy.models import Generation, Model
 from proxy.prices.loading import load_catalog
-from proxy.prices.sums import PriceVersion, cost_of
-from proxy.prices.units import Usage
+from proxy.prices.sums import cost_of
+from proxy.prices.usage import Usage
+from proxy.prices.versions import PriceVersion
 from proxy.settlement.settle import settle_all
 
 CATALOG = {

@@ -24,8 +24,9 @@ from proxy.ids import new_generation_id
 from proxy.models import Generation, Model, Upstream
 from proxy.prices.genai import WELL_KNOWN, catalog_data
 from proxy.prices.loading import load_catalog
-from proxy.prices.sums import PriceVersion, cost_of
-from proxy.prices.units import Usage
+from proxy.prices.sums import cost_of
+from proxy.prices.usage import Usage
+from proxy.prices.versions import PriceVersion
 from proxy.settlement import settle
 
 CUSTOMER_EMAIL = "demo@chuizi.example"

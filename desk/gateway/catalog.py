@@ -19,7 +19,7 @@ from unfold.widgets import UnfoldAdminPasswordWidget
 
 from accounts.people.customers import customers_with
 from core.clock import database_now
-from desk.gateway.price_form import PriceForm
+from desk.gateway.price_form import PriceForm, example_of
 from desk.site import (
     ByRight,
     CappedPaginator,
@@ -34,7 +34,9 @@ from desk.site import (
 )
 from desk.trail import recorded, staff_of
 from proxy.models import Generation, Lease, Model, Price, Route, Upstream
-from proxy.prices.loading import InvalidCatalog, asks_for_key, check_protocol, checked_base_url, set_price
+from proxy.prices.loading import asks_for_key, check_protocol, checked_base_url, in_force, set_price
+from proxy.prices.versions import PriceVersion
+from proxy.prices.written import InvalidCatalog
 from proxy.settlement import flags, quarantine
 
 MANAGE = "proxy.manage_upstreams"
@@ -128,7 +130,7 @@ class PriceInline(TabularInline):  # type: ignore[misc]
 
     model = Price
     extra = 0
-    fields = ("version", "billing", "rates", "tiers", "margin", "created_at", "created_by")
+    fields = (*("version", "applies_from", "billing", "rates", "tiers", "more", "margin", "created_at", "created_by"),)
     readonly_fields = fields
     ordering = ("-version",)
     can_delete = False
@@ -158,9 +160,12 @@ class ModelModelAdmin(ByRight, FormAdmin):  # type: ignore[misc]
     @action(description=gettext_lazy("New price"), icon="sell", permissions=["price"])
     def new_price(self, request: HttpRequest, object_id: str) -> HttpResponse:
         model = get_object_or_404(Model, pk=row_id(object_id))
-        newest = model.prices.order_by("-version").first()
-        form = PriceForm(request.POST) if request.method == "POST" else PriceForm(initial=PriceForm.initial_of(newest))
-        if request.method == "POST" and form.is_valid():
+        newest = in_force(model.prices.all(), at=database_now())
+        named = () if newest is None else tuple(PriceVersion.from_row(newest).priced)
+        form = PriceForm(request.POST or None, initial=PriceForm.initial_of(newest), named=named)
+        if form.is_bound and form.asks_for_another_kind:
+            form = PriceForm(initial={**PriceForm.initial_of(newest), "kind": request.POST["kind"]}, named=named)
+        if form.is_bound and form.is_valid():
             try:
                 with transaction.atomic():
                     changed = set_price(model, form.price(), where=model.slug, created_by=request.user)
@@ -170,11 +175,19 @@ class ModelModelAdmin(ByRight, FormAdmin):  # type: ignore[misc]
                 form.add_error(None, str(error))
             else:
                 if changed:
-                    messages.success(request, _("The new price holds for requests from now on."))
+                    made = model.prices.latest("version")
+                    words = _("The new price holds for requests from now on.")
+                    if made.applies_from is not None:
+                        words = _("The new price holds from %(moment)s on.") % {
+                            "moment": f"{made.applies_from:%Y-%m-%d %H:%M} UTC"
+                        }
+                    messages.success(request, " ".join((words, example_of(made))).strip())
                 else:
                     messages.info(request, _("That is the price already; nothing was changed."))
                 return redirect("admin:proxy_model_change", model.pk)
         text = _("USD before the margin. Requests on their way keep the price they were held at.")
+        if example := example_of(newest):
+            text += "\n" + _("At today's price:") + " " + example
         return form_page(
             request,
             model_admin=self,

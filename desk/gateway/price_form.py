@@ -1,4 +1,4 @@
-"""The form in which staff write a model's new price: each rate in a field of its own, tiers as JSON."""
+"""The form in which staff write a model's new price: the rates of its kind in fields of their own, the rest as JSON."""
 
 from decimal import Decimal
 from typing import Any
@@ -6,59 +6,135 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import (
+    UnfoldAdminSelectWidget,
+    UnfoldAdminSingleDateWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+)
 
 from proxy.models import Price
-from proxy.prices.units import TABLE
+from proxy.prices.sums import cost_of
+from proxy.prices.units import INPUT, KINDS, OUTPUT, UNITS, kind_of
+from proxy.prices.usage import Usage
+from proxy.prices.versions import PriceVersion
 
-RATES = {unit.name: unit.field for unit in TABLE}
+KIND_CHOICES = [(kind.name, kind.label) for kind in KINDS]
+EXAMPLE = Usage(input_tokens=10_000, output_tokens=1_000)
 
 
-def _amount(label: Any, *, least: int = 0, places: int = 12, required: bool = False) -> forms.DecimalField:
+def _amount(label: Any, *, least: int = 0, places: int = 18, required: bool = False) -> forms.DecimalField:
     return forms.DecimalField(
         label=label,
         required=required,
         min_value=least,
-        max_digits=20,
+        max_digits=24,
         decimal_places=places,
         widget=UnfoldAdminTextInputWidget(attrs={"inputmode": "decimal"}),
     )
 
 
-class PriceForm(forms.Form):
-    billing = forms.ChoiceField(label=_("Billing"), choices=Price.Billing.choices, widget=UnfoldAdminSelectWidget)
-    tiers = forms.JSONField(
-        label=_("Tiers"),
+def _json(label: Any, help_text: Any) -> forms.JSONField:
+    return forms.JSONField(
+        label=label,
         required=False,
         initial=list,
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
-        help_text=_('Such as [{"above": 200000, "rates": {"input": "2.50", "output": "15"}}], by input tokens.'),
+        help_text=help_text,
     )
-    margin = _amount(_("Margin: charge = upstream cost x margin"), least=1, places=4, required=True)
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+
+class PriceForm(forms.Form):
+    """`named` are the units of the price of today, which are asked for whatever the kind."""
+
+    kind = forms.ChoiceField(
+        label=_("The model is for"),
+        choices=KIND_CHOICES,
+        required=False,
+        widget=UnfoldAdminSelectWidget,
+        help_text=_("Another choice shows the rates that make sense for it; nothing is set by that."),
+    )
+    shown = forms.CharField(required=False, widget=forms.HiddenInput)
+    """The kind whose rates the page asked for."""
+    tiers = _json(
+        _("Tiers"), _('Such as [{"above": 200000, "rates": {"input": "2.50", "output": "15"}}], by input tokens.')
+    )
+    variants = _json(
+        _("Variants"),
+        _('Such as [{"when": {"service_tier": "flex"}, "input": "0.50"}]; the first that matches wins, rate by rate.'),
+    )
+    fallback = _json(_("Without a rate of their own"), _('Such as ["input_audio"]: charged as what stands for it.'))
+    margin = _amount(_("Margin: charge = upstream cost x margin"), least=1, places=4, required=True)
+    applies_from = forms.DateField(
+        label=_("Applies from"),
+        required=False,
+        widget=UnfoldAdminSingleDateWidget,
+        help_text=_("The day begins in UTC. Empty: at once."),
+    )
+
+    def __init__(self, *args: Any, named: tuple[str, ...] = (), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for name, label in RATES.items():
-            self.fields[name] = _amount(label)
-        self.order_fields(["billing", *RATES, "tiers", "margin"])
+        found = kind_of(named).name
+        wanted = self.data.get("kind") or self.initial.get("kind") or found
+        kind = next((kind for kind in KINDS if kind.name == wanted), KINDS[0])
+        self.units = tuple(dict.fromkeys((*kind.units, *named)))
+        for name in self.units:
+            self.fields[name] = _amount(UNITS[name].field)
+        self.initial.update(kind=kind.name, shown=kind.name)
+        self.order_fields(["kind", "shown", *self.units, "tiers", "variants", "fallback", "margin", "applies_from"])
+
+    @property
+    def asks_for_another_kind(self) -> bool:
+        kind = self.data.get("kind")
+        return bool(kind) and kind != self.data.get("shown", kind)
 
     def clean_tiers(self) -> list[Any]:
-        tiers = self.cleaned_data["tiers"]
-        if not isinstance(tiers, list):
-            raise ValidationError(_("Tiers are a list."))
-        return tiers
+        return self._list("tiers", _("Tiers are a list."))
+
+    def clean_variants(self) -> list[Any]:
+        return self._list("variants", _("Variants are a list."))
+
+    def clean_fallback(self) -> list[Any]:
+        return self._list("fallback", _("These are a list of units."))
+
+    def _list(self, name: str, words: Any) -> list[Any]:
+        said = self.cleaned_data[name]
+        if said is not None and not isinstance(said, list):
+            raise ValidationError(words)
+        return said or []
+
+    def clean(self) -> None:
+        super().clean()
+        for name in UNITS.keys() - set(self.units):
+            if self.data.get(name):
+                words = gettext("A model of this kind has no rate such as “%(unit)s”.") % {"unit": UNITS[name].field}
+                raise ValidationError(words)
 
     @staticmethod
     def initial_of(price: Price | None) -> dict[str, Any]:
         """What the form begins with: the price of today."""
         if price is None:
-            return {"margin": settings.PRICE_MARGIN, "tiers": []}
+            return {"margin": settings.PRICE_MARGIN, "tiers": [], "variants": [], "fallback": []}
         rates = {name: Decimal(text) for name, text in price.rates.items()}
-        return {"billing": price.billing, "tiers": price.tiers, "margin": price.margin, **rates}
+        more = {"variants": [], "fallback": [], **(price.more or {})}
+        return {"tiers": price.tiers, "margin": price.margin, **more, **rates}
 
     def price(self) -> dict[str, Any]:
         """What was written, as `loading.set_price` takes it."""
         data = self.cleaned_data
-        named = {name: f"{data[name].normalize():f}" for name in RATES if data[name] is not None}
-        return {"billing": data["billing"], "tiers": data["tiers"] or [], "margin": data["margin"], **named}
+        named = {name: f"{data[name].normalize():f}" for name in self.units if data[name] is not None}
+        more = {name: data[name] for name in ("tiers", "variants", "fallback", "applies_from") if data[name]}
+        return {**named, **more, "margin": data["margin"]}
+
+
+def example_of(price: Price | None) -> str:
+    """What a request of some size costs at that price, in words; nothing where it is for no tokens."""
+    if price is None:
+        return ""
+    version = PriceVersion.from_row(price)
+    if not {INPUT, OUTPUT} <= version.priced:
+        return ""
+    words = gettext("10,000 tokens in and 1,000 out cost $%(amount)s with the margin.")
+    return words % {"amount": f"{cost_of(version, EXAMPLE).charged:f}"}

@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from proxy.prices.units import Usage
+from proxy.prices.usage import Usage
 from proxy.protocols import lossless
 from proxy.protocols.base import Receipt
 from proxy.protocols.openai import chat

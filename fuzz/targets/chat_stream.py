@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from fuzz.choices import Choices
-from proxy.prices.units import Usage
+from proxy.prices.usage import Usage
 from proxy.protocols.base import Receipt, Reported
 from proxy.protocols.openai.chat.stream import ChatStream
 from proxy.protocols.sse import END, Splitter

@@ -3,32 +3,41 @@
 from typing import Any
 
 from accounts.limits.meters import KeyPolicy
-from billing.books.money import ZERO
 from proxy.admission.rule import Ask
 from proxy.prices.bounds import likely_output
 from proxy.prices.catalog import Entry
-from proxy.prices.sums import ceiling, unit_rate, worst_rates
-from proxy.prices.units import PER_TOKEN
+from proxy.prices.sums import ceiling, input_of, most_cost
+from proxy.prices.units import INPUT, OUTPUT, REQUEST
+from proxy.prices.versions import level_at, most_for
 from proxy.protocols.base import Call
 from proxy.protocols.endpoint import Endpoint
 
 DEFAULT_OUTPUT_TOKENS = 4_096
 """Where neither the caller nor the catalog names a limit."""
 
+PLAIN, TEXT = frozenset({INPUT}), (OUTPUT,)
+"""What most requests bring, and what they have made."""
+
 
 def ask_of(endpoint: Endpoint[Any], call: Call, entry: Entry, *, policy: KeyPolicy, model_rpm: int) -> Ask:
     """What admission decides upon."""
     bounds, price = endpoint.bounds(call, entry), entry.price
     limit = call.output_limit or entry.max_output_tokens or DEFAULT_OUTPUT_TOKENS
-    if price.billing == PER_TOKEN:
-        most = bounds.most["input"]
-        input_rate, output_rate = worst_rates(price, most)
-        output_rate *= call.choices
-        input_most = input_rate * most + output_rate * bounds.extra_output
-        estimate = input_rate * bounds.likely["input"] + output_rate * likely_output(limit)
+    levels, most, likely = price.worst_at(call.terms), bounds.most, bounds.likely
+    if most.keys() == PLAIN and bounds.makes == TEXT:
+        tokens = most[INPUT]
+        level = level_at(levels, tokens)
+        input_most, estimate, output_rate = level.input * tokens, level.input * likely[INPUT], level.output
     else:
-        unit, rate = unit_rate(price)
-        input_most, output_rate, estimate = rate * bounds.most[unit], ZERO, rate * bounds.likely[unit]
+        level = level_at(levels, input_of(most))
+        input_most, estimate = most_cost(level, most), most_cost(level, likely)
+        output_rate = max([most_for(level, unit) for unit in bounds.makes])
+    if price.is_by_call:
+        by_call = most_for(level, REQUEST)
+        input_most, estimate = input_most + by_call, estimate + by_call
+    output_rate *= call.choices
+    input_most += output_rate * bounds.extra_output
+    estimate += output_rate * likely_output(limit)
     return Ask(
         policy=policy,
         model_id=entry.id,

@@ -159,7 +159,7 @@ class Process:
 
     async def _look_at_catalog(self) -> None:
         self._catalog_looked = monotonic()
-        if await in_thread(catalog.read_version)() != self._catalog.version:
+        if await in_thread(catalog.is_stale)(self._catalog):
             self._catalog = await in_thread(catalog.load)()
 
 

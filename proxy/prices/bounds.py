@@ -8,6 +8,7 @@ may go beyond; the charge does not.)
 """
 
 from core.records import value
+from proxy.prices.units import INPUT, INPUT_AUDIO, INPUT_IMAGE, INPUT_VIDEO
 
 IMAGE_TOKENS = 49_152
 """The dearest image known: gpt-4o-mini, high detail, 2,833 + 8 tiles of 5,667 = 48,169 by OpenAI's vision guide."""
@@ -28,6 +29,8 @@ TOOL_FRAME_TOKENS = 1_024
 LIKELY_TOOL_FRAME_TOKENS = 350
 FILE_TOKENS = 1_000_000
 """A file's most where the model's context is not known."""
+LIKELY_TOOL_TOKENS = 10_000
+"""What a search finds and the model reads, mostly."""
 LIKELY_OUTPUT_TOKENS = 1_024
 NOT_ASCII = bytes(range(128, 256))
 
@@ -36,9 +39,9 @@ NOT_ASCII = bytes(range(128, 256))
 class Material:
     """What a request brings: bytes of text, of which `wide` are not ASCII, and apart what is not text.
 
-    `low_images` are those of low detail, not among `images`. `audio` are base64 characters of wav and mp3; other
-    formats are files. `predicted` are bytes of predicted output: what the model does not use of them is billed as
-    output too.
+    `low_images` are those of low detail, not among `images`. `audio` are base64 characters of wav and mp3; `sounds` are
+    those of other formats and `films`, whose length cannot be seen, as in files. `predicted` are bytes of predicted
+    output: what the model does not use of them is billed as output too.
     """
 
     text_bytes: int
@@ -46,14 +49,26 @@ class Material:
     images: int = 0
     low_images: int = 0
     audio: int = 0
+    sounds: int = 0
+    films: int = 0
     files: int = 0
     tools: bool = False
     predicted: int = 0
 
     @property
+    def is_plain(self) -> bool:
+        """Nothing but text."""
+        return not (self.images or self.low_images or self.audio or self.sounds or self.films or self.files)
+
+    @property
     def fair(self) -> int:
         """A fair count of it all: billed as input where an upstream told nothing."""
-        return fair_tokens(self.text_bytes, wide=self.wide) + _likely_media(self)
+        return fair_tokens(self.text_bytes, wide=self.wide) + _likely_images(self) + self.fair_audio
+
+    @property
+    def fair_audio(self) -> int:
+        """A fair count of its sound alone."""
+        return -(-self.audio // LIKELY_AUDIO_CHARACTERS)
 
 
 def likely_tokens(size: int, *, wide: int) -> int:
@@ -73,27 +88,61 @@ def wide_bytes(text: bytes) -> int:
 
 
 def most_input(material: Material, *, context: int | None) -> int:
-    """Tokens of input, at most. What goes beyond the model's context is refused by its provider.
-
-    Images are billed beyond it: gpt-4o-mini multiplies an image's tokens for the bill alone.
-    """
-    most = material.text_bytes + FRAME_TOKENS + material.files * FILE_TOKENS
-    if material.tools:
-        most += TOOL_FRAME_TOKENS
-    most += -(-material.audio // AUDIO_CHARACTERS)
-    if context is not None:
-        whole = context + context // 16  # catalogs round: "1,000,000" is 1,048,576 to its provider
-        most = whole if material.files else min(most, whole)
-    return most + material.images * IMAGE_TOKENS + material.low_images * LOW_IMAGE_TOKENS
+    """Tokens of input, at most. What goes beyond the model's context is refused by its provider."""
+    return sum(most_by_unit(material, context=context).values())
 
 
 def likely_input(material: Material, *, context: int | None) -> int:
     """Tokens of input, careful and likely."""
-    likely = likely_tokens(material.text_bytes, wide=material.wide) + LIKELY_FRAME_TOKENS + _likely_media(material)
-    likely += material.files * FILE_TOKENS
+    return sum(likely_by_unit(material, context=context).values())
+
+
+def most_by_unit(material: Material, *, context: int | None) -> dict[str, int]:
+    """Tokens of input, at most, by the unit that they may be of, text first.
+
+    Images are billed beyond the context: gpt-4o-mini multiplies an image's tokens for the bill alone.
+    """
+    text = material.text_bytes + FRAME_TOKENS + material.files * FILE_TOKENS
     if material.tools:
-        likely += LIKELY_TOOL_FRAME_TOKENS
-    return likely if context is None else min(likely, context)
+        text += TOOL_FRAME_TOKENS
+    if material.is_plain:
+        return {INPUT: text if context is None else min(text, whole_context(context))}
+    sound = -(-material.audio // AUDIO_CHARACTERS) + material.sounds * FILE_TOKENS
+    film = material.films * FILE_TOKENS
+    if context is not None:
+        whole = whole_context(context)
+        text = whole if material.files else min(text, whole)
+        sound = whole if material.sounds else min(sound, whole)
+        film = min(film, whole)
+    images = material.images * IMAGE_TOKENS + material.low_images * LOW_IMAGE_TOKENS
+    return _present(text, images, sound, film)
+
+
+def likely_by_unit(material: Material, *, context: int | None) -> dict[str, int]:
+    """Tokens of input, careful and likely, by unit."""
+    text = likely_tokens(material.text_bytes, wide=material.wide) + LIKELY_FRAME_TOKENS
+    text += material.files * FILE_TOKENS
+    if material.tools:
+        text += LIKELY_TOOL_FRAME_TOKENS
+    images, sound = _likely_images(material), material.fair_audio + material.sounds * FILE_TOKENS
+    found = _present(text, images, sound, material.films * FILE_TOKENS)
+    if context is None:
+        return found
+    left = context
+    for name, count in found.items():
+        found[name] = min(count, left)
+        left -= found[name]
+    return found
+
+
+def whole_context(context: int) -> int:
+    """A context's tokens, at most: catalogs round, and "1,000,000" is 1,048,576 to its provider."""
+    return context + context // 16
+
+
+def _present(text: int, images: int, sound: int, film: int) -> dict[str, int]:
+    parts = {INPUT: text, INPUT_IMAGE: images, INPUT_AUDIO: sound, INPUT_VIDEO: film}
+    return {name: count for name, count in parts.items() if count or name == INPUT}
 
 
 def most_extra_output(material: Material) -> int:
@@ -106,6 +155,5 @@ def likely_output(limit: int) -> int:
     return min(limit, LIKELY_OUTPUT_TOKENS)
 
 
-def _likely_media(material: Material) -> int:
-    images = material.images * LIKELY_IMAGE_TOKENS + material.low_images * LIKELY_LOW_IMAGE_TOKENS
-    return images + -(-material.audio // LIKELY_AUDIO_CHARACTERS)
+def _likely_images(material: Material) -> int:
+    return material.images * LIKELY_IMAGE_TOKENS + material.low_images * LIKELY_LOW_IMAGE_TOKENS

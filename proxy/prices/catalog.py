@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from django.db import connection
-from django.db.models import OuterRef, Prefetch, Subquery
+from django.db.models import Min, OuterRef, Prefetch, Q, Subquery
+from django.db.models.functions import Coalesce, Now
 
 from proxy.models import SPOKEN, Kind, Model, Price, Route
-from proxy.prices.sums import PriceVersion
+from proxy.prices.versions import PriceVersion
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,8 @@ class Entry:
     destinations: Sequence[Destination]
     max_output_tokens: int | None
     context_window: int | None
+    max_tool_calls: int = 0
+    """Of tools that run at the provider, in one request."""
     spoken: frozenset[str] = field(init=False)
     """The protocols of its destinations."""
 
@@ -62,7 +66,7 @@ class Entry:
 
     @property
     def is_free(self) -> bool:
-        return not any(input_rate or output_rate for _above, input_rate, output_rate in self.price.worst)
+        return not any(rate for level in self.price.worst for rate in level.rates.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,8 @@ class Catalog:
     models: Mapping[str, Entry]
     free: frozenset[str] = frozenset()
     """Names of models that cost nothing."""
+    next_price_at: datetime | None = None
+    """When a scheduled price begins to apply, so that this is to be read again."""
 
     def find(self, name: str) -> Entry | None:
         return self.models.get(name)
@@ -95,19 +101,30 @@ def read_version() -> int:
         return int(cursor.fetchone()[0])
 
 
-def newest_prices() -> "Subquery":
-    """For a queryset of models: the id of each one's newest price."""
-    return Subquery(Price.objects.filter(model=OuterRef("pk")).order_by("-version").values("pk")[:1])
+def is_stale(catalog: Catalog) -> bool:
+    """Whether the catalog has changed since, or the date of a scheduled price has passed by PostgreSQL's clock."""
+    with connection.cursor() as cursor:
+        sql = "SELECT number, coalesce(clock_timestamp() >= %s::timestamptz, false) FROM proxy_catalog_version"
+        cursor.execute(sql, [catalog.next_price_at])
+        number, is_due = cursor.fetchone()
+    return bool(is_due or number != catalog.version)
+
+
+def prices_in_force() -> "Subquery":
+    """For a queryset of models: the id of the price of each that applies now, by PostgreSQL's clock."""
+    due = Price.objects.filter(Q(applies_from=None) | Q(applies_from__lte=Now()), model=OuterRef("pk"))
+    return Subquery(due.order_by(Coalesce("applies_from", "created_at").desc(), "-version").values("pk")[:1])
 
 
 def load() -> Catalog:
-    """Read the whole catalog. The version is read first: a change meanwhile is seen by the next look."""
+    """Read the whole catalog. Version and date are read first: what changes meanwhile is seen by the next look."""
     version = read_version()
+    next_price_at = Price.objects.filter(applies_from__gt=Now()).aggregate(at=Min("applies_from"))["at"]
     routes = Route.objects.filter(upstream__is_active=True, upstream__protocol__in=SPOKEN).select_related("upstream")
     routes = routes.order_by("upstream__priority", "upstream__id")
     models = list(
         Model.objects.filter(is_active=True)
-        .annotate(price_id=newest_prices())
+        .annotate(price_id=prices_in_force())
         .prefetch_related(Prefetch("routes", queryset=routes))
     )
     prices = Price.objects.in_bulk([model.price_id for model in models if model.price_id])  # type: ignore[attr-defined]
@@ -124,12 +141,13 @@ def load() -> Catalog:
             destinations=tuple(_destination(route, model.slug) for route in model.routes.all()),
             max_output_tokens=model.max_output_tokens,
             context_window=model.context_window,
+            max_tool_calls=model.max_tool_calls,
         )
         found[model.slug] = entry
         bare.setdefault(model.slug.partition("/")[2], []).append(entry)
     aliases = {name: entries[0] for name, entries in bare.items() if len(entries) == 1}
     free = frozenset[str]().union(*(entry.names for entry in found.values() if entry.is_free))
-    return Catalog(version=version, models={**aliases, **found}, free=free)
+    return Catalog(version=version, models={**aliases, **found}, free=free, next_price_at=next_price_at)
 
 
 def _destination(route: Route, model: str) -> Destination:

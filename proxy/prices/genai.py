@@ -1,6 +1,6 @@
 """Prices of well-known models from genai-prices, as catalog data that `loading` turns into our own versioned rows."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -9,9 +9,13 @@ from typing import Any
 from genai_prices import data
 from genai_prices.types import ModelInfo, ModelPrice, TieredPrices
 
-from proxy.prices.units import TABLE
+from proxy.prices.units import TABLE, TOOLS, UNITS
+from proxy.prices.versions import TERMS
+from proxy.prices.written import MOST_PLACES
 
 RATES = {unit.name: unit.genai for unit in TABLE if unit.genai}
+BATCH = {"processing": "batch"}
+SMALLEST = Decimal(1).scaleb(-MOST_PLACES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,35 +61,51 @@ def find(provider: str, name: str) -> ModelInfo:
     raise LookupError(f"genai-prices knows no {provider}/{name}")
 
 
-def price_of(model: ModelInfo, *, at: datetime) -> dict[str, Any]:
-    """The model's price on that day, as `loading.set_price` takes it: USD per million tokens, tiers by input.
+def price_of(model: ModelInfo, *, at: datetime, with_variants: bool = False) -> dict[str, Any]:
+    """The model's price on that day, as `loading.set_price` takes it: USD, tiers by input.
 
     A provider whose price goes by the hour (DeepSeek) is taken at its dearest one: a price of ours holds all day.
     """
     hours = [at.replace(hour=hour, minute=minute) for hour in range(24) for minute in (0, 30)]
-    return max((_flat(model.get_prices(hour)) for hour in hours), key=_dearness)
+    by_hour = {id(prices): prices for prices in map(model.get_prices, hours)}
+    price = max(map(_flat, by_hour.values()), key=_dearness)
+    variants = [
+        {"when": when, **rates}
+        for one in (model.price_variants or () if with_variants else ())
+        if (when := terms_of(one.when)) is not None
+        and (one.constraint is None or one.constraint.active(at))
+        and (rates := _flat(one.prices))
+    ]
+    return {**price, **({"variants": variants} if variants else {})}
+
+
+def terms_of(when: Mapping[str, str]) -> dict[str, str] | None:
+    """Their conditions as ours, or None where a price of ours cannot go by one."""
+    if dict(when) == BATCH:
+        return {"completion_window": "24h"}
+    return dict(when) if when.keys() <= set(TERMS) else None
 
 
 def _flat(prices: ModelPrice) -> dict[str, Any]:
     """Rates and tiers by our names. A tier names all that lower ones changed, as ours replaces the base rates alone."""
     rates: dict[str, str] = {}
     borders: dict[int, dict[str, str]] = {}
-    for ours, theirs in RATES.items():
+    for name, theirs in RATES.items():
         value = getattr(prices, theirs, None)
         if isinstance(value, TieredPrices):
-            rates[ours] = _text(value.base)
+            rates[name] = _text(value.base, name)
             for tier in value.tiers:
-                borders.setdefault(tier.start, {})[ours] = _text(tier.price)
+                borders.setdefault(tier.start, {})[name] = _text(tier.price, name)
         elif value is not None:
-            rates[ours] = _text(value)
+            rates[name] = _text(value, name)
     tiers: list[dict[str, Any]] = []
     for above, named in sorted(borders.items()):
         tiers.append({"above": above, "rates": {**(tiers[-1]["rates"] if tiers else {}), **named}})
-    return {"billing": "per_token", **rates, "tiers": tiers}
+    return {**rates, **({"tiers": tiers} if tiers else {})}
 
 
 def _dearness(price: dict[str, Any]) -> Decimal:
-    rates = [price, *(tier["rates"] for tier in price["tiers"])]
+    rates = [price, *(tier["rates"] for tier in price.get("tiers", ()))]
     return sum((Decimal(named[name]) for named in rates for name in RATES if name in named), Decimal(0))
 
 
@@ -101,7 +121,7 @@ def catalog_data(models: Iterable[WellKnown], *, upstream: str, at: datetime) ->
             "upstreams": [upstream],
             "upstream_model": known.name,
             "max_output_tokens": known.max_output_tokens,
-            "price": price_of(info, at=at),
+            "price": {name: rate for name, rate in price_of(info, at=at).items() if name not in TOOLS},
         }
         if info.context_window:
             item["context_window"] = info.context_window
@@ -109,5 +129,10 @@ def catalog_data(models: Iterable[WellKnown], *, upstream: str, at: datetime) ->
     return found
 
 
-def _text(value: Decimal) -> str:
-    return f"{value:f}"
+def _text(value: Decimal, name: str) -> str:
+    """A rate of theirs as ours: an hour's by the second, a thousand requests' by the request."""
+    per = UNITS[name].genai_per
+    if per == 1:
+        return f"{value:f}"
+    rate = (value / per).quantize(SMALLEST)
+    return f"{rate.normalize():f}"

@@ -2,8 +2,8 @@
 
 import os
 import re
-from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
@@ -11,21 +11,21 @@ from django.db import transaction
 from yarl import URL
 
 from core.addresses import is_literal, is_public
+from core.clock import database_now
 from proxy.models import SPOKEN, Kind, Model, Price, Protocol, Route, Upstream
-from proxy.prices.units import PER_REQUEST, PER_SECOND, PER_TOKEN, names
+from proxy.prices.written import InvalidCatalog, price_columns
 
-RATES = {billing: frozenset(names(billing=billing)) for billing in (PER_TOKEN, PER_REQUEST, PER_SECOND)}
 UPSTREAM_FIELDS = {"name", "protocol", "base_url", "api_key", "api_key_env", "priority", "timeout_seconds"}
 UPSTREAM_FIELDS |= {"total_timeout_seconds", "kind", "account", "bills_abandoned"}
 MODEL_FIELDS = {"id", "name", "description", "upstreams", "upstream_model", "max_output_tokens", "context_window"}
-MODEL_FIELDS |= {"price"}
+MODEL_FIELDS |= {"price", "max_tool_calls"}
 ROUTE_FIELDS = {"name", "upstream_model", "limit_field", "ask_usage"}
 SLUG = re.compile(r"[-a-zA-Z0-9_]{1,60}")
-PRICE_FIELDS = {"billing", "margin", "tiers"}
-
-
-class InvalidCatalog(ValueError):
-    """Something in the data that cannot be meant; the message says where."""
+COSTS = ("billing", "rates", "tiers", "more", "margin")
+"""The columns that make two versions differ."""
+FIRST = datetime.min.replace(tzinfo=UTC)
+LARGEST = 2_147_483_647
+MOST_TOOL_CALLS = 1_000
 
 
 @transaction.atomic
@@ -145,9 +145,12 @@ def _load_model(item: dict[str, Any], upstreams: Mapping[str, Upstream]) -> int:
     fields: dict[str, Any] = {"is_active": True}
     for name in ("max_output_tokens", "context_window"):
         value = item.get(name)
-        if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-            raise InvalidCatalog(f"{where}: `{name}` must be a whole number")
+        if value is not None and (type(value) is not int or not 1 <= value <= LARGEST):
+            raise InvalidCatalog(f"{where}: `{name}` must be a whole number from 1 to {LARGEST}")
         fields[name] = value
+    calls = fields["max_tool_calls"] = item.get("max_tool_calls", 0)
+    if type(calls) is not int or not 0 <= calls <= MOST_TOOL_CALLS:
+        raise InvalidCatalog(f"{where}: `max_tool_calls` must be a whole number from 0 to {MOST_TOOL_CALLS}")
     for name in ("name", "description"):
         if name in item:
             fields[name] = str(item[name])
@@ -158,7 +161,7 @@ def _load_model(item: dict[str, Any], upstreams: Mapping[str, Upstream]) -> int:
     for name, columns in routes:
         Route.objects.update_or_create(model=model, upstream=upstreams[name], defaults=columns)
     model.routes.exclude(upstream__name__in=[name for name, _ in routes]).delete()
-    return int(set_price(model, item.get("price"), where=where))
+    return set_price(model, item.get("price"), where=where)
 
 
 def _named_upstreams(item: dict[str, Any], where: str) -> list[dict[str, Any]]:
@@ -198,55 +201,43 @@ def _flag(item: Mapping[str, Any], field: str, where: str) -> bool:
     return value
 
 
-def set_price(model: Model, price: Any, *, where: str, created_by: Any = None) -> bool:
-    """Give the model a new price version if `price` differs from its newest one; return whether it did."""
-    if not isinstance(price, dict):
-        raise InvalidCatalog(f"{where}: `price` is missing")
-    billing = price.get("billing", PER_TOKEN)
-    if billing not in RATES:
-        raise InvalidCatalog(f"{where}: `billing` must be one of {', '.join(RATES)}")
-    named = {name: value for name, value in price.items() if name not in PRICE_FIELDS}
-    rates = _rates(named, billing, where)
-    if not rates:
-        raise InvalidCatalog(f"{where}: the price names no rate")
-    tiers = []
-    for tier in price.get("tiers") or []:
-        if not isinstance(tier, dict) or not isinstance(tier.get("above"), int):
-            raise InvalidCatalog(f"{where}: a tier needs `above`, in input tokens")
-        inner = tier.get("rates") or {name: value for name, value in tier.items() if name != "above"}
-        tiers.append({"above": tier["above"], "rates": _rates(inner, billing, where)})
-    fields = {
-        "billing": billing,
-        "rates": rates,
-        "tiers": sorted(tiers, key=lambda tier: tier["above"]),
-        "margin": _decimal(price.get("margin", settings.PRICE_MARGIN), where, least=1),
-    }
-    newest = model.prices.order_by("-version").first()
-    if newest is not None and all(getattr(newest, name) == value for name, value in fields.items()):
-        return False
-    version = newest.version + 1 if newest is not None else 1
-    Price.objects.create(model=model, version=version, created_by=created_by, **fields)
-    return True
+def set_price(model: Model, price: Any, *, where: str, created_by: Any = None) -> int:
+    """Give the model new price versions where `price` differs from what it has; return how many.
+
+    `price` is a mapping, or a list of them, each from its `applies_from` on: of those that are due only the last one
+    counts, the others are scheduled. A date that has passed means at once.
+    """
+    now = database_now()
+    written = price if isinstance(price, list) and price else [price]
+    prices = [price_columns(one, where=where, margin=settings.PRICE_MARGIN) for one in written]
+    due = [one for one in prices if one["applies_from"] is None or one["applies_from"] <= now]
+    later = [one for one in prices if one not in due]
+    starts = [one["applies_from"] or now for one in due] + [one["applies_from"] for one in later]
+    if len(set(starts)) < len(starts):
+        raise InvalidCatalog(f"{where}: two prices in `price` apply from the same moment")
+    Model.objects.select_for_update(no_key=True).get(pk=model.pk)
+    due.sort(key=lambda one: one["applies_from"] or FIRST)
+    stored = list(model.prices.order_by("version"))
+    made = 0
+    for columns in [*due[-1:], *later]:
+        if columns in due:
+            columns["applies_from"] = None
+            before = in_force(stored, at=now)
+        else:
+            same = [row for row in stored if row.applies_from == columns["applies_from"]]
+            before = same[-1] if same else None
+        if before is None or any(getattr(before, name) != columns[name] for name in COSTS):
+            made += 1
+            version = 1 + max((row.version for row in stored), default=0)
+            row = Price.objects.create(model=model, version=version, created_at=now, created_by=created_by, **columns)
+            stored.append(row)
+    return made
 
 
-def _rates(named: Any, billing: str, where: str) -> dict[str, str]:
-    if not isinstance(named, dict):
-        raise InvalidCatalog(f"{where}: rates are a mapping")
-    _only(named, RATES[billing], where)
-    return {name: f"{_decimal(value, where):f}" for name, value in named.items() if value is not None}
-
-
-def _decimal(value: Any, where: str, *, least: int = 0) -> Decimal:
-    if isinstance(value, bool):
-        raise InvalidCatalog(f"{where}: {value!r} is not a price")
-    try:
-        # YAML reads an unquoted 0.10 as a binary number; its shortest text is what was written.
-        number = Decimal(str(value))
-    except InvalidOperation:
-        raise InvalidCatalog(f"{where}: {value!r} is not a price") from None
-    if not number.is_finite() or not least <= number < 1_000_000:
-        raise InvalidCatalog(f"{where}: {value!r} is not a price")
-    return number
+def in_force(prices: Iterable[Price], *, at: datetime) -> Price | None:
+    """The one of a model's versions that applies at that moment: the last that began to."""
+    due = [row for row in prices if row.applies_from is None or row.applies_from <= at]
+    return max(due, key=lambda row: (row.applies_from or row.created_at, row.version), default=None)
 
 
 def _only(item: Mapping[str, Any], allowed: Any, where: str) -> None:

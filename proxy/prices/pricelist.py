@@ -6,8 +6,8 @@ from decimal import Decimal
 
 from proxy.models import Model
 from proxy.prices import catalog
-from proxy.prices.sums import PriceVersion
 from proxy.prices.units import CACHE_READ, INPUT, OUTPUT, PER_TOKEN, UNITS
+from proxy.prices.versions import PriceVersion
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Offer:
 def unit_label(name: str) -> str:
     """What a rate is called in a sentence."""
     unit = UNITS.get(name)
-    return name if unit is None else str(unit.offered or unit.label)
+    return name if unit is None else unit.offered
 
 
 def offers(search: str = "") -> list[Offer]:

@@ -1,102 +1,23 @@
-"""Prices: pure sums in `Decimal`, exact until one rounding at the end. USD; rates are per million where tokens are."""
+"""What a request costs: pure sums in `Decimal`, exact until one rounding at the end. USD; rates are for `Unit.per`."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from decimal import ROUND_CEILING, Decimal
-from typing import Any, Protocol
 
 from billing.books.money import MICRO, ZERO, charge
 from core.records import value
-from proxy.prices.units import MILLION, PER_TOKEN, TABLE, UNITS, Unit, Usage, names, rate_of, tokens_of
-
-
-class PriceRow(Protocol):
-    """What `proxy.models.Price` supplies."""
-
-    pk: Any
-    billing: str
-    rates: Any
-    tiers: Any
-    margin: Decimal
+from proxy.prices.units import INPUT_SIDE, MILLION, REQUEST, TABLE, UNITS, rate_of
+from proxy.prices.usage import Amount, Usage, leaves
+from proxy.prices.versions import NO_TERMS, Level, PriceVersion, Rates, level_at, most_for
 
 
 @value
 class LineItem:
-    """`amount` is exact, unrounded, before the margin; `price` is per million where `unit` is a token or character."""
+    """`amount` is exact, unrounded, before the margin; `price` is for so many as the unit's `per`."""
 
     unit: str
     quantity: Decimal
     price: Decimal
     amount: Decimal
-
-
-@dataclass(frozen=True, slots=True)
-class Tier:
-    """Rates that replace the base ones in a request of more than `above` input tokens."""
-
-    above: int
-    rates: Mapping[str, Decimal]
-
-
-@dataclass(frozen=True, slots=True)
-class PriceVersion:
-    """A frozen price: what a request is held and charged at, whatever happens to the catalog meanwhile."""
-
-    id: int
-    billing: str
-    rates: Mapping[str, Decimal]
-    margin: Decimal
-    tiers: Sequence[Tier] = ()
-    worst: Sequence[tuple[int, Decimal, Decimal]] = field(init=False)
-    """(above, USD an input token, USD an output token) with the margin, at the dearest rate that can apply."""
-
-    def __post_init__(self) -> None:
-        levels = [Tier(above=-1, rates=self.rates)]
-        levels += [Tier(above=tier.above, rates={**self.rates, **tier.rates}) for tier in self.tiers]
-        worst: list[tuple[int, Decimal, Decimal]] = []
-        for level in levels:
-            dearest = [
-                max((level.rates[name] for name in known if name in level.rates), default=ZERO) * self.margin / MILLION
-                for known in (names(side="input"), names(side="output"))
-            ]
-            if worst:
-                dearest = [max(dearest[0], worst[-1][1]), max(dearest[1], worst[-1][2])]
-            worst.append((level.above, dearest[0], dearest[1]))
-        object.__setattr__(self, "worst", tuple(worst))
-
-    @classmethod
-    def from_row(cls, row: PriceRow) -> "PriceVersion":
-        return cls(
-            id=row.pk,
-            billing=row.billing,
-            rates={name: Decimal(text) for name, text in row.rates.items()},
-            margin=row.margin,
-            tiers=tuple(
-                Tier(above=tier["above"], rates={name: Decimal(text) for name, text in tier["rates"].items()})
-                for tier in sorted(row.tiers, key=lambda tier: tier["above"])
-            ),
-        )
-
-    def rates_for(self, input_tokens: int) -> Mapping[str, Decimal]:
-        """The rates of a request with that much input: the highest tier it passes, over the base."""
-        reached = [tier for tier in self.tiers if input_tokens > tier.above]
-        return {**self.rates, **reached[-1].rates} if reached else self.rates
-
-
-def line_items(price: PriceVersion, usage: Usage) -> list[LineItem]:
-    """What was used at what rate; lines of quantity zero are left out."""
-    if price.billing == PER_TOKEN:
-        rates = price.rates_for(usage.input_tokens)
-        lines = [(UNITS[name].line, count, rate_of(rates, name)) for name, count in tokens_of(usage, rates) if count]
-        return [LineItem(line, Decimal(count), rate, count * rate / MILLION) for line, count, rate in lines]
-    unit, rate = _own_unit(price)
-    return [LineItem(unit.line, usage.units, rate, usage.units * rate / unit.per)] if usage.units else []
-
-
-def _own_unit(price: PriceVersion) -> tuple[Unit, Decimal]:
-    """The unit of a price that is none of tokens, and its rate."""
-    name = next(unit.name for unit in TABLE if not unit.side and unit.name in price.rates)
-    return UNITS[name], price.rates[name]
 
 
 @value
@@ -107,29 +28,117 @@ class Cost:
     charged: Decimal
 
 
-def cost_of(price: PriceVersion, usage: Usage) -> Cost:
-    if price.billing == PER_TOKEN:  # as the line items add up, without making them
-        rates = price.rates_for(usage.input_tokens)
-        exact = sum([count * rate_of(rates, name) for name, count in tokens_of(usage, rates) if count], ZERO) / MILLION
+def line_items(
+    price: PriceVersion,
+    usage: Usage,
+    *,
+    asked: Mapping[str, str] = NO_TERMS,
+    served: Mapping[str, str] = NO_TERMS,
+) -> list[LineItem]:
+    """What was used at what rate; lines of quantity zero are left out."""
+    rates = _charged_rates(price, usage, asked=asked, served=served)
+    return [
+        LineItem(unit.line, Decimal(count), rate, count * rate / unit.per)
+        for name, count in _counts(price, usage)
+        if count
+        for unit, rate in [(UNITS[name], rate_of(rates, name))]
+    ]
+
+
+def cost_of(
+    price: PriceVersion,
+    usage: Usage,
+    *,
+    asked: Mapping[str, str] = NO_TERMS,
+    served: Mapping[str, str] = NO_TERMS,
+) -> Cost:
+    """As the line items add up. `asked` and `served` are terms that a price may go by: `service_tier` and its like.
+
+    Charged is what was served, and never more than what was asked comes to.
+    """
+    is_usual = usage.more is None and not (usage.cache_write_tokens or usage.reasoning_tokens)
+    if is_usual and price.plain and not (price.varies_by(asked) or price.varies_by(served)):
+        exact = _plain(price, usage)
     else:
-        exact = sum([item.amount for item in line_items(price, usage)], ZERO)
+        exact = _exact(price, _charged_rates(price, usage, asked=asked, served=served), usage)
     upstream = charge(exact)
     return Cost(upstream=upstream, charged=upstream if price.margin == 1 else charge(exact * price.margin))
 
 
+def has_unsold(price: PriceVersion, usage: Usage) -> bool:
+    """Whether it counts something sold apart that the price has no rate for: it was not asked for."""
+    return any(
+        UNITS[name].is_apart and name not in price.priced and not price.sells(name, NO_TERMS)
+        for name in usage.more or ()
+    )
+
+
+def _charged_rates(price: PriceVersion, usage: Usage, *, asked: Mapping[str, str], served: Mapping[str, str]) -> Rates:
+    """The rates of what was served, or of what was asked where that comes to less."""
+    rates = price.rates_for(usage.input_tokens, {**asked, **served})
+    if not asked or not served or not price.variants:
+        return rates
+    wanted = price.rates_for(usage.input_tokens, asked)
+    return wanted if _exact(price, wanted, usage) < _exact(price, rates, usage) else rates
+
+
+def _plain(price: PriceVersion, usage: Usage) -> Decimal:
+    """As `_exact`, for what most requests use of a price without variants: nothing is looked up by unit."""
+    total = usage.input_tokens
+    _, fresh, read, made = price.plain[0]
+    for level in price.plain[1:]:
+        if total > level[0]:
+            _, fresh, read, made = level
+    if cached := min(usage.cached_tokens, total):
+        return ((total - cached) * fresh + cached * read + usage.output_tokens * made) / MILLION
+    return (total * fresh + usage.output_tokens * made) / MILLION
+
+
+def _exact(price: PriceVersion, rates: Rates, usage: Usage) -> Decimal:
+    tokens, other = ZERO, ZERO
+    for name, count in _counts(price, usage):
+        if count:
+            per = UNITS[name].per
+            if per is MILLION:
+                tokens += count * rate_of(rates, name)
+            else:
+                other += count * rate_of(rates, name) / per
+    return tokens / MILLION + other if other else tokens / MILLION
+
+
+def _counts(price: PriceVersion, usage: Usage) -> list[tuple[str, Amount]]:
+    """What is charged. A price without tokens charges none; where calls cost too, each that used any is one."""
+    if price.has_tokens:
+        counts = leaves(usage, price.priced)
+        is_call = price.is_by_call and (usage.input_tokens or usage.output_tokens)
+        return [*counts, (REQUEST, 1)] if is_call else counts
+    found: list[tuple[str, Amount]] = [
+        (REQUEST if price.counts_calls_as(name) else name, count)
+        for name, count in (usage.more or {}).items()
+        if not UNITS[name].side
+    ]
+    return [*found, (own_unit(price), usage.units)] if usage.units else found
+
+
+def own_unit(price: PriceVersion) -> str:
+    """The unit of a price that is none of tokens, as plain units are counted."""
+    return next(unit.name for unit in TABLE if unit.name in price.priced)
+
+
+def most_cost(level: Level, counts: Mapping[str, int]) -> Decimal:
+    """USD with the margin, at most, for so many of the units that a request counts beforehand."""
+    return sum([most_for(level, unit) * count for unit, count in counts.items()], ZERO)
+
+
+def input_of(counts: Mapping[str, int]) -> int:
+    """The tokens of input among the units that a request counts."""
+    return sum([count for unit, count in counts.items() if UNITS[unit].side == INPUT_SIDE])
+
+
 def worst_rates(price: PriceVersion, input_tokens: int) -> tuple[Decimal, Decimal]:
     """USD with the margin, at most, for an input and an output token of a request with up to that much input."""
-    best = price.worst[0]
-    for level in price.worst:
-        if input_tokens > level[0]:
-            best = level
-    return best[1], best[2]
-
-
-def unit_rate(price: PriceVersion) -> tuple[str, Decimal]:
-    """The unit of a price that is none of tokens, and USD for one of it with the margin."""
-    unit, rate = _own_unit(price)
-    return unit.name, rate * price.margin / unit.per
+    level = level_at(price.worst, input_tokens)
+    return level.input, level.output
 
 
 def ceiling(amount: Decimal) -> Decimal:

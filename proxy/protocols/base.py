@@ -1,12 +1,14 @@
 """What a protocol must tell the gateway: what a request asks, what an answer used, how an error looks."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from core.records import value
 from proxy.prices.bounds import Material
-from proxy.prices.units import Usage
+from proxy.prices.usage import Usage
+from proxy.prices.versions import NO_TERMS
 
 MOST_NAME_CHARACTERS = 200
 MOST_OUTPUT_TOKENS = 10_000_000
@@ -38,10 +40,18 @@ class Call:
     units: tuple[str, ...] = ()
     """What it brings beside text, pictures and documents: a price must name each."""
     service_tier: str | None = None
+    asked: Mapping[str, str] | None = None
+    """What it asks for that a price may go by (`service_tier`); what it leaves to the upstream is not in it."""
+    least: Mapping[str, int] | None = None
+    """By unit, what it used at least where the answer does not tell: a search that was asked for."""
     removed: tuple[str, ...] = ()
     """The kinds of tools that were offered to the model and are not on offer here."""
     account: str = ""
     """The account at its provider that alone knows what the request is about, by the catalog's name for it."""
+
+    @property
+    def terms(self) -> Mapping[str, str]:
+        return self.asked or NO_TERMS
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,18 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from core.records import value
 from proxy.errors import Refusal
-from proxy.prices.bounds import likely_input, most_extra_output, most_input
+from proxy.prices.bounds import (
+    FILE_TOKENS,
+    LIKELY_TOOL_TOKENS,
+    likely_by_unit,
+    likely_input,
+    most_by_unit,
+    most_extra_output,
+    whole_context,
+)
 from proxy.prices.catalog import Destination, Entry
-from proxy.prices.units import PER_TOKEN, Usage
+from proxy.prices.units import INPUT, OUTPUT, OUTPUT_SIDE, PER_TOKEN, TOOLS, UNITS
+from proxy.prices.usage import Usage
 from proxy.protocols.base import BadRequest, Call, Habits, Receipt, Reported
 from proxy.protocols.sse import DONE, END
 
@@ -53,14 +62,16 @@ class Sending:
 
 @value
 class Bounds:
-    """How much a request can use of each unit, and likely uses; the units are those that a price names.
+    """How much a request can use of each unit, and likely uses, but for the output that its limit counts.
 
-    Tokens of output beyond the limit (`extra_output`) are what a provider bills of a prediction that was not used.
+    `makes` are what its output may be: text unless it asks for more. Tokens of output beyond the limit
+    (`extra_output`) are what a provider bills of a prediction that was not used.
     """
 
     most: Mapping[str, int]
     likely: Mapping[str, int]
     extra_output: int = 0
+    makes: tuple[str, ...] = (OUTPUT,)
 
 
 class EventStream(Protocol):
@@ -181,6 +192,9 @@ class Endpoint(Generic[Asking]):
     what: ClassVar[str] = "model for this path"
     """What such a model is called in a refusal."""
     limit_field: ClassVar[str] = "max_tokens"
+    unit_fields: ClassVar[Mapping[str, str]] = {}
+    """By which field a request asks for what is sold apart, where it is not the one that brings it."""
+    brings: ClassVar[str] = "messages"
     end: ClassVar[bytes] = DONE
     """What ends a stream, behind the last event."""
     dialects: Mapping[str, Dialect[Asking]]
@@ -195,20 +209,34 @@ class Endpoint(Generic[Asking]):
         if entry.price.billing not in self.billing:
             raise Refusal(400, "validation_error", f"{entry.slug} is not a {self.what}.", param="model")
         for unit in call.units:
-            if unit not in entry.price.rates:
-                words = f"{entry.slug} has no price for `{unit}` here, so {unit.partition('_')[2]} is not taken."
-                raise BadRequest(words, param="messages")
+            self._check_unit(unit, call, entry)
         limit = entry.max_output_tokens
         if limit is not None and call.output_limit is not None and call.output_limit > limit:
             raise BadRequest(f"{entry.slug} writes at most {limit} tokens.", param=self.limit_field)
 
+    def _check_unit(self, unit: str, call: Asking, entry: Entry) -> None:
+        """Raise `BadRequest` for what is asked for and sold apart, but not here."""
+        field = self.unit_fields.get(unit, self.brings)
+        if not entry.price.sells(unit, call.terms):
+            words = f"{entry.slug} has no price for `{unit}` here, so {UNITS[unit].label} is not taken."
+            raise BadRequest(words, param=field)
+        if unit in TOOLS and not entry.max_tool_calls:
+            raise BadRequest(f"{entry.slug} calls no tools at its provider here, so no `{unit}`.", param=field)
+
     def bounds(self, call: Asking, entry: Entry) -> Bounds:
         material, context = call.material, entry.context_window
-        return Bounds(
-            {"input": most_input(material, context=context)},
-            {"input": likely_input(material, context=context)},
-            most_extra_output(material),
-        )
+        most = most_by_unit(material, context=context)
+        if material.is_plain and not call.units:
+            return Bounds(most, {INPUT: likely_input(material, context=context)}, most_extra_output(material))
+        likely = likely_by_unit(material, context=context)
+        made = tuple(unit for unit in call.units if UNITS[unit].side == OUTPUT_SIDE)
+        for unit in TOOLS.intersection(call.units):
+            calls = most[unit] = entry.max_tool_calls
+            # What a tool finds is input of the model's next turn in the same request.
+            most[INPUT] = (1 + calls) * (FILE_TOKENS if context is None else whole_context(context))
+            likely[unit] = 1
+            likely[INPUT] += LIKELY_TOOL_TOKENS
+        return Bounds(most, likely, most_extra_output(material), makes=(OUTPUT, *made))
 
     def error(self, refusal: Refusal) -> bytes:
         """The body of an answer that is an error."""

@@ -10,8 +10,10 @@ from accounts.models import ApiKey, Customer
 from billing.books.money import ZERO
 from proxy.ids import first_id_of, is_generation_id
 from proxy.models import NET_COST, Generation, Price
-from proxy.prices.sums import LineItem, PriceVersion, line_items
-from proxy.prices.units import Usage
+from proxy.prices.sums import LineItem, line_items
+from proxy.prices.units import UNITS
+from proxy.prices.usage import Amount, Usage, leaves, loaded
+from proxy.prices.versions import PriceVersion, terms_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ def usage_of(generation: Generation) -> Usage:
         cache_write_1h_tokens=generation.cache_write_1h_tokens,
         reasoning_tokens=generation.reasoning_tokens,
         units=generation.units,
+        more=loaded(generation.more),
     )
 
 
@@ -39,8 +42,20 @@ def line_items_of(generation: Generation) -> list[LineItem]:
     """The lines of a request's receipt, at the price it was held at; none before its usage is known."""
     if generation.metered_at is None:
         return []
-    price = Price.objects.get(pk=generation.price_id)
-    return line_items(PriceVersion.from_row(price), usage_of(generation))
+    asked, served = terms_of(generation.asked_tier), terms_of(generation.service_tier)
+    return line_items(_price_of(generation), usage_of(generation), asked=asked, served=served)
+
+
+def counts_of(generation: Generation) -> dict[str, Amount]:
+    """What a request used, by unit: each token once, and what has no price too."""
+    if generation.metered_at is None:
+        return {}
+    counts = leaves(usage_of(generation), _price_of(generation).priced)
+    return {UNITS[name].line: count for name, count in counts if count}
+
+
+def _price_of(generation: Generation) -> PriceVersion:
+    return PriceVersion.from_row(Price.objects.get(pk=generation.price_id))
 
 
 def find(*, customer: Customer, generation_id: str) -> Generation | None:

@@ -14,12 +14,14 @@ from billing.models import Transfer
 from proxy.models import Generation
 from proxy.prices import catalog
 from proxy.prices.sums import LineItem, line_items
-from proxy.prices.units import BY_LINE, MILLION, Usage
+from proxy.prices.units import BY_LINE, MILLION, THOUSAND
+from proxy.prices.usage import Usage
 from proxy.records import one
 
 State = Generation.State
 Reason = Generation.Reason
 
+SHORT = {MILLION: "M", THOUSAND: "K"}
 WHY = {
     Reason.CLIENT_DISCONNECTED: gettext_lazy(
         "The caller hung up before the end. The provider had worked by then; what it used is charged, nothing more."
@@ -34,12 +36,12 @@ WHY = {
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """`quantity` of `label` at `price`, per million where that is so; `amount` exact."""
+    """`quantity` of `label` at `price`, for so many as `per` says ("M", "K", or nothing); `amount` exact."""
 
     label: str
     quantity: Decimal
     price: Decimal
-    per_million: bool
+    per: str
     amount: Decimal
 
 
@@ -123,7 +125,7 @@ def _line(item: LineItem) -> Line:
         label=str(BY_LINE[item.unit].label),
         quantity=item.quantity,
         price=item.price,
-        per_million=BY_LINE[item.unit].per == MILLION,
+        per=SHORT.get(BY_LINE[item.unit].per, ""),
         amount=item.amount,
     )
 

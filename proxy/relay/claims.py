@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from proxy.models import Kind
 from proxy.prices.catalog import Destination
+from proxy.prices.versions import SERVICE_TIER, PriceVersion
 from proxy.protocols.base import Reported, amount_of, printable
 
 REQUEST_IDS = ("x-request-id", "request-id")
@@ -46,9 +47,10 @@ def served_tier(reported: Reported) -> str:
     return tier if TIER.fullmatch(tier) else ""
 
 
-def contradicts(destination: Destination, reported: Reported) -> bool:
-    """Whether another model answered than was asked for, or one at a dearer tier than requests are held at."""
-    if reported.service_tier.lower() in DEARER_TIERS:
+def contradicts(destination: Destination, reported: Reported, price: PriceVersion) -> bool:
+    """Whether another model answered than was asked for, or one at a dearer tier than the price knows."""
+    tier = reported.service_tier
+    if tier.lower() in DEARER_TIERS and not price.varies_by({SERVICE_TIER: tier}):
         return True
     return destination.kind in AGGREGATORS and not is_same_model(destination.upstream_model, reported.model)
 

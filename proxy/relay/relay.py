@@ -18,8 +18,10 @@ from proxy.gateway.drains import Drains
 from proxy.models import Generation
 from proxy.prices.bounds import fair_tokens
 from proxy.prices.catalog import Destination, Entry
-from proxy.prices.sums import Cost, cost_of
-from proxy.prices.units import Usage
+from proxy.prices.sums import Cost, cost_of, has_unsold
+from proxy.prices.units import INPUT_AUDIO
+from proxy.prices.usage import Usage, at_least
+from proxy.prices.versions import terms_of
 from proxy.protocols.base import Call, Receipt, Reported
 from proxy.protocols.endpoint import Endpoint, Reply
 from proxy.relay import claims
@@ -220,7 +222,11 @@ class Relay:
         """The record METER writes: the upstream's usage, else what was relayed; never charged beyond the bound."""
         is_unknown = reason in CUT and self._is_unknown
         source, usage = self._usage(reported, produced_bytes, is_unknown=is_unknown)
-        cost = cost_of(self.entry.price, usage)
+        price, call, tier = self.entry.price, self.call, claims.served_tier(reported)
+        is_odd = reported.is_odd or reported.usage not in (None, usage)
+        if call.least and source != Source.NONE:
+            usage = at_least(usage, call.least)
+        cost = cost_of(price, usage, asked=call.terms, served=terms_of(tier))
         stated = claims.stated_cost(headers, reported)
         bound = self.admitted.decision.bound
         now = monotonic()
@@ -239,15 +245,15 @@ class Relay:
             generation_time_ms=self._milliseconds(now),
             is_flagged=(
                 cost.charged > bound
-                or reported.is_odd
-                or reported.usage not in (None, usage)
+                or is_odd
                 or (stated is not None and stated > cost.charged)
-                or claims.contradicts(destination, reported)
+                or claims.contradicts(destination, reported, price)
+                or (usage.more is not None and has_unsold(price, usage))
             ),
             upstream_request_id=claims.request_id(headers, reported),
             stated_cost=stated,
-            asked_tier=self.call.service_tier or "",
-            service_tier=claims.served_tier(reported),
+            asked_tier=call.service_tier or "",
+            service_tier=tier,
         )
 
     def _usage(self, reported: Reported, produced_bytes: int, *, is_unknown: bool) -> tuple[str, Usage]:
@@ -262,10 +268,13 @@ class Relay:
             return (Source.NONE, NOTHING) if told is None else (Source.UPSTREAM, told)
         told = told or NOTHING
         relayed = fair_tokens(produced_bytes, wide=0) if produced_bytes else 0
+        material = self.call.material
+        sound = {} if told.input_tokens or not material.fair_audio else {INPUT_AUDIO: material.fair_audio}
         return Source.ESTIMATED, replace(
             told,
-            input_tokens=told.input_tokens or self.call.material.fair,
+            input_tokens=told.input_tokens or material.fair,
             output_tokens=told.output_tokens or relayed,
+            more={**(told.more or {}), **sound} or None,
         )
 
     def _milliseconds(self, moment: float) -> int:

@@ -24,7 +24,7 @@ from proxy.batches.connections import AWAY
 from proxy.batches.pipeline import Pipeline
 from proxy.batches.timeouts import limit
 from proxy.prices.sums import Cost
-from proxy.prices.units import Usage
+from proxy.prices.usage import Usage, dumped
 from proxy.protocols import lossless
 from proxy.watch import metrics
 
@@ -88,6 +88,7 @@ class Metered:
             self.native.input_tokens,
             self.native.output_tokens,
             used.units,
+            None if used.more is None else dumped(used.more),
             self.cost.upstream,
             self.cost.charged,
             self.latency_ms,
@@ -135,6 +136,7 @@ COLUMNS = (
     ("native_input_tokens", "bigint"),
     ("native_output_tokens", "bigint"),
     ("units", "numeric"),
+    ("more", "jsonb"),
     ("upstream_cost", "numeric"),
     ("cost", "numeric"),
     ("latency_ms", "int"),
@@ -145,13 +147,14 @@ COLUMNS = (
     ("asked_tier", "text"),
     ("service_tier", "text"),
 )
+KINDS = dict(COLUMNS)
 VALUES = [name for name, _ in COLUMNS if name != "id"]
 IN_ONE = (*VALUES, "id")
 """The parameters of ONE, in order; those of the others are COLUMNS, each a list."""
 NOW = "metered_at = clock_timestamp(), "
 ONE = (
     f"UPDATE proxy_generation SET state = 'metered', {NOW}"
-    + ", ".join(f"{name} = %s" for name in VALUES)
+    + ", ".join(f"{name} = %s" + ("::jsonb" if KINDS[name] == "jsonb" else "") for name in VALUES)
     + " WHERE id = %s AND state = 'held' RETURNING id"
 )
 RECORDS = (

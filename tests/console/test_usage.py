@@ -7,7 +7,7 @@ import pytest
 
 from accounts.keys import issuing
 from proxy.models import Generation
-from proxy.prices.units import Usage
+from proxy.prices.usage import Usage
 from proxy.settlement.settle import release
 
 

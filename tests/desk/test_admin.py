@@ -193,3 +193,35 @@ def test_an_upstreams_kind_must_fit_a_protocol_that_is_spoken(desk, catalog):
     desk.post(path, {**fields, "protocol": "openai", "kind": "azure", "account": "contoso"})
     upstream.refresh_from_db()
     assert (upstream.kind, upstream.account, upstream.bills_abandoned) == ("azure", "contoso", False)
+
+
+def test_the_price_form_asks_for_the_rates_of_the_models_kind_alone(desk, catalog):
+    model = Model.objects.get(slug="openai/gpt-4.1-nano")
+    path = reverse("admin:proxy_model_new_price", args=[model.pk])
+    text = desk.get(path).content.decode()
+    assert 'name="cache_read"' in text
+    assert 'name="second"' not in text
+    assert "10,000 tokens in and 1,000 out cost $" in text
+    before = model.prices.count()
+    fields = {"input": "0.2", "output": "0.8", "margin": "1.05"}
+    other = desk.post(path, {**fields, "kind": "sound", "shown": "text"}).content.decode()
+    assert 'name="second"' in other
+    assert model.prices.count() == before, "another kind shows its rates and sets nothing"
+    desk.post(path, {**fields, "kind": "sound", "shown": "sound", "second": "0.0001"})
+    assert model.prices.latest("version").rates["second"] == "0.0001"
+
+
+def test_a_price_with_variants_and_a_date_is_written_at_the_desk(desk, catalog):
+    model = Model.objects.get(slug="openai/gpt-4.1-nano")
+    path = reverse("admin:proxy_model_new_price", args=[model.pk])
+    fields = {"input": "0.2", "output": "0.8", "margin": "1.05", "applies_from": "2099-01-01"}
+    flex = '[{"when": {"service_tier": "flex"}, "input": "0.1"}]'
+    answer = desk.post(path, {**fields, "variants": flex, "fallback": '["input_audio"]'}, follow=True)
+    assert "holds from 2099-01-01 00:00 UTC on" in answer.content.decode()
+    made = model.prices.latest("version")
+    assert made.more == {
+        "variants": [{"when": {"service_tier": "flex"}, "rates": {"input": "0.1"}}],
+        "fallback": ["input_audio"],
+    }
+    bad = desk.post(path, {**fields, "variants": '[{"when": {"colour": "red"}, "input": "1"}]'}).content.decode()
+    assert "variants[0].when.colour" in bad

@@ -127,7 +127,13 @@ def test_finance_sets_the_rate_and_prices_and_an_operator_neither(catalog):
 def test_an_operator_manages_upstreams_and_routes_and_finance_does_not(catalog):
     model = Model.objects.get(slug="openai/gpt-4.1-nano")
     route = model.routes.get()
-    form = {"slug": model.slug, "is_active": "on", "routes-TOTAL_FORMS": "1", "routes-INITIAL_FORMS": "1"}
+    form = {
+        "slug": model.slug,
+        "is_active": "on",
+        "max_tool_calls": 0,
+        "routes-TOTAL_FORMS": "1",
+        "routes-INITIAL_FORMS": "1",
+    }
     form |= {"routes-0-id": route.pk, "routes-0-model": model.pk, "routes-0-upstream": route.upstream_id}
     form |= {"routes-0-upstream_model": "nano-2", "prices-TOTAL_FORMS": "0", "prices-INITIAL_FORMS": "0"}
     path = reverse("admin:proxy_model_change", args=[model.pk])

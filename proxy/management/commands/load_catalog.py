@@ -6,7 +6,8 @@ from typing import Any
 import yaml
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from proxy.prices.loading import InvalidCatalog, load_catalog
+from proxy.prices.loading import load_catalog
+from proxy.prices.written import InvalidCatalog
 
 
 class Command(BaseCommand):

@@ -5,7 +5,8 @@ from decimal import Decimal
 from typing import Any
 
 from core.records import value
-from proxy.prices.units import Usage
+from proxy.prices.units import MODALITIES, WEB_SEARCH
+from proxy.prices.usage import Usage, counted, is_shown_alike
 from proxy.protocols import lossless
 from proxy.protocols.base import amount_of
 from proxy.protocols.openai.choices import choices_of
@@ -19,6 +20,8 @@ COMPLETION_DETAILS = ("completion_tokens_details", "output_tokens_details")
 CACHE_READS = ("cached_tokens", "prompt_cache_hit_tokens", "cache_read_input_tokens")
 CACHE_WRITES = ("cache_write_tokens", "cache_creation_tokens", "cache_creation_input_tokens")
 ANTHROPIC = ("cache_read_input_tokens", "cache_creation_input_tokens")
+CACHED_DETAILS = "cached_tokens_details"
+MOST_SEARCHES = 1_000_000
 MOST_TOKENS = 1 << 60
 """Sums of a few stay in 64 bits."""
 
@@ -79,13 +82,17 @@ def read(said: Any) -> Told | None:
     if prompt and total is not None and total != prompt + completion:
         # Gemini leaves thinking out of the completion, tells of it in the total alone, and bills it.
         completion, is_odd = max(completion, total - prompt), True
-    usage = Usage(
+    usage = counted(
         input_tokens=prompt,
         output_tokens=completion,
         cached_tokens=cached,
         cache_write_tokens=written,
         cache_write_1h_tokens=long_written,
         reasoning_tokens=reasoning,
+        brought=_by_modality(_dicts(said, PROMPT_DETAILS)),
+        cached=_by_modality(_inside(said, PROMPT_DETAILS, CACHED_DETAILS)) or None,
+        made=_by_modality(_dicts(said, COMPLETION_DETAILS)),
+        more=_searches(said),
     )
     return Told(usage=usage, said=said, is_odd=is_odd)
 
@@ -104,7 +111,8 @@ def shown(told: Told | None, used: Usage, *, cost: Decimal) -> bytes:
 
     `cost` in USD; a number, for clients that know OpenRouter's.
     """
-    if told is not None and told.is_plain and told.usage is used:
+    is_told = told is not None and is_shown_alike(told.usage, used)
+    if told is not None and told.is_plain and is_told:
         counted = (used.input_tokens, used.output_tokens, used.input_tokens + used.output_tokens)
         return b'{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d,"cost":%b}' % (
             *counted,
@@ -117,7 +125,7 @@ def shown(told: Told | None, used: Usage, *, cost: Decimal) -> bytes:
     }
     if told is None:
         pass
-    elif told.usage is used and not told.is_odd:
+    elif is_told and not told.is_odd:
         kept = {name: value for name, value in told.said.items() if "cost" not in name.lower()}
         for name, count in counts.items():
             if type(kept.get(name)) is not int:
@@ -163,6 +171,25 @@ def _cache_writes(said: Mapping[str, Any], details: tuple[Mapping[str, Any], ...
     long_written = _tokens(split, "ephemeral_1h_input_tokens") or 0
     short = _tokens(split, "ephemeral_5m_input_tokens") or 0
     return max(written, short + long_written), long_written
+
+
+def _by_modality(places: tuple[Mapping[str, Any], ...]) -> dict[str, int]:
+    """The tokens of sound, pictures and films among them, as these details tell."""
+    if not places:
+        return {}
+    return {name: count for name in MODALITIES if (count := _first(places, (f"{name}_tokens",)))}
+
+
+def _inside(said: Mapping[str, Any], names: tuple[str, ...], name: str) -> tuple[Mapping[str, Any], ...]:
+    return tuple(held for place in _dicts(said, names) if isinstance(held := place.get(name), dict))
+
+
+def _searches(said: Mapping[str, Any]) -> dict[str, int]:
+    """Searches of the web in the midst of the request, where Anthropic-like and Perplexity-like usage tells them."""
+    tools = said.get("server_tool_use")
+    count = _tokens(tools, "web_search_requests") if isinstance(tools, dict) else None
+    count = _tokens(said, "num_search_queries") if count is None else count
+    return {WEB_SEARCH: min(count, MOST_SEARCHES)} if count else {}
 
 
 def _one_of(said: Mapping[str, Any], names: tuple[str, str]) -> int | None:

@@ -9,7 +9,8 @@ from django.urls import reverse
 
 from chuizi.local import demo
 from proxy.models import Upstream
-from proxy.prices.loading import InvalidCatalog, load_catalog
+from proxy.prices.loading import load_catalog
+from proxy.prices.written import InvalidCatalog
 from tests.conftest import NOW
 from tests.made_requests import CATALOG
 from tests.staffing import at_desk, in_role

@@ -8,7 +8,8 @@ from django.db import DatabaseError, connection, transaction
 
 from proxy.models import Model, Price, Route, Upstream
 from proxy.prices import catalog
-from proxy.prices.loading import InvalidCatalog, load_catalog
+from proxy.prices.loading import load_catalog
+from proxy.prices.written import InvalidCatalog
 
 pytestmark = pytest.mark.django_db
 UPSTREAM = {"name": "main", "protocol": "openai", "base_url": "http://127.0.0.1:9001/v1", "api_key": "sk-upstream"}

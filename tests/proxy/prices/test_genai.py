@@ -11,10 +11,13 @@ from genai_prices.types import ModelInfo, ModelPrice, Provider, Tier, TieredPric
 
 from chuizi.local.demo import load_demo_catalog
 from proxy.prices import catalog
-from proxy.prices.genai import RATES, WELL_KNOWN, WellKnown, find, price_of
-from proxy.prices.sums import PriceVersion, cost_of
-from proxy.prices.units import Usage
+from proxy.prices.genai import WELL_KNOWN, WellKnown, find, price_of
+from proxy.prices.sums import cost_of
+from proxy.prices.units import TOOLS
+from proxy.prices.usage import Usage
+from proxy.prices.versions import PriceVersion
 from proxy.protocols.openai import chat
+from tests.proxy.prices.steps import priced
 
 AT = datetime(2026, 11, 2, 12, 0, tzinfo=UTC)
 HALF = Decimal("0.000000005")
@@ -23,12 +26,6 @@ BY_THE_HOUR = {
     "deepseek/deepseek-chat": "half price from 16:30 to 00:30 UTC; ours is the full one all day",
     "deepseek/deepseek-v4-pro": "double price from 01:00 to 04:00 and 06:00 to 10:00 UTC; ours is that one all day",
 }
-AUDIO_APART = {
-    "google/gemini-2.5-flash": "their audio input has a rate of its own; ours is charged as text",
-    "google/gemini-2.5-flash-lite": "their audio input has a rate of its own; ours is charged as text",
-}
-SEARCHES = ("web_searches_kcount", "storage_searches_kcount")
-"""Billed by the call: requests that ask for them are refused."""
 
 
 @pytest.fixture
@@ -47,13 +44,7 @@ def price(known: WellKnown, *, at: datetime = AT) -> PriceVersion:
 
 
 def version(data: dict[str, Any]) -> PriceVersion:
-    rates = {name: text for name, text in data.items() if name in RATES}
-
-    class Row:
-        pk, billing, margin, tiers = 1, data["billing"], Decimal(1), data["tiers"]
-
-    Row.rates = rates  # type: ignore[attr-defined]
-    return PriceVersion.from_row(Row())  # type: ignore[arg-type]
+    return priced({name: said for name, said in data.items() if name not in TOOLS})
 
 
 def theirs(known: WellKnown, usage: Usage, *, at: datetime = AT) -> Decimal:
@@ -146,15 +137,13 @@ def test_the_hour_of_seeding_makes_no_difference(hour):
         assert price(known, at=AT.replace(hour=hour)).rates == price(known).rates
 
 
-def test_the_models_with_a_rate_that_we_do_not_have_are_these():
-    apart: set[str] = set()
+def test_sound_is_sold_where_they_price_it_and_nothing_that_runs_at_the_provider_is(shipped):
     for known in WELL_KNOWN:
-        priced = vars(find(known.provider, known.name).get_prices(AT))
-        rest = {name for name, value in priced.items() if value is not None} - set(RATES.values()) - set(SEARCHES)
-        if rest:
-            assert rest <= {"input_audio_mtok", "cache_audio_read_mtok"}, (slug(known), rest)
-            apart.add(slug(known))
-    assert apart == set(AUDIO_APART)
+        there = {name for name, value in vars(find(known.provider, known.name).get_prices(AT)).items() if value}
+        entry = shipped.find(slug(known))
+        assert entry is not None
+        assert entry.price.sells("input_audio", {}) == ("input_audio_mtok" in there)
+        assert not TOOLS & entry.price.priced
 
 
 def test_tiers_that_begin_at_different_lengths_add_up():

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.prices.sums import LineItem, PriceVersion, Tier, cost_of, line_items, worst_rates
-from proxy.prices.units import Usage
+from proxy.prices.sums import LineItem, cost_of, line_items, worst_rates
+from proxy.prices.usage import Usage
+from proxy.prices.versions import PriceVersion, Tier
 
 
 def price(margin: str = "1.05", tiers: tuple[Tier, ...] = (), billing: str = "per_token", **rates: str) -> PriceVersion:

@@ -7,7 +7,7 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.prices.units import Usage
+from proxy.prices.usage import Usage
 from proxy.protocols.base import Receipt
 from proxy.protocols.openai.chat.stream import ChatStream
 from proxy.protocols.sse import Splitter

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from proxy.errors import Refusal
-from proxy.prices.units import Usage
+from proxy.prices.usage import Usage
 from proxy.protocols import lossless
 from proxy.protocols.base import Receipt, Reported, printable
 from proxy.protocols.openai import usage as usages

@@ -5,9 +5,10 @@ from typing import Any
 
 from proxy.errors import Refusal
 from proxy.models import Protocol
-from proxy.prices.catalog import Destination
-from proxy.prices.units import Usage
-from proxy.protocols.base import Habits, Receipt, Reported
+from proxy.prices.catalog import Destination, Entry
+from proxy.prices.units import OUTPUT_AUDIO, OUTPUT_IMAGE, WEB_SEARCH
+from proxy.prices.usage import Usage
+from proxy.protocols.base import BadRequest, Habits, Receipt, Reported
 from proxy.protocols.endpoint import Asked, Dialect, Endpoint, Sending
 from proxy.protocols.openai import chat
 from proxy.protocols.openai.chat.asked.call import ChatCall
@@ -53,11 +54,23 @@ class OpenAI(Dialect[ChatCall]):
         return chat.as_events(answer)
 
 
+PRICED_TIERS = frozenset({"auto", "default", "flex"})
+"""At these providers bill what a model's price says, or less; others need rates of their own."""
+
+
 class ChatCompletions(Endpoint[ChatCall]):
     name = chat.name
     path = "/v1/chat/completions"
     what = "chat model"
     dialects = {Protocol.OPENAI.value: OpenAI()}
+
+    unit_fields = {OUTPUT_AUDIO: "modalities", OUTPUT_IMAGE: "modalities", WEB_SEARCH: "web_search_options"}
+
+    def check(self, call: ChatCall, entry: Entry) -> None:
+        tier = call.service_tier
+        if tier is not None and tier not in PRICED_TIERS and not entry.price.varies_by(call.terms):
+            raise BadRequest("`service_tier` may be auto, default or flex here.", param="service_tier")
+        super().check(call, entry)
 
     def read(self, asked: Asked) -> ChatCall:
         return chat.read(asked.body)

@@ -187,11 +187,30 @@ def test_predicted_parts_of_text_are_held_as_output():
     assert read(orjson.dumps({**asked, "prediction": prediction})).material.predicted > 900
 
 
-def test_an_answer_that_sounds_is_refused():
+def test_an_answer_that_sounds_is_of_a_unit_that_a_price_must_name():
     asked = {"model": "openai/m", "messages": [{"role": "user", "content": "hi"}]}
-    for field in ({"audio": {"voice": "alloy"}}, {"modalities": ["text", "audio"]}):
-        with pytest.raises(BadRequest):
-            read(orjson.dumps({**asked, **field}))
+    for field in ({"audio": {"voice": "alloy", "format": "mp3"}}, {"modalities": ["text", "audio"]}):
+        assert read(orjson.dumps({**asked, **field})).units == ("output_audio",)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"modalities": ["video"]},
+        {"modalities": "audio"},
+        {"modalities": [["audio"]]},
+        {"modalities": []},
+        {"audio": "alloy"},
+        {"audio": {"voice": {"id": "voice_1"}}},
+        {"web_search_options": True},
+        {"search_parameters": {}},
+    ],
+)
+def test_what_nobody_could_price_is_refused_with_its_field(field):
+    asked = {"model": "openai/m", "messages": [{"role": "user", "content": "hi"}]}
+    with pytest.raises(BadRequest) as refused:
+        read(orjson.dumps({**asked, **field}))
+    assert (refused.value.param or "").startswith(next(iter(field)))
 
 
 @pytest.mark.parametrize("way", ["an unknown format", "vLLM's video", "a picture that sounds", "a document that moves"])

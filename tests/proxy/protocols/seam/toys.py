@@ -11,7 +11,8 @@ from aiohttp import web
 from proxy.errors import Refusal
 from proxy.prices.bounds import Material
 from proxy.prices.catalog import Destination, Entry
-from proxy.prices.units import PER_REQUEST, PER_SECOND, Usage
+from proxy.prices.units import PER_REQUEST, PER_SECOND
+from proxy.prices.usage import Usage
 from proxy.protocols.base import BadRequest, Call, Habits, Receipt, Reported
 from proxy.protocols.endpoint import Asked, Bounds, Dialect, Endpoint, Reply, Sending
 from proxy.protocols.sse import END, data_of, events_of

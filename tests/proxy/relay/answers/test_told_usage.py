@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
-from proxy.prices.units import Usage
+from proxy.prices.usage import Usage
 from proxy.protocols.openai import usage as usages
 from tests.proxy.conftest import only_generation, wait_for
 from tests.proxy.relay.answers.raw import answers, told

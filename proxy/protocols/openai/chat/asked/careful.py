@@ -8,6 +8,8 @@ import re
 
 import msgspec
 
+from proxy.prices.units import OUTPUT_AUDIO, OUTPUT_IMAGE, WEB_SEARCH
+from proxy.prices.versions import terms_of
 from proxy.protocols.base import MOST_OUTPUT_TOKENS, BadRequest
 from proxy.protocols.members import check_bytes, first, joined
 from proxy.protocols.openai.chat.asked.call import ChatCall
@@ -17,8 +19,9 @@ from proxy.protocols.openai.chat.asked.reading import Fields
 from proxy.protocols.structure import NotJson
 
 MOST_CHOICES = 128
-# At these tiers providers bill what the catalog's price says, or less.
-PRICED_TIERS = frozenset({"auto", "default", "flex"})
+MODALITIES = {"text": "", "audio": OUTPUT_AUDIO, "image": OUTPUT_IMAGE}
+"""What an answer may be, with the unit of what is sold apart."""
+LONGEST_TIER = 20
 # Tools that run with the caller. A provider's own, such as a web search, are billed by the call.
 PRICED_TOOLS = frozenset({"function", "custom"})
 PROVIDERS_TOOLS = re.compile(
@@ -27,6 +30,8 @@ PROVIDERS_TOOLS = re.compile(
     r"(?:_\d{4,8}(?:_\d\d){0,2})?"
 )
 TOOL = frozenset({"type"})
+TIER = re.compile(r"[a-z][a-z0-9_-]*", re.ASCII)
+VOICE = frozenset({"voice", "format"})
 NOTHING = frozenset[str]()
 OPTIONS = frozenset({"include_usage"})
 LONGEST_MODEL = 10_000
@@ -48,7 +53,8 @@ def read_carefully(raw: bytes) -> ChatCall:
     choices = body.whole("n", least=1, most=MOST_CHOICES)
     limits = {name: body.whole(name, least=1, most=MOST_OUTPUT_TOKENS) for name in LIMITS}
     named = {name: limit for name, limit in limits.items() if limit is not None}
-    _refuse_unpriced(body)
+    asked_apart = _asked_apart(body)
+    tier = _tier(body)
     removed = _remove_offered_tools(body)
     refuse_steering(body.members)
     _refuse_steering_metadata(body)
@@ -60,10 +66,12 @@ def read_carefully(raw: bytes) -> ChatCall:
         output_limit=max(named.values(), default=None),
         choices=choices or 1,
         material=material,
-        units=units,
+        units=tuple(sorted({*units, *asked_apart})),
+        least={WEB_SEARCH: 1} if WEB_SEARCH in asked_apart else None,
         rest=joined(body.members, without=OURS),
         limit_fields=tuple(named),
-        service_tier=body.value("service_tier"),
+        service_tier=tier,
+        asked=terms_of(tier) or None,
         stream_options=options,
         include_usage=include_usage,
         removed=removed,
@@ -95,17 +103,37 @@ def _refuse_steering_metadata(body: Fields) -> None:
                 raise BadRequest(f"`metadata.{name[:100]}` may be a text here.", param=f"metadata.{name[:100]}")
 
 
-def _refuse_unpriced(body: Fields) -> None:
-    """What a provider bills beyond the tokens of a model's price cannot be held or charged, so it is not forwarded."""
+def _tier(body: Fields) -> str | None:
+    """The service tier asked for; whether it is on offer the model's price tells."""
     tier = body.value("service_tier")
-    if tier is not None and (not isinstance(tier, str) or tier not in PRICED_TIERS):
+    if tier is not None and not (isinstance(tier, str) and 0 < len(tier) <= LONGEST_TIER and TIER.fullmatch(tier)):
         raise BadRequest("`service_tier` may be auto, default or flex here.", param="service_tier")
-    for name in ("web_search_options", "search_parameters", "audio"):
-        if body.get(name) is not None:
-            raise BadRequest(f"`{name}` is not on offer here.", param=name)
+    return tier
+
+
+def _asked_apart(body: Fields) -> set[str]:
+    """What is asked for and sold apart, beside what the messages bring: a price must name each."""
+    if body.get("search_parameters") is not None:
+        raise BadRequest("`search_parameters` is not on offer here.", param="search_parameters")
+    units = set[str]()
+    if (options := body.get("web_search_options")) is not None:
+        if first(options) != b"{":
+            raise BadRequest("`web_search_options` must be an object.", param="web_search_options")
+        units.add(WEB_SEARCH)
     modalities = body.value("modalities")
-    if modalities is not None and modalities != ["text"]:
-        raise BadRequest('`modalities` may only be ["text"] here.', param="modalities")
+    if modalities is not None:
+        is_list = isinstance(modalities, list) and all(isinstance(name, str) for name in modalities)
+        if not is_list or not modalities or not MODALITIES.keys() >= set(modalities):
+            words = f"`modalities` may be a list of {', '.join(MODALITIES)} here."
+            raise BadRequest(words, param="modalities")
+        units |= {unit for name in modalities if (unit := MODALITIES[name])}
+    if (sound := body.get("audio")) is not None:
+        voice = Fields(sound, known=VOICE, place="audio")
+        for name in VOICE:
+            if (said := voice.value(name)) is not None and not isinstance(said, str):
+                raise BadRequest(f"`audio.{name}` must be a text.", param=f"audio.{name}")
+        units.add(OUTPUT_AUDIO)
+    return units
 
 
 def _remove_offered_tools(body: Fields) -> tuple[str, ...]:

@@ -56,7 +56,7 @@ MOST_CUT = 13
 
 def read_material(raw: bytes, body: Fields) -> tuple[Material, tuple[str, ...]]:
     """What is to be counted, and the units beside tokens of text and pictures that a price must name."""
-    images = low_images = audio = files = data_bytes = 0
+    images = low_images = audio = sounds = films = files = data_bytes = 0
     units = set[str]()
     is_ascii = raw.isascii()
     for number, (kind, part) in enumerate(_media_parts(body)):
@@ -75,6 +75,8 @@ def read_material(raw: bytes, body: Fields) -> tuple[Material, tuple[str, ...]]:
         elif kind == "image_url" and unit is None and not DOCUMENT.match(begin.removeprefix("data:")):
             is_low = inside is not None and inside.value("detail") == "low"
             low_images, images = low_images + is_low, images + (not is_low)
+        elif unit is not None:
+            sounds, films = sounds + (unit == AUDIO), films + (unit == VIDEO)
         else:
             files += 1
         data_bytes += counts
@@ -84,6 +86,8 @@ def read_material(raw: bytes, body: Fields) -> tuple[Material, tuple[str, ...]]:
         images=images,
         low_images=low_images,
         audio=audio,
+        sounds=sounds,
+        films=films,
         files=files,
         tools=bool(body.items("tools") or body.items("functions")),
         predicted=_predicted(body),

@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from proxy.prices.bounds import Material, wide_bytes
+from proxy.prices.versions import terms_of
 from proxy.protocols.base import MOST_OUTPUT_TOKENS
 from proxy.protocols.members import Ambiguous, check_bytes, joined, members_of, objects_of, size
 from proxy.protocols.openai.chat.asked.call import ChatCall
@@ -114,6 +115,7 @@ def _plain(raw: bytes) -> ChatCall | None:
         rest=joined(members, without=OURS),
         limit_fields=limit_fields,
         service_tier=asked.service_tier,
+        asked=None if asked.service_tier is None else terms_of(asked.service_tier) or None,
         include_usage=asked.stream_options is not None and asked.stream_options.include_usage,
     )
 
