@@ -70,7 +70,7 @@ def test_an_entry_of_two_of_finance_resolves_one(finance, wallet):
         "amount": "0.50",
     }
     given |= {"credit": "result:other:USD", "reason": "their rounding", "now": NOW}
-    with pytest.raises(EntryError, match="for finance"):
+    with pytest.raises(EntryError, match="Discrepancies are for finance"):
         resolving.propose(discrepancy_id=row.pk, **given, by=in_role("support"))
     entry = resolving.propose(discrepancy_id=row.pk, **given, by=finance[0])
     entries.approve(entry_id=entry.pk, by=finance[1], now=NOW)
