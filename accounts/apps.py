@@ -12,7 +12,7 @@ class AccountsConfig(AppConfig):
         from accounts import staff_groups
         from accounts.people import notices
         from accounts.security import log, sessions
-        from core import deploy  # noqa: F401 - the import registers its check
+        from core import deploy, upgrades  # noqa: F401 - the imports register their checks
 
         log.connect()
         notices.connect()

@@ -18,10 +18,16 @@ def main() -> None:
     from django.db.migrations.executor import MigrationExecutor
     from django.utils import timezone
 
+    from core import upgrades
+
+    if text := upgrades.half_way():
+        sys.exit(text)
     executor = MigrationExecutor(connection)
     if executor.migration_plan(executor.loader.graph.leaf_nodes()):
         print("Preparing the database", file=sys.stderr, flush=True)
         call_command("migrate", interactive=False, verbosity=0)
+    else:
+        executor.check_replacements()  # what replaces applied migrations is written down, too
     from chuizi.local import demo
 
     print(demo.seed(now=timezone.now()))

@@ -8,10 +8,11 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+    replaces = [('billing', '0019_outbox')]
 
     dependencies = [
-        ('accounts', '0008_security'),
-        ('billing', '0018_column_names'),
+        ('accounts', '0002_squashed_second_era'),
+        ('billing', '0002_squashed_second_era'),
     ]
 
     operations = [

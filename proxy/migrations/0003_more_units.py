@@ -4,9 +4,10 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+    replaces = [('proxy', '0012_more_units')]
 
     dependencies = [
-        ('proxy', '0011_column_names'),
+        ('proxy', '0002_squashed_second_era'),
     ]
 
     operations = [
