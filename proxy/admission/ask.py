@@ -7,7 +7,7 @@ from proxy.admission.rule import Ask
 from proxy.prices.bounds import likely_output
 from proxy.prices.catalog import Entry
 from proxy.prices.sums import ceiling, input_of, most_cost
-from proxy.prices.units import INPUT, OUTPUT, REQUEST
+from proxy.prices.units import INPUT, REQUEST, TEXT
 from proxy.prices.versions import level_at, most_for
 from proxy.protocols.base import Call
 from proxy.protocols.endpoint import Endpoint
@@ -15,17 +15,13 @@ from proxy.protocols.endpoint import Endpoint
 DEFAULT_OUTPUT_TOKENS = 4_096
 """Where neither the caller nor the catalog names a limit."""
 
-PLAIN, TEXT = frozenset({INPUT}), (OUTPUT,)
-"""What most requests bring, and what they have made."""
-
 
 def ask_of(endpoint: Endpoint[Any], call: Call, entry: Entry, *, policy: KeyPolicy, model_rpm: int) -> Ask:
     """What admission decides upon."""
     bounds, price = endpoint.bounds(call, entry), entry.price
     limit = call.output_limit or entry.max_output_tokens or DEFAULT_OUTPUT_TOKENS
     levels, most, likely = price.worst_at(call.terms), bounds.most, bounds.likely
-    if most.keys() == PLAIN and bounds.makes == TEXT:
-        tokens = most[INPUT]
+    if len(most) == 1 and bounds.makes is TEXT and (tokens := most.get(INPUT)) is not None:
         level = level_at(levels, tokens)
         input_most, estimate, output_rate = level.input * tokens, level.input * likely[INPUT], level.output
     else:

@@ -124,6 +124,8 @@ def likely_by_unit(material: Material, *, context: int | None) -> dict[str, int]
     text += material.files * FILE_TOKENS
     if material.tools:
         text += LIKELY_TOOL_FRAME_TOKENS
+    if material.is_plain:
+        return {INPUT: text if context is None else min(text, context)}
     images, sound = _likely_images(material), material.fair_audio + material.sounds * FILE_TOKENS
     found = _present(text, images, sound, material.films * FILE_TOKENS)
     if context is None:

@@ -5,7 +5,7 @@ from decimal import ROUND_CEILING, Decimal
 
 from billing.books.money import MICRO, ZERO, charge
 from core.records import value
-from proxy.prices.units import INPUT_SIDE, MILLION, REQUEST, TABLE, UNITS, rate_of
+from proxy.prices.units import INPUT_SIDE, MILLION, REASONING, REQUEST, TABLE, UNITS, rate_of
 from proxy.prices.usage import Amount, Usage, leaves
 from proxy.prices.versions import NO_TERMS, Level, PriceVersion, Rates, level_at, most_for
 
@@ -56,7 +56,9 @@ def cost_of(
 
     Charged is what was served, and never more than what was asked comes to.
     """
-    is_usual = usage.more is None and not (usage.cache_write_tokens or usage.reasoning_tokens)
+    is_usual = usage.more is None and not usage.cache_write_tokens
+    if usage.reasoning_tokens and REASONING in price.priced:
+        is_usual = False
     if is_usual and price.plain and not (price.varies_by(asked) or price.varies_by(served)):
         exact = _plain(price, usage)
     else:

@@ -59,14 +59,25 @@ def leaves(usage: Usage, priced: Container[str]) -> list[tuple[str, Amount]]:
     text_out = OUTPUT_TEXT if OUTPUT_TEXT in priced else OUTPUT
     if usage.more is None and not (usage.cached_tokens or usage.cache_write_tokens or usage.reasoning_tokens):
         return [(text_in, usage.input_tokens), (text_out, usage.output_tokens)]
-    more = usage.more or {}
     cached = min(usage.cached_tokens, usage.input_tokens)
     written = min(usage.cache_write_tokens, usage.input_tokens - cached)
+    if usage.more is None:
+        hours = min(usage.cache_write_1h_tokens, written)
+        reasoning = min(usage.reasoning_tokens, usage.output_tokens) if REASONING in priced else 0
+        return [
+            (text_in, usage.input_tokens - cached - written),
+            (CACHE_READ, cached),
+            (CACHE_WRITE, written - hours),
+            (CACHE_WRITE_1H, hours),
+            (text_out, usage.output_tokens - reasoning),
+            (REASONING, reasoning),
+        ]
+    more = usage.more
     found: list[tuple[str, Amount]] = []
     _share(found, usage.input_tokens - cached - written, [(name, more.get(name, 0)) for name in FRESH], text_in)
     _share(found, cached, [(name, more.get(name, 0)) for name in READS], CACHE_READ)
-    hours = (CACHE_WRITE_1H, usage.cache_write_1h_tokens)
-    _share(found, written, [*((name, more.get(name, 0)) for name in WRITES), hours], CACHE_WRITE)
+    for_an_hour = (CACHE_WRITE_1H, usage.cache_write_1h_tokens)
+    _share(found, written, [*((name, more.get(name, 0)) for name in WRITES), for_an_hour], CACHE_WRITE)
     apart = ((REASONING, usage.reasoning_tokens), (CITATION, more.get(CITATION, 0)))
     kinds = [(name, count) for name, count in apart if name in priced]
     _share(found, usage.output_tokens, [*kinds, *((name, more.get(name, 0)) for name in MADE)], text_out)
@@ -124,6 +135,10 @@ def counted(
     `cached` are those of what was read from a cache. Where an upstream does not tell them, what was read, and then
     what was written, is taken from text first.
     """
+    if not (brought or made or more):
+        return Usage(
+            input_tokens, output_tokens, cached_tokens, cache_write_tokens, cache_write_1h_tokens, reasoning_tokens
+        )
     rare: dict[str, Amount] = {name: count for name, count in (more or {}).items() if count}
     if brought:
         text = max(0, input_tokens - sum(brought.values()))

@@ -14,13 +14,12 @@ from proxy.prices.bounds import (
     FILE_TOKENS,
     LIKELY_TOOL_TOKENS,
     likely_by_unit,
-    likely_input,
     most_by_unit,
     most_extra_output,
     whole_context,
 )
 from proxy.prices.catalog import Destination, Entry
-from proxy.prices.units import INPUT, OUTPUT, OUTPUT_SIDE, PER_TOKEN, TOOLS, UNITS
+from proxy.prices.units import INPUT, OUTPUT, OUTPUT_SIDE, PER_TOKEN, TEXT, TOOLS, UNITS
 from proxy.prices.usage import Usage
 from proxy.protocols.base import BadRequest, Call, Habits, Receipt, Reported
 from proxy.protocols.sse import DONE, END
@@ -71,7 +70,7 @@ class Bounds:
     most: Mapping[str, int]
     likely: Mapping[str, int]
     extra_output: int = 0
-    makes: tuple[str, ...] = (OUTPUT,)
+    makes: tuple[str, ...] = TEXT
 
 
 class EventStream(Protocol):
@@ -226,9 +225,9 @@ class Endpoint(Generic[Asking]):
     def bounds(self, call: Asking, entry: Entry) -> Bounds:
         material, context = call.material, entry.context_window
         most = most_by_unit(material, context=context)
-        if material.is_plain and not call.units:
-            return Bounds(most, {INPUT: likely_input(material, context=context)}, most_extra_output(material))
         likely = likely_by_unit(material, context=context)
+        if not call.units:
+            return Bounds(most, likely, most_extra_output(material))
         made = tuple(unit for unit in call.units if UNITS[unit].side == OUTPUT_SIDE)
         for unit in TOOLS.intersection(call.units):
             calls = most[unit] = entry.max_tool_calls

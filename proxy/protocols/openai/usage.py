@@ -1,6 +1,6 @@
 """What an OpenAI-like upstream says that it used, under the names and in the places that such upstreams have for it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -20,6 +20,7 @@ COMPLETION_DETAILS = ("completion_tokens_details", "output_tokens_details")
 CACHE_READS = ("cached_tokens", "prompt_cache_hit_tokens", "cache_read_input_tokens")
 CACHE_WRITES = ("cache_write_tokens", "cache_creation_tokens", "cache_creation_input_tokens")
 ANTHROPIC = ("cache_read_input_tokens", "cache_creation_input_tokens")
+BY_MODALITY = tuple((name, f"{name}_tokens") for name in MODALITIES)
 CACHED_DETAILS = "cached_tokens_details"
 MOST_SEARCHES = 1_000_000
 MOST_TOKENS = 1 << 60
@@ -69,12 +70,14 @@ def read(said: Any) -> Told | None:
     elif completion is None:
         completion = max((total or 0) - prompt, 0)
     completion = completion or 0
-    reasoning = _first(_dicts(said, COMPLETION_DETAILS), ("reasoning_tokens",)) or 0
+    made = _dicts(said, COMPLETION_DETAILS)
+    reasoning = _first(made, ("reasoning_tokens",)) or 0
     if reasoning and total == prompt + completion + reasoning:
         completion += reasoning  # xAI and Gemini leave it out of the completion, and bill it
     elif reasoning > completion:
         completion, is_odd = completion + reasoning, True
-    details = (*_dicts(said, PROMPT_DETAILS), said)
+    brought = _dicts(said, PROMPT_DETAILS)
+    details = (*brought, said)
     cached = _first(details, CACHE_READS) or 0
     written, long_written = _cache_writes(said, details)
     if _is_beside(said, prompt=prompt, beside=cached + written, completion=completion, total=total):
@@ -89,10 +92,7 @@ def read(said: Any) -> Told | None:
         cache_write_tokens=written,
         cache_write_1h_tokens=long_written,
         reasoning_tokens=reasoning,
-        brought=_by_modality(_dicts(said, PROMPT_DETAILS)),
-        cached=_by_modality(_inside(said, PROMPT_DETAILS, CACHED_DETAILS)) or None,
-        made=_by_modality(_dicts(said, COMPLETION_DETAILS)),
-        more=_searches(said),
+        **_rare(said, brought, made),
     )
     return Told(usage=usage, said=said, is_odd=is_odd)
 
@@ -173,15 +173,29 @@ def _cache_writes(said: Mapping[str, Any], details: tuple[Mapping[str, Any], ...
     return max(written, short + long_written), long_written
 
 
-def _by_modality(places: tuple[Mapping[str, Any], ...]) -> dict[str, int]:
+def _rare(
+    said: Mapping[str, Any], brought: tuple[Mapping[str, Any], ...], made: tuple[Mapping[str, Any], ...]
+) -> dict[str, Any]:
+    """What `counted` takes beside the usual counts; most answers tell of nothing such."""
+    found: dict[str, Any] = {}
+    if sums := _by_modality(brought):
+        told = [held for place in brought if isinstance(held := place.get(CACHED_DETAILS), dict)]
+        found = {"brought": sums, "cached": _by_modality(told) if told else None}
+    if sums := _by_modality(made):
+        found["made"] = sums
+    if searches := _searches(said):
+        found["more"] = searches
+    return found
+
+
+def _by_modality(places: Iterable[Mapping[str, Any]]) -> dict[str, int]:
     """The tokens of sound, pictures and films among them, as these details tell."""
-    if not places:
-        return {}
-    return {name: count for name in MODALITIES if (count := _first(places, (f"{name}_tokens",)))}
-
-
-def _inside(said: Mapping[str, Any], names: tuple[str, ...], name: str) -> tuple[Mapping[str, Any], ...]:
-    return tuple(held for place in _dicts(said, names) if isinstance(held := place.get(name), dict))
+    found: dict[str, int] = {}
+    for place in places:
+        for name, field in BY_MODALITY:
+            if place.get(field) and (count := _tokens(place, field)):
+                found.setdefault(name, count)
+    return found
 
 
 def _searches(said: Mapping[str, Any]) -> dict[str, int]:
