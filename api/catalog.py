@@ -1,6 +1,6 @@
 """REST: the models on offer, one request's record, and the key in hand."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -21,6 +21,7 @@ from proxy.models import Generation
 from proxy.prices import catalog
 from proxy.prices.sums import LineItem
 from proxy.prices.usage import Amount
+from proxy.prices.versions import Rates, Tier, Variant
 from proxy.records import one
 
 
@@ -61,9 +62,24 @@ def _model(entry: catalog.Entry) -> dict[str, Any]:
         "pricing": {
             "billing": entry.price.billing,
             "margin": f"{entry.price.margin.normalize():f}",
-            **{name: f"{rate:f}" for name, rate in entry.price.rates.items()},
+            **_rates(entry.price.rates),
+            **({"tiers": _tiers(entry.price.tiers)} if entry.price.tiers else {}),
+            **({"variants": [_variant(one) for one in entry.price.variants]} if entry.price.variants else {}),
         },
     }
+
+
+def _rates(rates: Rates) -> dict[str, str]:
+    return {name: f"{rate:f}" for name, rate in rates.items()}
+
+
+def _tiers(tiers: Sequence[Tier]) -> list[dict[str, Any]]:
+    return [{"above": tier.above, **_rates(tier.rates)} for tier in tiers]
+
+
+def _variant(variant: Variant) -> dict[str, Any]:
+    tiers = {"tiers": _tiers(variant.tiers)} if variant.tiers else {}
+    return {"when": dict(variant.when), **_rates(variant.rates), **tiers}
 
 
 class GenerationView(APIView):

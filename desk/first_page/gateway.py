@@ -13,6 +13,7 @@ from core.amounts import written
 from core.clock import database_now
 from proxy.ids import first_id_of, is_generation_id
 from proxy.models import NET_COST, SWEPT_ALIVE, Generation, Lease
+from proxy.prices import catalog
 
 State = Generation.State
 LATE = timedelta(seconds=30)
@@ -25,6 +26,7 @@ def panels() -> Iterable[desk.Panel]:
     lag = now - metered if metered else timedelta(0)
     flagged = Generation.objects.filter(is_flagged=True)[:1000].count()
     stuck = Generation.objects.filter(state=State.QUARANTINED).aggregate(count=Count("pk"), held=Sum("held"))
+    unpriced = catalog.without_price()
     swept_alive = Lease.objects.filter(SWEPT_ALIVE).count()
     stuck_held = stuck["held"] or Decimal(0)
     yield desk.Panel(
@@ -46,6 +48,12 @@ def panels() -> Iterable[desk.Panel]:
                 str(swept_alive),
                 reverse("admin:proxy_lease_changelist"),
                 "bad" if swept_alive else "",
+            ),
+            desk.Figure(
+                _("Models without a price"),
+                str(len(unpriced)),
+                reverse("admin:proxy_model_changelist"),
+                "bad" if unpriced else "",
             ),
             desk.Figure(
                 _("Quarantined, and what they hold"),

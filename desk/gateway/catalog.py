@@ -154,6 +154,12 @@ class ModelModelAdmin(ByRight, FormAdmin):  # type: ignore[misc]
     actions = None
     actions_detail = ("new_price",)
 
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        model: Model = form.instance
+        if model.is_active and in_force(model.prices.all(), at=database_now()) is None:
+            messages.warning(request, _("It has no price yet, so it is not on offer: set one with New price."))
+
     def has_price_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return bool(request.user.has_perm("proxy.set_prices"))
 

@@ -150,6 +150,12 @@ def load() -> Catalog:
     return Catalog(version=version, models={**aliases, **found}, free=free, next_price_at=next_price_at)
 
 
+def without_price() -> list[str]:
+    """Models that are to be on offer and are not, as no price of theirs applies; at most a hundred, by name."""
+    unpriced = Model.objects.filter(is_active=True).annotate(price_id=prices_in_force()).filter(price_id=None)
+    return list(unpriced.order_by("slug").values_list("slug", flat=True)[:100])
+
+
 def _destination(route: Route, model: str) -> Destination:
     upstream = route.upstream
     return Destination(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from proxy.models import Model
-from proxy.prices import catalog
+from proxy.prices import catalog, versions
 from proxy.prices.units import CACHE_READ, INPUT, OUTPUT, PER_TOKEN, UNITS
 from proxy.prices.versions import PriceVersion
 
@@ -28,6 +28,15 @@ class Tier:
 
 
 @dataclass(frozen=True, slots=True)
+class Variant:
+    """The rates of requests with these terms, such as a service tier's; `name` is their values."""
+
+    name: str
+    rates: Sequence[Rate]
+    tiers: Sequence[Tier]
+
+
+@dataclass(frozen=True, slots=True)
 class Offer:
     """A model on offer. Token and character prices are per million."""
 
@@ -39,6 +48,7 @@ class Offer:
     billing: str
     rates: Sequence[Rate]
     tiers: Sequence[Tier]
+    variants: Sequence[Variant] = ()
 
     @property
     def provider(self) -> str:
@@ -100,8 +110,16 @@ def _offer(model: Model, price: PriceVersion) -> Offer:
         max_output_tokens=model.max_output_tokens,
         billing=price.billing,
         rates=_rates(price, price.rates),
-        tiers=[Tier(above=tier.above, rates=_rates(price, tier.rates)) for tier in price.tiers],
+        tiers=_tiers(price, price.tiers),
+        variants=[
+            Variant(", ".join(one.when.values()), _rates(price, one.rates), _tiers(price, one.tiers))
+            for one in price.variants
+        ],
     )
+
+
+def _tiers(price: PriceVersion, tiers: Sequence[versions.Tier]) -> list[Tier]:
+    return [Tier(above=tier.above, rates=_rates(price, tier.rates)) for tier in tiers]
 
 
 def _rates(price: PriceVersion, rates: Mapping[str, Decimal]) -> list[Rate]:

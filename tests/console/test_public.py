@@ -115,3 +115,12 @@ def test_a_form_without_its_token_changes_nothing_and_says_so(db):
     answer = Client(enforce_csrf_checks=True).post("/language", {"language": "en"})
     assert answer.status_code == 403
     assert "This page was open for too long" in answer.content.decode()
+
+
+def test_the_list_of_models_shows_each_rate_with_its_measure_and_the_service_tiers(client, catalog):
+    price = {"input": "1", "output": "2", "web_search": "10", "input_audio": "4", "margin": "1.5"}
+    flex = {"flex": {"input": "0.5", "tiers": [{"above": 1000, "input": "0.8"}]}}
+    load_catalog({"models": [{"id": "openai/rich", "upstreams": ["main"], "price": {**price, "service_tiers": flex}}]})
+    text = flat(client.get("/models?q=rich"))
+    assert "per thousand web searches $15.00, audio input $6.00" in text
+    assert "flex: input $0.75; over 1,000 input tokens: input $1.20" in text

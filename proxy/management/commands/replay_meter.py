@@ -15,6 +15,7 @@ from proxy.protocols import lossless
 from proxy.settlement.metering import BORNE, IN_ONE, ONE
 from proxy.settlement.reversals import bear
 
+RARE = "more"
 MARK = "meter_unwritten "
 
 
@@ -39,7 +40,8 @@ class Command(BaseCommand):
     def _write(self, record: str) -> bool:
         try:
             said = lossless.load(record.encode())
-            values = [said[name] for name in IN_ONE]
+            values = [said[name] for name in IN_ONE if name != RARE]
+            values.insert(IN_ONE.index(RARE), said.get(RARE))  # a log of before has none
         except (ValueError, LookupError, TypeError):
             raise CommandError(f"not a usage record: {record[:80]}") from None
         try:

@@ -41,8 +41,7 @@ from payments.models import (
 )
 from payments.statements import reconcile
 from payments.topups import polling
-from proxy.models import Generation, Lease
-from proxy.settlement.settle import settle_all
+from proxy.models import Generation
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
@@ -347,45 +346,6 @@ def a_provider_says_that_it_owes_another_sum(world):
     yield
     StatementLine.objects.update(amount=20)
     journal.run_audit(now=timezone.now())
-
-
-@red("Gateway / Settlement lag")
-def nobody_settles(world):
-    world.make_request(state="metered", at=timezone.now() - HOUR)
-    yield
-    settle_all(now=timezone.now())
-
-
-@red("Gateway / Gateways taken for dead that live")
-def a_gateway_that_was_taken_for_dead_lives(world):
-    now = timezone.now()
-    Lease.objects.create(host="here", started_at=now, renewed_at=now, swept_at=now - HOUR)
-    yield
-    Lease.objects.all().delete()
-
-
-@red("Gateway / Quarantined, and what they hold")
-def a_request_is_in_quarantine(world):
-    request = world.make_request(at=timezone.now())
-    Generation.objects.filter(pk=request.pk).update(state="quarantined")
-    yield
-    Generation.objects.filter(pk=request.pk).update(state="settled")
-
-
-@red("Gateway / Flagged: orphans, capped, quarantined")
-def a_request_is_flagged(world):
-    request = world.make_request(at=timezone.now())
-    Generation.objects.filter(pk=request.pk).update(is_flagged=True)
-    yield
-    Generation.objects.filter(pk=request.pk).update(is_flagged=False)
-
-
-@red("Requests, 24 hours / Margin")
-def requests_cost_more_than_they_bring(world):
-    request = world.make_request(at=timezone.now())
-    Generation.objects.filter(pk=request.pk).update(upstream_cost=5)
-    yield
-    Generation.objects.filter(pk=request.pk).update(upstream_cost=0)
 
 
 @red("First page / Panels of proxy")

@@ -17,7 +17,8 @@ from core import panels as first_page
 from payments.models import ExchangeRate, TopUp
 from payments.providers.base import Outcome, PaymentFact
 from payments.topups import orders
-from tests.desk.first_page.red_cases import CASES, DAY, HOUR, PLAIN, World
+from tests.desk.first_page.red_cases import DAY, HOUR, PLAIN, World
+from tests.desk.first_page.red_gateway import CASES
 from tests.outbox import mails
 from tests.staffing import at_desk
 

@@ -271,3 +271,17 @@ def test_to_bear_and_to_give_back_at_once_move_the_charge_once(make_generation, 
     assert Wallet.objects.get(customer=customer).bonus == 10
     with transaction.atomic():
         bear("gen-unknown", now=NOW)
+
+
+@pytest.mark.parametrize("said", ['{"input_audio": 7}', None, ...], ids=["rare counts", "none", "a log of before"])
+def test_rare_counts_are_replayed_from_the_log(make_generation, tmp_path, said):
+    generation = make_generation(cost=None)
+    row = dict.fromkeys([name for name, _ in metering.COLUMNS], 0)
+    row |= {"id": generation.pk, "upstream_id": None, "is_flagged": False, "more": said, "stated_cost": None}
+    row |= dict.fromkeys(["finish_reason", "upstream_request_id", "asked_tier", "service_tier"], "")
+    row |= {"usage_source": "upstream", "settlement_reason": "completed", "cost": "0.5"}
+    if said is ...:
+        del row["more"]
+    replay(tmp_path, f"meter_unwritten {orjson.dumps(row).decode()}")
+    generation.refresh_from_db()
+    assert (generation.state, generation.more) == ("metered", {"input_audio": 7} if isinstance(said, str) else None)

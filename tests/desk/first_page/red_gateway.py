@@ -1,0 +1,55 @@
+"""What turns the gateway's figures of the staff's first page red, and what cures them."""
+
+from django.utils import timezone
+
+from proxy.models import Generation, Lease, Model
+from proxy.settlement.settle import settle_all
+from tests.desk.first_page.red_cases import CASES, HOUR, red
+
+__all__ = ["CASES"]
+
+
+@red("Gateway / Settlement lag")
+def nobody_settles(world):
+    world.make_request(state="metered", at=timezone.now() - HOUR)
+    yield
+    settle_all(now=timezone.now())
+
+
+@red("Gateway / Gateways taken for dead that live")
+def a_gateway_that_was_taken_for_dead_lives(world):
+    now = timezone.now()
+    Lease.objects.create(host="here", started_at=now, renewed_at=now, swept_at=now - HOUR)
+    yield
+    Lease.objects.all().delete()
+
+
+@red("Gateway / Models without a price")
+def a_model_has_no_price(world):
+    model = Model.objects.create(slug="a/unpriced")
+    yield
+    model.delete()
+
+
+@red("Gateway / Quarantined, and what they hold")
+def a_request_is_in_quarantine(world):
+    request = world.make_request(at=timezone.now())
+    Generation.objects.filter(pk=request.pk).update(state="quarantined")
+    yield
+    Generation.objects.filter(pk=request.pk).update(state="settled")
+
+
+@red("Gateway / Flagged: orphans, capped, quarantined")
+def a_request_is_flagged(world):
+    request = world.make_request(at=timezone.now())
+    Generation.objects.filter(pk=request.pk).update(is_flagged=True)
+    yield
+    Generation.objects.filter(pk=request.pk).update(is_flagged=False)
+
+
+@red("Requests, 24 hours / Margin")
+def requests_cost_more_than_they_bring(world):
+    request = world.make_request(at=timezone.now())
+    Generation.objects.filter(pk=request.pk).update(upstream_cost=5)
+    yield
+    Generation.objects.filter(pk=request.pk).update(upstream_cost=0)
