@@ -15,6 +15,7 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from accounts.groups import CustomerGroup  # noqa: F401 - a table of this app
 from accounts.roles import ALL_SCOPES, DEFAULT_SCOPES, Scope
 
 

@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.groups import CustomerGroup, group_of
 from accounts.models import ApiKey
 from api.common.authentication import caller
 from api.common.base import ApiError
@@ -30,10 +31,10 @@ class ModelsView(APIView):
 
     @extend_schema(operation_id="models_list", responses={200: dict})
     def get(self, request: Request) -> Response:
-        key = caller(request).key
+        key, group = caller(request).key, group_of(caller(request).customer.group)
         entries = catalog.load().models
-        slugs = sorted(name for name, entry in entries.items() if name == entry.slug and _may_use(key, entry))
-        return Response({"object": "list", "data": [_model(entries[slug]) for slug in slugs]})
+        slugs = sorted(name for name, entry in entries.items() if name == entry.slug and _may_use(key, group, entry))
+        return Response({"object": "list", "data": [_model(entries[slug].at(group.factor)) for slug in slugs]})
 
 
 class ModelView(APIView):
@@ -41,13 +42,15 @@ class ModelView(APIView):
 
     @extend_schema(operation_id="models_retrieve", responses={200: dict})
     def get(self, request: Request, model_id: str) -> Response:
-        entry = catalog.load().find(model_id)
-        if entry is None or not _may_use(caller(request).key, entry):
+        entry, group = catalog.load().find(model_id), group_of(caller(request).customer.group)
+        if entry is None or not _may_use(caller(request).key, group, entry):
             raise ApiError(f"There is no model {model_id[:100]!r} here.", status=404, code="model_not_found")
-        return Response(_model(entry))
+        return Response(_model(entry.at(group.factor)))
 
 
-def _may_use(key: ApiKey, entry: catalog.Entry) -> bool:
+def _may_use(key: ApiKey, group: CustomerGroup, entry: catalog.Entry) -> bool:
+    if group.models and entry.names.isdisjoint(group.models):
+        return False
     return not key.allowed_models or not entry.names.isdisjoint(key.allowed_models)
 
 

@@ -192,6 +192,7 @@ SIDEBAR = (
         _("People"),
         (
             (_("Customers"), "group", "accounts_customer"),
+            (_("Customer groups"), "groups", "accounts_customergroup"),
             (_("Users"), "person", "accounts_user"),
             (_("API keys"), "key", "accounts_apikey"),
             (_("Email addresses"), "mail", "account_emailaddress"),

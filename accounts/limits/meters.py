@@ -20,7 +20,7 @@ from accounts.roles import Right, Scope, roles_with
 from core.arrays import array, columns
 
 Network = IPv4Network | IPv6Network
-ZERO = Decimal(0)
+ZERO, ONE = Decimal(0), Decimal(1)
 SLOT_SECONDS = 5
 SLOTS = 13
 """A minute and the partial slot."""
@@ -42,6 +42,10 @@ class KeyPolicy:
     customer_rpm: int
     daily_limit: Decimal | None
     total_limit: Decimal | None
+    factor: Decimal = ONE
+    """What its customer's group pays of each price."""
+    visible: frozenset[str] = frozenset()
+    """The models that its customer's group sees; all, if none."""
     may_call: bool = True
     """Whether its scopes and its maker's role allow calls of models."""
 
@@ -65,12 +69,14 @@ _CALLING_ROLES = ", ".join(f"'{role}'" for role in roles_with(Right.CALL))
 READ_POLICIES = (
     "SELECT k.sha256, k.id, k.customer_id, m.version, c.version,"
     " extract(epoch FROM k.expires_at - clock_timestamp())::float8,"
-    " k.allowed_models, k.allowed_ips, k.rpm_limit, u.rpm_limit, k.daily_limit, k.total_limit,"
+    " k.allowed_models, k.allowed_ips, k.rpm_limit, coalesce(u.rpm_limit, g.rpm_limit), k.daily_limit, k.total_limit,"
     f" '{Scope.INFERENCE}' = ANY(k.scopes) AND (k.by_operator OR EXISTS (SELECT FROM accounts_membership s"
-    f" WHERE s.user_id = k.created_by_id AND s.customer_id = k.customer_id AND s.role IN ({_CALLING_ROLES})))"
+    f" WHERE s.user_id = k.created_by_id AND s.customer_id = k.customer_id AND s.role IN ({_CALLING_ROLES}))),"
+    " coalesce(g.factor, 1), coalesce(g.models, '{}')"
     " FROM accounts_apikey k JOIN accounts_keymeter m ON m.key_id = k.id"
     " JOIN accounts_customermeter c ON c.customer_id = k.customer_id"
-    " JOIN accounts_customer u ON u.id = k.customer_id WHERE k.sha256 = ANY(%s)"
+    " JOIN accounts_customer u ON u.id = k.customer_id"
+    ' LEFT JOIN accounts_customergroup g ON g.name = u."group" WHERE k.sha256 = ANY(%s)'
 )
 
 
@@ -91,6 +97,8 @@ def policy_from_row(
         daily_limit=row[10],
         total_limit=row[11],
         may_call=row[12],
+        factor=row[13],
+        visible=frozenset(row[14]),
     )
 
 

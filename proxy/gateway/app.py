@@ -40,6 +40,10 @@ STALE_METERING_SECONDS = 2.0
 CATALOG_LOOK_SECONDS = 0.05
 
 
+def no_model(name: str) -> Refusal:
+    return Refusal(404, "model_not_found", f"There is no model {name[:100]!r} here.", param="model")
+
+
 class Gateway(Process):
     """Takes requests, admits them and sends them on their way."""
 
@@ -168,6 +172,8 @@ class Gateway(Process):
 
     @staticmethod
     def _check_model(policy: KeyPolicy, entry: Entry) -> None:
+        if policy.visible and not policy.visible & entry.names:
+            raise no_model(entry.slug)
         if policy.allowed_models and not policy.allowed_models & entry.names:
             raise Refusal(403, "model_not_allowed", f"This key may not use {entry.slug}.", param="model")
 
@@ -198,7 +204,7 @@ class Gateway(Process):
             await self._look_at_catalog()
             entry = self._catalog.find(call.model)
         if entry is None:
-            raise Refusal(404, "model_not_found", f"There is no model {call.model[:100]!r} here.", param="model")
+            raise no_model(call.model)
         return entry
 
     async def _admit(
@@ -219,7 +225,7 @@ class Gateway(Process):
                 exchange=exchange,
                 endpoint=endpoint,
                 call=call,
-                entry=entry,
+                entry=entry.at(policy.factor),
                 admitted=admitted,
                 started=started,
                 client=self._client,
@@ -230,7 +236,7 @@ class Gateway(Process):
 
         while True:
             policy = await self._checked(sha256, policy, lambda policy: self._check_model(policy, entry))
-            ask = ask_of(endpoint, call, entry, policy=policy, model_rpm=settings.DEFAULT_MODEL_RPM)
+            ask = ask_of(endpoint, call, entry.at(policy.factor), policy=policy, model_rpm=settings.DEFAULT_MODEL_RPM)
             try:
                 return await self._admission.admit(ask, relay_of)
             except PolicyChanged:

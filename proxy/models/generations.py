@@ -131,6 +131,7 @@ class Generation(models.Model):
         _("other units"), max_digits=20, decimal_places=6, default=0, help_text=_("Requests, seconds or characters.")
     )
     more = models.JSONField(_("rare counts, by unit"), null=True)
+    factor = models.DecimalField(_("factor of the customer's group"), max_digits=7, decimal_places=4, null=True)
     upstream_cost = models.DecimalField(_("upstream cost, USD"), max_digits=20, decimal_places=8, null=True)
     cost = models.DecimalField(_("charged, USD"), max_digits=20, decimal_places=8, null=True)
     corrected_cost = models.DecimalField(

@@ -1,8 +1,9 @@
 """The catalog as a gateway process sees it: a frozen snapshot, exchanged whole when the catalog changes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from decimal import Decimal
 
 from django.db import connection
 from django.db.models import Min, OuterRef, Prefetch, Q, Subquery
@@ -49,9 +50,19 @@ class Entry:
     """Of tools that run at the provider, in one request."""
     spoken: frozenset[str] = field(init=False)
     """The protocols of its destinations."""
+    _by_factor: dict[Decimal, "Entry"] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "_by_factor", {})
         object.__setattr__(self, "spoken", frozenset(destination.protocol for destination in self.destinations))
+
+    def at(self, factor: Decimal) -> "Entry":
+        """The same for a customer whose group pays this factor of the price."""
+        if factor == 1:
+            return self
+        if (found := self._by_factor.get(factor)) is None:
+            found = self._by_factor[factor] = replace(self, price=self.price.times(factor))
+        return found
 
     def speaking(self, protocols: Mapping[str, object]) -> Sequence[Destination]:
         """Those of its destinations that speak one of these protocols, in their order."""

@@ -5,7 +5,7 @@ match, the first that names a unit gives its rate; else the price itself does. d
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -15,6 +15,7 @@ from proxy.prices.units import (
     CALLS,
     INPUT,
     INPUT_TEXT,
+    ONE,
     OUTPUT,
     OUTPUT_TEXT,
     REQUEST,
@@ -89,6 +90,8 @@ class PriceVersion:
     tiers: Sequence[Tier] = ()
     variants: Sequence[Variant] = ()
     fallback: frozenset[str] = frozenset()
+    factor: Decimal = ONE
+    """Of the customer's group; it is in the margin."""
     """What is sold apart, and yet for the rate of what stands for it."""
     worst: Sequence[Level] = field(init=False, compare=False)
     """At the dearest rates of all that may apply."""
@@ -129,6 +132,10 @@ class PriceVersion:
             ),
             fallback=frozenset(more.get("fallback", ())),
         )
+
+    def times(self, factor: Decimal) -> "PriceVersion":
+        """The price of a customer whose group pays this factor of it."""
+        return replace(self, margin=self.margin * factor, factor=factor)
 
     def rates_for(self, input_tokens: int, terms: Mapping[str, str] = NO_TERMS) -> Rates:
         """The rates of a request with that much input, by what was served."""

@@ -94,7 +94,8 @@ def receipt_of(*, customer: Customer, generation_id: str) -> Receipt | None:
         return None
     items = one.line_items_of(generation)
     exact = sum((item.amount for item in items), ZERO)
-    with_margin = exact * generation.price.margin
+    margin = generation.price.margin * (1 if generation.factor is None else generation.factor)
+    with_margin = exact * margin
     known = generation.metered_at is not None or generation.state == State.RELEASED
     cost = generation.cost if known else None
     net = generation.net_cost if known else None
@@ -107,7 +108,7 @@ def receipt_of(*, customer: Customer, generation_id: str) -> Receipt | None:
     return Receipt(
         generation=generation,
         lines=[_line(item) for item in items],
-        margin_percent=(generation.price.margin - 1) * 100,
+        margin_percent=(margin - 1) * 100,
         margin=with_margin - exact,
         not_charged=ZERO if cost is None or not items else charge(with_margin) - cost,
         given_back=ZERO if cost is None or net is None else cost - net,

@@ -254,6 +254,7 @@ class Relay:
             stated_cost=stated,
             asked_tier=call.service_tier or "",
             service_tier=tier,
+            factor=None if price.factor == 1 else price.factor,
         )
 
     def _usage(self, reported: Reported, produced_bytes: int, *, is_unknown: bool) -> tuple[str, Usage]:

@@ -66,6 +66,8 @@ class Metered:
     stated_cost: Decimal | None = None
     asked_tier: str = ""
     service_tier: str = ""
+    factor: Decimal | None = None
+    """Of the customer's group, where it is not 1."""
 
     def uncharged(self) -> "Metered":
         """The same usage, borne by the house."""
@@ -98,6 +100,7 @@ class Metered:
             self.stated_cost,
             self.asked_tier,
             self.service_tier,
+            self.factor,
         ]
 
 
@@ -146,6 +149,7 @@ COLUMNS = (
     ("stated_cost", "numeric"),
     ("asked_tier", "text"),
     ("service_tier", "text"),
+    ("factor", "numeric"),
 )
 KINDS = dict(COLUMNS)
 VALUES = [name for name, _ in COLUMNS if name != "id"]

@@ -10,9 +10,11 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from accounts.groups import CustomerGroup
 from accounts.models import ApiKey, Customer, User
 from billing.models import Hold, LedgerAccount, Transfer, Wallet
 from proxy.models import Generation, Lease, Model, Price, Upstream
+from tests.staffing import at_desk, in_role
 
 
 @pytest.fixture
@@ -225,3 +227,20 @@ def test_a_price_with_variants_and_a_date_is_written_at_the_desk(desk, catalog):
     }
     bad = desk.post(path, {**fields, "variants": '[{"when": {"colour": "red"}, "input": "1"}]'}).content.decode()
     assert "variants[0].when.colour" in bad
+
+
+def test_finance_keeps_the_groups_of_customers(catalog):
+    desk = at_desk(in_role("finance"))
+    path = reverse("admin:accounts_customergroup_add")
+    fields = {"name": "partners", "factor": "0.9", "models": "openai/gpt-4.1-nano", "rpm_limit": "90"}
+    assert desk.post(path, {**fields, "factor": "0"}).status_code == 200
+    assert desk.post(path, {**fields, "models": "not a model"}).status_code == 200
+    assert not CustomerGroup.objects.exists()
+    assert desk.post(path, fields).status_code == 302
+    group = CustomerGroup.objects.get()
+    assert (group.factor, group.models, group.rpm_limit) == (Decimal("0.9"), ["openai/gpt-4.1-nano"], 90)
+    change = reverse("admin:accounts_customergroup_change", args=[group.pk])
+    assert desk.post(change, {**fields, "name": "others", "factor": "0.8"}).status_code == 302
+    group.refresh_from_db()
+    assert (group.name, group.factor) == ("partners", Decimal("0.8"))
+    assert at_desk(in_role("support")).post(change, fields).status_code == 403

@@ -17,6 +17,7 @@ from django.test import Client, RequestFactory
 from django.urls import URLPattern, reverse
 from django.utils import timezone
 
+from accounts.groups import CustomerGroup
 from accounts.models import ApiKey, Customer, Membership, StaffAction, User, WelcomedAddress
 from billing import refunds
 from billing.books import holds
@@ -62,7 +63,7 @@ SEEN = {"support": BOOKS, "finance": BOOKS, "operator": {"proxy"}}
 FORMS = {
     *("accounts.user", "accounts.customer", "accounts.apikey", "accounts.membership", "account.emailaddress"),
     *("auth.group", "mfa.authenticator", "billing.invoiceseries", "payments.exchangerate"),
-    *("proxy.upstream", "proxy.model"),
+    *("proxy.upstream", "proxy.model", "accounts.customergroup"),
 }
 """What is kept by forms. All the rest of the desk is facts: to be looked at, and moved by the domain's functions."""
 ASKED_FOR = {
@@ -119,7 +120,7 @@ MAY: dict[str, tuple[str, ...]] = {
             *("payments_notification_looked_at", "payments_notification process_again"),
             *("payments_statement_give_up", "payments_statement_share"),
             *("payments_discrepancy_explain", "payments_discrepancy_resolve"),
-            "proxy_model_new_price",
+            *("proxy_model_new_price", "accounts_customergroup_add", "accounts_customergroup_change"),
             *(f"proxy_generation_{act}" for act in ("try_again", "release", "looked_at")),
         ),
         FINANCE,
@@ -170,6 +171,7 @@ def rows(make_request, customer: Customer, user: User, key, now) -> dict[type[Ro
     Discrepancy.objects.create(provider="stripe", day=now.date(), kind="missing_here", key="txn_1", currency="USD")
     ExchangeRate.objects.create(rate=Decimal("7.12"), source="test")
     Lease.objects.create(host="here", started_at=now, renewed_at=now)
+    CustomerGroup.objects.create(name="partners")
     journal.run_audit(now=now)
     AccountDay.objects.create(day=now.date(), account=topup_account(customer), debits=0, credits=20, transfers=1)
     chief = User.objects.create_superuser("chief@example.org", "a rather long one")

@@ -15,7 +15,8 @@ from proxy.protocols import lossless
 from proxy.settlement.metering import BORNE, IN_ONE, ONE
 from proxy.settlement.reversals import bear
 
-RARE = "more"
+LATER = ("more", "factor")
+"""What a log of an earlier version does not have."""
 MARK = "meter_unwritten "
 
 
@@ -40,8 +41,7 @@ class Command(BaseCommand):
     def _write(self, record: str) -> bool:
         try:
             said = lossless.load(record.encode())
-            values = [said[name] for name in IN_ONE if name != RARE]
-            values.insert(IN_ONE.index(RARE), said.get(RARE))  # a log of before has none
+            values = [said.get(name) if name in LATER else said[name] for name in IN_ONE]
         except (ValueError, LookupError, TypeError):
             raise CommandError(f"not a usage record: {record[:80]}") from None
         try:

@@ -1,0 +1,46 @@
+"""The staff desk: groups of customers, with the factor of their prices, the models they see and their limits."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+from unfold.decorators import display
+
+from accounts.groups import CustomerGroup
+from accounts.keys import policies
+from accounts.models import Customer
+from desk.site import ByRight, FormAdmin
+
+RIGHT = "proxy.set_prices"
+
+
+class GroupForm(forms.ModelForm):  # type: ignore[type-arg]
+    def clean_models(self) -> list[str]:
+        try:
+            return policies.model_names(self.cleaned_data["models"])
+        except policies.InvalidPolicy as error:
+            raise ValidationError(str(error)) from None
+
+
+@admin.register(CustomerGroup)
+class CustomerGroupAdmin(ByRight, FormAdmin):  # type: ignore[misc]
+    """A customer is in the group whose name its own page says; what changes here counts from its next request."""
+
+    right = RIGHT
+    form = GroupForm
+    fields = ("name", "factor", "models", "rpm_limit")
+    list_display = ("name", "factor", "rpm_limit", "customers")
+    search_fields = ("name",)
+    ordering = ("name",)
+    actions = None
+
+    @display(description=_("Customers"))
+    def customers(self, group: CustomerGroup) -> int:
+        return Customer.objects.filter(group=group.name).count()
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        """A name stays: the customers in the group say it."""
+        return () if obj is None else ("name",)
