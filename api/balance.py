@@ -12,7 +12,7 @@ from rest_framework.views import APIView
 from api.common.authentication import caller
 from api.common.base import ApiError, NewestFirst
 from billing.books import history
-from billing.books.money import wire
+from billing.books.money import api_amount
 from billing.models import Wallet
 
 
@@ -34,11 +34,11 @@ class CreditsView(APIView):
         return Response(
             {
                 "data": {
-                    "balance": wire(wallet.balance),
-                    "paid": wire(wallet.paid),
-                    "bonus": wire(wallet.bonus),
-                    "held": wire(wallet.held),
-                    "available": wire(wallet.available),
+                    "balance": api_amount(wallet.balance),
+                    "paid": api_amount(wallet.paid),
+                    "bonus": api_amount(wallet.bonus),
+                    "held": api_amount(wallet.held),
+                    "available": api_amount(wallet.available),
                     "currency": "USD",
                 }
             }
@@ -82,7 +82,7 @@ class TransactionsView(APIView):
                 "id": entry.id,
                 "kind": entry.kind,
                 "reference": entry.key,
-                "amount": wire(entry.amount),
+                "amount": api_amount(entry.amount),
                 "currency": "USD",
                 "balance": entry.balance,
                 "description": entry.description,

@@ -16,7 +16,7 @@ from accounts.groups import CustomerGroup, group_of
 from accounts.models import ApiKey
 from api.common.authentication import caller
 from api.common.base import ApiError
-from billing.books.money import ZERO, wire
+from billing.books.money import ZERO, api_amount
 from billing.models import Wallet
 from proxy.models import Generation
 from proxy.prices import catalog
@@ -119,16 +119,16 @@ def generation_data(generation: Generation) -> dict[str, Any]:
         "reasoning_tokens": generation.reasoning_tokens,
         "native_input_tokens": generation.native_input_tokens,
         "native_output_tokens": generation.native_output_tokens,
-        "cost": wire(generation.net_cost or ZERO) if known else None,
-        "given_back": wire((generation.cost or ZERO) - (generation.net_cost or ZERO)) if known else None,
-        "upstream_cost": wire(generation.upstream_cost or ZERO) if known else None,
+        "cost": api_amount(generation.net_cost or ZERO) if known else None,
+        "given_back": api_amount((generation.cost or ZERO) - (generation.net_cost or ZERO)) if known else None,
+        "upstream_cost": api_amount(generation.upstream_cost or ZERO) if known else None,
         "latency_ms": generation.latency_ms,
         "generation_time_ms": generation.generation_time_ms,
         "finish_reason": generation.finish_reason or None,
         "created_at": _time(generation.created_at),
         # A quarantined one waits for staff; to its customer it is metered and not yet settled.
         "status": Generation.State.METERED if quarantined else generation.state,
-        "held": wire(generation.held),
+        "held": api_amount(generation.held),
         "usage_source": generation.usage_source,
         "usage": counts_in(one.counts_of(generation)),
         "service_tier": {"asked": generation.asked_tier or None, "served": generation.service_tier or None},
@@ -171,16 +171,16 @@ class KeyInfoView(APIView):
                     "key_prefix": key.prefix,
                     "name": key.name,
                     "group": customer.group,
-                    "balance": wire(wallet.balance),
-                    "held": wire(wallet.held),
-                    "available": wire(wallet.available),
+                    "balance": api_amount(wallet.balance),
+                    "held": api_amount(wallet.held),
+                    "available": api_amount(wallet.available),
                     "currency": "USD",
                     "tier": "standard" if wallet.topped_up else "trial",
                     "rpm_limit": settings.DEFAULT_KEY_RPM if key.rpm_limit is None else key.rpm_limit,
-                    "daily_limit": None if key.daily_limit is None else wire(key.daily_limit),
+                    "daily_limit": None if key.daily_limit is None else api_amount(key.daily_limit),
                     "allowed_models": key.allowed_models,
                     "is_active": key.is_active,
-                    "usage_today": {"requests": today.requests, "tokens": today.tokens, "cost": wire(today.cost)},
+                    "usage_today": {"requests": today.requests, "tokens": today.tokens, "cost": api_amount(today.cost)},
                     "created_at": _time(key.created_at),
                     "last_used_at": _time(key.meter.last_used_at),
                 }

@@ -15,7 +15,7 @@ from api.common.base import KEY_HEADER, ApiError, amount_text
 from api.common.idempotency import Claim
 from api.common.requests import Requests
 from billing import invoices
-from billing.books.money import wire
+from billing.books.money import api_amount
 from billing.models import Document, InvoiceRequest
 from core.addresses import request_address
 
@@ -34,7 +34,7 @@ class DocumentSerializer(serializers.Serializer[Document]):
     issued_at = serializers.DateTimeField()
 
     def get_amount(self, document: Document) -> str:
-        return wire(document.gross)
+        return api_amount(document.gross)
 
 
 class InvoiceSerializer(serializers.Serializer[InvoiceRequest]):
@@ -63,10 +63,10 @@ class InvoiceSerializer(serializers.Serializer[InvoiceRequest]):
     created_at = serializers.DateTimeField()
 
     def get_amount(self, invoice: InvoiceRequest) -> str:
-        return wire(invoice.amount)
+        return api_amount(invoice.amount)
 
     def get_credited_amount(self, invoice: InvoiceRequest) -> str:
-        return wire(invoice.credited)
+        return api_amount(invoice.credited)
 
 
 class NewInvoice(serializers.Serializer[Any]):

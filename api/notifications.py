@@ -1,4 +1,4 @@
-"""The doors at which payment providers knock."""
+"""Where payment providers send their notifications."""
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone

@@ -15,7 +15,7 @@ from api.common.base import KEY_HEADER, ApiError, amount_text
 from api.common.idempotency import Claim
 from api.common.requests import Requests
 from billing import refunds
-from billing.books.money import wire
+from billing.books.money import api_amount
 from billing.models import RefundRequest
 from core.addresses import request_address
 from payments import refunds as refunding
@@ -36,10 +36,10 @@ class PartSerializer(serializers.Serializer[RefundPart]):
     charge_currency = serializers.CharField()
 
     def get_amount(self, part: RefundPart) -> str:
-        return wire(part.amount)
+        return api_amount(part.amount)
 
     def get_charge_amount(self, part: RefundPart) -> str | None:
-        return None if part.charge_amount is None else wire(part.charge_amount)
+        return None if part.charge_amount is None else api_amount(part.charge_amount)
 
 
 class RefundSerializer(serializers.Serializer[RefundRequest]):
@@ -59,13 +59,13 @@ class RefundSerializer(serializers.Serializer[RefundRequest]):
     created_at = serializers.DateTimeField()
 
     def get_amount(self, refund: RefundRequest) -> str:
-        return wire(refund.amount)
+        return api_amount(refund.amount)
 
     def get_approved_amount(self, refund: RefundRequest) -> str | None:
-        return None if refund.approved is None else wire(refund.approved)
+        return None if refund.approved is None else api_amount(refund.approved)
 
     def get_returned_amount(self, refund: RefundRequest) -> str:
-        return wire(refund.returned)
+        return api_amount(refund.returned)
 
     def get_currency(self, refund: RefundRequest) -> str:
         return "USD"

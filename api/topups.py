@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 from api.common.authentication import caller
 from api.common.base import KEY_HEADER, ApiError, amount_text
 from api.common.idempotency import Claim, run_once
-from billing.books.money import ZERO, wire
+from billing.books.money import ZERO, api_amount
 from core.addresses import request_address
 from payments.models import Method, TopUp
 from payments.topups import orders, polling, quotes
@@ -51,19 +51,19 @@ class TopUpSerializer(serializers.Serializer[TopUp]):
         return topup.shown_state
 
     def get_amount(self, topup: TopUp) -> str:
-        return wire(topup.amount)
+        return api_amount(topup.amount)
 
     def get_charge_amount(self, topup: TopUp) -> str:
-        return wire(topup.charge_amount)
+        return api_amount(topup.charge_amount)
 
     def get_fee_amount(self, topup: TopUp) -> str:
-        return wire(topup.fee_amount)
+        return api_amount(topup.fee_amount)
 
     def get_tax_amount(self, topup: TopUp) -> str:
-        return wire(ZERO)
+        return api_amount(ZERO)
 
     def get_refunded_amount(self, topup: TopUp) -> str:
-        return wire(topup.refunded)
+        return api_amount(topup.refunded)
 
     def get_fx_rate(self, topup: TopUp) -> str | None:
         return _rate(topup.fx_rate)
@@ -123,13 +123,13 @@ class QuoteView(APIView):
         except quotes.TopUpError as error:
             raise _api_error(error) from None
         data = {
-            "amount": wire(amount),
+            "amount": api_amount(amount),
             "currency": "USD",
             "method": method,
-            "charge_amount": wire(quoted.charge),
+            "charge_amount": api_amount(quoted.charge),
             "charge_currency": quoted.currency,
-            "fee_amount": wire(quoted.fee),
-            "tax_amount": wire(ZERO),
+            "fee_amount": api_amount(quoted.fee),
+            "tax_amount": api_amount(ZERO),
             "fx_rate": _rate(quoted.rate),
         }
         return Response({"data": data})

@@ -1,4 +1,4 @@
-"""Paths of the REST API, and the doors at which payment providers knock."""
+"""Paths of the REST API, and those that payment providers notify."""
 
 from django.urls import path
 from drf_spectacular.views import SpectacularSwaggerView

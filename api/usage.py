@@ -12,7 +12,7 @@ from rest_framework.views import APIView
 
 from api.common.authentication import caller
 from api.common.base import ApiError
-from billing.books.money import wire
+from billing.books.money import api_amount
 from proxy.records import lists
 
 GROUPS = ("day", "model", "key")
@@ -31,7 +31,7 @@ class UsageSerializer(serializers.Serializer[lists.Group]):
     cost = serializers.SerializerMethodField()
 
     def get_cost(self, group: lists.Group) -> str:
-        return wire(group.cost)
+        return api_amount(group.cost)
 
 
 class UsageAnswer(serializers.Serializer[Any]):

@@ -100,7 +100,7 @@ def fill(count: int) -> None:
     assert price is not None
     wallet = Wallet.objects.get(customer_id=key.customer_id)
     at = datetime.now(UTC) - timedelta(days=30)
-    facts: dict[str, Any] = {
+    values: dict[str, Any] = {
         "customer": key.customer_id,
         "key": key.pk,
         "model": price.model_id,
@@ -113,11 +113,11 @@ def fill(count: int) -> None:
     done = 0
     while done < count:
         some = min(AT_ONCE, count - done)
-        facts |= {"from": _made(), "to": _made() + some - 1}
+        values |= {"from": _made(), "to": _made() + some - 1}
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SET LOCAL statement_timeout = 0")
             for statement in (GENERATIONS, HOLDS, TRANSFERS):
-                cursor.execute(statement, facts)
+                cursor.execute(statement, values)
             cursor.execute(
                 "UPDATE billing_wallet SET bonus = bonus - %s WHERE customer_id = %s", [COST * some, key.customer_id]
             )

@@ -116,7 +116,7 @@ def _bar(wallet: Wallet) -> dict[str, str]:
 
 
 def _chart(customer: Customer) -> dict[str, Any]:
-    # The balance must show even when a month of a busy customer takes longer than a statement may.
+    # The balance must show even when a month of a busy customer takes longer than a query may.
     try:
         spending = lists.spending(customer=customer, days=CHART_DAYS, now=timezone.now())
     except OperationalError:

@@ -53,8 +53,8 @@ class QueueFilter(admin.SimpleListFilter):
             return queryset
         if (found := self.narrowed(chosen, queryset)) is not None:
             return found
-        desk = queryset.filter(state__in=self.at_desk)
-        return desk.filter(due_at__lt=timezone.now()) if chosen == "overdue" else desk
+        waiting = queryset.filter(state__in=self.at_desk)
+        return waiting.filter(due_at__lt=timezone.now()) if chosen == "overdue" else waiting
 
 
 class RequestDesk(ReadOnlyAdmin):

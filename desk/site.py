@@ -32,7 +32,7 @@ class Colours(dict[str, str]):
 
 
 class CappedPaginator(Paginator):  # type: ignore[type-arg]
-    """Counts no further than a few thousand rows: a count of all requests would outlive a statement's time."""
+    """Counts no further than a few thousand rows: a count of all requests would outlive a query's time."""
 
     @cached_property
     def count(self) -> int:

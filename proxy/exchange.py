@@ -98,10 +98,10 @@ class Exchange:
         if announced.isdigit() and int(announced) > most:
             raise self._too_large(most)
         whole: bytes | bytearray = b""
-        began, patience = monotonic(), STALLED_BODY_SECONDS
+        began, wait = monotonic(), STALLED_BODY_SECONDS
         while True:
             try:
-                message = await within(patience, self._receive())
+                message = await within(wait, self._receive())
             except TimeoutError:
                 raise self._too_slow() from None
             if message["type"] == "http.disconnect":
@@ -120,8 +120,8 @@ class Exchange:
             if not message.get("more_body"):
                 return bytes(whole)
             due = began + min(BODY_SECONDS, STALLED_BODY_SECONDS + self.taken / LEAST_BODY_RATE)
-            patience = min(STALLED_BODY_SECONDS, due - monotonic())
-            if patience <= 0:
+            wait = min(STALLED_BODY_SECONDS, due - monotonic())
+            if wait <= 0:
                 raise self._too_slow()
 
     @property

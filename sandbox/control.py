@@ -198,10 +198,10 @@ def reset(request: web.Request, world: World, _body: dict[str, Any]) -> Any:
 
 
 def shown(world: World, order: Order) -> dict[str, Any]:
-    facts = asdict(order)
-    del facts["token"]
-    facts["pay_url"] = f"{world.config.base_url}/{order.provider}/pay/{order.token}"
-    return facts
+    values = asdict(order)
+    del values["token"]
+    values["pay_url"] = f"{world.config.base_url}/{order.provider}/pay/{order.token}"
+    return values
 
 
 def _special(provider: Provider, order: Order, action: str, body: dict[str, Any]) -> dict[str, Any] | None:

@@ -85,11 +85,11 @@ def tag(state: str) -> str:
     return f'<span class="tag {escape(state)}">{escape(STATES.get(state, state))}</span>'
 
 
-def rows(facts: dict[str, str]) -> str:
+def rows(values: dict[str, str]) -> str:
     """Name and value a line, values as text; empty ones are left out."""
     return "".join(
         f'<div class="row"><span class="soft">{escape(name)}</span><span>{escape(value)}</span></div>'
-        for name, value in facts.items()
+        for name, value in values.items()
         if value
     )
 

@@ -79,12 +79,12 @@ def _page(world: World, order: Order, *, problem: str = "", status: int = 200) -
         body = html.note(problem or "This order can no longer be paid. 此订单已不能付款。")
         end = f'<div class="buttons">{back}</div>'
     expires = datetime.fromtimestamp(order.expires, SHANGHAI).strftime("%Y-%m-%d %H:%M:%S")
-    facts = {"For 商品": order.description, "Order 订单号": order.number, "Pay before 付款截止": f"{expires} UTC+8"}
+    values = {"For 商品": order.description, "Order 订单号": order.number, "Pay before 付款截止": f"{expires} UTC+8"}
     if order.transaction:
-        facts["Transaction 交易号"] = order.transaction
+        values["Transaction 交易号"] = order.transaction
     body += (
         f'<section class="card"><span class="soft small">{name}</span><h1>{escape(title)}</h1>'
-        f'<div class="big">{amount}</div>{html.tag(order.state)}<div style="margin-top:12px">{html.rows(facts)}</div>'
+        f'<div class="big">{amount}</div>{html.tag(order.state)}<div style="margin-top:12px">{html.rows(values)}</div>'
         f"{end}</section>"
     )
     return html.page(title=title, body=body, where=name, status=status)

@@ -88,15 +88,15 @@ def _passwords_cost_nothing() -> Iterator[None]:
 draw = pdf.render
 
 
-def _facts(document: Document) -> bytes:
-    return b"%PDF-1.7\n" + pdf._facts(document).encode()
+def _contents(document: Document) -> bytes:
+    return b"%PDF-1.7\n" + pdf._contents(document).encode()
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _documents_are_not_drawn() -> Iterator[None]:
     """A third of a second each."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pdf, "render", _facts)
+        patch.setattr(pdf, "render", _contents)
         yield
 
 

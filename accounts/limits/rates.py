@@ -2,7 +2,7 @@
 and the console's forms that a person sends.
 
 Counted like the gateway's, in five-second slots under a row's lock, so that any number of processes agree. The rows
-are nobody's books: a crash of PostgreSQL may empty the table.
+are no accounts of anybody: a crash of PostgreSQL may empty the table.
 """
 
 from collections.abc import Mapping

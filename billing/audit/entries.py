@@ -23,8 +23,8 @@ def check_entries(customer_id: int | None) -> Iterator[str]:
     for pk, state, amount, currency, posted, posted_in in pages(
         ENTRIES, table="billing_journalentry", key="id", first=0
     ):
-        books = f"the books have {posted:f} {posted_in}" if posted is not None else "the books have none"
-        yield f"journal entry {pk} is {state} with {amount:f} {currency}: {books}, or between other accounts"
+        found = f"the books have {posted:f} {posted_in}" if posted is not None else "the books have none"
+        yield f"journal entry {pk} is {state} with {amount:f} {currency}: {found}, or between other accounts"
     with snapshot() as cursor:
         cursor.execute(STRAYS)
         strays = cursor.fetchall()

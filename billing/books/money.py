@@ -108,7 +108,7 @@ def shown(value: Decimal, *, currency: str) -> str:
     return f"{value:,.{places}f} {currency}" if exact_enough else f"{value:,f} {currency}"
 
 
-def wire(value: Decimal) -> str:
+def api_amount(value: Decimal) -> str:
     """An amount as the API has it: a string with 8 places."""
     return f"{value.quantize(MICRO):f}"
 

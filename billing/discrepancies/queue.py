@@ -53,7 +53,7 @@ def put(found: Iterable[Difference], *, source: str, day: date, now: datetime) -
     with transaction.atomic():
         there = {(row.kind, row.key): row for row in Discrepancy.objects.filter(provider=source, day=day)}
         for difference in found:
-            facts = {
+            values = {
                 "theirs": difference.theirs,
                 "ours": difference.ours,
                 "currency": difference.currency[:3],
@@ -62,10 +62,10 @@ def put(found: Iterable[Difference], *, source: str, day: date, now: datetime) -
             row = there.pop((difference.kind, difference.key), None)
             if row is None:
                 row = Discrepancy.objects.create(
-                    provider=source, day=day, kind=difference.kind, key=difference.key, found_at=now, **facts
+                    provider=source, day=day, kind=difference.kind, key=difference.key, found_at=now, **values
                 )
             elif row.state == State.CURED or (row.theirs, row.ours) != (difference.theirs, difference.ours):
-                states.move_all(Discrepancy.objects.filter(pk=row.pk), to=State.OPEN, found_at=now, **facts)
+                states.move_all(Discrepancy.objects.filter(pk=row.pk), to=State.OPEN, found_at=now, **values)
                 row.refresh_from_db()
             if row.state == State.OPEN:
                 queued.open.append(row)

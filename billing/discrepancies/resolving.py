@@ -30,14 +30,14 @@ def suggestion(row: Discrepancy) -> dict[str, Any]:
     """
     difference = (row.theirs or Decimal(0)) - (row.ours or Decimal(0))
     account = sources.get(row.provider).account(row)
-    facts = {"about": row.day, "reference": f"{row.provider} {row.key}"[:120], "reason": row.detail}
+    values = {"about": row.day, "reference": f"{row.provider} {row.key}"[:120], "reason": row.detail}
     if row.entry is not None and row.entry.state == JournalEntry.State.POSTED:
         sides = {row.entry.debit.name: row.entry.amount, row.entry.credit.name: -row.entry.amount}
         difference -= sides.get(account, Decimal(0))
     if not difference or not account:
-        return facts
+        return values
     amount = abs(difference).quantize(step_of(row.currency))
-    return facts | {"debit" if difference > 0 else "credit": account, "amount": f"{amount:f}"}
+    return values | {"debit" if difference > 0 else "credit": account, "amount": f"{amount:f}"}
 
 
 def propose(

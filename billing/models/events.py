@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import Customer
 
 EVENTS_KEPT = timedelta(days=90)
-PATIENCE = timedelta(minutes=15)
+LATE_AFTER = timedelta(minutes=15)
 """How long a fact may wait for a reader before staff hear of it, as mail may wait to leave."""
 
 
@@ -58,7 +58,7 @@ class Event(models.Model):
 class UnreadQuerySet(models.QuerySet["Unread"]):
     def hanging(self, *, now: datetime) -> "UnreadQuerySet":
         """Those that should have been read and were not: a reader fails, or nobody reads."""
-        return self.filter(event__created_at__lt=now - PATIENCE)
+        return self.filter(event__created_at__lt=now - LATE_AFTER)
 
 
 class Unread(models.Model):

@@ -10,14 +10,14 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import Customer
 from billing.models.events import Event
 
-PATIENCE = timedelta(minutes=15)
+LATE_AFTER = timedelta(minutes=15)
 """How long a message may wait to leave before staff hear of it: a mail server that is away for a moment is no news."""
 
 
 class MailQuerySet(models.QuerySet["Mail"]):
     def hanging(self, *, now: datetime) -> "MailQuerySet":
         """Those that should have left and have not: given up, refused again and again, or sent by nobody."""
-        return self.filter(sent_at__isnull=True, put_aside_at__isnull=True, created_at__lt=now - PATIENCE)
+        return self.filter(sent_at__isnull=True, put_aside_at__isnull=True, created_at__lt=now - LATE_AFTER)
 
 
 class Mail(models.Model):

@@ -155,8 +155,8 @@ def journal(*, year: int, month: int) -> Iterator[str]:
     while page := list(rows.filter(pk__gt=last)[:PAGE]):
         for row in page:
             stamp = row.created_at.astimezone(UTC).isoformat(timespec="seconds")
-            facts = [row.kind, row.key, row.group, row.debit.name, row.credit.name]
-            yield csv_line([row.pk, stamp, str(row.booked_on), *facts, row.currency, row.amount, row.memo])
+            values = [row.kind, row.key, row.group, row.debit.name, row.credit.name]
+            yield csv_line([row.pk, stamp, str(row.booked_on), *values, row.currency, row.amount, row.memo])
         last = page[-1].pk
 
 

@@ -75,7 +75,8 @@ def move(refund: RefundRequest, to: str, *, now: datetime, **fields: object) -> 
             stop(refund.pk, now)
 
 
-def send_back(refund: RefundRequest, *, problem: str, now: datetime) -> None:
+def mark_returned(refund: RefundRequest, *, problem: str, now: datetime) -> None:
+    """A locked request is the desk's again, due anew, with what went wrong in words."""
     due = due_after(now, days=DAYS)
     move(
         refund,

@@ -20,12 +20,12 @@ from billing.refunds.core import (
     freeze,
     hold_key,
     locked,
+    mark_returned,
     most_now,
     move,
     new_number,
     own_left,
     post_for,
-    send_back,
     thaw,
     way_back,
 )
@@ -49,7 +49,7 @@ def begin_sending(
         if 0 < short <= wallet.exposure:
             return False  # requests under way may need it, or not: it is tried again in two minutes
         if short > 0:
-            send_back(refund, problem="the balance no longer covers it", now=now)
+            mark_returned(refund, problem="the balance no longer covers it", now=now)
             return False
         move(refund, State.SENDING, now=now)
         begun(refund)
@@ -154,7 +154,7 @@ def return_to_desk(*, refund_id: int, problem: str, now: datetime) -> None:
     """Something went wrong on the way; staff decide again, and see why. What was not sent stays frozen."""
     with locked(refund_id) as refund:
         if RefundRequest.MACHINE.allows(refund.state, State.RETURNED):
-            send_back(refund, problem=problem, now=now)
+            mark_returned(refund, problem=problem, now=now)
 
 
 def wait(*, refund_id: int, problem: str, until: datetime, now: datetime) -> None:

@@ -55,7 +55,7 @@ def run(state: Path, *, is_abandoned: Callable[[], bool]) -> int:
     """Everything; returns when it has stopped again, with an exit code."""
     claim = services.claim(state)
     mark = digest(state)
-    processes.stop_all(processes.marked(mark), patience=3)
+    processes.stop_all(processes.marked(mark), grace=3)
     port, sandbox_port = running.choose_ports(os.environ)
     values = _values(state, port=port, sandbox_port=sandbox_port)
     with services.start(state, values, claim=claim) as local:
@@ -81,7 +81,7 @@ def run(state: Path, *, is_abandoned: Callable[[], bool]) -> int:
 def run_services(state: Path, *, is_abandoned: Callable[[], bool]) -> int:
     """PostgreSQL and the broker alone, until a signal."""
     claim = services.claim(state)
-    processes.stop_all(processes.marked(digest(state)), patience=3)
+    processes.stop_all(processes.marked(digest(state)), grace=3)
     port = environment.port(os.environ, "PORT", 8000)
     values = _values(state, port=port, sandbox_port=environment.port(os.environ, "SANDBOX_PORT", port + 1))
     with services.start(state, values, claim=claim) as local:

@@ -78,7 +78,7 @@ class Postgres:
     def stop(self) -> None:
         """A fast shutdown: clients are cut, everything committed is on disk."""
         if self.child is not None:
-            processes.finish(self.child, first=signal.SIGINT, harder=signal.SIGQUIT, patience=10)
+            processes.finish(self.child, first=signal.SIGINT, harder=signal.SIGQUIT, grace=10)
             self.child = None
 
     def is_alive(self) -> bool:
@@ -189,8 +189,8 @@ def _stop_leftovers(data: Path) -> None:
     except FileNotFoundError:
         number = ""
     left = processes.working_in(data, program="postgres")
-    processes.stop_all([one for one in left if str(one.pid) == number], first=signal.SIGINT, patience=20)
-    processes.stop_all(processes.working_in(data, program="postgres"), first=signal.SIGQUIT, patience=1)
+    processes.stop_all([one for one in left if str(one.pid) == number], first=signal.SIGINT, grace=20)
+    processes.stop_all(processes.working_in(data, program="postgres"), first=signal.SIGQUIT, grace=1)
 
 
 def _forget_dead_server(data: Path) -> None:

@@ -9,7 +9,7 @@ import sys
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chuizi.settings")
-    os.environ["DB_STATEMENT_TIMEOUT_MS"] = "0"  # a migration may rightly take longer than a request's statement
+    os.environ["DB_STATEMENT_TIMEOUT_MS"] = "0"  # a migration may rightly take longer than a request's query
     import django
 
     django.setup()

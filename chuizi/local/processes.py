@@ -43,10 +43,10 @@ def marked(mark: str) -> list[psutil.Process]:
     return found
 
 
-def stop_all(processes: Iterable[psutil.Process], *, first: int = signal.SIGTERM, patience: float = 5) -> int:
-    """Send `first`, wait up to `patience` seconds, then kill; return how many there were."""
+def stop_all(processes: Iterable[psutil.Process], *, first: int = signal.SIGTERM, grace: float = 5) -> int:
+    """Send `first`, wait up to `grace` seconds, then kill; return how many there were."""
     processes = list(processes)
-    for number, seconds in ((first, patience), (signal.SIGKILL, 3)):
+    for number, seconds in ((first, grace), (signal.SIGKILL, 3)):
         for process in processes:
             _signal(process, number)
         # Not psutil's own waiting: it takes a process that nobody has reaped yet for a live one.
@@ -84,14 +84,14 @@ def wait_until(ready: Callable[[], bool], child: subprocess.Popen[bytes], *, sec
     return False
 
 
-def finish(child: subprocess.Popen[bytes], *, first: int, patience: float, harder: int = signal.SIGKILL) -> None:
-    """Stop a child of ours: `first`, then `harder`, then kill, `patience` seconds apart; it is reaped on return."""
+def finish(child: subprocess.Popen[bytes], *, first: int, grace: float, harder: int = signal.SIGKILL) -> None:
+    """Stop a child of ours: `first`, then `harder`, then kill, `grace` seconds apart; it is reaped on return."""
     for number in (first, harder, signal.SIGKILL):
         if child.poll() is not None:
             return
         child.send_signal(number)
         try:
-            child.wait(patience)
+            child.wait(grace)
             return
         except subprocess.TimeoutExpired:
             continue

@@ -11,7 +11,7 @@ from chuizi.local.postgres import Postgres
 from chuizi.local.state import Claim, LocalError, make_folder, runtime_path, state_dir
 from chuizi.local.valkey import Valkey
 
-PATIENCE = 10  # seconds: an earlier run that was told to stop takes about half of that
+TAKE_SECONDS = 10  # an earlier run that was told to stop takes about half of that
 TEST_RUN = "CHUIZI_TEST_STATE_DIR"  # set for a test run's own processes: its services are already there
 
 
@@ -75,7 +75,7 @@ def urls(postgres: Postgres | None, broker: Valkey | None) -> dict[str, str]:
 def claim(state: Path) -> Claim:
     """The sole right to run services there; raise `LocalError` if another process has it."""
     taken = Claim(state)
-    holder = taken.take(patience=PATIENCE)
+    holder = taken.take(seconds=TAKE_SECONDS)
     if holder is not None:
         raise LocalError(
             f"Process {holder} is already running on {state}. Stop it, or set CHUIZI_STATE_DIR to another folder."

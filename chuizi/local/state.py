@@ -96,15 +96,15 @@ class Claim:
         self.path = state / "running.pid"
         self._file: IO[str] | None = None
 
-    def take(self, *, patience: float = 0) -> int | None:
-        """None once the claim is ours; the holder's process id if it still holds after `patience` seconds."""
+    def take(self, *, seconds: float = 0) -> int | None:
+        """None once the claim is ours; the holder's process id if it still holds after so many seconds."""
         try:
             file = open(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600), "r+", encoding="utf-8")  # noqa: SIM115
         except PermissionError:
             raise LocalError(
                 f"{self.path} belongs to another user. Set CHUIZI_STATE_DIR to a folder of yours."
             ) from None
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + seconds
         while True:
             try:
                 fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -121,7 +121,7 @@ class Supervisor(Manager):  # type: ignore[misc]
         return 0
 
     def terminate(self) -> None:
-        ended = [name for name, facts in self._processes.items() if facts.get("returncode") is not None]
+        ended = [name for name, values in self._processes.items() if values.get("returncode") is not None]
         if ended and not self._terminating and self.reason is None:
             code = self._processes[ended[0]]["returncode"]
             how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
@@ -137,8 +137,8 @@ class Supervisor(Manager):  # type: ignore[misc]
         # honcho prints inside its signal handlers, which fails when the signal came in the middle of a print.
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._ask_to_stop)
-        for name, facts in self._processes.items():
-            target = facts["obj"].run
+        for name, values in self._processes.items():
+            target = values["obj"].run
             threading.Thread(target=target, args=(self.events,), name=name, daemon=True).start()
         threading.Thread(target=self.watch, args=(self,), name="watch", daemon=True).start()
         threading.Thread(target=self._heed, name="stop", daemon=True).start()

@@ -34,7 +34,7 @@ class Valkey:
         runtime_dir(self.state)
         make_folder(self.folder)
         folder = self.folder.resolve()
-        processes.stop_all(processes.working_in(folder, program="valkey-server"), patience=10)
+        processes.stop_all(processes.working_in(folder, program="valkey-server"), grace=10)
         if self._run(folder):
             return
         appended = folder / "appendonlydir"
@@ -47,7 +47,7 @@ class Valkey:
 
     def stop(self) -> None:
         if self.child is not None:
-            processes.finish(self.child, first=signal.SIGTERM, patience=5)
+            processes.finish(self.child, first=signal.SIGTERM, grace=5)
             self.child = None
 
     def is_alive(self) -> bool:

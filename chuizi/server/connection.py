@@ -28,7 +28,7 @@ LINGER_SECONDS = 5.0
 STALLED_READER_SECONDS = 30.0
 LEAST_READ_BYTES = 30_000
 """What a client has to read of its answer in that time."""
-KNOCKS = (0.05, 0.05, 0.2, 0.7)
+PROBES = (0.05, 0.05, 0.2, 0.7)
 """Seconds between the writes that tell whether a client has left; clients take five interim answers and no more."""
 MUCH_UNREAD_BYTES = 65_536
 """Of a body that the application does not take: more is left in the network."""
@@ -110,16 +110,16 @@ class Connection(asyncio.Protocol):
             return False
         if not self._transport.can_write_eof():
             return False  # TLS has no halves
-        self.loop.call_later(KNOCKS[0], self._knock, cycle, KNOCKS[1:])
+        self.loop.call_later(PROBES[0], self._probe, cycle, PROBES[1:])
         return True
 
-    def _knock(self, cycle: Cycle, pauses: tuple[float, ...]) -> None:
+    def _probe(self, cycle: Cycle, pauses: tuple[float, ...]) -> None:
         if self._cycle is not cycle or cycle.answered:
             return
-        cycle.knock()
+        cycle.probe()
         if pauses:
-            self.loop.call_later(pauses[0], self._knock, cycle, pauses[1:])
-        elif not cycle.can_be_knocked:
+            self.loop.call_later(pauses[0], self._probe, cycle, pauses[1:])
+        elif not cycle.can_be_probed:
             self.close()
 
     def pause_writing(self) -> None:

@@ -87,15 +87,15 @@ class Cycle:
         self._wake()
 
     @property
-    def can_be_knocked(self) -> bool:
+    def can_be_probed(self) -> bool:
         return self.started or self.scope["http_version"] == "1.1"
 
-    def knock(self) -> None:
+    def probe(self) -> None:
         """Write what changes nothing: an interim answer, or a leading zero of the next chunk's size."""
         if self.started:
             if self._chunked and self.scope["method"] != "HEAD":
                 self._connection.write(b"0")
-        elif self.can_be_knocked:
+        elif self.can_be_probed:
             self._connection.write(CONTINUE)
 
     def _wake(self) -> None:

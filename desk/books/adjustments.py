@@ -1,4 +1,4 @@
-"""The desk of finance for adjustments: propose a correction or give a charge back, and decide what another proposed."""
+"""Finance's page for adjustments: propose a correction or give a charge back, and decide what another proposed."""
 
 from datetime import datetime
 from functools import partial
@@ -98,7 +98,7 @@ class AdjustmentAdmin(ProposalAdmin):
         return adjustments.refuse(proposal_id=proposal.pk, why=why, by=by, now=now)
 
     def in_words(self, proposal: AdjustmentProposal) -> str:
-        facts = {
+        values = {
             "who": proposal.proposed_by,
             "customer": proposal.customer,
             "kind": proposal.get_kind_display(),
@@ -107,7 +107,7 @@ class AdjustmentAdmin(ProposalAdmin):
         wallet = Wallet.objects.get(pk=proposal.customer_id)
         balances = {name: written(getattr(wallet, name), places=4) for name in ("paid", "bonus", "held")}
         lines = [
-            _("%(who)s proposed for %(customer)s: %(kind)s, $%(amount)s.") % facts,
+            _("%(who)s proposed for %(customer)s: %(kind)s, $%(amount)s.") % values,
             proposal.reason,
             _("The wallet now: paid %(paid)s, bonus %(bonus)s, held %(held)s.") % balances,
         ]

@@ -1,4 +1,4 @@
-"""The desk of finance for journal entries: one proposes, another posts."""
+"""Finance's page for journal entries: one proposes, another posts."""
 
 from datetime import datetime
 from functools import partial
@@ -91,7 +91,7 @@ class JournalEntryAdmin(ProposalAdmin):
 
 def _in_words(entry: JournalEntry) -> str:
     """What is about to be posted, on which day, and what else rests on the same paper; a line each."""
-    facts = {
+    values = {
         "who": entry.proposed_by,
         "amount": shown(entry.amount, currency=entry.currency),
         "debit": entry.debit,
@@ -100,7 +100,7 @@ def _in_words(entry: JournalEntry) -> str:
     }
     booked_on = periods.open_day(entry.about)
     lines = [
-        _("%(who)s proposed %(amount)s: debit %(debit)s, credit %(credit)s, reference %(reference)s.") % facts,
+        _("%(who)s proposed %(amount)s: debit %(debit)s, credit %(credit)s, reference %(reference)s.") % values,
         entry.reason,
         _("It is booked on %(day)s.") % {"day": booked_on},
     ]

@@ -1,4 +1,4 @@
-"""The form of a journal entry, as the desk of the books and that of the statements show it."""
+"""The form of a journal entry, as the pages of the books and of statements show it."""
 
 from typing import Any
 

@@ -29,15 +29,15 @@ from billing.models import (
     Wallet,
 )
 from billing.months import journal
-from core import panels as desk
 from core.amounts import written
+from core.panels import Event, Figure, Found, Panel, bars
 
 State = RefundRequest.State
 LONG_ON_THE_WAY = timedelta(days=3)
 """After its approval a refund has arrived or is back at the desk by then, but for one to a bank card."""
 
 
-def panels() -> Iterable[desk.Panel]:
+def panels() -> Iterable[Panel]:
     now = timezone.now()
     pages = _account_pages(chart.USAGE, chart.IN_TRANSIT)
     yield _due()
@@ -45,31 +45,31 @@ def panels() -> Iterable[desk.Panel]:
     usage = journal.turnover(chart.USAGE, days=30, now=now)
     by_day = [(day, credits - debits) for day, debits, credits in usage]
     charges = pages[chart.USAGE]
-    yield desk.Panel(
+    yield Panel(
         _("Charged from paid balance"),
         [
-            desk.Figure(_("Today"), _usd(by_day[-1][1]), charges),
-            desk.Figure(_("Last 7 days"), _usd(sum((amount for _d, amount in by_day[-7:]), Decimal(0))), charges),
-            desk.Figure(_("Last 30 days"), _usd(sum((amount for _d, amount in by_day), Decimal(0))), charges),
+            Figure(_("Today"), _usd(by_day[-1][1]), charges),
+            Figure(_("Last 7 days"), _usd(sum((amount for _d, amount in by_day[-7:]), Decimal(0))), charges),
+            Figure(_("Last 30 days"), _usd(sum((amount for _d, amount in by_day), Decimal(0))), charges),
             _stored_until(now),
         ],
-        desk.bars(by_day),
+        bars(by_day),
         _("A bar a day, 30 days, UTC"),
     )
     yield _audit()
 
 
-def _stored_until(now: datetime) -> desk.Figure:
+def _stored_until(now: datetime) -> Figure:
     """The last day whose totals stand: red when the day before yesterday is not among them."""
     last = ClosedDay.objects.order_by("-day").values_list("day", flat=True).first()
     due = now.astimezone(UTC).date() - timedelta(days=2)
     waiting = Transfer.objects.filter(created_at__lt=journal.start_of(due + timedelta(days=1))).exists()
     is_late = waiting and (last is None or last < due)
     link = reverse("admin:billing_accountday_changelist")
-    return desk.Figure(_("Totals stored until"), str(last or "—"), link, "bad" if is_late else "")
+    return Figure(_("Totals stored until"), str(last or "—"), link, "bad" if is_late else "")
 
 
-def _due() -> desk.Panel:
+def _due() -> Panel:
     queue = reverse("admin:billing_refundrequest_changelist")
     now = timezone.now()
     is_at_desk, is_on_the_way = Q(state__in=RefundRequest.AT_DESK), Q(state__in=(State.APPROVED, State.SENDING))
@@ -92,44 +92,44 @@ def _due() -> desk.Panel:
     unsent, unposted = Mail.objects.hanging(now=now).count(), AlertPost.objects.hanging(now=now).count()
     unread = Unread.objects.hanging(now=now).count()
     entries = JournalEntry.objects.filter(state=JournalEntry.State.PROPOSED).count()
-    return desk.Panel(
+    return Panel(
         _("To do"),
         [
-            desk.Figure(_("Refunds at the desk"), str(asked["at_desk"]), queue),
-            desk.Figure(_("Refunds overdue"), str(overdue), f"{queue}?queue=overdue", "bad" if overdue else ""),
-            desk.Figure(_("Refunds due today"), str(today), queue, "bad" if today else ""),
-            desk.Figure(
+            Figure(_("Refunds at the desk"), str(asked["at_desk"]), queue),
+            Figure(_("Refunds overdue"), str(overdue), f"{queue}?queue=overdue", "bad" if overdue else ""),
+            Figure(_("Refunds due today"), str(today), queue, "bad" if today else ""),
+            Figure(
                 _("Refunds on the way"),
                 str(asked["on_the_way"]),
                 f"{queue}?queue=way",
                 "bad" if asked["late"] else "",
             ),
-            desk.Figure(
+            Figure(
                 _("Adjustments to decide"),
                 str(proposed),
                 f"{reverse('admin:billing_adjustmentproposal_changelist')}?queue=proposed",
             ),
-            desk.Figure(
+            Figure(
                 _("Journal entries to decide"),
                 str(entries),
                 f"{reverse('admin:billing_journalentry_changelist')}?state__exact=proposed",
             ),
-            desk.Figure(_("Invoices to issue"), str(to_issue), invoices),
-            desk.Figure(_("Invoices overdue"), str(late), f"{invoices}?queue=overdue", "bad" if late else ""),
-            desk.Figure(_("Credit notes wanted"), str(wanted), f"{invoices}?queue=credit", "bad" if wanted else ""),
-            desk.Figure(
+            Figure(_("Invoices to issue"), str(to_issue), invoices),
+            Figure(_("Invoices overdue"), str(late), f"{invoices}?queue=overdue", "bad" if late else ""),
+            Figure(_("Credit notes wanted"), str(wanted), f"{invoices}?queue=credit", "bad" if wanted else ""),
+            Figure(
                 _("Facts that nobody reads"),
                 str(unread),
                 f"{reverse('admin:billing_unread_changelist')}?queue=hanging",
                 "bad" if unread else "",
             ),
-            desk.Figure(
+            Figure(
                 _("Mail that does not leave"),
                 str(unsent),
                 f"{reverse('admin:billing_mail_changelist')}?queue=hanging",
                 "bad" if unsent else "",
             ),
-            desk.Figure(
+            Figure(
                 _("Alerts that do not arrive"),
                 str(unposted),
                 f"{reverse('admin:billing_alertpost_changelist')}?sent_at__isnull=1",
@@ -139,24 +139,24 @@ def _due() -> desk.Panel:
     )
 
 
-def _liability(pages: dict[str, str]) -> desk.Panel:
+def _liability(pages: dict[str, str]) -> Panel:
     owed, wallets = journal.liability(), reverse("admin:billing_wallet_changelist")
     transit = {b.account.name: b.amount for b in journal.house_balances("refunds:")}
     negative = Wallet.objects.filter(paid__lt=0).count()
-    return desk.Panel(
+    return Panel(
         _("What we owe customers"),
         [
-            desk.Figure(_("Paid balance"), _usd(owed["paid"]), wallets),
-            desk.Figure(_("Bonus"), _usd(owed["bonus"]), wallets),
-            desk.Figure(_("Held"), _usd(owed["held"]), f"{reverse('admin:billing_hold_changelist')}?state__exact=open"),
-            desk.Figure(
+            Figure(_("Paid balance"), _usd(owed["paid"]), wallets),
+            Figure(_("Bonus"), _usd(owed["bonus"]), wallets),
+            Figure(_("Held"), _usd(owed["held"]), f"{reverse('admin:billing_hold_changelist')}?state__exact=open"),
+            Figure(
                 _("Refunds in transit"),
                 _usd(transit.get(chart.IN_TRANSIT, Decimal(0))),
                 pages[chart.IN_TRANSIT],
             ),
-            desk.Figure(_("Wallets below zero"), str(negative), f"{wallets}?paid__lt=0", "bad" if negative else ""),
-            desk.Figure(_("Owed by customers"), _usd(owed["receivable"]), f"{wallets}?paid__lt=0"),
-            desk.Figure(
+            Figure(_("Wallets below zero"), str(negative), f"{wallets}?paid__lt=0", "bad" if negative else ""),
+            Figure(_("Owed by customers"), _usd(owed["receivable"]), f"{wallets}?paid__lt=0"),
+            Figure(
                 _("Small debts to write off"),
                 str(small_debts(now=timezone.now()).count()),
                 f"{wallets}?queue=small",
@@ -172,17 +172,17 @@ def _account_pages(*names: str) -> dict[str, str]:
     return dict.fromkeys(names, reverse("admin:billing_ledgeraccount_changelist")) | pages
 
 
-def _audit() -> desk.Panel:
+def _audit() -> Panel:
     last, runs = AuditRun.objects.order_by("-finished_at").first(), reverse("admin:billing_auditrun_changelist")
     if last is None:
-        return desk.Panel(_("Last audit"), [desk.Figure(_("None yet"), "—", runs, "bad")])
+        return Panel(_("Last audit"), [Figure(_("None yet"), "—", runs, "bad")])
     is_old = last.finished_at < timezone.now() - timedelta(hours=36)
-    return desk.Panel(
+    return Panel(
         _("Last audit"),
         [
-            desk.Figure(_("When (UTC)"), f"{last.finished_at:%Y-%m-%d %H:%M}", runs, "bad" if is_old else ""),
-            desk.Figure(_("Customers"), f"{last.customers:,}", reverse("admin:accounts_customer_changelist")),
-            desk.Figure(
+            Figure(_("When (UTC)"), f"{last.finished_at:%Y-%m-%d %H:%M}", runs, "bad" if is_old else ""),
+            Figure(_("Customers"), f"{last.customers:,}", reverse("admin:accounts_customer_changelist")),
+            Figure(
                 _("Drifts"),
                 str(last.drifts),
                 reverse("admin:billing_auditrun_change", args=[last.pk]),
@@ -192,52 +192,52 @@ def _audit() -> desk.Panel:
     )
 
 
-def search(text: str) -> Iterable[desk.Found]:
+def search(text: str) -> Iterable[Found]:
     """A refund, an invoice's request or a document by its number; a transfer or a hold by its key."""
     for invoice in InvoiceRequest.objects.filter(Q(number=text) | Q(documents__number=text)).distinct()[:5]:
         link = reverse("admin:billing_invoicerequest_change", args=[invoice.pk])
-        yield desk.Found(_("Invoice"), invoice.number, link)
+        yield Found(_("Invoice"), invoice.number, link)
     for refund in RefundRequest.objects.filter(number=text)[:5]:
-        yield desk.Found(_("Refund"), refund.number, reverse("admin:billing_refundrequest_change", args=[refund.pk]))
+        yield Found(_("Refund"), refund.number, reverse("admin:billing_refundrequest_change", args=[refund.pk]))
     for transfer in Transfer.objects.filter(key=text)[:1]:
-        yield desk.Found(_("Transfer"), transfer.key, reverse("admin:billing_transfer_change", args=[transfer.pk]))
+        yield Found(_("Transfer"), transfer.key, reverse("admin:billing_transfer_change", args=[transfer.pk]))
     if text.startswith(("refund:", "dispute:")):
         for hold in Hold.objects.filter(pk=text):
-            yield desk.Found(_("Hold"), hold.key, reverse("admin:billing_hold_change", args=[hold.pk]))
+            yield Found(_("Hold"), hold.key, reverse("admin:billing_hold_change", args=[hold.pk]))
 
 
-def story(customer_id: int) -> Iterable[desk.Event]:
+def story(customer_id: int) -> Iterable[Event]:
     """Refund and invoice requests, documents, mail, and the movements of the balance that are no single request's."""
     for refund in RefundRequest.objects.filter(customer_id=customer_id).order_by("-pk")[:50]:
         link = reverse("admin:billing_refundrequest_change", args=[refund.pk])
-        yield desk.Event(refund.created_at, _("Refund"), f"{refund.number}: {refund.reason}", _usd(refund.amount), link)
+        yield Event(refund.created_at, _("Refund"), f"{refund.number}: {refund.reason}", _usd(refund.amount), link)
         if refund.decided_at:
             words = f"{refund.get_state_display()}. {refund.decision}".strip()
-            yield desk.Event(refund.decided_at, _("Refund"), f"{refund.number}: {words}", link=link)
+            yield Event(refund.decided_at, _("Refund"), f"{refund.number}: {words}", link=link)
         if refund.asked_back_at:
             words = f"{refund.question} → {refund.answer or _('no answer yet')}"
-            yield desk.Event(refund.asked_back_at, _("Asked back"), f"{refund.number}: {words}", link=link)
+            yield Event(refund.asked_back_at, _("Asked back"), f"{refund.number}: {words}", link=link)
         if refund.finished_at and refund.finished_at != refund.decided_at:
             words = f"{refund.number}: {refund.get_state_display()}"
-            yield desk.Event(refund.finished_at, _("Refund"), words, _usd(refund.returned), link)
+            yield Event(refund.finished_at, _("Refund"), words, _usd(refund.returned), link)
     for invoice in InvoiceRequest.objects.filter(customer_id=customer_id).order_by("-pk")[:50]:
         link = reverse("admin:billing_invoicerequest_change", args=[invoice.pk])
         amount = f"{invoice.amount} {invoice.currency}"
         words = f"{invoice.number}: {invoice.company_name}, {invoice.get_state_display()}"
-        yield desk.Event(invoice.created_at, _("Invoice asked"), words, amount, link)
+        yield Event(invoice.created_at, _("Invoice asked"), words, amount, link)
         if invoice.state == InvoiceRequest.State.CANCELLED:
             words = f"{invoice.number}: {invoice.get_state_display()}"
-            yield desk.Event(invoice.changed_at, _("Invoice"), words, amount, link)
+            yield Event(invoice.changed_at, _("Invoice"), words, amount, link)
         if invoice.posted_at:
             words = f"{invoice.number}: {invoice.carrier} {invoice.tracking}"
-            yield desk.Event(invoice.posted_at, _("Invoice posted"), words, link=link)
+            yield Event(invoice.posted_at, _("Invoice posted"), words, link=link)
     for document in Document.objects.filter(customer_id=customer_id).defer("content").order_by("-pk")[:50]:
         link = reverse("admin:billing_document_change", args=[document.pk])
         amount = f"{document.gross} {document.currency}"
-        yield desk.Event(document.issued_at, document.get_kind_display(), document.number, amount, link)
+        yield Event(document.issued_at, document.get_kind_display(), document.number, amount, link)
     for mail in Mail.objects.filter(customer_id=customer_id).order_by("-pk")[:50]:
         unsent = "" if mail.sent_at else f" ({_('not sent')})"
-        yield desk.Event(mail.sent_at or mail.created_at, _("Mail"), f"{mail.to}: {mail.subject}{unsent}")
+        yield Event(mail.sent_at or mail.created_at, _("Mail"), f"{mail.to}: {mail.subject}{unsent}")
     wallet = Wallet.objects.filter(pk=customer_id).first()
     if wallet is None:
         return
@@ -245,7 +245,7 @@ def story(customer_id: int) -> Iterable[desk.Event]:
     for account in (wallet.paid_account_id, wallet.bonus_account_id):
         for row in Transfer.objects.filter(credit_id=account).order_by("-pk")[:50]:
             link = reverse("admin:billing_transfer_change", args=[row.pk])
-            yield desk.Event(row.created_at, _("Balance"), f"{row.kind} {row.memo}", f"+{_usd(row.amount)}", link)
+            yield Event(row.created_at, _("Balance"), f"{row.kind} {row.memo}", f"+{_usd(row.amount)}", link)
 
 
 def _usd(amount: Decimal) -> str:

@@ -8,9 +8,9 @@ from django.db.models import Count, Sum
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from core import panels as desk
 from core.amounts import written
 from core.clock import database_now
+from core.panels import Event, Figure, Found, Panel
 from proxy.ids import first_id_of, is_generation_id
 from proxy.models import NET_COST, SWEPT_ALIVE, Generation, Lease
 from proxy.prices import catalog
@@ -19,7 +19,7 @@ State = Generation.State
 LATE = timedelta(seconds=30)
 
 
-def panels() -> Iterable[desk.Panel]:
+def panels() -> Iterable[Panel]:
     now = database_now()
     requests = reverse("admin:proxy_generation_changelist")
     metered = Generation.objects.filter(state=State.METERED).order_by("pk").values_list("metered_at", flat=True).first()
@@ -29,39 +29,39 @@ def panels() -> Iterable[desk.Panel]:
     unpriced = catalog.without_price()
     swept_alive = Lease.objects.filter(SWEPT_ALIVE).count()
     stuck_held = stuck["held"] or Decimal(0)
-    yield desk.Panel(
+    yield Panel(
         _("Gateway"),
         [
-            desk.Figure(
+            Figure(
                 _("In flight"),
                 str(Generation.objects.filter(state=State.HELD)[:5000].count()),
                 f"{requests}?state__exact=held",
             ),
-            desk.Figure(
+            Figure(
                 _("Settlement lag"),
                 f"{lag.total_seconds():.0f} s",
                 f"{requests}?state__exact=metered",
                 "bad" if lag > LATE else "",
             ),
-            desk.Figure(
+            Figure(
                 _("Gateways taken for dead that live"),
                 str(swept_alive),
                 reverse("admin:proxy_lease_changelist"),
                 "bad" if swept_alive else "",
             ),
-            desk.Figure(
+            Figure(
                 _("Models without a price"),
                 str(len(unpriced)),
                 reverse("admin:proxy_model_changelist"),
                 "bad" if unpriced else "",
             ),
-            desk.Figure(
+            Figure(
                 _("Quarantined, and what they hold"),
                 f"{stuck['count']:,}, ${stuck_held:,.4f}",
                 f"{requests}?state__exact=quarantined",
                 "bad" if stuck["count"] else "",
             ),
-            desk.Figure(
+            Figure(
                 _("Flagged: orphans, capped, quarantined"),
                 str(flagged),
                 f"{requests}?flagged=1",
@@ -74,28 +74,28 @@ def panels() -> Iterable[desk.Panel]:
     )
     cost, upstream = sums["cost"] or Decimal(0), sums["upstream"] or Decimal(0)
     settled = f"{requests}?state__exact=settled"
-    yield desk.Panel(
+    yield Panel(
         _("Requests, 24 hours"),
         [
-            desk.Figure(_("Settled"), f"{sums['requests']:,}", settled),
-            desk.Figure(_("Charged"), written(cost, places=4), settled),
-            desk.Figure(_("Upstream cost"), written(upstream, places=4), settled),
-            desk.Figure(_("Margin"), written(cost - upstream, places=4), settled, "bad" if cost < upstream else ""),
+            Figure(_("Settled"), f"{sums['requests']:,}", settled),
+            Figure(_("Charged"), written(cost, places=4), settled),
+            Figure(_("Upstream cost"), written(upstream, places=4), settled),
+            Figure(_("Margin"), written(cost - upstream, places=4), settled, "bad" if cost < upstream else ""),
         ],
     )
 
 
-def search(text: str) -> Iterable[desk.Found]:
+def search(text: str) -> Iterable[Found]:
     """A request by its id."""
     if is_generation_id(text) and Generation.objects.filter(pk=text).exists():
-        yield desk.Found(_("Request"), text, reverse("admin:proxy_generation_change", args=[text]))
+        yield Found(_("Request"), text, reverse("admin:proxy_generation_change", args=[text]))
 
 
-def story(customer_id: int) -> Iterable[desk.Event]:
+def story(customer_id: int) -> Iterable[Event]:
     """The latest requests; all of them stand in their own list."""
     latest = Generation.objects.filter(customer_id=customer_id).select_related("model").order_by("-pk")[:30]
     for generation in latest:
         link = reverse("admin:proxy_generation_change", args=[generation.pk])
         words = f"{generation.model.slug}: {generation.get_state_display()}"
         cost = written(generation.cost, places=6) if generation.cost is not None else ""
-        yield desk.Event(generation.created_at, _("Request"), words, cost, link)
+        yield Event(generation.created_at, _("Request"), words, cost, link)

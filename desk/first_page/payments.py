@@ -15,8 +15,8 @@ from billing.books import chart
 from billing.discrepancies import queue
 from billing.models import AuditRun, RefundRequest
 from billing.months import journal
-from core import panels as desk
 from core.amounts import written
+from core.panels import Event, Figure, Found, Panel, bars
 from payments import refunds
 from payments.models import MOST_FAILURES, Dispute, Method, Notification, RefundPart, Statement, TopUp
 from payments.statements import reconcile
@@ -29,11 +29,11 @@ EVIDENCE_NOTICE = timedelta(days=3)
 RED_SHARE = 1 / 3
 LEAST_TRIED = 10
 """Orders of one method in a day; fewer that are all abandoned say nothing."""
-PATIENCE = timedelta(minutes=15)
+LATE_AFTER = timedelta(minutes=15)
 """How long a notification may wait to be processed before staff hear of it."""
 
 
-def panels() -> Iterable[desk.Panel]:
+def panels() -> Iterable[Panel]:
     now = timezone.now()
     yield _to_look_at()
     yield from _rate(now)
@@ -41,10 +41,10 @@ def panels() -> Iterable[desk.Panel]:
     paid = TopUp.objects.filter(state=TopUp.State.PAID, created_at__gte=first - timedelta(days=4), paid_at__gte=first)
     rows = list(paid.values_list("method", TruncDate("paid_at")).annotate(total=Sum("amount")).order_by())
     days = [first.date() + timedelta(days=number) for number in range(30)]
-    yield desk.Panel(
+    yield Panel(
         _("Money in, 30 days"),
         [
-            desk.Figure(
+            Figure(
                 str(Method(method).label),
                 _usd(sum((total for name, _day, total in rows if name == method), Decimal(0))),
                 f"{reverse('admin:payments_topup_changelist')}?method__exact={method}&state__exact=paid",
@@ -52,17 +52,17 @@ def panels() -> Iterable[desk.Panel]:
             for method in Method.values
         ]
         + [_unpaid(now)],
-        desk.bars((day, sum((total for _name, on, total in rows if on == day), Decimal(0))) for day in days),
+        bars((day, sum((total for _name, on, total in rows if on == day), Decimal(0))) for day in days),
         _("USD a day, UTC"),
     )
-    yield desk.Panel(
+    yield Panel(
         _("Owed by providers"),
         list(_owed()),
         caption=_("By the books; red where the last audit could not explain it by statements"),
     )
 
 
-def _unpaid(now: datetime) -> desk.Figure:
+def _unpaid(now: datetime) -> Figure:
     """Methods by which a day's orders brought nothing: so many who tried and did not pay had no chance to."""
     orders = TopUp.objects.filter(created_at__gte=now - timedelta(days=1), created_at__lt=now - timedelta(hours=1))
     tried = orders.values_list("method").annotate(all=Count("pk"), paid=Count("pk", filter=Q(state=TopUp.State.PAID)))
@@ -70,10 +70,10 @@ def _unpaid(now: datetime) -> desk.Figure:
         str(Method(method).label) for method, count, paid in tried.order_by() if count >= LEAST_TRIED and not paid
     ]
     link = f"{reverse('admin:payments_topup_changelist')}?state__exact=open"
-    return desk.Figure(_("Orders of a day, and none paid"), ", ".join(silent) or "—", link, "bad" if silent else "")
+    return Figure(_("Orders of a day, and none paid"), ", ".join(silent) or "—", link, "bad" if silent else "")
 
 
-def _owed() -> Iterator[desk.Figure]:
+def _owed() -> Iterator[Figure]:
     """What each account at a provider holds by the books: red where the last audit could not explain it."""
     last = AuditRun.objects.order_by("-finished_at").first()
     drifts = last.first_drifts.splitlines() if last is not None else []
@@ -82,35 +82,36 @@ def _owed() -> Iterator[desk.Figure]:
         is_explained = not any(drift.startswith(f"{account.name} ") for drift in drifts)
         value = f"{-balance.amount:,.2f} {account.currency}"
         link = reverse("admin:billing_ledgeraccount_change", args=[account.pk])
-        yield desk.Figure(account.name.removeprefix(chart.CLEARING), value, link, "" if is_explained else "bad")
+        yield Figure(account.name.removeprefix(chart.CLEARING), value, link, "" if is_explained else "bad")
 
 
-def _rate(now: datetime) -> Iterator[desk.Panel]:
+def _rate(now: datetime) -> Iterator[Panel]:
     """The exchange rate where one is needed: red five days before nothing is sold at it, and when there is none."""
     if not any(settings.PAYMENT_VARIABLES[name] for name in IN_YUAN):
         return
     rows = reverse("admin:payments_exchangerate_changelist")
     rate = fx.latest(now=now)
     if rate is None:
-        yield desk.Panel(_("Exchange rate"), [desk.Figure(_("CNY a USD"), _("none"), rows, "bad")])
+        yield Panel(_("Exchange rate"), [Figure(_("CNY a USD"), _("none"), rows, "bad")])
         return
     left, waiting = fx.ends_at(rate), fx.waiting().count()
     ends = f"{left:%Y-%m-%d}" if left is not None else "—"
     tone = "bad" if left is not None and left < now + RATE_NOTICE else ""
-    yield desk.Panel(
+    yield Panel(
         _("Exchange rate"),
         [
-            desk.Figure(_("CNY a USD"), f"{rate.rate:.4f}", rows),
-            desk.Figure(_("Sold at until"), ends, rows, tone),
-            desk.Figure(_("Rates that wait for a second person"), str(waiting), rows, "bad" if waiting else ""),
+            Figure(_("CNY a USD"), f"{rate.rate:.4f}", rows),
+            Figure(_("Sold at until"), ends, rows, tone),
+            Figure(_("Rates that wait for a second person"), str(waiting), rows, "bad" if waiting else ""),
         ],
     )
 
 
-def _to_look_at() -> desk.Panel:
+def _to_look_at() -> Panel:
     topups, inbox = reverse("admin:payments_topup_changelist"), reverse("admin:payments_notification_changelist")
     problems, stuck = TopUp.objects.not_fitting().count(), TopUp.objects.stuck().count()
-    waiting = Notification.objects.filter(processed_at__isnull=True, received_at__lt=timezone.now() - PATIENCE).count()
+    since = timezone.now() - LATE_AFTER
+    waiting = Notification.objects.filter(processed_at__isnull=True, received_at__lt=since).count()
     unfit = Notification.objects.not_fitting().count()
     disputes = Dispute.objects.filter(status__in=Dispute.OPEN).count()
     evidence = Dispute.objects.filter(
@@ -142,23 +143,23 @@ def _to_look_at() -> desk.Panel:
         (_("Refunds contradicted by the provider"), contradicted, f"{refund_list}?queue=contradicted"),
         (_("Parked refund parts"), parked, f"{refund_list}?queue=parked"),
     )
-    return desk.Panel(
+    return Panel(
         _("Payments to look at"),
         [
-            *(desk.Figure(name, str(count), link, "bad" if count else "") for name, count, link in rows),
+            *(Figure(name, str(count), link, "bad" if count else "") for name, count, link in rows),
             _on_the_way(f"{refund_list}?queue=way"),
             _owed_for_refunds(f"{refund_list}?queue=owed"),
         ],
     )
 
 
-def _owed_for_refunds(link: str) -> desk.Figure:
+def _owed_for_refunds(link: str) -> Figure:
     """What customers owe for parts that were paid after they had failed: a receivable."""
     owed = RefundRequest.objects.filter(excess__gt=0).aggregate(sum=Sum("excess"))["sum"] or Decimal(0)
-    return desk.Figure(_("Owed for refunds paid after all"), _usd(owed), link, "bad" if owed else "")
+    return Figure(_("Owed for refunds paid after all"), _usd(owed), link, "bad" if owed else "")
 
 
-def _on_the_way(link: str) -> desk.Figure:
+def _on_the_way(link: str) -> Figure:
     """Red when a part is under way for a third of the time after which it is parked: a day, or two for bank cards."""
     now = timezone.now()
     count, since = refunds.on_the_way(now=now).aggregate(count=Count("pk"), since=Min("sent_at")).values()
@@ -166,41 +167,41 @@ def _on_the_way(link: str) -> desk.Figure:
     if since is not None and now - since >= timedelta(days=1):
         value = _("%(count)s (oldest: %(days)s d)") % {"count": count, "days": (now - since).days}
     is_late = refunds.on_the_way(now=now, longer_than=RED_SHARE).exists()
-    return desk.Figure(_("Refund parts on the way"), value, link, "bad" if is_late else "")
+    return Figure(_("Refund parts on the way"), value, link, "bad" if is_late else "")
 
 
-def search(text: str) -> Iterable[desk.Found]:
+def search(text: str) -> Iterable[Found]:
     """A top-up by our number, or by the provider's; a refund's part, a dispute."""
     for topup in TopUp.objects.named(text)[:5]:
-        yield desk.Found(_("Top-up"), topup.number, reverse("admin:payments_topup_change", args=[topup.pk]))
+        yield Found(_("Top-up"), topup.number, reverse("admin:payments_topup_change", args=[topup.pk]))
     for part in RefundPart.objects.filter(Q(key=text) | Q(provider_id=text)).exclude(provider_id="", key="")[:5]:
         link = reverse("admin:billing_refundrequest_change", args=[part.refund_id])
-        yield desk.Found(_("Refund"), str(part), link)
+        yield Found(_("Refund"), str(part), link)
     for dispute in Dispute.objects.filter(provider_id=text, provider__in=Method.values)[:5]:
-        yield desk.Found(_("Dispute"), dispute.provider_id, reverse("admin:payments_dispute_change", args=[dispute.pk]))
+        yield Found(_("Dispute"), dispute.provider_id, reverse("admin:payments_dispute_change", args=[dispute.pk]))
 
 
-def story(customer_id: int) -> Iterable[desk.Event]:
+def story(customer_id: int) -> Iterable[Event]:
     """Top-ups as they were opened and paid, parts of refunds, disputes."""
     for topup in TopUp.objects.filter(customer_id=customer_id).order_by("-pk")[:100]:
         link = reverse("admin:payments_topup_change", args=[topup.pk])
         words = f"{topup.get_method_display()} {topup.number}"
-        yield desk.Event(topup.created_at, _("Top-up opened"), words, _usd(topup.amount), link)
+        yield Event(topup.created_at, _("Top-up opened"), words, _usd(topup.amount), link)
         if topup.paid_at:
             paid = f"{words}: {topup.charge_amount} {topup.charge_currency}, {topup.transaction_id}"
-            yield desk.Event(topup.paid_at, _("Top-up paid"), paid, f"+{_usd(topup.amount)}", link)
+            yield Event(topup.paid_at, _("Top-up paid"), paid, f"+{_usd(topup.amount)}", link)
     parts = RefundPart.objects.filter(refund__customer_id=customer_id).select_related("refund", "topup")
     for part in parts.order_by("-pk")[:50]:
         link = reverse("admin:billing_refundrequest_change", args=[part.refund_id])
         for at, kind in ((part.sent_at, _("Refund sent")), (part.done_at, _("Refund arrived"))):
             if at is not None:
-                yield desk.Event(at, kind, f"{part} {part.provider_id}", _usd(part.amount), link)
+                yield Event(at, kind, f"{part} {part.provider_id}", _usd(part.amount), link)
         if part.failed_at is not None:
-            yield desk.Event(part.failed_at, _("Refund failed"), f"{part}: {part.detail}", _usd(part.amount), link)
+            yield Event(part.failed_at, _("Refund failed"), f"{part}: {part.detail}", _usd(part.amount), link)
     for dispute in Dispute.objects.filter(customer_id=customer_id).order_by("-pk")[:50]:
         link = reverse("admin:payments_dispute_change", args=[dispute.pk])
         words = f"{dispute.provider_id}: {dispute.reason}, {dispute.status}"
-        yield desk.Event(dispute.opened_at, _("Dispute"), words, f"{dispute.amount} {dispute.currency}", link)
+        yield Event(dispute.opened_at, _("Dispute"), words, f"{dispute.amount} {dispute.currency}", link)
 
 
 def _usd(amount: Decimal) -> str:

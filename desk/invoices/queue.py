@@ -1,4 +1,4 @@
-"""The desk for invoices: the queue by due time, one page with all that is needed to issue, and what was given out."""
+"""Invoices for staff: the queue by due time, one page with all that is needed to issue, and what was given out."""
 
 from typing import Any
 

@@ -110,8 +110,8 @@ class ExchangeRateAdmin(ByRight, FormAdmin):  # type: ignore[misc]
         rate = get_object_or_404(ExchangeRate, pk=row_id(object_id))
         form = forms.Form(request.POST if request.method == "POST" else None)
         if request.method != "POST":
-            facts = {"who": rate.set_by, "rate": f"{rate.rate:.4f}", "source": rate.source}
-            text = _("%(who)s set %(rate)s (%(source)s).") % facts + "\n" + _effect(rate.rate, now=timezone.now())
+            values = {"who": rate.set_by, "rate": f"{rate.rate:.4f}", "source": rate.source}
+            text = _("%(who)s set %(rate)s (%(source)s).") % values + "\n" + _effect(rate.rate, now=timezone.now())
             return form_page(request, model_admin=self, obj=rate, form=form, title=title, button=title, text=text)
         user: Any = request.user
         try:

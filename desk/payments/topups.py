@@ -230,7 +230,7 @@ class NotificationAdmin(PutAside):
 
     @action(description=_("Refused lately"), icon="block")
     def refused(self, request: HttpRequest) -> HttpResponse:
-        """What came to a provider's door without its signature: a few of them, to see what is wrong."""
+        """What came to a provider's address without its signature: a few of them, to see what is wrong."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         samples = {label: refused.samples(provider=code) for code, label in Method.choices}

@@ -1,4 +1,4 @@
-"""What staff do with a refund at its desk: each act answers with the words of what was done."""
+"""What staff do with a refund: each act answers with the words of what was done."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""The desk for refunds: the queue by due time, one page with all that is needed to decide, and the acts on it."""
+"""Refunds for staff: the queue by due time, one page with all that is needed to decide, and the acts on it."""
 
 from typing import Any
 

@@ -208,13 +208,13 @@ def look_at(*, notification_id: int, by: User) -> int:
     return same.update(seen_by=by)
 
 
-def claim_unprocessed(*, now: datetime, limit: int = 200) -> list[int]:
+def claim_unprocessed(*, now: datetime, most: int = 200) -> list[int]:
     """Notifications whose processing was lost or is to be tried again, each with its next turn set."""
     with transaction.atomic():
         waiting = Notification.objects.filter(
             processed_at__isnull=True, retry_at__lte=now, attempts__lt=MOST_ATTEMPTS
         ).select_for_update(skip_locked=True, no_key=True)
-        claimed = list(waiting.order_by("retry_at")[:limit])
+        claimed = list(waiting.order_by("retry_at")[:most])
         for notification in claimed:
             Notification.objects.filter(pk=notification.pk).update(
                 retry_at=now + retry_delay(attempts=notification.attempts + 1)

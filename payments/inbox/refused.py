@@ -1,7 +1,7 @@
 """Notifications that did not verify: anybody may send them, so they are counted, and only a few are kept to look at.
 
 The kept ones stand in the cache, one for each ten seconds and provider, the oldest overwritten by the newest: whoever
-floods the doors fills nothing.
+floods the addresses fills nothing.
 """
 
 import logging

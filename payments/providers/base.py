@@ -139,7 +139,6 @@ class Notice:
     kind: str
     key: str
     order_number: str = ""
-    facts: Mapping[str, str] = field(default_factory=dict)
     reference: str = ""
     """The provider's number of what it is about, where that is no order: a dispute, a warning, a refund."""
     transaction_id: str = ""

@@ -1,6 +1,6 @@
-"""Is a provider set up right? Its answer to our keys, our door as seen from outside, and what belongs in its console.
+"""Is a provider set up right? Its answer to our keys, our address as seen from outside, what belongs in its console.
 
-The door is tried with a test notification to the public address. It carries a nonce signed with our own key; this
+A test notification is sent to the public address. It carries a nonce signed with our own key; this
 installation, and no other, answers with a mark over the nonce and over what arrived, so that a redirect, another
 server, and a proxy that changes bodies or drops headers are all seen.
 """
@@ -38,14 +38,14 @@ class Check:
 
 
 def check(*, provider: str) -> Check:
-    """Ask the provider and knock at our own door; `provider` is one that is on."""
+    """Ask the provider, and send a test notification to our public address; `provider` is one that is on."""
     spec = registry.SPECS[provider]
     urls = (f"{settings.SITE_URL}{path}" for path in (spec.notify_path, spec.refund_notify_path))
     found = Check(provider, to_paste=spec.console(settings.PAYMENT_VARIABLES, *urls))
     found.right.append("The variables have the right form.")
     if _ask(found):
         _settlement(found)
-    _knock(found)
+    _notify_ourselves(found)
     return found
 
 
@@ -105,7 +105,7 @@ def _exchanged(provider: str, charged: str, currency: str) -> str:
     )
 
 
-def _knock(found: Check) -> None:
+def _notify_ourselves(found: Check) -> None:
     spec = registry.SPECS[found.provider]
     url, letter = f"{settings.SITE_URL}{spec.notify_path}", spec.letter(settings.PAYMENT_VARIABLES)
     nonce = secrets.token_hex(16)

@@ -21,15 +21,15 @@ def mapping(value: Any, name: str = "the answer") -> Mapping[str, Any]:
     return value
 
 
-def inside(facts: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+def inside(told: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """An object that may be left out; raises `NotReadable` for anything else."""
-    value = facts.get(name)
+    value = told.get(name)
     return {} if value is None else mapping(value, name)
 
 
-def text(facts: Mapping[str, Any], name: str, *, most: int = MOST_ID) -> str:
+def text(told: Mapping[str, Any], name: str, *, most: int = MOST_ID) -> str:
     """A text of at most so many characters that a database can keep, "" if it is left out; raises `NotReadable`."""
-    value = facts.get(name)
+    value = told.get(name)
     if value is None:
         return ""
     if not isinstance(value, str) or len(value) > most or not is_storable(value):
@@ -37,17 +37,17 @@ def text(facts: Mapping[str, Any], name: str, *, most: int = MOST_ID) -> str:
     return value
 
 
-def needed(facts: Mapping[str, Any], name: str, *, most: int = MOST_ID) -> str:
+def needed(told: Mapping[str, Any], name: str, *, most: int = MOST_ID) -> str:
     """As `text`, and it has to be there."""
-    value = text(facts, name, most=most)
+    value = text(told, name, most=most)
     if not value:
         raise NotReadable(f"{name} is missing")
     return value
 
 
-def whole(facts: Mapping[str, Any], name: str) -> int:
+def whole(told: Mapping[str, Any], name: str) -> int:
     """A whole number that has to be there; raises `NotReadable`."""
-    value = facts.get(name)
+    value = told.get(name)
     if not isinstance(value, int) or isinstance(value, bool) or abs(value) > 10**14:
         raise NotReadable(f"{name} is no whole number")
     return value

@@ -216,7 +216,7 @@ def _fetch(provider: str, day: date, *, now: datetime) -> None:
     if bill.may_come and start + timedelta(days=1) + EMPTY_AFTER > now:
         raise StatementNotReady(f"{provider}: a bill is missing")
     rows = bill.rows
-    facts = {
+    values = {
         "raw": zlib.compress(bill.raw),
         "sha256": hashlib.sha256(bill.raw).hexdigest(),
         "lines": len(rows) + len(bill.unreadable),
@@ -225,7 +225,7 @@ def _fetch(provider: str, day: date, *, now: datetime) -> None:
         "fetched_at": now,
     }
     with transaction.atomic():
-        statement, _ = Statement.objects.update_or_create(provider=provider, day=day, defaults=facts)
+        statement, _ = Statement.objects.update_or_create(provider=provider, day=day, defaults=values)
         StatementLine.objects.filter(
             Q(statement=statement) | Q(provider=provider, key__in=[r.key for r in rows])
         ).delete()

@@ -143,9 +143,9 @@ def start_checkout(*, topup: TopUp, now: datetime) -> None:
     except (ProviderError, LookupError) as error:
         log.warning("top-up %s has no checkout yet: %s", topup.number, error)
         return
-    facts = {"reference": checkout.reference, "checkout_url": checkout.checkout_url, "qr_code": checkout.qr_code}
-    if TopUp.objects.open().filter(pk=topup.pk).update(**facts):
-        for name, value in facts.items():
+    values = {"reference": checkout.reference, "checkout_url": checkout.checkout_url, "qr_code": checkout.qr_code}
+    if TopUp.objects.open().filter(pk=topup.pk).update(**values):
+        for name, value in values.items():
             setattr(topup, name, value)
 
 

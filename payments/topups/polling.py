@@ -69,10 +69,10 @@ def _give_up(topup: TopUp, *, now: datetime) -> Result:
     return Result.CLOSED
 
 
-def claim_due(*, now: datetime, limit: int = 200) -> list[int]:
+def claim_due(*, now: datetime, most: int = 200) -> list[int]:
     """Orders whose turn it is, their next turn set, so that two pollers take different ones."""
     with transaction.atomic():
-        due = list(TopUp.objects.due(now=now).select_for_update(skip_locked=True, no_key=True)[:limit])
+        due = list(TopUp.objects.due(now=now).select_for_update(skip_locked=True, no_key=True)[:most])
         for topup in due:
             TopUp.objects.filter(pk=topup.pk).update(next_poll_at=next_turn(topup, now=now), polls=topup.polls + 1)
     return [topup.pk for topup in due]

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 MOST_WAITING = 2_000
 MOST_IN_BATCH = 200
 MOST_OF_ONE_CUSTOMER = 50
-PATIENCE_SECONDS = 5.0
+WAIT_SECONDS = 5.0
 LOOK_SECONDS = 0.25
 Prepared = TypeVar("Prepared")
 Reason = Generation.Reason
@@ -132,7 +132,7 @@ class Admission:
         """Who has waited too long is told so: a limit of its own for each wait would cost every request."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            too_early = monotonic() - PATIENCE_SECONDS
+            too_early = monotonic() - WAIT_SECONDS
             late = [waiter for waiter in self._waiting if waiter.since <= too_early]
             self._fail(late, unavailable("The balance could not be reserved in time. Nothing was charged."))
             self._forget_those_gone()
@@ -205,7 +205,7 @@ class Admission:
                 waiter.future.set_result(admitted)
 
     def _try_later(self, waiters: Sequence[Waiter]) -> None:
-        self._locked.extend(waiter for waiter in waiters if monotonic() - waiter.since < PATIENCE_SECONDS)
+        self._locked.extend(waiter for waiter in waiters if monotonic() - waiter.since < WAIT_SECONDS)
         self._locked_bell.ring()
 
     @staticmethod

@@ -48,11 +48,11 @@ class Ask:
 class Short(Refusal):
     """A refusal for want of money, of the wallet or within a key's cap. Amounts in USD.
 
-    `needed`, the least that would do, has to fit into `room`; holds may give back `may_come_free` at most. `facts` is
+    `needed`, the least that would do, has to fit into `room`; holds may give back `may_come_free` at most. `finding` is
     the message without its advice to top up; a cap of a day counts what was held on `day`.
     """
 
-    facts: str = ""
+    finding: str = ""
     needed: Decimal = ZERO
     room: Decimal = ZERO
     may_come_free: Decimal = ZERO
@@ -170,12 +170,12 @@ def _insufficient(ask: Ask, *, wallet: WalletCounter, left: Decimal | None) -> S
     least = _least(ask)
     estimate = min(ask.estimate, ask.bound)
     fits = _fits(ask, room=_room(wallet, left))
-    facts = f"The available balance is ${wallet.available:f} and this request needs ${least:f}.{fits}"
+    finding = f"The available balance is ${wallet.available:f} and this request needs ${least:f}.{fits}"
     return Short(
         402,
         "insufficient_balance",
-        f"{facts} Top up to go on.",
-        facts=facts,
+        f"{finding} Top up to go on.",
+        finding=finding,
         needed=min(least, estimate + wallet.bonus) if ask.bound - estimate <= wallet.allowance else least,
         room=wallet.available,
         may_come_free=wallet.reserved,
@@ -186,12 +186,12 @@ def _limit_refusal(
     reached: meters.LimitReached, *, ask: Ask, left: Decimal | None, wallet: WalletCounter, now: datetime
 ) -> Refusal:
     if reached.cap is not None:
-        facts = reached.message + _fits(ask, room=_room(wallet, left))
+        finding = reached.message + _fits(ask, room=_room(wallet, left))
         return Short(
             403,
             reached.code,
-            facts,
-            facts=facts,
+            finding,
+            finding=finding,
             needed=reached.needed,
             room=reached.cap_limit - reached.spent,
             may_come_free=min(wallet.reserved, reached.spent),

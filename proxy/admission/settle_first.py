@@ -19,14 +19,14 @@ from core.clock import database_now
 from core.records import value
 from proxy.admission.rule import Ask, Short
 from proxy.batches.threads import in_thread
-from proxy.batches.timeouts import limit
+from proxy.batches.timeouts import timeout
 from proxy.errors import Refusal
 from proxy.settlement.settle import settle_customer
 
 MOST_OF_ONE_CUSTOMER = 8
 """Who comes on top of these is told what is held, and is not waited for."""
 MOST_IN_PROCESS = 200
-PATIENCE_SECONDS = 2.0
+WAIT_SECONDS = 2.0
 PAUSE_SECONDS = 0.05
 MOST_VAIN_TRIES = 3
 """Holds may have come free between the decision and the look at them; this often a request is decided again for it."""
@@ -93,7 +93,7 @@ def look(ask: Ask, short: Short) -> Standing:
 
 
 def _settle_customer(customer_id: int) -> None:
-    settle_customer(customer_id=customer_id, now=database_now(), patience_ms=int(PATIENCE_SECONDS * 1000))
+    settle_customer(customer_id=customer_id, now=database_now(), wait_ms=int(WAIT_SECONDS * 1000))
 
 
 class SettleFirst:
@@ -116,7 +116,7 @@ class SettleFirst:
         standing: Standing | None = None
         vain = 0
         try:
-            with limit(PATIENCE_SECONDS):
+            with timeout(WAIT_SECONDS):
                 while True:
                     standing = await self._look(ask, short)
                     if not standing.would_do(short.needed) or vain == MOST_VAIN_TRIES:
@@ -149,7 +149,7 @@ class SettleFirst:
             task = self._looking[what] = asyncio.create_task(self._look_once(ask, short))
             task.add_done_callback(lambda done: self._looked(what, done))
         try:
-            with limit(PATIENCE_SECONDS):
+            with timeout(WAIT_SECONDS):
                 return await asyncio.shield(task)
         except TimeoutError:
             return None
@@ -189,6 +189,6 @@ def held_by_requests(short: Short, standing: Standing | None) -> Refusal:
     return Refusal(
         short.status,
         short.code,
-        f"{short.facts} {held}; what is not used comes free as they end. Try again then.",
+        f"{short.finding} {held}; what is not used comes free as they end. Try again then.",
         headers={"Retry-After": str(RETRY_AFTER_SECONDS), "x-should-retry": "true"},
     )

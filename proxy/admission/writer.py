@@ -19,7 +19,7 @@ from billing.books.allowance import Overrun, Payments, allowance
 from core.arrays import columns
 from core.records import value
 from proxy.admission.rule import Ask, Decision, WalletCounter, decide
-from proxy.batches.pipeline import Pipeline, Statement
+from proxy.batches.pipeline import Pipeline, Query
 from proxy.errors import invalid_key
 from proxy.ids import generation_id_at
 
@@ -66,7 +66,7 @@ WRITE_GENERATIONS = (
 FIND_GENERATIONS = "SELECT id FROM proxy_generation WHERE id = ANY(%s)"
 
 ROUND_TRIP_SECONDS = 10.0
-"""Past every limit that PostgreSQL has on statements and locks: what is silent for longer is stopped, or gone."""
+"""Past every limit that PostgreSQL has on queries and locks: what is silent for longer is stopped, or gone."""
 NO_TIME = datetime.min.replace(tzinfo=UTC)
 """Where no key was found, so that nothing is admitted."""
 CONNECTION_LOST = ("08", "57P")
@@ -126,14 +126,14 @@ class Writer:
         """Which of these holds exist: locking their wallets waits for the backend that may still be committing."""
         pipeline = await self._connected()
         customers = sorted({waiter.ask.policy.customer_id for waiter, _ in grants})
-        statements: list[Statement] = [
+        queries: list[Query] = [
             ("BEGIN", ()),
             (holds.LOCK_WALLETS, [customers]),
             (FIND_GENERATIONS, [[admitted.generation_id for _, admitted in grants]]),
             ("COMMIT", ()),
         ]
         try:
-            *_, found, _committed = await pipeline.round_trip(statements)
+            *_, found, _committed = await pipeline.round_trip(queries)
             return {row[0] for row in found}
         except BaseException:
             await self._reset()
@@ -169,9 +169,9 @@ class Writer:
     ) -> tuple[dict[int, WalletCounter], dict[int, KeyCounter], dict[int, CustomerCounter], datetime]:
         customer_ids = sorted({ask.policy.customer_id for ask in asks})
         key_ids = list({ask.policy.key_id for ask in asks})
-        # Meters are read by a statement of their own, after the locks: a snapshot taken before would be stale.
+        # Meters are read by a query of their own, after the locks: a snapshot taken before would be stale.
         if wait_for_locks:
-            lock: list[Statement] = [("SET LOCAL lock_timeout = 250", ()), (holds.LOCK_WALLETS, [customer_ids])]
+            lock: list[Query] = [("SET LOCAL lock_timeout = 250", ()), (holds.LOCK_WALLETS, [customer_ids])]
         elif len(customer_ids) == 1:
             lock = [(holds.LOCK_FREE_WALLET, customer_ids)]
         else:
@@ -222,7 +222,7 @@ class Writer:
         customers: dict[int, CustomerCounter],
         now: datetime,
     ) -> None:
-        """Everything in one statement, each part on a table of its own, and the COMMIT behind it."""
+        """Everything in one query, each part on a table of its own, and the COMMIT behind it."""
         rows = [self._row(waiter.ask, admitted) for waiter, admitted in grants]
         parts = [
             _generations(rows),
@@ -267,24 +267,24 @@ def _prepare(grants: Sequence[Grant]) -> None:
 
 @lru_cache
 def _together(*parts: str) -> str:
-    """One statement of several that write."""
+    """One query of several that write."""
     return f"WITH {', '.join(f'part{number} AS ({sql})' for number, sql in enumerate(parts))} SELECT"
 
 
-def _generations(rows: Sequence[Sequence[Any]]) -> Statement:
+def _generations(rows: Sequence[Sequence[Any]]) -> Query:
     if len(rows) == 1:
         return WRITE_GENERATION, rows[0]
     return WRITE_GENERATIONS, columns(rows)
 
 
-def _holds(rows: Sequence[Sequence[Any]]) -> list[Statement]:
+def _holds(rows: Sequence[Sequence[Any]]) -> list[Query]:
     chosen = [(row[0], row[1], row[9], row[8], row[10]) for row in rows]
     if len(chosen) == 1:
         return [(holds.PLACE_ONE_HOLD, chosen[0])]
     return [(holds.PLACE_HOLDS, columns(chosen))] if chosen else []
 
 
-def _wallets(touched: Mapping[int, WalletCounter]) -> list[Statement]:
+def _wallets(touched: Mapping[int, WalletCounter]) -> list[Query]:
     rows = [(customer_id, wallet.held, wallet.exposed) for customer_id, wallet in touched.items()]
     if len(rows) == 1:
         [(customer_id, held, exposed)] = rows

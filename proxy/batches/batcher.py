@@ -44,14 +44,14 @@ class Batcher(Generic[Item, Result]):
         flush: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]],
         *,
         most: int,
-        limit: int = 100_000,
+        capacity: int = 100_000,
         failed: Callable[[Item], None] = lambda _item: None,
     ) -> None:
         """`failed` is told of an item that could not be flushed, beside its waiter."""
         self._flush = flush
         self._failed = failed
         self._most = most
-        self._limit = limit
+        self._capacity = capacity
         self._queue: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self._bell = Bell()
         self._closing = False
@@ -61,8 +61,8 @@ class Batcher(Generic[Item, Result]):
         return len(self._queue)
 
     def put(self, item: Item) -> asyncio.Future[Result]:
-        """Queue an item; raises `QueueFull` at the limit."""
-        if len(self._queue) >= self._limit:
+        """Queue an item; raises `QueueFull` at its capacity."""
+        if len(self._queue) >= self._capacity:
             raise QueueFull
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._queue.append((item, future))

@@ -24,13 +24,13 @@ def conninfo() -> dict[str, Any]:
     return {**{name: value for name, value in named.items() if value}, **extra, "connect_timeout": 5}
 
 
-async def connect(*, statement_seconds: float | None = None) -> psycopg.AsyncConnection[Any]:
+async def connect(*, query_seconds: float | None = None) -> psycopg.AsyncConnection[Any]:
     """A connection in autocommit: transactions are spelled out by their owners. Statements are prepared at once.
 
-    PostgreSQL gives a statement up after `statement_seconds`, whether its client is still there or not.
+    PostgreSQL gives a query up after `query_seconds`, whether its client is still there or not.
     """
     told = conninfo()
-    if statement_seconds is not None:
-        told["options"] = f"{told.get('options', '')} -c statement_timeout={round(statement_seconds * 1000)}"
+    if query_seconds is not None:
+        told["options"] = f"{told.get('options', '')} -c statement_timeout={round(query_seconds * 1000)}"
     connection = await psycopg.AsyncConnection.connect(**told, autocommit=True, prepare_threshold=0)
     return connection

@@ -1,7 +1,7 @@
-"""Several statements in one packet and one wait: what admission and metering pay for each batch.
+"""Several queries in one packet and one wait: what admission and metering pay for each batch.
 
-psycopg's own pipeline sends each statement by itself, and a cursor for each costs more than the statement. This uses
-psycopg's documented lower half (`psycopg.pq`, its adapters) on an ordinary connection, prepared statements included.
+psycopg's own pipeline sends each query by itself, and a cursor for each costs more than the query. This uses
+psycopg's documented lower half (`psycopg.pq`, its adapters) on an ordinary connection, prepared queries included.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from psycopg.types.json import set_json_loads
 
 from proxy.batches import connections
 
-Statement = tuple[str, Sequence[Any]]
+Query = tuple[str, Sequence[Any]]
 """SQL with `%s` for each parameter, and the parameters."""
 Rows = list[tuple[Any, ...]]
 Asked = tuple[bool, tuple[str, tuple[int, ...]]]
@@ -59,8 +59,8 @@ class Pipeline:
         self._loop.add_reader(self._socket, self._read)
 
     @classmethod
-    async def open(cls, *, statement_seconds: float | None = None) -> "Pipeline":
-        return cls(await connections.connect(statement_seconds=statement_seconds))
+    async def open(cls, *, query_seconds: float | None = None) -> "Pipeline":
+        return cls(await connections.connect(query_seconds=query_seconds))
 
     def close(self) -> None:
         """Once, and at once when the connection breaks: libpq has closed the socket by then, and whoever opens the next
@@ -77,9 +77,7 @@ class Pipeline:
         if self._arrived is not None and not self.closed and monotonic() > self._until + seconds:
             self._lost(psycopg.OperationalError("no answer"))
 
-    async def round_trip(
-        self, statements: Sequence[Statement], *, meanwhile: Callable[[], None] | None = None
-    ) -> list[Rows]:
+    async def round_trip(self, queries: Sequence[Query], *, meanwhile: Callable[[], None] | None = None) -> list[Rows]:
         """Send them together, wait once, return the rows of each; `meanwhile` is called when they have been sent.
 
         Raises the psycopg error of the first that failed, the rest having been skipped by the server. Whatever else
@@ -88,7 +86,7 @@ class Pipeline:
         try:
             self._results.clear()
             self._arrived = self._loop.create_future()
-            asked = [self._send(sql, parameters) for sql, parameters in statements]
+            asked = [self._send(sql, parameters) for sql, parameters in queries]
             self._pgconn.pipeline_sync()
             if self._pgconn.flush():
                 self._loop.add_writer(self._socket, self._write)
@@ -151,7 +149,7 @@ class Pipeline:
                 keep(result)
                 if result.status == SYNC:
                     break
-                get_result()  # the nothing between the results of two statements
+                get_result()  # the nothing between the results of two queries
             else:
                 return
         except psycopg.Error as error:
@@ -194,5 +192,5 @@ def _numbered(sql: str) -> bytes:
 
 
 def _error(result: Any) -> psycopg.Error | None:
-    """What the server says went wrong; nothing where it only skipped a statement after another's error."""
+    """What the server says went wrong; nothing where it only skipped a query after another's error."""
     return psycopg.errors.error_from_result(result) if result.status in FAILED else None

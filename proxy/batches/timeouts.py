@@ -1,4 +1,4 @@
-"""Limits on waits that hardly ever reach them: one tick of the process looks after all of them.
+"""Timeouts of waits that hardly ever reach them: one tick of the process looks after all of them.
 
 A timer for each, as `asyncio.timeout` sets one, costs as much as reading the request. A wait may last a tick longer.
 """
@@ -14,8 +14,8 @@ TICK_SECONDS = 0.1
 Result = TypeVar("Result")
 
 
-class limit:
-    """`with limit(seconds): await ...` raises `TimeoutError`, as `asyncio.timeout` does."""
+class timeout:
+    """`with timeout(seconds): await ...` raises `TimeoutError`, as `asyncio.timeout` does."""
 
     __slots__ = ("_before", "_due", "_task", "expired")
 
@@ -23,10 +23,10 @@ class limit:
         self._due = monotonic() + seconds
         self.expired = False
 
-    def __enter__(self) -> "limit":
+    def __enter__(self) -> "timeout":
         task = asyncio.current_task()
         if task is None:
-            raise RuntimeError("limit() is used inside a task")
+            raise RuntimeError("timeout() is used inside a task")
         self._task = task
         self._before = task.cancelling()
         if not _waits:
@@ -35,11 +35,11 @@ class limit:
         return self
 
     def end_in(self, seconds: float) -> None:
-        """Another limit, from now on."""
+        """Another end, from now on."""
         self._due = monotonic() + seconds
 
     def end_at(self, moment: float) -> None:
-        """Another limit, by `time.monotonic`."""
+        """Another end, by `time.monotonic`."""
         self._due = moment
 
     def __exit__(
@@ -57,13 +57,13 @@ class limit:
 
 
 async def within(seconds: float, wait: Awaitable[Result]) -> Result:
-    """As `with limit(seconds): return await wait`; what need not wait pays for no limit."""
+    """As `with timeout(seconds): return await wait`; what need not wait pays for no timeout."""
     steps = wait.__await__()
     try:
         first = next(steps)
     except StopIteration as done:
         return done.value  # type: ignore[no-any-return]
-    with limit(seconds):
+    with timeout(seconds):
         return await _rest(steps, first)  # type: ignore[misc, no-any-return]
 
 
@@ -103,5 +103,5 @@ class _Ticker:
             self.start()
 
 
-_waits: set[limit] = set()
+_waits: set[timeout] = set()
 _ticker = _Ticker()

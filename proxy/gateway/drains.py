@@ -1,6 +1,6 @@
 """Answers that nobody waits for any more, taken to their end all the same: their upstreams bill them anyway."""
 
-from proxy.batches.timeouts import limit
+from proxy.batches.timeouts import timeout
 
 MOST = 1_000
 
@@ -10,12 +10,12 @@ class Drains:
 
     def __init__(self, *, most: int = MOST) -> None:
         self._most = most
-        self._ends: dict[limit, float] = {}
+        self._ends: dict[timeout, float] = {}
 
     def __len__(self) -> int:
         return len(self._ends)
 
-    def add(self, bound: limit, *, ends_at: float) -> None:
+    def add(self, bound: timeout, *, ends_at: float) -> None:
         """`bound` is what the request lasts at most; its upstream is given up at `ends_at`, by the monotonic clock."""
         self._ends[bound] = ends_at
         if len(self._ends) > self._most:
@@ -23,6 +23,6 @@ class Drains:
             self.discard(first)
             first.end_in(0)
 
-    def discard(self, bound: limit) -> None:
+    def discard(self, bound: timeout) -> None:
         """It has ended."""
         self._ends.pop(bound, None)

@@ -20,7 +20,7 @@ MOST_UNKNOWN = 50_000
 GUESSES_PER_MINUTE = 120
 MOST_ADDRESSES = 10_000
 MOST_IN_BATCH = 200
-PATIENCE_SECONDS = 5.0
+READ_SECONDS = 5.0
 
 
 class Keyring:
@@ -32,7 +32,7 @@ class Keyring:
         self._unknown: OrderedDict[str, None] = OrderedDict()
         self._guesses: OrderedDict[str, tuple[float, int]] = OrderedDict()
         self._connection: psycopg.AsyncConnection[Any] | None = None
-        self._batcher: Batcher[str, KeyPolicy | None] = Batcher(self._read, most=MOST_IN_BATCH, limit=2_000)
+        self._batcher: Batcher[str, KeyPolicy | None] = Batcher(self._read, most=MOST_IN_BATCH, capacity=2_000)
 
     async def find(self, text: str, *, address: str) -> tuple[str, KeyPolicy]:
         """The key's digest and policy; raises `Refusal` 401, or 429 for an address that keeps guessing."""
@@ -52,7 +52,7 @@ class Keyring:
 
     async def reload(self, sha256: str) -> KeyPolicy | None:
         """Read the key again: its version has moved. Raises `TimeoutError` where the database does not answer."""
-        policy = await within(PATIENCE_SECONDS, self._batcher.put(sha256))
+        policy = await within(READ_SECONDS, self._batcher.put(sha256))
         if policy is None:
             self._known.pop(sha256, None)
         else:

@@ -87,7 +87,7 @@ class Reported:
 
 
 @value
-class Receipt:
+class Charged:
     """What the gateway adds to an answer. `cost` in USD as charged."""
 
     generation_id: str

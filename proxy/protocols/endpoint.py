@@ -1,6 +1,6 @@
 """What a protocol is to the gateway: paths of its own, and how it speaks with upstreams of one protocol or another.
 
-The gateway, its relay and the way over upstreams know no protocol; they ask an `Endpoint` for what stands here.
+The gateway, its relay and the failover over upstreams know no protocol; they ask an `Endpoint` for what stands here.
 docs/adding-a-protocol.md tells how to write one.
 """
 
@@ -21,7 +21,7 @@ from proxy.prices.bounds import (
 from proxy.prices.catalog import Destination, Entry
 from proxy.prices.units import INPUT, OUTPUT, OUTPUT_SIDE, PER_TOKEN, TEXT, TOOLS, UNITS
 from proxy.prices.usage import Usage
-from proxy.protocols.base import BadRequest, Call, Habits, Receipt, Reported
+from proxy.protocols.base import BadRequest, Call, Charged, Habits, Reported
 from proxy.protocols.sse import DONE, END
 
 Asking = TypeVar("Asking", bound=Call)
@@ -83,7 +83,7 @@ class EventStream(Protocol):
 
     def release(self) -> bytes: ...
 
-    def tail(self, receipt: Receipt, usage: Usage) -> bytes: ...
+    def tail(self, charged: Charged, usage: Usage) -> bytes: ...
 
     @property
     def reported(self) -> Reported: ...
@@ -146,7 +146,7 @@ class Dialect(Generic[Asking]):
         return 0
 
     def decorate(
-        self, raw: bytes, answer: Mapping[str, Any], reported: Reported, receipt: Receipt, used: Usage,
+        self, raw: bytes, answer: Mapping[str, Any], reported: Reported, charged: Charged, used: Usage,
         refusal: Refusal | None,
     ) -> bytes:  # fmt: skip
         """The answer as its caller sees it, with its cost; `refusal` where words came with an error."""

@@ -17,7 +17,7 @@ from proxy.relay.cooldown import Cooldown
 from proxy.relay.habits import HabitBook
 
 TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10.0)
-"""The rest is bounded by `patience`, which costs less."""
+"""The rest is bounded by `timeout`, which costs less."""
 MOST_ANSWER_BYTES = 64_000_000
 LARGE_BODY = 262_144
 PIECE = 65_536

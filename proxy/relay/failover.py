@@ -10,7 +10,7 @@ from typing import Any
 
 import aiohttp
 
-from proxy.batches.timeouts import limit
+from proxy.batches.timeouts import timeout
 from proxy.errors import Refusal, provider_late
 from proxy.models import Generation
 from proxy.prices.catalog import Destination
@@ -83,7 +83,7 @@ class Failover:
         self._asked: Destination | None = None
         self.took: Destination | None = None
         """Which upstream has the whole request, as long as nothing tells that it came to nothing there."""
-        self.waiting: limit | Hearing | None = None
+        self.waiting: timeout | Hearing | None = None
         """What bounds its silences."""
         self.ends_at = math.inf
         """When the upstream that was asked is given up: a request has its time once, not once an upstream."""
@@ -135,7 +135,7 @@ class Failover:
         self.took, self._asked = None, destination
         self.ends_at = self._end_at(destination)
         try:
-            with limit(min(destination.timeout, self.ends_at - monotonic())) as self.waiting:
+            with timeout(min(destination.timeout, self.ends_at - monotonic())) as self.waiting:
                 return await self._client.send(destination, sending, taken=self._was_taken)
         except TimeoutError as error:
             self._failed(destination, "timeout", is_reached=not isinstance(error, aiohttp.ConnectionTimeoutError))
@@ -235,7 +235,7 @@ async def _refused(response: aiohttp.ClientResponse, destination: Destination, *
 async def _error_body(response: aiohttp.ClientResponse, *, seconds: float) -> bytes:
     """What comes of it in that time."""
     pieces, size = [], 0
-    with contextlib.suppress(*LOST, TimeoutError), limit(seconds):
+    with contextlib.suppress(*LOST, TimeoutError), timeout(seconds):
         while size < MOST_ERROR_BYTES and (piece := await response.content.readany()):
             pieces.append(piece)
             size += len(piece)

@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 
 from proxy.admission.queue import Admitted
-from proxy.batches.timeouts import limit
+from proxy.batches.timeouts import timeout
 from proxy.errors import Refusal
 from proxy.exchange import ClientGone, Exchange
 from proxy.gateway.drains import Drains
@@ -22,7 +22,7 @@ from proxy.prices.sums import Cost, cost_of, has_unsold
 from proxy.prices.units import INPUT_AUDIO
 from proxy.prices.usage import Usage, at_least
 from proxy.prices.versions import terms_of
-from proxy.protocols.base import Call, Receipt, Reported
+from proxy.protocols.base import Call, Charged, Reported
 from proxy.protocols.endpoint import Endpoint, Reply
 from proxy.relay import claims
 from proxy.relay.answers.client_stream import ClientStream
@@ -45,7 +45,7 @@ CUT = frozenset({Reason.CLIENT_DISCONNECTED, Reason.TIMEOUT})
 """How an answer ends before its upstream has said all."""
 
 
-class Bound(limit):
+class Bound(timeout):
     """Around a whole request, without an end of its own; `watch` is called once when it has lasted for a moment."""
 
     __slots__ = ("_watch", "_watch_at")
@@ -88,11 +88,11 @@ class Relay:
         destinations = entry.speaking(endpoint.dialects)
         if call.account:
             destinations = [one for one in destinations if one.account == call.account]
-        self.way = Failover(client, endpoint, call, destinations, output_limit=admitted.decision.output_limit)
+        self.failover = Failover(client, endpoint, call, destinations, output_limit=admitted.decision.output_limit)
         self._metering = metering
         self._release = release
         self._drains = drains
-        self.bound: limit | None = None
+        self.bound: timeout | None = None
         self.is_gone = False
         self._watcher: asyncio.Task[None] | None = None
         self._first_byte: float | None = None
@@ -121,7 +121,7 @@ class Relay:
             self.out.close()
             if self.bound is not None:
                 self._drains.discard(self.bound)
-                self.bound = self.way.waiting = None
+                self.bound = self.failover.waiting = None
             self._resolve_if_open()
             if self._watcher is not None:
                 self._watcher.cancel()
@@ -132,19 +132,19 @@ class Relay:
         response, destination = await self._open()
         try:
             async with response:
-                await RELAYS[self.way.dialect(destination).reply(self.call)](self, response, destination)
+                await RELAYS[self.failover.dialect(destination).reply(self.call)](self, response, destination)
         except BrokenEarly as broken:
             self.why = broken.reason
             if broken.reason != Reason.TIMEOUT:
-                self.way.took = None
+                self.failover.took = None
             if self.has_left():
                 raise ClientGone from None
             if broken.refusal.is_final:
-                self.way.ended_with(destination, broken.refusal)
+                self.failover.ended_with(destination, broken.refusal)
                 raise broken.refusal from None
             if monotonic() - self._started > destination.total_timeout:
                 raise broken.refusal from None  # a request has its time once, not once an upstream
-            self.way.broke(destination, broken)
+            self.failover.broke(destination, broken)
             return False
         return True
 
@@ -155,9 +155,9 @@ class Relay:
         self._resolved = True
         if not self.has_left():
             self._release(self.admitted.generation_id, self.why)
-        elif self._is_unknown and self.way.took is not None:
+        elif self._is_unknown and self.failover.took is not None:
             nothing, left = Reported(None), Reason.CLIENT_DISCONNECTED
-            self._metering.put(self.record(NO_HEADERS, self.way.took, nothing, produced_bytes=0, reason=left))
+            self._metering.put(self.record(NO_HEADERS, self.failover.took, nothing, produced_bytes=0, reason=left))
         else:
             self._release(self.admitted.generation_id, Reason.CLIENT_DISCONNECTED)
 
@@ -165,7 +165,7 @@ class Relay:
 
     async def _open(self) -> tuple[aiohttp.ClientResponse, Destination]:
         try:
-            found = await self.way.open(self.has_left)
+            found = await self.failover.open(self.has_left)
         except NoUpstream as none:
             self.why = none.reason
             raise none.refusal from None
@@ -195,17 +195,17 @@ class Relay:
         self.is_gone = True
         if self.bound is None:
             return
-        took = self.way.took
+        took = self.failover.took
         if took is not None and took.bills_abandoned:
-            self._drains.add(self.bound, ends_at=self.way.ends_at)
-            self.way.hear_to_the_end()
+            self._drains.add(self.bound, ends_at=self.failover.ends_at)
+            self.failover.hear_to_the_end()
         else:
             self.bound.end_in(0)
 
     @property
     def _is_unknown(self) -> bool:
         """Whether an upstream works on this, or did, for a caller that left, and bills what it does not tell."""
-        took = self.way.took
+        took = self.failover.took
         return self.is_gone and took is not None and took.bills_abandoned
 
     # --- What it used -------------------------------------------------------------------------------------------------
@@ -281,8 +281,8 @@ class Relay:
     def _milliseconds(self, moment: float) -> int:
         return round((moment - self._started) * 1000)
 
-    def receipt(self, record: Metered) -> Receipt:
-        return Receipt(record.generation_id, record.latency_ms, record.cost.charged)
+    def charged(self, record: Metered) -> Charged:
+        return Charged(record.generation_id, record.latency_ms, record.cost.charged)
 
     def put(self, record: Metered) -> None:
         self._resolved = True

@@ -1,7 +1,7 @@
 """METER, a group commit: write what a request used, in one compare-and-set with the sweeper, before its last byte.
 
 A record once queued is written whatever becomes of its request; while the database is away it waits in memory. A
-caller waits for it 15 s at most, and who then gets no answer is charged nothing: the house bears it. So no statement
+caller waits for it 15 s at most, and who then gets no answer is charged nothing: the house bears it. So no query
 that would charge may outlive the waiting: PostgreSQL ends each after a third of that, and in the last third none is
 begun. What a COMMIT did that took even longer is put right in the row afterwards. docs/gateway.md, "METER".
 """
@@ -22,7 +22,7 @@ from core.records import value
 from proxy.batches.batcher import Batcher
 from proxy.batches.connections import AWAY
 from proxy.batches.pipeline import Pipeline
-from proxy.batches.timeouts import limit
+from proxy.batches.timeouts import timeout
 from proxy.prices.sums import Cost
 from proxy.prices.usage import Usage, dumped
 from proxy.protocols import lossless
@@ -228,7 +228,7 @@ class Metering:
             left = waiting.since + ANSWER_SECONDS - monotonic()
             waiting.told = loop.create_future()
             try:
-                with limit(min(every, left)):
+                with timeout(min(every, left)):
                     await waiting.told
             except TimeoutError:
                 if waiting.is_over:
@@ -259,7 +259,7 @@ class Metering:
     def give_up_silence(self) -> None:
         """End a round trip that PostgreSQL has not answered in the time that it has for it; called now and then."""
         if self._pipeline is not None:
-            self._pipeline.give_up_silence(seconds=statement_seconds() + GRACE_SECONDS)
+            self._pipeline.give_up_silence(seconds=query_seconds() + GRACE_SECONDS)
 
     async def close(self) -> None:
         await self._batcher.close()
@@ -315,7 +315,7 @@ class Metering:
         while True:
             try:
                 pipeline = await self._connected()
-                ends_by = monotonic() + statement_seconds()
+                ends_by = monotonic() + query_seconds()
                 for one in waiting:
                     if one.answer_by is not None and one.answer_by < ends_by:
                         self._bear(one)
@@ -335,8 +335,8 @@ class Metering:
 
     async def _connected(self) -> Pipeline:
         if self._pipeline is None or self._pipeline.closed:
-            with limit(statement_seconds()):
-                self._pipeline = await Pipeline.open(statement_seconds=statement_seconds())
+            with timeout(query_seconds()):
+                self._pipeline = await Pipeline.open(query_seconds=query_seconds())
         return self._pipeline
 
     async def _update(self, pipeline: Pipeline, waiting: Sequence[Waiting]) -> None:
@@ -363,8 +363,8 @@ def _prepare(waiting: Sequence[Waiting]) -> None:
                 log.exception("an answer could not be prepared")  # it is tried again where it can be answered
 
 
-def statement_seconds() -> float:
-    """After so long PostgreSQL gives a statement of METER up, though the process that sent it be dead."""
+def query_seconds() -> float:
+    """After so long PostgreSQL gives a query of METER up, though the process that sent it be dead."""
     return ANSWER_SECONDS / 3
 
 

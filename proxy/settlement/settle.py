@@ -100,13 +100,13 @@ def split_charges(costs: Sequence[tuple[int, Decimal]], *, bonus: dict[int, Deci
     return splits
 
 
-def settle(*, now: datetime, limit: int = MOST_IN_BATCH) -> int:
-    """Settle up to `limit` metered generations, oldest first; return how many were dealt with.
+def settle(*, now: datetime, most: int = MOST_IN_BATCH) -> int:
+    """Settle up to `most` metered generations, oldest first; return how many were dealt with.
 
     A batch that fails is halved until only the failing generation is left, which counts a failure; at the fifth it is
     quarantined, its hold kept, for staff to look at.
     """
-    return len(_settle_after("", now=now, limit=limit))
+    return len(_settle_after("", now=now, most=most))
 
 
 def settle_all(*, now: datetime) -> int:
@@ -115,35 +115,35 @@ def settle_all(*, now: datetime) -> int:
     Each batch starts where the last one ended: the index still has the entries of what was settled, until a vacuum.
     """
     total, last = 0, ""
-    while ids := _settle_after(last, now=now, limit=MOST_IN_BATCH):
+    while ids := _settle_after(last, now=now, most=MOST_IN_BATCH):
         total += len(ids)
         last = ids[-1]
         now = database_now()
     return total
 
 
-def settle_customer(*, customer_id: int, now: datetime, patience_ms: int) -> int:
+def settle_customer(*, customer_id: int, now: datetime, wait_ms: int) -> int:
     """Settle a batch of one customer's metered generations that hold something; return how many were dealt with.
 
     What another settler has locked is left to it, and so is a batch with one that fails: a caller that tries again and
-    again must not count its failures. Raises `OperationalError` where the wallet stays locked for `patience_ms`.
+    again must not count its failures. Raises `OperationalError` where the wallet stays locked for `wait_ms`.
     """
     with transaction.atomic():
         with connection.cursor() as cursor:
-            cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{patience_ms}ms"])
+            cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{wait_ms}ms"])
         ids, failure = _lock_and_try(METERED_OF, [customer_id, MOST_IN_BATCH], now=now)
     return len(ids) if failure is None else 0
 
 
-def _lock_and_try(statement: str, parameters: list[Any], *, now: datetime) -> tuple[list[str], Exception | None]:
-    due = _lock(statement, parameters)
+def _lock_and_try(query: str, parameters: list[Any], *, now: datetime) -> tuple[list[str], Exception | None]:
+    due = _lock(query, parameters)
     return [generation.pk for generation in due], _try(due, now=now)
 
 
-def _settle_after(last: str, *, now: datetime, limit: int) -> list[str]:
+def _settle_after(last: str, *, now: datetime, most: int) -> list[str]:
     """Settle a batch of ids beyond `last`; return those that were dealt with, in order."""
     with transaction.atomic():
-        ids, failure = _lock_and_try(OLDEST, [last, limit], now=now)
+        ids, failure = _lock_and_try(OLDEST, [last, most], now=now)
     if failure is not None:
         _divide(ids, failure, now=now)
     return ids
@@ -166,9 +166,9 @@ def _divide(ids: Sequence[str], failure: Exception, *, now: datetime) -> None:
     _settle_again(ids[middle:], now=now)
 
 
-def _lock(statement: str, parameters: list[Any]) -> list[Due]:
+def _lock(query: str, parameters: list[Any]) -> list[Due]:
     with connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
+        cursor.execute(query, parameters)
         return [Due(*row) for row in cursor.fetchall()]
 
 
@@ -250,7 +250,7 @@ def _correct_meters(due: Iterable[Due]) -> None:
     for generation in due:
         by_day[generation.day][generation.key_id] += generation.cost - generation.held
     with connection.cursor() as cursor:
-        # Keys in order within a statement is the planner's choice; their wallets are locked, so nobody competes.
+        # Keys in order within a query is the planner's choice; their wallets are locked, so nobody competes.
         for day, keys in by_day.items():
             cursor.execute(
                 meters.CORRECT_KEY_METERS, columns([(key_id, day, change) for key_id, change in keys.items()])
@@ -295,19 +295,19 @@ def _give_back(locked: Sequence[Due], *, reason: str, now: datetime) -> list[str
     return ids
 
 
-def sweep(*, now: datetime, limit: int = 500) -> int:
+def sweep(*, now: datetime, most: int = 500) -> int:
     """Release the requests of processes that are gone, one a transaction; return how many. They cost nothing.
 
     A process is gone when its lease was not renewed for 60 s, or was given back; no request outlives two hours. Both go
     by PostgreSQL's clock; `now` is only written down.
     """
-    # One statement: whatever it sees in flight, it sees the lease of, which was there before.
+    # One query: whatever it sees in flight, it sees the lease of, which was there before.
     is_alive = Exists(Lease.objects.filter(alive(), pk=OuterRef("lease_id")))
     orphans = (
         Generation.objects.filter(state=State.HELD)
         .filter(~is_alive | Q(created_at__lt=Now() - LONGEST_REQUEST))
         .order_by("id")
-        .values_list("pk", "lease_id")[:limit]
+        .values_list("pk", "lease_id")[:most]
     )
     swept = 0
     found = list(orphans)

@@ -19,7 +19,7 @@ from proxy.watch import gauges, metrics
 log = logging.getLogger(__name__)
 
 PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
-PATIENCE_SECONDS = 3.0
+PROBE_SECONDS = 3.0
 LOOK_SECONDS = 1.0
 Found = TypeVar("Found")
 
@@ -87,7 +87,7 @@ class Shared(Generic[Found]):
 async def _read_gauges() -> None:
     """Without a database the process's own figures are still worth showing."""
     try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(PROBE_SECONDS):
             connection = await connections.connect()
             try:
                 await gauges.refresh(connection)
@@ -103,7 +103,7 @@ async def _look_at_services() -> list[str]:
     missing = []
     for name, check in checks.items():
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            async with asyncio.timeout(PROBE_SECONDS):
                 await check()
         except Exception:
             missing.append(name)

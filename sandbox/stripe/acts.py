@@ -5,7 +5,7 @@ from typing import Any
 from sandbox import crypto
 from sandbox.store import Order
 from sandbox.stripe import disputes, events, payments, refunds, sessions
-from sandbox.stripe.books import Books
+from sandbox.stripe.objects import Objects
 from sandbox.stripe.payments import Card
 from sandbox.stripe.wire import StripeError
 from sandbox.world import NotPossible, World
@@ -21,8 +21,8 @@ class Acts:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.books = Books(world, sessions=lambda order: sessions.shown(world, order))
-        self._waiting = {refund["id"] for refund in self.books.all("refund") if refund["sandbox_due"]}
+        self.objects = Objects(world, sessions=lambda order: sessions.shown(world, order))
+        self._waiting = {refund["id"] for refund in self.objects.all("refund") if refund["sandbox_due"]}
 
     # --- the merchant's
 
@@ -31,10 +31,10 @@ class Acts:
 
     def list_sessions(self, query: dict[str, Any]) -> dict[str, Any]:
         found = [sessions.shown(self.world, order) for order in self.world.store.orders if order.provider == self.code]
-        return self.books.listed(found, query, url="/v1/checkout/sessions", filters=("payment_intent", "status"))
+        return self.objects.listed(found, query, url="/v1/checkout/sessions", filters=("payment_intent", "status"))
 
     def expire_session(self, number: str) -> dict[str, Any]:
-        session = self.books.session(number)
+        session = self.objects.session(number)
         if session["status"] != "open":
             message = (
                 f'Only Checkout Sessions with a status in ["open"] can be expired. This one is {session["status"]}.'
@@ -45,26 +45,26 @@ class Acts:
         return sessions.shown(self.world, order)
 
     def create_refund(self, params: dict[str, Any]) -> dict[str, Any]:
-        charge = refunds.charge_of(self.books, params)
-        refund = refunds.create(self.world, self.books, charge, params)
+        charge = refunds.charge_of(self.objects, params)
+        refund = refunds.create(self.world, self.objects, charge, params)
         if refund["sandbox_due"]:
             self._waiting.add(refund["id"])
         self._tell_refund(refund, "refund.created")
-        self._send("charge.refunded", self.books.get(charge["id"], kind="charge"), charge["payment_intent"])
+        self._send("charge.refunded", self.objects.get(charge["id"], kind="charge"), charge["payment_intent"])
         return refund
 
     def held(self) -> int:
-        return sum(row["net"] for row in self.books.all("balance_transaction"))
+        return sum(row["net"] for row in self.objects.all("balance_transaction"))
 
     def pay_out(self, *, amount: int | None = None) -> dict[str, Any]:
         """All that is held, or `amount` of it, goes to the merchant's bank."""
         total = self.held() if amount is None else amount
-        payout = self.books.new("po", "payout", amount=total, currency=self.books.settles_in, status="paid")
-        return payments.movement(self.books, source=payout["id"], kind="payout", amount=-total)
+        payout = self.objects.new("po", "payout", amount=total, currency=self.objects.settles_in, status="paid")
+        return payments.movement(self.objects, source=payout["id"], kind="payout", amount=-total)
 
     def balance(self) -> dict[str, Any]:
         total = self.held()
-        sums = [{"amount": total, "currency": self.books.settles_in, "source_types": {"card": total}}]
+        sums = [{"amount": total, "currency": self.objects.settles_in, "source_types": {"card": total}}]
         return {"object": "balance", "available": sums, "livemode": False, "pending": []}
 
     def statement(self, rows: list[dict[str, Any]], query: dict[str, Any]) -> list[dict[str, Any]]:
@@ -115,7 +115,7 @@ class Acts:
         if is_over and not late:
             raise NotPossible("This session is no longer open. 此会话已失效。")
         is_new = not order.transaction
-        intent, charge = payments.capture(self.books, order, card)
+        intent, charge = payments.capture(self.objects, order, card)
         order.state, order.paid_at, order.note = "paid", self.world.now(), ""
         self.world.store.save_order(order)
         if is_new:
@@ -132,7 +132,7 @@ class Acts:
     def decline(self, order: Order, *, card: Card, code: str, message: str) -> None:
         if order.state != "open":
             raise NotPossible("This session is no longer open. 此会话已失效。")
-        intent = payments.decline(self.books, order, card, code=code, message=message)
+        intent = payments.decline(self.objects, order, card, code=code, message=message)
         order.note = message
         self.world.store.save_order(order)
         self._send("payment_intent.payment_failed", intent, order.number, order.alias)
@@ -162,35 +162,35 @@ class Acts:
 
     def settle_refund(self, number: str, *, outcome: str) -> dict[str, Any]:
         try:
-            refund = self.books.get(number, kind="refund")
+            refund = self.objects.get(number, kind="refund")
         except StripeError as error:
             raise NotPossible(str(error)) from error
         self._settle(refund, status=MESSAGES.get(outcome, "failed"))
         return _shown_refund(refund)
 
     def refunds(self) -> list[dict[str, Any]]:
-        return [_shown_refund(refund) for refund in self.books.all("refund")]
+        return [_shown_refund(refund) for refund in self.objects.all("refund")]
 
     def dispute(self, order: Order, *, step: str, amount: int | None = None) -> dict[str, Any]:
         """One of `disputes.STEPS`; raise `NotPossible`."""
         if step not in disputes.STEPS:
             raise NotPossible(f"No such step: {step}. There are {', '.join(disputes.STEPS)}.")
-        dispute, kinds = disputes.step(self.books, self.charge(order), name=step, amount=amount)
+        dispute, kinds = disputes.step(self.objects, self.charge(order), name=step, amount=amount)
         for kind in kinds:
             self._send(kind, dispute, order.number, order.alias)
         return dispute
 
     def warn(self, order: Order) -> dict[str, Any]:
         """An early fraud warning."""
-        warning = disputes.warn(self.books, self.charge(order))
+        warning = disputes.warn(self.objects, self.charge(order))
         self._send("radar.early_fraud_warning.created", warning, order.number, order.alias)
         return warning
 
     def charge(self, order: Order) -> dict[str, Any]:
         if order.state != "paid":
             raise NotPossible("This session is not paid.")
-        intent = self.books.get(order.transaction, kind="payment_intent")
-        return self.books.get(intent["latest_charge"], kind="charge")
+        intent = self.objects.get(order.transaction, kind="payment_intent")
+        return self.objects.get(intent["latest_charge"], kind="charge")
 
     def tick(self, now: float) -> None:
         for order in self.world.store.expired_orders(self.code, now=now):
@@ -203,7 +203,7 @@ class Acts:
                 self._settle(refund, status=refund["sandbox_outcome"])
 
     def _settle(self, refund: dict[str, Any], *, status: str) -> None:
-        refunds.settle(self.books, refund, status=status)
+        refunds.settle(self.objects, refund, status=status)
         self._tell_refund(refund, "refund.updated")
         if refund["status"] == "failed":
             self._tell_refund(refund, "refund.failed")
@@ -223,7 +223,7 @@ class Acts:
         return [order.number, order.alias] if order else []
 
     def _send(self, kind: str, thing: dict[str, Any], *orders: str) -> None:
-        events.send(self.world, self.books, kind, thing, orders=tuple(name for name in orders if name))
+        events.send(self.world, self.objects, kind, thing, orders=tuple(name for name in orders if name))
 
     def _order(self, number: str) -> Order:
         order = self.world.store.orders.get(f"stripe:{number}")

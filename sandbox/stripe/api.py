@@ -29,12 +29,12 @@ class Stripe(Acts):
     """See `sandbox.world.Provider`."""
 
     def routes(self) -> Sequence[web.AbstractRouteDef]:
-        books = self.books
+        objects = self.objects
         table: list[tuple[str, str, str, Act]] = [
             ("POST", "checkout/sessions", "create", lambda _, body: self.create_session(body)),
             ("GET", "checkout/sessions", "query", lambda _, query: self.list_sessions(query)),
-            ("GET", "checkout/sessions/{id}", "query", lambda r, query: books.session(r.match_info["id"])),
-            ("GET", "checkout/sessions/{id}/line_items", "query", lambda r, _: books.line_items(r.match_info["id"])),
+            ("GET", "checkout/sessions/{id}", "query", lambda r, query: objects.session(r.match_info["id"])),
+            ("GET", "checkout/sessions/{id}/line_items", "query", lambda r, _: objects.line_items(r.match_info["id"])),
             ("POST", "checkout/sessions/{id}/expire", "close", lambda r, _: self.expire_session(r.match_info["id"])),
             ("POST", "refunds", "refund", lambda _, body: self.create_refund(body)),
             ("GET", "account", "account", lambda _, __: ACCOUNT),
@@ -57,15 +57,15 @@ class Stripe(Acts):
 
     def _lister(self, path: str, kind: str, filters: tuple[str, ...]) -> Act:
         def act(_request: web.Request, query: dict[str, Any]) -> dict[str, Any]:
-            things = self.books.all(kind)
+            things = self.objects.all(kind)
             if kind == "balance_transaction":
                 things = self.statement(things, query)
-            return self.books.listed(things, query, url=f"/v1/{path}", filters=filters)
+            return self.objects.listed(things, query, url=f"/v1/{path}", filters=filters)
 
         return act
 
     def _getter(self, kind: str) -> Act:
-        return lambda request, _query: self.books.get(request.match_info["id"], kind=kind)
+        return lambda request, _query: self.objects.get(request.match_info["id"], kind=kind)
 
     def _guarded(self, operation: str, act: Act) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def handle(request: web.Request) -> web.Response:
@@ -88,7 +88,7 @@ class Stripe(Acts):
                     is_list = request.method == "GET" and isinstance(expand, list)
                     content = act(request, {**params, "expand": expand} if is_list else params)
                     if content.get("object") != "list":
-                        content = self.books.expanded(content, expand)
+                        content = self.objects.expanded(content, expand)
                 except StripeError as error:
                     return wire.answer(error.body, status=error.status, Idempotency_Key=key)
                 if key:

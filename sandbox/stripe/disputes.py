@@ -3,25 +3,25 @@
 from typing import Any
 
 from sandbox.stripe import payments
-from sandbox.stripe.books import Books
+from sandbox.stripe.objects import Objects
 from sandbox.world import NotPossible
 
 FEE = 1500  # cents
 STEPS = ("open", "inquire", "withdraw", "reinstate", "win", "lose", "close")
 
 
-def of_charge(books: Books, charge: str) -> dict[str, Any] | None:
+def of_charge(objects: Objects, charge: str) -> dict[str, Any] | None:
     """The newest."""
-    return next((d for d in reversed(books.all("dispute")) if d["charge"] == charge), None)
+    return next((d for d in reversed(objects.all("dispute")) if d["charge"] == charge), None)
 
 
 def step(
-    books: Books, charge: dict[str, Any], *, name: str, amount: int | None = None
+    objects: Objects, charge: dict[str, Any], *, name: str, amount: int | None = None
 ) -> tuple[dict[str, Any], list[str]]:
     """The dispute after one of `STEPS`, and the names of its events. Raise `NotPossible`."""
     if name in ("open", "inquire"):
-        return _open(books, charge, amount=amount, is_inquiry=name == "inquire"), ["charge.dispute.created"]
-    dispute = of_charge(books, charge["id"])
+        return _open(objects, charge, amount=amount, is_inquiry=name == "inquire"), ["charge.dispute.created"]
+    dispute = of_charge(objects, charge["id"])
     if dispute is None:
         raise NotPossible("This payment has no dispute; open one first.")
     moved = dispute["balance_transactions"]
@@ -29,11 +29,11 @@ def step(
     if name == "withdraw":
         if taken > 0:
             raise NotPossible("The money is withdrawn already.")
-        _move(books, dispute, amount=-dispute["amount"], fee=FEE, category="dispute")
+        _move(objects, dispute, amount=-dispute["amount"], fee=FEE, category="dispute")
         return dispute, ["charge.dispute.funds_withdrawn"]
     events = []
     if name in ("win", "reinstate") and taken > 0:
-        _move(books, dispute, amount=taken, fee=0, category="dispute_reversal")
+        _move(objects, dispute, amount=taken, fee=0, category="dispute_reversal")
         events.append("charge.dispute.funds_reinstated")
     if name == "reinstate" and not events:
         raise NotPossible("No money is withdrawn.")
@@ -43,13 +43,13 @@ def step(
         events.insert(0, "charge.dispute.closed")
         if name == "win" or is_inquiry:
             charge["disputed"] = False
-            books.save(charge)
-    books.save(dispute)
+            objects.save(charge)
+    objects.save(dispute)
     return dispute, events
 
 
-def warn(books: Books, charge: dict[str, Any]) -> dict[str, Any]:
-    return books.new(
+def warn(objects: Objects, charge: dict[str, Any]) -> dict[str, Any]:
+    return objects.new(
         "issfr",
         "radar.early_fraud_warning",
         actionable=not charge["refunded"] and not charge["disputed"],
@@ -59,14 +59,14 @@ def warn(books: Books, charge: dict[str, Any]) -> dict[str, Any]:
     )
 
 
-def _open(books: Books, charge: dict[str, Any], *, amount: int | None, is_inquiry: bool) -> dict[str, Any]:
+def _open(objects: Objects, charge: dict[str, Any], *, amount: int | None, is_inquiry: bool) -> dict[str, Any]:
     if charge["status"] != "succeeded":
         raise NotPossible("Only a paid charge can be disputed.")
     if amount is None and charge["amount_refunded"] >= charge["amount"]:
         raise NotPossible("Nothing is left of this charge to dispute.")
     charge["disputed"] = not is_inquiry
-    books.save(charge)
-    return books.new(
+    objects.save(charge)
+    return objects.new(
         "du",
         "dispute",
         amount=charge["amount"] - charge["amount_refunded"] if amount is None else amount,
@@ -83,10 +83,10 @@ def _open(books: Books, charge: dict[str, Any], *, amount: int | None, is_inquir
     )
 
 
-def _move(books: Books, dispute: dict[str, Any], *, amount: int, fee: int, category: str) -> None:
+def _move(objects: Objects, dispute: dict[str, Any], *, amount: int, fee: int, category: str) -> None:
     text = f"Chargeback {'withdrawal' if amount < 0 else 'reversal'} for {dispute['charge']}"
     row = payments.movement(
-        books, source=dispute["id"], kind="adjustment", amount=amount, fee=fee, category=category, text=text
+        objects, source=dispute["id"], kind="adjustment", amount=amount, fee=fee, category=category, text=text
     )
     dispute["balance_transactions"].append(dict(row))
-    books.save(dispute)
+    objects.save(dispute)

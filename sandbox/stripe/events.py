@@ -6,7 +6,7 @@ from typing import Any
 
 from sandbox import crypto
 from sandbox.delivery import Letter, Notification, Signing
-from sandbox.stripe.books import Books, public
+from sandbox.stripe.objects import Objects, public
 from sandbox.stripe.wire import API_VERSION
 from sandbox.world import World
 
@@ -14,9 +14,11 @@ from sandbox.world import World
 MAIN = ("checkout.session.", "refund.", "charge.dispute.", "radar.")
 
 
-def send(world: World, books: Books, kind: str, thing: dict[str, Any], *, orders: tuple[str, ...]) -> dict[str, Any]:
+def send(
+    world: World, objects: Objects, kind: str, thing: dict[str, Any], *, orders: tuple[str, ...]
+) -> dict[str, Any]:
     """Post `thing`, as it is now, under this type."""
-    event = books.new(
+    event = objects.new(
         "evt",
         "event",
         api_version=API_VERSION,

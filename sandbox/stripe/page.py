@@ -87,11 +87,11 @@ def _page(world: World, order: Order, *, problem: str = "", status: int = 200) -
         end = (
             f'<div class="buttons"><a class="btn" href="{escape(target)}">Back to {escape(merchant)} 返回商户</a></div>'
         )
-    facts = html.rows({"For 商品": order.description, "Order 订单号": order.alias or order.number[:24]})
+    rows = html.rows({"For 商品": order.description, "Order 订单号": order.alias or order.number[:24]})
     body += (
         f'<section class="card"><span class="soft small">Card 银行卡</span><h1>{escape(title)}</h1>'
         f'<div class="big">{amount}</div>{html.tag(order.state)}'
-        f'<div style="margin-top:12px">{facts}</div>{end}</section>'
+        f'<div style="margin-top:12px">{rows}</div>{end}</section>'
     )
     return html.page(title=title, body=body, where="Card checkout 银行卡收银台", status=status)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox.store import Order
-from sandbox.stripe.books import Books
+from sandbox.stripe.objects import Objects
 
 DAY = 86400
 DECLINES = {
@@ -50,12 +50,12 @@ def fee(amount: int) -> int:
     return (amount * 29 + 500) // 1000 + 30
 
 
-def intent_of(books: Books, order: Order) -> dict[str, Any]:
+def intent_of(objects: Objects, order: Order) -> dict[str, Any]:
     """The session's payment intent; made at the first attempt."""
     if order.transaction:
-        return books.get(order.transaction, kind="payment_intent")
+        return objects.get(order.transaction, kind="payment_intent")
     asked = order.request.get("payment_intent_data", {})
-    intent = books.new(
+    intent = objects.new(
         "pi",
         "payment_intent",
         amount=order.amount,
@@ -76,10 +76,12 @@ def intent_of(books: Books, order: Order) -> dict[str, Any]:
     return intent
 
 
-def decline(books: Books, order: Order, card: Card, *, code: str, message: str) -> dict[str, Any]:
+def decline(objects: Objects, order: Order, card: Card, *, code: str, message: str) -> dict[str, Any]:
     """A failed charge; the intent waits for another card."""
-    intent = intent_of(books, order)
-    charge = _charge(books, order, intent, card, status="failed", failure_code="card_declined", failure_message=message)
+    intent = intent_of(objects, order)
+    charge = _charge(
+        objects, order, intent, card, status="failed", failure_code="card_declined", failure_message=message
+    )
     intent["latest_charge"] = charge["id"]
     intent["last_payment_error"] = {
         "code": "card_declined",
@@ -88,24 +90,24 @@ def decline(books: Books, order: Order, card: Card, *, code: str, message: str) 
         "type": "card_error",
         "charge": charge["id"],
     }
-    books.save(intent)
+    objects.save(intent)
     return intent
 
 
-def capture(books: Books, order: Order, card: Card) -> tuple[dict[str, Any], dict[str, Any]]:
+def capture(objects: Objects, order: Order, card: Card) -> tuple[dict[str, Any], dict[str, Any]]:
     """The paid intent and its charge, with its row in the balance."""
-    intent = intent_of(books, order)
-    charge = _charge(books, order, intent, card, status="succeeded")
-    row = movement(books, source=charge["id"], kind="charge", amount=order.amount, fee=fee(order.amount))
+    intent = intent_of(objects, order)
+    charge = _charge(objects, order, intent, card, status="succeeded")
+    row = movement(objects, source=charge["id"], kind="charge", amount=order.amount, fee=fee(order.amount))
     charge |= {"balance_transaction": row["id"], "amount_captured": order.amount, "captured": True, "paid": True}
-    books.save(charge)
+    objects.save(charge)
     intent |= {
         "amount_received": order.amount,
         "latest_charge": charge["id"],
         "last_payment_error": None,
         "status": "succeeded",
     }
-    books.save(intent)
+    objects.save(intent)
     return intent, charge
 
 
@@ -129,13 +131,13 @@ def settled(amount: int, *, currency: str, kind: str) -> int:
 
 
 def movement(
-    books: Books, *, source: str, kind: str, amount: int, fee: int = 0, category: str = "", text: str = ""
+    objects: Objects, *, source: str, kind: str, amount: int, fee: int = 0, category: str = "", text: str = ""
 ) -> dict[str, Any]:
     """A balance transaction; `amount` and `fee` in cents, an amount below zero leaves the balance."""
-    currency = books.settles_in
+    currency = objects.settles_in
     if kind != "payout":
         amount, fee = (settled(value, currency=currency, kind=kind) for value in (amount, fee))
-    row = books.new("txn", "balance_transaction", amount=amount, currency=currency, type=kind, source=source)
+    row = objects.new("txn", "balance_transaction", amount=amount, currency=currency, type=kind, source=source)
     row |= {
         "available_on": row["created"] + 2 * DAY,
         "description": text or None,
@@ -150,15 +152,15 @@ def movement(
         "reporting_category": category or kind,
         "status": "pending",
     }
-    books.save(row)
+    objects.save(row)
     return row
 
 
 def _charge(
-    books: Books, order: Order, intent: dict[str, Any], card: Card, *, status: str, **failure: str
+    objects: Objects, order: Order, intent: dict[str, Any], card: Card, *, status: str, **failure: str
 ) -> dict[str, Any]:
     is_good = status == "succeeded"
-    return books.new(
+    return objects.new(
         "ch",
         "charge",
         amount=order.amount,

@@ -4,7 +4,7 @@ from typing import Any
 
 from sandbox import html
 from sandbox.stripe import payments
-from sandbox.stripe.books import Books
+from sandbox.stripe.objects import Objects
 from sandbox.stripe.wire import StripeError, whole
 from sandbox.world import World
 
@@ -12,23 +12,23 @@ PARAMETERS = ("amount", "charge", "expand", "metadata", "payment_intent", "reaso
 REASONS = ("duplicate", "fraudulent", "requested_by_customer")
 
 
-def charge_of(books: Books, params: dict[str, Any]) -> dict[str, Any]:
+def charge_of(objects: Objects, params: dict[str, Any]) -> dict[str, Any]:
     """The charge a refund is asked of; raise `StripeError`."""
     for name in params:
         if name not in PARAMETERS:
             raise StripeError(f"Received unknown parameter: {name}", code="parameter_unknown", param=name)
     if number := params.get("charge"):
-        return books.get(str(number), kind="charge", param="charge")
+        return objects.get(str(number), kind="charge", param="charge")
     if not (number := params.get("payment_intent")):
         raise StripeError("One of the following params should be provided: payment_intent or charge.")
-    intent = books.get(str(number), kind="payment_intent", param="payment_intent")
+    intent = objects.get(str(number), kind="payment_intent", param="payment_intent")
     if intent["status"] != "succeeded":
         message = f"This PaymentIntent ({number}) does not have a successful charge to refund."
         raise StripeError(message, code="payment_intent_unexpected_state")
-    return books.get(intent["latest_charge"], kind="charge")
+    return objects.get(intent["latest_charge"], kind="charge")
 
 
-def create(world: World, books: Books, charge: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
+def create(world: World, objects: Objects, charge: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
     """Raise `StripeError`; `sandbox_due` and `sandbox_outcome` say what the clock does to it."""
     left = charge["amount"] - charge["amount_refunded"]
     amount = whole(params["amount"], param="amount") if "amount" in params else left
@@ -56,7 +56,7 @@ def create(world: World, books: Books, charge: dict[str, Any], params: dict[str,
     if charge["sandbox_card"] == payments.REFUND_PENDS:
         plan, seconds = "later", world.config.refund_seconds
     waits = plan in ("pending", "fails", "later")
-    refund = books.new(
+    refund = objects.new(
         "re",
         "refund",
         amount=amount,
@@ -71,19 +71,19 @@ def create(world: World, books: Books, charge: dict[str, Any], params: dict[str,
         sandbox_due=0 if plan in ("done", "pending") or seconds is None else world.now() + seconds,
         sandbox_outcome="succeeded" if plan in ("done", "later", "pending", "recovers") else "failed",
     )
-    row = payments.movement(books, source=refund["id"], kind="refund", amount=-amount, text="REFUND FOR CHARGE")
+    row = payments.movement(objects, source=refund["id"], kind="refund", amount=-amount, text="REFUND FOR CHARGE")
     refund["balance_transaction"] = row["id"]
-    books.save(refund)
-    _count(books, charge, amount)
+    objects.save(refund)
+    _count(objects, charge, amount)
     if plan == "recovers":
         due = refund["sandbox_due"]
-        settle(books, refund, status="failed")
+        settle(objects, refund, status="failed")
         refund["sandbox_due"] = due
-        books.save(refund)
+        objects.save(refund)
     return refund
 
 
-def settle(books: Books, refund: dict[str, Any], *, status: str) -> None:
+def settle(objects: Objects, refund: dict[str, Any], *, status: str) -> None:
     """`succeeded`, `failed` or `requires_action`; a failure gives the money back to the balance.
 
     One that failed may be paid after all, as a bank's correction is: the balance pays again.
@@ -93,18 +93,20 @@ def settle(books: Books, refund: dict[str, Any], *, status: str) -> None:
         return
     refund["status"] = status
     if was == "failed":
-        payments.movement(books, source=refund["id"], kind="refund", amount=-refund["amount"], text="REFUND FOR CHARGE")
+        payments.movement(
+            objects, source=refund["id"], kind="refund", amount=-refund["amount"], text="REFUND FOR CHARGE"
+        )
         refund["failure_reason"] = None
-        _count(books, books.get(refund["charge"], kind="charge"), refund["amount"])
+        _count(objects, objects.get(refund["charge"], kind="charge"), refund["amount"])
     if status == "failed":
         text = "REFUND FAILURE"
-        row = payments.movement(books, source=refund["id"], kind="refund_failure", amount=refund["amount"], text=text)
+        row = payments.movement(objects, source=refund["id"], kind="refund_failure", amount=refund["amount"], text=text)
         refund |= {"failure_reason": "expired_or_canceled_card", "failure_balance_transaction": row["id"]}
-        _count(books, books.get(refund["charge"], kind="charge"), -refund["amount"])
-    books.save(refund)
+        _count(objects, objects.get(refund["charge"], kind="charge"), -refund["amount"])
+    objects.save(refund)
 
 
-def _count(books: Books, charge: dict[str, Any], amount: int) -> None:
+def _count(objects: Objects, charge: dict[str, Any], amount: int) -> None:
     charge["amount_refunded"] += amount
     charge["refunded"] = charge["amount_refunded"] >= charge["amount"]
-    books.save(charge)
+    objects.save(charge)

@@ -168,12 +168,12 @@ def _body(answer: Answer) -> dict[str, Any]:
     return body if usage is None else {**body, "usage": usage}
 
 
-def _shaped(answer: Answer, make: Callable[[shapes.Said], shapes.Wire], *, is_stream: bool) -> web.Response:
+def _shaped(answer: Answer, make: Callable[[shapes.Said], shapes.Sent], *, is_stream: bool) -> web.Response:
     """The answer in one piece, in the shape that was asked for."""
     whole = _body(answer)
     chunks = [*chunks_of(answer), {**frame_of(answer), "choices": [], "usage": whole["usage"]}]
-    wire = make(shapes.Said(whole, chunks, is_stream))
-    return web.Response(body=wire.body, status=wire.status, headers={"Content-Type": wire.label, **wire.headers})
+    sent = make(shapes.Said(whole, chunks, is_stream))
+    return web.Response(body=sent.body, status=sent.status, headers={"Content-Type": sent.label, **sent.headers})
 
 
 async def _broken(request: web.Request, answer: Answer, *, is_cut: bool) -> web.StreamResponse:

@@ -23,8 +23,8 @@ TOKENS = ("prompt_tokens", "completion_tokens", "total_tokens")
 
 
 @dataclass(frozen=True)
-class Wire:
-    """What goes over the wire."""
+class Sent:
+    """What goes out: a body, its content type, status and headers."""
 
     body: bytes
     label: str
@@ -40,21 +40,21 @@ class Said:
     chunks: list[Chunk]
     is_stream: bool
 
-    def plain(self) -> Wire:
+    def plain(self) -> Sent:
         return self.framed(self.whole, self.chunks)
 
-    def framed(self, whole: Chunk, chunks: list[Chunk], **headers: str) -> Wire:
+    def framed(self, whole: Chunk, chunks: list[Chunk], **headers: str) -> Sent:
         """Under the honest label of what was asked."""
         if self.is_stream:
-            return Wire(events(chunks) + DONE, EVENTS, headers=headers)
-        return Wire(orjson.dumps(whole), JSON, headers=headers)
+            return Sent(events(chunks) + DONE, EVENTS, headers=headers)
+        return Sent(orjson.dumps(whole), JSON, headers=headers)
 
-    def with_usage(self, change: Callable[[Chunk], Chunk]) -> Wire:
+    def with_usage(self, change: Callable[[Chunk], Chunk]) -> Sent:
         """`change` takes a chunk, or the whole, that has `usage`."""
         last = change(dict(self.chunks[-1]))
         return self.framed(change(dict(self.whole)), [*self.chunks[:-1], last])
 
-    def each(self, change: Callable[[Chunk], Chunk]) -> Wire:
+    def each(self, change: Callable[[Chunk], Chunk]) -> Sent:
         return self.framed(change(dict(self.whole)), [change(dict(chunk)) for chunk in self.chunks])
 
 
@@ -62,52 +62,52 @@ def events(chunks: list[Chunk]) -> bytes:
     return b"".join(b"data: " + orjson.dumps(chunk) + b"\n\n" for chunk in chunks)
 
 
-def _failed(body: Any) -> Callable[[Said], Wire]:
+def _failed(body: Any) -> Callable[[Said], Sent]:
     """A success that says that it failed, alone or as the only event."""
 
-    def make(said: Said) -> Wire:
+    def make(said: Said) -> Sent:
         data = orjson.dumps(body)
-        return Wire(b"data: " + data + b"\n\n" + DONE, EVENTS) if said.is_stream else Wire(data, JSON)
+        return Sent(b"data: " + data + b"\n\n" + DONE, EVENTS) if said.is_stream else Sent(data, JSON)
 
     return make
 
 
-def _refused(status: int, body: bytes, label: str = JSON, **headers: str) -> Callable[[Said], Wire]:
-    return lambda said: Wire(body, label, status, {name.replace("_", "-"): value for name, value in headers.items()})
+def _refused(status: int, body: bytes, label: str = JSON, **headers: str) -> Callable[[Said], Sent]:
+    return lambda said: Sent(body, label, status, {name.replace("_", "-"): value for name, value in headers.items()})
 
 
-def _error_beside_choices(said: Said) -> Wire:
+def _error_beside_choices(said: Said) -> Sent:
     ending = {**said.chunks[-2], "error": ERROR, "choices": [{"index": 0, "delta": {}, "finish_reason": "error"}]}
     return said.framed({**said.whole, "error": ERROR}, [*said.chunks[:-2], ending])
 
 
-def _error_in_choice(said: Said) -> Wire:
+def _error_in_choice(said: Said) -> Sent:
     choice = {**said.whole["choices"][0], "error": ERROR}
     ending = {**said.chunks[-2], "choices": [{"index": 0, "delta": {}, "error": ERROR, "finish_reason": None}]}
     return said.framed({**said.whole, "choices": [choice]}, [*said.chunks[:-2], ending])
 
 
-def _labelled(label: str) -> Callable[[Said], Wire]:
-    return lambda said: Wire(said.plain().body, label)
+def _labelled(label: str) -> Callable[[Said], Sent]:
+    return lambda said: Sent(said.plain().body, label)
 
 
-def _labelled_wrong(said: Said) -> Wire:
-    return Wire(said.plain().body, JSON if said.is_stream else EVENTS)
+def _labelled_wrong(said: Said) -> Sent:
+    return Sent(said.plain().body, JSON if said.is_stream else EVENTS)
 
 
-def _other_framing(said: Said) -> Wire:
+def _other_framing(said: Said) -> Sent:
     """Events where JSON was asked, and the other way round."""
     if said.is_stream:
-        return Wire(orjson.dumps(said.whole), JSON)
-    return Wire(events(said.chunks) + DONE, EVENTS)
+        return Sent(orjson.dumps(said.whole), JSON)
+    return Sent(events(said.chunks) + DONE, EVENTS)
 
 
-def _gzipped(said: Said) -> Wire:
-    wire = said.plain()
-    return Wire(gzip.compress(wire.body), wire.label, headers={"Content-Encoding": "gzip"})
+def _gzipped(said: Said) -> Sent:
+    sent = said.plain()
+    return Sent(gzip.compress(sent.body), sent.label, headers={"Content-Encoding": "gzip"})
 
 
-def _id(change: Callable[[Chunk], Chunk]) -> Callable[[Said], Wire]:
+def _id(change: Callable[[Chunk], Chunk]) -> Callable[[Said], Sent]:
     return lambda said: said.each(change)
 
 
@@ -115,7 +115,7 @@ def _last(chunk: Chunk) -> Chunk:
     return {**{name: value for name, value in chunk.items() if name != "id"}, "id": chunk["id"]}
 
 
-def _without_usage(said: Said, message: Chunk) -> Wire:
+def _without_usage(said: Said, message: Chunk) -> Sent:
     """Only `message` was produced, and no usage is told of it."""
     choice = {**said.whole["choices"][0], "message": {"role": "assistant", "content": None, **message}}
     whole = {name: value for name, value in said.whole.items() if name != "usage"} | {"choices": [choice]}
@@ -133,11 +133,11 @@ MINIMAX = {"base_resp": {"status_code": 1004, "status_msg": SECRET}, "choices": 
 BIG = b"340282366920938463463374607431768211455"
 
 
-def _usage(change: Callable[[Chunk], Any]) -> Callable[[Said], Wire]:
+def _usage(change: Callable[[Chunk], Any]) -> Callable[[Said], Sent]:
     return lambda said: said.with_usage(lambda chunk: {**chunk, "usage": change(chunk["usage"])})
 
 
-def _usage_in_choice(said: Said) -> Wire:
+def _usage_in_choice(said: Said) -> Sent:
     choice = {**said.whole["choices"][0], "usage": said.whole["usage"]}
     whole = {name: value for name, value in said.whole.items() if name != "usage"} | {"choices": [choice]}
     ending = said.chunks[-2]
@@ -149,31 +149,31 @@ def _x_groq(chunk: Chunk) -> Chunk:
     return {**{n: v for n, v in chunk.items() if n != "usage"}, "x_groq": {"id": "req_1", "usage": chunk["usage"]}}
 
 
-def _spelt(old: bytes, new: bytes, **fields: Any) -> Callable[[Said], Wire]:
+def _spelt(old: bytes, new: bytes, **fields: Any) -> Callable[[Said], Sent]:
     """Fields whose value orjson would not write: `old` stands for it."""
 
-    def make(said: Said) -> Wire:
-        wire = said.each(lambda chunk: {**chunk, **fields})
-        return Wire(wire.body.replace(old, new), wire.label)
+    def make(said: Said) -> Sent:
+        sent = said.each(lambda chunk: {**chunk, **fields})
+        return Sent(sent.body.replace(old, new), sent.label)
 
     return make
 
 
-def _with_bom(said: Said) -> Wire:
-    wire = said.plain()
-    return Wire(b"\xef\xbb\xbf" + wire.body, wire.label)
+def _with_bom(said: Said) -> Sent:
+    sent = said.plain()
+    return Sent(b"\xef\xbb\xbf" + sent.body, sent.label)
 
 
-def _comments(said: Said) -> Wire:
-    wire = said.plain()
-    return Wire(b": OPENROUTER PROCESSING\n\n" * 3 + wire.body, wire.label) if said.is_stream else wire
+def _comments(said: Said) -> Sent:
+    sent = said.plain()
+    return Sent(b": OPENROUTER PROCESSING\n\n" * 3 + sent.body, sent.label) if said.is_stream else sent
 
 
 def _soon() -> str:
     return format_datetime(datetime.now(UTC) + timedelta(seconds=WAIT), usegmt=True)
 
 
-SHAPES: dict[str, tuple[str, Callable[[Said], Wire]]] = {
+SHAPES: dict[str, tuple[str, Callable[[Said], Sent]]] = {
     "error-beside-choices": ("OpenRouter: words, then an error beside choices", _error_beside_choices),
     "error-in-choice": ("words, then an error inside of the choice", _error_in_choice),
     "vllm-400": ("vLLM's flat error", _refused(400, orjson.dumps({"object": "error", "message": SECRET, "code": 400}))),
@@ -187,13 +187,13 @@ SHAPES: dict[str, tuple[str, Callable[[Said], Wire]]] = {
     "html-400": ("a page", _refused(400, b"<html><body>gpu-7.internal</body></html>", "text/html")),
     "busy-503": ("503 with a time to wait", _refused(503, b"{}", Retry_After=str(WAIT))),
     "overloaded-529": ("529 with a time to wait", _refused(529, b"{}", Retry_After=str(WAIT))),
-    "busy-date": ("503 with a date to wait for", lambda said: Wire(b"{}", JSON, 503, {"Retry-After": _soon()})),
+    "busy-date": ("503 with a date to wait for", lambda said: Sent(b"{}", JSON, 503, {"Retry-After": _soon()})),
     "minimax": (
         "MiniMax's status",
         _failed(MINIMAX),
     ),
     "code-message": ("a code and a message", _failed({"code": "Throttling", "message": SECRET})),
-    "only-done": ("nothing but the end", lambda said: Wire(DONE if said.is_stream else b"{}", EVENTS)),
+    "only-done": ("nothing but the end", lambda said: Sent(DONE if said.is_stream else b"{}", EVENTS)),
     "empty-choices": ("no choice", _failed({"id": "1", "object": "chat.completion", "choices": []})),
     "labelled-plain": ("any framing as text/plain", _labelled("text/plain")),
     "labelled-other": (

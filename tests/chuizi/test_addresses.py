@@ -50,16 +50,16 @@ def test_trusted_proxies_that_cannot_be_meant_stop_the_start(monkeypatch, text):
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/credits"])
 @pytest.mark.parametrize("name", ["X-Forwarded-For", "X_Forwarded_For"])
-def test_a_second_line_of_forwarded_for_is_the_proxys(gateway, wire, settings, path, name):
+def test_a_second_line_of_forwarded_for_is_the_proxys(gateway, send_bytes, settings, path, name):
     """HAProxy adds its own line at the end and leaves the client's; pages and gateway read the same."""
     settings.TRUSTED_PROXY_DEPTH = 1
     ApiKey.objects.update(allowed_ips=["203.0.113.7"])
     method, body = ("POST", b"{}") if "chat" in path else ("GET", b"")
     forged = f"{method} {path} HTTP/1.1\n{name}: 203.0.113.7\nX-Forwarded-For: 198.51.100.1\n"
-    status, answer = wire(forged, body)
+    status, answer = send_bytes(forged, body)
     assert (status, "ip_not_allowed" in answer) == (403, True)
     honest = f"{method} {path} HTTP/1.1\n{name}: 198.51.100.1\nX-Forwarded-For: 203.0.113.7\n"
-    assert wire(honest, body)[0] in (200, 400)
+    assert send_bytes(honest, body)[0] in (200, 400)
 
 
 PUBLIC = ["8.8.8.8", "2606:4700::1111", "64:ff9b::808:808", "2002:808:808::1", "::ffff:8.8.8.8"]

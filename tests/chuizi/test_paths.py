@@ -10,20 +10,20 @@ CHAT = json.dumps({"model": "openai/m", "messages": [{"role": "user", "content":
 @pytest.mark.parametrize(
     "path", ["/v1//chat/completions", "//v1/chat/completions", "/v1/chat/completions/", "///v1/chat//completions//"]
 )
-def test_slashes_too_many_before_the_gateway_are_forgiven(wire, path):
-    status, answer = wire(f"POST {path} HTTP/1.1\nContent-Type: application/json\n", CHAT)
+def test_slashes_too_many_before_the_gateway_are_forgiven(send_bytes, path):
+    status, answer = send_bytes(f"POST {path} HTTP/1.1\nContent-Type: application/json\n", CHAT)
     assert (status, '"chat.completion"' in answer) == (200, True)
 
 
 @pytest.mark.parametrize("path", ["/v1/credits/", "/v1//credits", "//v1/credits", "/v1/credits//"])
-def test_slashes_too_many_before_the_account_are_forgiven(wire, path):
-    status, answer = wire(f"GET {path} HTTP/1.1\n")
+def test_slashes_too_many_before_the_account_are_forgiven(send_bytes, path):
+    status, answer = send_bytes(f"GET {path} HTTP/1.1\n")
     assert (status, '"balance"' in answer) == (200, True)
 
 
 @pytest.mark.parametrize("path", ["//console/", "/console//keys", "//"])
-def test_pages_are_found_at_their_own_address_alone(gateway, wire, path):
-    assert wire(f"GET {path} HTTP/1.1\n")[0] == 404
+def test_pages_are_found_at_their_own_address_alone(gateway, send_bytes, path):
+    assert send_bytes(f"GET {path} HTTP/1.1\n")[0] == 404
 
 
 @pytest.mark.parametrize("name", ["openai/m", "openai%2Fm", "openai%2fm", "m", "openai/m/"])

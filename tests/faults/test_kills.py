@@ -150,7 +150,7 @@ def test_a_settler_killed_anywhere_charges_each_generation_once(issued, upstream
         "from datetime import UTC, datetime\n"
         "from proxy.settlement.settle import settle\n"
         "print('at work', flush=True)\n"
-        "while settle(now=datetime.now(UTC), limit=7): pass\n"
+        "while settle(now=datetime.now(UTC), most=7): pass\n"
     )
     environment = {
         **os.environ,

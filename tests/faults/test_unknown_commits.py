@@ -54,7 +54,7 @@ def test_a_connection_that_falls_silent_is_given_up(gateway, tap, monkeypatch): 
 
 
 def test_a_hold_that_is_found_when_its_caller_was_told_503_is_given_back(gateway, tap, customer, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(queue, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(queue, "WAIT_SECONDS", 0.2)
     monkeypatch.setattr(writer, "ROUND_TRIP_SECONDS", 0.8)
     tap.is_silent, tap.cut_after = True, GRANTED
     response = gateway.chat()

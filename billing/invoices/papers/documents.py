@@ -24,8 +24,8 @@ from billing.months.periods import day_of
 
 Kind = Document.Kind
 MOST_WAITS = 5
-"""How many times a number is waited for as long as a lock or a statement may take, before staff are asked to try again:
-for 20 to 25 s. A statement that waits behind several others waits for a lock more than once.
+"""How many times a number is waited for as long as a lock or a query may take, before staff are asked to try again:
+for 20 to 25 s. A query that waits behind several others waits for a lock more than once.
 """
 TOO_LONG = (LockNotAvailable, QueryCanceled)
 

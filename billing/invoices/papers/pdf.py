@@ -40,8 +40,8 @@ logging.getLogger("fontTools.subset").setLevel(logging.WARNING)
 
 def render(document: Document) -> bytes:
     """The document as a PDF with its fonts inside, in the document's language. Takes a third of a second once."""
-    facts = _facts(document)
-    found = _drawn.get(facts)
+    contents = _contents(document)
+    found = _drawn.get(contents)
     if found is None:
         with translation.override(document.locale):
             page = _Page(document)
@@ -49,11 +49,11 @@ def render(document: Document) -> bytes:
             found = bytes(page.output())
         while len(_drawn) >= REMEMBERED:
             _drawn.pop(next(iter(_drawn)), None)
-        _drawn[facts] = found
+        _drawn[contents] = found
     return found
 
 
-def _facts(document: Document) -> str:
+def _contents(document: Document) -> str:
     """All that the page is drawn from."""
     said = {name: getattr(document, name) for name in DRAWN}
     first = document.refers_to.number if document.refers_to is not None else ""

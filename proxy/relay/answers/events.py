@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
-from proxy.batches.timeouts import limit
+from proxy.batches.timeouts import timeout
 from proxy.errors import Refusal, provider_broke_off, provider_not_json
 from proxy.exchange import ClientGone
 from proxy.models import Generation
@@ -30,18 +30,18 @@ Source = Generation.UsageSource
 
 async def relay_stream(relay: "Relay", response: aiohttp.ClientResponse, destination: Destination) -> None:
     """Raises `BrokenEarly` where nothing came of it that could be relayed."""
-    dialect = relay.way.dialect(destination)
+    dialect = relay.failover.dialect(destination)
     stream = dialect.events(relay.call, relay.admitted.generation_id)
     reason, refusal = Reason.COMPLETED, None
     relay.out.taken()
     try:
-        with relay.way.hearing(response, destination) as chunks:
+        with relay.failover.hearing(response, destination) as chunks:
             async for piece in _pieces(chunks, response, stream, dialect):
                 if not relay.is_gone:
                     await relay.out.send(piece)
         if (failed := stream.failure) is not None:
             reason = Reason.UPSTREAM_ERROR
-            refusal = relay.way.refusal_of(failed, destination)
+            refusal = relay.failover.refusal_of(failed, destination)
         elif not stream.is_complete:
             reason = Reason.UPSTREAM_EOF
             refusal = provider_broke_off()
@@ -65,13 +65,13 @@ async def relay_stream(relay: "Relay", response: aiohttp.ClientResponse, destina
         raise
     record = _stream_record(relay, response, destination, stream, reason)
     if refusal is None:
-        relay.way.answered(destination)
+        relay.failover.answered(destination)
     else:
         count_error(destination, str(refusal.status) if refusal.is_final else reason)
         has_said = relay.out.has_said or stream.content_bytes
         if not has_said and (record.usage_source == Source.NONE or not relay.is_gone):
             raise BrokenEarly(refusal, reason)
-        relay.way.ended_with(destination, refusal)
+        relay.failover.ended_with(destination, refusal)
     await _finish_stream(relay, stream, record, refusal)
     if stream.done:
         await _read_out(response)
@@ -111,7 +111,7 @@ async def _finish_stream(relay: "Relay", stream: EventStream, record: Metered, r
     def last() -> bytes:
         if refusal is not None:
             return stream.release() + relay.endpoint.error_event(refusal)
-        return stream.tail(relay.receipt(record), record.usage) + relay.endpoint.end
+        return stream.tail(relay.charged(record), record.usage) + relay.endpoint.end
 
     try:
         end = await relay.meter(record, last, every=COMMENT_AFTER_SECONDS, meanwhile=relay.out.comment)
@@ -123,6 +123,6 @@ async def _finish_stream(relay: "Relay", stream: EventStream, record: Metered, r
 async def _read_out(response: aiohttp.ClientResponse) -> None:
     """Take what follows [DONE], so that the connection can serve again."""
     if not response.content.at_eof():
-        with contextlib.suppress(*LOST, TimeoutError), limit(READ_OUT_SECONDS):
+        with contextlib.suppress(*LOST, TimeoutError), timeout(READ_OUT_SECONDS):
             while await response.content.readany():
                 pass

@@ -19,21 +19,21 @@ async def pass_on(
     exchange: Exchange, endpoint: Endpoint[Any], call: Call, destinations: Sequence[Destination], *, client: Client
 ) -> None:
     """Raises `Refusal` where no upstream answers."""
-    way = Failover(client, endpoint, call, destinations, output_limit=None)
+    failover = Failover(client, endpoint, call, destinations, output_limit=None)
     while True:
         try:
-            response, destination = await way.open(lambda: exchange.is_abandoned)
+            response, destination = await failover.open(lambda: exchange.is_abandoned)
         except NoUpstream as none:
             raise none.refusal from None
         try:
             async with response:
-                with way.hearing(response, destination) as chunks:
+                with failover.hearing(response, destination) as chunks:
                     body = await read_all(b"", chunks)
         except TimeoutError:
-            way.broke(destination, BrokenEarly(provider_late(), Reason.TIMEOUT))
+            failover.broke(destination, BrokenEarly(provider_late(), Reason.TIMEOUT))
         except LOST:
-            way.broke(destination, BrokenEarly(provider_broke_off(), Reason.UPSTREAM_EOF))
+            failover.broke(destination, BrokenEarly(provider_broke_off(), Reason.UPSTREAM_EOF))
         else:
-            way.answered(destination)
-            await exchange.answer(200, way.dialect(destination).shown(body))
+            failover.answered(destination)
+            await exchange.answer(200, failover.dialect(destination).shown(body))
             return

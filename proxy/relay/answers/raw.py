@@ -25,10 +25,10 @@ UNKNOWN_KIND = "application/octet-stream"
 
 async def relay_bytes(relay: "Relay", response: aiohttp.ClientResponse, destination: Destination) -> None:
     """Raises `BrokenEarly` where nothing came of it that could be relayed."""
-    dialect, size, last = relay.way.dialect(destination), 0, b""
+    dialect, size, last = relay.failover.dialect(destination), 0, b""
     reason, kind, refusal = Reason.COMPLETED, "", provider_broke_off()
     try:
-        with relay.way.hearing(response, destination) as chunks:
+        with relay.failover.hearing(response, destination) as chunks:
             async for piece in chunks:
                 if last:
                     await _write(relay, response, last)
@@ -40,7 +40,7 @@ async def relay_bytes(relay: "Relay", response: aiohttp.ClientResponse, destinat
     except LOST:
         reason, kind = Reason.UPSTREAM_EOF, "eof"
     if reason == Reason.COMPLETED:
-        relay.way.answered(destination)
+        relay.failover.answered(destination)
     else:
         count_error(destination, kind)
         if not relay.exchange.started:

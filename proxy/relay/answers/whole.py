@@ -24,11 +24,11 @@ Reason = Generation.Reason
 
 async def relay_json(relay: "Relay", response: aiohttp.ClientResponse, destination: Destination) -> None:
     """Raises `BrokenEarly` where nothing came of it that could be relayed."""
-    dialect = relay.way.dialect(destination)
+    dialect = relay.failover.dialect(destination)
     try:
         raw = response.content.read_nowait() if response.content.is_eof() else b""
         if not raw.startswith(b"{"):  # most answers come with their head, and are JSON
-            with relay.way.hearing(response, destination) as chunks:
+            with relay.failover.hearing(response, destination) as chunks:
                 raw = await _read(_preceded(raw, chunks) if raw else chunks, response, dialect)
         answer, raw = lossless.load_sound(raw)
     except TimeoutError:
@@ -41,7 +41,7 @@ async def relay_json(relay: "Relay", response: aiohttp.ClientResponse, destinati
         count_error(destination, "garbage")
         raise BrokenEarly(provider_not_json(), Reason.UPSTREAM_ERROR) from None
     failed = dialect.failure(answer)
-    failure = None if failed is None else relay.way.refusal_of(failed, destination)
+    failure = None if failed is None else relay.failover.refusal_of(failed, destination)
     if not isinstance(answer, dict):
         answer = {}
     reported = dialect.read_answer(answer)
@@ -50,14 +50,14 @@ async def relay_json(relay: "Relay", response: aiohttp.ClientResponse, destinati
         count_error(destination, str(failure.status) if failure.is_final else "error")
         if not produced:
             raise BrokenEarly(failure, Reason.UPSTREAM_ERROR)
-        relay.way.ended_with(destination, failure)
+        relay.failover.ended_with(destination, failure)
     else:
-        relay.way.answered(destination)
+        relay.failover.answered(destination)
     reason = Reason.COMPLETED if failure is None else Reason.UPSTREAM_ERROR
     record = relay.record(response.headers, destination, reported, produced_bytes=produced, reason=reason)
     try:
         body = await relay.meter(
-            record, lambda: dialect.decorate(raw, answer, reported, relay.receipt(record), record.usage, failure)
+            record, lambda: dialect.decorate(raw, answer, reported, relay.charged(record), record.usage, failure)
         )
     except Unwritten:
         raise unwritten(record.generation_id) from None

@@ -50,7 +50,7 @@ def test_a_service_that_dies_is_named_and_stopping_cleans_up(postgres):
 
 
 def test_a_second_process_on_the_same_state_is_told_who_has_it(state, monkeypatch):
-    monkeypatch.setattr(services, "PATIENCE", 0.2)
+    monkeypatch.setattr(services, "TAKE_SECONDS", 0.2)
     with holder(state) as other:
         with pytest.raises(LocalError, match=rf"Process {other.pid} is already running"):
             services.claim(state)

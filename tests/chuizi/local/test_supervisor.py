@@ -30,7 +30,7 @@ from chuizi.local.supervisor import Program, Supervisor
 honcho.manager.KILL_WAIT = 1
 
 def watch(supervisor):
-    while len(supervisor._processes) > sum("pid" in facts for facts in supervisor._processes.values()):
+    while len(supervisor._processes) > sum("pid" in values for values in supervisor._processes.values()):
         time.sleep(0.01)
     supervisor.say("ready: here")
 
@@ -141,7 +141,7 @@ def test_what_a_killed_supervisor_leaves_is_found_by_its_mark_and_stopped(start:
     supervisor.wait()
     left = marked_pids()
     assert len(left) == 2
-    assert processes.stop_all(processes.marked(MARK), patience=3) == 2
+    assert processes.stop_all(processes.marked(MARK), grace=3) == 2
     assert marked_pids() == []
     assert not any(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE for pid in left)
 

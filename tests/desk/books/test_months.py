@@ -60,8 +60,8 @@ def test_a_month_is_locked_at_the_desk(desk, finance, make_customer):
 
 def test_what_is_still_open_in_the_month_is_shown_first_and_locked_only_when_one_is_sure(desk, finance, make_customer):
     move(make_customer().wallet, "a")
-    facts = {"debit": "bank:USD", "credit": "clearing:stripe:USD", "amount": "5", "reference": "x", "reason": "x"}
-    entries.propose(**facts, about=date(2026, 10, 7), by=finance, now=timezone.now())
+    values = {"debit": "bank:USD", "credit": "clearing:stripe:USD", "amount": "5", "reference": "x", "reason": "x"}
+    entries.propose(**values, about=date(2026, 10, 7), by=finance, now=timezone.now())
     difference = {"provider": "stripe", "kind": "missing_here", "currency": "USD"}
     Discrepancy.objects.create(**difference, key="a", day=date(2026, 10, 31))
     Discrepancy.objects.create(**difference, key="b", day=date(2026, 11, 1))

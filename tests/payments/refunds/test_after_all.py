@@ -200,7 +200,7 @@ def test_a_refunds_line_fits_a_failed_part_only_if_its_own_failures_line_answers
     """Stripe's statement has the failure's line; WeChat's has none, so its line says that it was paid."""
     given_back(sandbox, customer, clerk, method)
     sandbox.control("POST", "/settings", bills_at_once=True)
-    monkeypatch.setattr(refunds, "look", lambda **facts: None)  # the provider cannot be asked
+    monkeypatch.setattr(refunds, "look", lambda **values: None)  # the provider cannot be asked
     if method == "wechat":
         settle(sandbox, RefundPart.objects.get(), "done")
     result = reconcile.reconcile(provider=method, day=today(method), now=timezone.now() + 3 * DAY)

@@ -91,23 +91,23 @@ class History:
     def finance(self) -> None:
         if (part := self.part()) is None:
             return
-        facts = {"part_id": part.pk, "now": self.now}
+        values = {"part_id": part.pk, "now": self.now}
         for by in self.chance.sample((self.first, self.second), self.chance.randint(1, 2)):
             match self.chance.randint(0, 6):
                 case 0:
-                    refunding.park_part(**facts, by=by)
+                    refunding.park_part(**values, by=by)
                 case 1:
-                    refunding.give_back(**facts, by=by, closed_there=True)
+                    refunding.give_back(**values, by=by, closed_there=True)
                 case 2:
-                    refunding.record_transfer(**facts, by=by, reference="B", paid_there=self.chance.random() < 0.5)
+                    refunding.record_transfer(**values, by=by, reference="B", paid_there=self.chance.random() < 0.5)
                 case 3:
-                    refunding.withdraw_transfer(**facts, by=by)
+                    refunding.withdraw_transfer(**values, by=by)
                 case 4:
-                    refunding.collect(**facts, by=by)
+                    refunding.collect(**values, by=by)
                 case 5:
-                    refunding.bear(**facts, by=by)
+                    refunding.bear(**values, by=by)
                 case _:
-                    refunding.look_at_contradiction(**facts, by=by)
+                    refunding.look_at_contradiction(**values, by=by)
 
 
 @pytest.mark.parametrize("seed", range(12))

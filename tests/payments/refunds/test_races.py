@@ -134,12 +134,12 @@ def test_an_act_of_staff_and_the_providers_success_at_once_pay_once_or_say_that_
         part = refund.parts.get()
         provider.says = lambda order: ABNORMAL
         refunding.look(part_id=part.pk, now=timezone.now())
-        facts = {"part_id": part.pk, "now": timezone.now()}
+        values = {"part_id": part.pk, "now": timezone.now()}
         if end == "transfer":
-            refunding.record_transfer(**facts, reference="B", by=clerk)
-            act = lambda facts=facts: refunding.record_transfer(**facts, reference="B", by=other)  # noqa: E731
+            refunding.record_transfer(**values, reference="B", by=clerk)
+            act = lambda values=values: refunding.record_transfer(**values, reference="B", by=other)  # noqa: E731
         else:
-            act = lambda facts=facts: refunding.give_back(**facts, by=clerk)  # noqa: E731
+            act = lambda values=values: refunding.give_back(**values, by=clerk)  # noqa: E731
         provider.says = lambda order: DONE
         results = at_once(act, looks(part))
         assert all(not isinstance(found, Exception) or isinstance(found, PartError) for found in results), results

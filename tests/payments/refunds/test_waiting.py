@@ -119,14 +119,14 @@ def test_what_was_paid_out_there_without_an_answer_is_confirmed_by_two_and_leave
 ):
     refund = wait(on_the_way(sandbox, customer, clerk, method), until=3 * DAY)
     part, other = refund.parts.get(), staff("other")
-    facts = {"part_id": part.pk, "reference": "seen in the console", "now": timezone.now()}
-    refunds.record_transfer(**facts, by=clerk, paid_there=True)
+    values = {"part_id": part.pk, "reference": "seen in the console", "now": timezone.now()}
+    refunds.record_transfer(**values, by=clerk, paid_there=True)
     with pytest.raises(PartError, match="somebody else"):
-        refunds.record_transfer(**facts, by=clerk, paid_there=True)
-    refunds.record_transfer(**facts, by=other)  # another record: by bank
+        refunds.record_transfer(**values, by=clerk, paid_there=True)
+    refunds.record_transfer(**values, by=other)  # another record: by bank
     assert states(refund) == ["parked"]
-    refunds.record_transfer(**facts, by=clerk, paid_there=True)
-    refunds.record_transfer(**facts, by=other, paid_there=True)
+    refunds.record_transfer(**values, by=clerk, paid_there=True)
+    refunds.record_transfer(**values, by=other, paid_there=True)
     refund.refresh_from_db()
     assert (refund.state, states(refund)) == (RefundRequest.State.DONE, ["done"])
     assert balance(f"clearing:{method}:{part.charge_currency}") == 0

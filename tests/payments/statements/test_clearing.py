@@ -45,8 +45,8 @@ def line(key: str, kind: str, amount: str, fee: str = "0", *, payment: str = "",
     statement, _ = Statement.objects.get_or_create(
         provider="stripe", day=day, defaults={"raw": b"", "sha256": "", "lines": 1}
     )
-    facts = {"amount": Decimal(amount), "fee": Decimal(fee), "currency": "USD", "at": NOW, "transaction_id": payment}
-    return StatementLine.objects.create(statement=statement, provider="stripe", key=key, kind=kind, **(facts | more))
+    values = {"amount": Decimal(amount), "fee": Decimal(fee), "currency": "USD", "at": NOW, "transaction_id": payment}
+    return StatementLine.objects.create(statement=statement, provider="stripe", key=key, kind=kind, **(values | more))
 
 
 def match() -> None:
@@ -83,8 +83,8 @@ def test_statements_and_what_they_do_not_tell_yet_explain_the_account(told):
 
 
 def test_a_line_that_names_no_payment_is_none_of_an_order_that_nobody_paid(customer):
-    facts = {"method": "stripe", "amount": Decimal(20), "charge_amount": Decimal(20), "charge_currency": "USD"}
-    TopUp.objects.create(customer=customer, number="topup_open", expires_at=NOW, created_at=NOW, **facts)
+    values = {"method": "stripe", "amount": Decimal(20), "charge_amount": Decimal(20), "charge_currency": "USD"}
+    TopUp.objects.create(customer=customer, number="topup_open", expires_at=NOW, created_at=NOW, **values)
     line("txn_1", "payment", "20")
     match()
     assert Discrepancy.objects.get().kind == "missing_here"

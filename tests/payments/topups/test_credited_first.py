@@ -41,8 +41,8 @@ def expired_and_paid(sandbox, customer, *, method: str, rate: str = "7.60") -> T
 
 
 def fact_of(topup: TopUp, **changes: object) -> PaymentFact:
-    facts = {"transaction_id": f"tx-{topup.pk}", "amount": topup.charge_amount, "currency": topup.charge_currency}
-    return PaymentFact(Outcome.OK, order_number=topup.number, is_ours=True, **{**facts, **changes})
+    values = {"transaction_id": f"tx-{topup.pk}", "amount": topup.charge_amount, "currency": topup.charge_currency}
+    return PaymentFact(Outcome.OK, order_number=topup.number, is_ours=True, **{**values, **changes})
 
 
 def shown(label: str) -> str:

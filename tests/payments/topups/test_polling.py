@@ -40,7 +40,7 @@ def test_two_pollers_take_different_orders(sandbox, customer):
     for _ in range(4):
         open_topup(customer, method="alipay")
     soon = timezone.now() + timedelta(seconds=5)
-    first, second = polling.claim_due(now=soon, limit=3), polling.claim_due(now=soon, limit=3)
+    first, second = polling.claim_due(now=soon, most=3), polling.claim_due(now=soon, most=3)
     assert (len(first), len(second)) == (3, 1)
     assert not set(first) & set(second)
     poll_topups()  # hands over to the broker without a word
@@ -49,19 +49,19 @@ def test_two_pollers_take_different_orders(sandbox, customer):
 def test_a_watched_order_is_asked_about_before_thousands_that_nobody_watches(sandbox, customer):
     topup = open_topup(customer, method="alipay")
     now = timezone.now()
-    facts = {
+    values = {
         name: getattr(topup, name) for name in ("customer", "method", "amount", "charge_amount", "charge_currency")
     }
-    facts |= {"fx_rate": topup.fx_rate, "request": {}, "created_at": now, "changed_at": now, "next_poll_at": now}
-    facts |= {"expires_at": now + timedelta(minutes=15)}
-    TopUp.objects.bulk_create(TopUp(number=f"many{number}", **facts) for number in range(2_000))
+    values |= {"fx_rate": topup.fx_rate, "request": {}, "created_at": now, "changed_at": now, "next_poll_at": now}
+    values |= {"expires_at": now + timedelta(minutes=15)}
+    TopUp.objects.bulk_create(TopUp(number=f"many{number}", **values) for number in range(2_000))
     polling.watch(topup=topup, now=now)
     later = now + polling.WHILE_WATCHED
-    first = polling.claim_due(now=later, limit=200)
+    first = polling.claim_due(now=later, most=200)
     assert (len(first), first[0]) == (200, topup.pk)
-    rest = [pk for _ in range(9) for pk in polling.claim_due(now=later, limit=200)]
+    rest = [pk for _ in range(9) for pk in polling.claim_due(now=later, most=200)]
     assert len(set(first) | set(rest)) == 2_000
-    assert polling.claim_due(now=later, limit=200) == [TopUp.objects.order_by("pk").last().pk]
+    assert polling.claim_due(now=later, most=200) == [TopUp.objects.order_by("pk").last().pk]
 
 
 def test_polls_have_a_queue_of_their_own_so_that_no_other_task_waits_behind_them():

@@ -75,10 +75,10 @@ def test_a_repeat_of_the_first_payment_asks_nobody(there, monkeypatch):
 def test_a_statement_that_tells_of_a_second_payment_credits_it_too(there):
     first, day, now = there("stripe"), timezone.now().date(), timezone.now()
     statement = Statement.objects.create(provider="stripe", day=day, raw=b"", sha256="", lines=2)
-    facts = {"provider": "stripe", "kind": "payment", "amount": 20, "fee": 1, "currency": "USD", "at": now}
+    values = {"provider": "stripe", "kind": "payment", "amount": 20, "fee": 1, "currency": "USD", "at": now}
     for payment in (first.transaction_id, "second"):
         StatementLine.objects.create(
-            statement=statement, key=f"txn_{payment}", transaction_id=payment, number=first.number, **facts
+            statement=statement, key=f"txn_{payment}", transaction_id=payment, number=first.number, **values
         )
     reconcile.match(provider="stripe", day=day, now=now)
     assert Discrepancy.objects.get(state="open").key == "txn_second"

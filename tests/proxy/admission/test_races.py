@@ -87,7 +87,7 @@ def test_a_locked_wallet_delays_no_other(gateway, make_customer):
 
 def test_a_wallet_locked_for_too_long_is_503_and_holds_nothing(gateway, customer, monkeypatch):
 
-    monkeypatch.setattr(queue, "PATIENCE_SECONDS", 0.6)
+    monkeypatch.setattr(queue, "WAIT_SECONDS", 0.6)
     locked, done = threading.Event(), threading.Event()
 
     def hold_the_lock() -> None:

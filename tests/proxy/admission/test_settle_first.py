@@ -75,7 +75,7 @@ def test_what_is_truly_spent_is_refused_at_once_and_for_good(processes, trial, u
     assert set(statuses[:-1]) == {200}
     assert len(statuses) >= 5
     assert statuses[-1] == 402
-    assert time.monotonic() - began < settle_first.PATIENCE_SECONDS
+    assert time.monotonic() - began < settle_first.WAIT_SECONDS
     assert "Top up to go on" in refused.json()["error"]["message"]
     assert (refused.headers["x-should-retry"], refused.headers.get("retry-after")) == ("false", None)
 
@@ -107,7 +107,7 @@ def test_a_refusal_that_a_running_request_causes_says_what_is_held_and_to_try_ag
     wait_until_held(1)
     began = time.monotonic()
     refused = ask(processes[1], headers)
-    assert time.monotonic() - began < settle_first.PATIENCE_SECONDS, "nothing is metered: there is nothing to wait for"
+    assert time.monotonic() - began < settle_first.WAIT_SECONDS, "nothing is metered: there is nothing to wait for"
     gate.set()
     first.join()
     message = refused.json()["error"]["message"]
@@ -211,7 +211,7 @@ def test_beyond_those_that_are_waited_for_a_refusal_has_its_figures_too(gateway,
     held = Generation.objects.get().held
     began = time.monotonic()
     refused = ask(gateway.url, headers, max_tokens=1000)
-    assert time.monotonic() - began < settle_first.PATIENCE_SECONDS
+    assert time.monotonic() - began < settle_first.WAIT_SECONDS
     gate.set()
     first.join()
     assert (refused.status_code, refused.headers["x-should-retry"], refused.headers["retry-after"]) == (
@@ -223,7 +223,7 @@ def test_beyond_those_that_are_waited_for_a_refusal_has_its_figures_too(gateway,
 
 
 def test_many_beyond_the_limit_are_told_by_one_look():
-    short = Short(402, "insufficient_balance", "No.", facts="No.", needed=Decimal(2), room=Decimal(1))
+    short = Short(402, "insufficient_balance", "No.", finding="No.", needed=Decimal(2), room=Decimal(1))
     looks = []
 
     async def look(_ask: Any, _short: Any) -> settle_first.Standing:

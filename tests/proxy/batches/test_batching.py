@@ -84,7 +84,7 @@ def test_closing_writes_what_is_queued_first(count: int):
 
 def test_a_full_queue_refuses():
     async def run() -> None:
-        batcher = Batcher(never, most=1, limit=2)
+        batcher = Batcher(never, most=1, capacity=2)
         batcher.put(1)
         batcher.put(2)
         with pytest.raises(QueueFull):

@@ -1,4 +1,4 @@
-"""`limit` ends a wait as `asyncio.timeout` would, though one tick looks after all of them."""
+"""`timeout` ends a wait as `asyncio.timeout` would, though one tick looks after all of them."""
 
 import asyncio
 import math
@@ -7,13 +7,13 @@ from time import monotonic
 import pytest
 
 from proxy.batches import timeouts
-from proxy.batches.timeouts import limit, within
+from proxy.batches.timeouts import timeout, within
 from proxy.relay.hearing import Hearing
 
 
 async def test_a_wait_past_its_limit_is_a_timeout_and_the_task_goes_on():
     began = monotonic()
-    with pytest.raises(TimeoutError), limit(0.05):
+    with pytest.raises(TimeoutError), timeout(0.05):
         await asyncio.sleep(5)
     assert 0.05 <= monotonic() - began < 5
     await asyncio.sleep(0)  # nothing of the cancellation is left
@@ -21,7 +21,7 @@ async def test_a_wait_past_its_limit_is_a_timeout_and_the_task_goes_on():
 
 
 async def test_a_wait_within_its_limit_is_left_alone():
-    with limit(5):
+    with timeout(5):
         await asyncio.sleep(0.25)
     assert not timeouts._waits
 
@@ -29,7 +29,7 @@ async def test_a_wait_within_its_limit_is_left_alone():
 async def test_each_of_many_waits_has_its_own_limit():
     async def wait(seconds: float) -> str:
         try:
-            with limit(seconds):
+            with timeout(seconds):
                 await asyncio.sleep(0.6)
         except TimeoutError:
             return "ended"
@@ -41,7 +41,7 @@ async def test_each_of_many_waits_has_its_own_limit():
 
 async def test_a_cancellation_from_elsewhere_stays_one():
     async def wait() -> None:
-        with limit(5):
+        with timeout(5):
             await asyncio.sleep(5)
 
     task = asyncio.create_task(wait())
@@ -53,13 +53,13 @@ async def test_a_cancellation_from_elsewhere_stays_one():
 
 
 async def test_an_error_inside_travels():
-    with pytest.raises(ZeroDivisionError), limit(5):
+    with pytest.raises(ZeroDivisionError), timeout(5):
         raise ZeroDivisionError
 
 
 def test_it_ticks_in_the_next_event_loop_too():
     async def wait() -> None:
-        with limit(0.05):
+        with timeout(0.05):
             await asyncio.sleep(5)
 
     for _ in range(2):
@@ -71,7 +71,7 @@ async def test_what_need_not_wait_has_its_result_without_a_limit(monkeypatch):
     async def at_once() -> str:
         return "done"
 
-    monkeypatch.setattr(timeouts, "limit", None)
+    monkeypatch.setattr(timeouts, "timeout", None)
     assert await within(5, at_once()) == "done"
 
 

@@ -163,7 +163,7 @@ def test_a_record_that_waits_longer_than_its_caller_keeps_nothing_of_the_answer(
 
 def test_a_request_given_up_while_admission_stands_still_is_kept_no_longer(gateway, monkeypatch):
     """It has its whole body with it, and nothing is taken out of the queue as long as a commit's outcome is unknown."""
-    monkeypatch.setattr(queue, "PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr(queue, "WAIT_SECONDS", 0.3)
     original, go_on = writer.Writer.write, threading.Event()
 
     async def stuck(self, waiters, **how):

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.prices.usage import Usage
-from proxy.protocols.base import Receipt
+from proxy.protocols.base import Charged
 from proxy.protocols.openai.chat.stream import ChatStream
 from proxy.protocols.sse import Splitter
 
 OURS = "gen-ours"
-RECEIPT = Receipt(OURS, 12, Decimal("0.00042000"))
+CHARGED = Charged(OURS, 12, Decimal("0.00042000"))
 USED = Usage(input_tokens=7, output_tokens=5)
 HEAD = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
 WORDS = st.text(max_size=12) | st.sampled_from(
@@ -68,7 +68,7 @@ def test_it_makes_no_difference_where_a_stream_is_cut(events, cuts, ends, asked)
     cut_up = b"".join(together.take(splitter.feed(whole[a:b])) for a, b in pairwise(places))
     assert cut_up == one_by_one
     assert seen(together) == seen(alone)
-    assert together.tail(RECEIPT, USED) == alone.tail(RECEIPT, USED)
+    assert together.tail(CHARGED, USED) == alone.tail(CHARGED, USED)
 
 
 @given(words=st.lists(WORDS, min_size=1, max_size=12))

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from billing.models import Wallet
 from chuizi.asgi import gateway as application
-from proxy.batches.timeouts import limit
+from proxy.batches.timeouts import timeout
 from proxy.gateway.drains import Drains
 from proxy.models import Generation, Upstream
 from proxy.prices.loading import load_catalog
@@ -284,7 +284,7 @@ def test_drains_cut_the_oldest_of_those_with_the_least_left():
 
         async def wait(number: int, ends_at: float) -> None:
             try:
-                with limit(60) as bound:
+                with timeout(60) as bound:
                     drains.add(bound, ends_at=ends_at)
                     await asyncio.sleep(5)
             except TimeoutError:

@@ -37,7 +37,7 @@ class Upstreams:
         return SimpleNamespace(status=200, content=None)
 
 
-def way(upstreams: Upstreams, monkeypatch: pytest.MonkeyPatch, *, timeout: float, total: float) -> Failover:
+def failing_over(upstreams: Upstreams, monkeypatch: pytest.MonkeyPatch, *, timeout: float, total: float) -> Failover:
     monkeypatch.setattr(failover, "monotonic", lambda: upstreams.now)
     places: Any = [
         Destination("m", number, name, "openai", f"https://{name}.example", "", "m", timeout, total)
@@ -49,7 +49,7 @@ def way(upstreams: Upstreams, monkeypatch: pytest.MonkeyPatch, *, timeout: float
 
 async def test_the_next_upstream_has_what_the_one_before_left(monkeypatch):
     upstreams = Upstreams(first=-1, second=5)
-    found = way(upstreams, monkeypatch, timeout=60, total=100)
+    found = failing_over(upstreams, monkeypatch, timeout=60, total=100)
     _response, took = await found.open(lambda: False)
     assert (took.upstream, upstreams.now) == ("second", 1006)
     assert found.ends_at == 1100
@@ -58,14 +58,14 @@ async def test_the_next_upstream_has_what_the_one_before_left(monkeypatch):
 async def test_whoever_comes_when_the_time_is_over_is_not_asked(monkeypatch):
     upstreams = Upstreams(first=100, second=100, third=1)
     with pytest.raises(NoUpstream) as none:
-        await way(upstreams, monkeypatch, timeout=60, total=100).open(lambda: False)
+        await failing_over(upstreams, monkeypatch, timeout=60, total=100).open(lambda: False)
     assert (none.value.refusal.status, none.value.reason) == (504, Generation.Reason.TIMEOUT)
     assert upstreams.asked == ["first", "second"]
 
 
 async def test_the_longest_request_ends_and_is_metered_before_it_is_swept(monkeypatch):
     upstreams = Upstreams(first=-7000, second=5)
-    found = way(upstreams, monkeypatch, timeout=7200, total=7200)
+    found = failing_over(upstreams, monkeypatch, timeout=7200, total=7200)
     await found.open(lambda: False)
     assert found.ends_at == 1000 + MOST_SECONDS
     admitted_before = 5

@@ -68,7 +68,7 @@ def test_refusals_that_settle_first_count_no_failures(make_generation, wallet, m
     with monkeypatch.context() as patched:
         patched.setattr(settle, "_settle", fail)
         for _ in range(6):
-            assert settle.settle_customer(customer_id=wallet.customer_id, now=NOW, patience_ms=100) == 0
+            assert settle.settle_customer(customer_id=wallet.customer_id, now=NOW, wait_ms=100) == 0
     poisoned.refresh_from_db()
     assert (poisoned.state, poisoned.failures) == ("metered", 0)
     assert settle.settle_all(now=NOW) == 1
@@ -90,7 +90,7 @@ def test_two_settlers_at_once_charge_each_generation_once(make_generation, walle
 
     def run() -> None:
         try:
-            settle.settle(now=NOW, limit=7)
+            settle.settle(now=NOW, most=7)
             settle.settle_all(now=NOW)
         finally:
             connection.close()

@@ -8,7 +8,7 @@ import orjson
 from proxy.errors import Refusal
 from proxy.prices.usage import Usage
 from proxy.protocols import lossless
-from proxy.protocols.base import Receipt, Reported, printable
+from proxy.protocols.base import Charged, Reported, printable
 from proxy.protocols.openai import usage as usages
 from proxy.protocols.openai.chat.failure import without_failure
 from proxy.protocols.openai.choices import choices_of
@@ -55,7 +55,7 @@ def text_of(answer: Mapping[str, Any], name: str) -> str:
 
 
 def decorate(
-    raw: bytes, answer: Mapping[str, Any], reported: Reported, receipt: Receipt, used: Usage, refusal: Refusal | None
+    raw: bytes, answer: Mapping[str, Any], reported: Reported, charged: Charged, used: Usage, refusal: Refusal | None
 ) -> bytes:
     """The answer byte for byte, but for our id, what it used and what it cost; words that came with an error keep it,
     in our words."""
@@ -64,16 +64,16 @@ def decorate(
     ours: dict[str, bytes | None] = {}
     if b"ost" in raw:
         ours = {name: None for name in answer if usages.is_cost(name)}
-    ours["id"] = orjson.dumps(receipt.generation_id)
-    ours["usage"] = usages.shown(reported.told, used, cost=receipt.cost)
-    ours["x_chuizi"] = receipt_of(receipt)
+    ours["id"] = orjson.dumps(charged.generation_id)
+    ours["usage"] = usages.shown(reported.told, used, cost=charged.cost)
+    ours["x_chuizi"] = x_chuizi(charged)
     if refusal is not None:
         ours["error"] = orjson.dumps(error_of(refusal))
     return lossless.splice(raw, ours)
 
 
-def receipt_of(receipt: Receipt) -> bytes:
-    told = f'{{"generation_id":"{receipt.generation_id}","latency_ms":{receipt.latency_ms},"cost":"{receipt.cost:f}"}}'
+def x_chuizi(charged: Charged) -> bytes:
+    told = f'{{"generation_id":"{charged.generation_id}","latency_ms":{charged.latency_ms},"cost":"{charged.cost:f}"}}'
     return told.encode()
 
 

@@ -8,7 +8,7 @@ from proxy.models import Protocol
 from proxy.prices.catalog import Destination, Entry
 from proxy.prices.units import OUTPUT_AUDIO, OUTPUT_IMAGE, WEB_SEARCH
 from proxy.prices.usage import Usage
-from proxy.protocols.base import BadRequest, Habits, Receipt, Reported
+from proxy.protocols.base import BadRequest, Charged, Habits, Reported
 from proxy.protocols.endpoint import Asked, Dialect, Endpoint, Sending
 from proxy.protocols.openai import chat
 from proxy.protocols.openai.chat.asked.call import ChatCall
@@ -39,10 +39,10 @@ class OpenAI(Dialect[ChatCall]):
         return chat.produced_bytes(answer)
 
     def decorate(
-        self, raw: bytes, answer: Mapping[str, Any], reported: Reported, receipt: Receipt, used: Usage,
+        self, raw: bytes, answer: Mapping[str, Any], reported: Reported, charged: Charged, used: Usage,
         refusal: Refusal | None,
     ) -> bytes:  # fmt: skip
-        return chat.decorate(raw, answer, reported, receipt, used, refusal)
+        return chat.decorate(raw, answer, reported, charged, used, refusal)
 
     def assembly(self) -> Assembly:
         return Assembly()

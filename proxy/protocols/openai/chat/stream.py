@@ -8,9 +8,9 @@ import orjson
 
 from proxy.prices.usage import Usage
 from proxy.protocols import lossless
-from proxy.protocols.base import Receipt, Reported
+from proxy.protocols.base import Charged, Reported
 from proxy.protocols.openai import usage as usages
-from proxy.protocols.openai.chat.answer import finish_of, receipt_of, text_of, tier_of
+from proxy.protocols.openai.chat.answer import finish_of, text_of, tier_of, x_chuizi
 from proxy.protocols.openai.chat.failure import FAILED, failure_among, failure_in, failure_of, without_failure
 from proxy.protocols.openai.chat.produced import has_media, produced_bytes, word_bytes
 from proxy.protocols.openai.choices import choices_of
@@ -130,11 +130,11 @@ class ChatStream:
             relayed, self._early = self._early + relayed, b""
         return relayed
 
-    def tail(self, receipt: Receipt, usage: Usage) -> bytes:
-        """What stands before [DONE]: usage and receipt."""
+    def tail(self, charged: Charged, usage: Usage) -> bytes:
+        """What stands before [DONE]: usage and charged."""
         changes: dict[str, bytes | None] = {
-            "usage": usages.shown(self._told, usage, cost=receipt.cost),
-            "x_chuizi": receipt_of(receipt),
+            "usage": usages.shown(self._told, usage, cost=charged.cost),
+            "x_chuizi": x_chuizi(charged),
         }
         extra = {name: value for name, value in self._extra.items() if name not in FRAME}
         if self._held:

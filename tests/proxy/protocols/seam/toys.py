@@ -13,7 +13,7 @@ from proxy.prices.bounds import Material
 from proxy.prices.catalog import Destination, Entry
 from proxy.prices.units import PER_REQUEST, PER_SECOND
 from proxy.prices.usage import Usage
-from proxy.protocols.base import BadRequest, Call, Habits, Receipt, Reported
+from proxy.protocols.base import BadRequest, Call, Charged, Habits, Reported
 from proxy.protocols.endpoint import Asked, Bounds, Dialect, Endpoint, Reply, Sending
 from proxy.protocols.sse import END, data_of, events_of
 from tests.upstream import FakeUpstream
@@ -72,10 +72,10 @@ class Plain(Dialect[Call]):
         return None if isinstance(answer, dict) and "words" in answer else (answer or {"message": "nothing"})
 
     def decorate(
-        self, raw: bytes, answer: Mapping[str, Any], reported: Reported, receipt: Receipt, used: Usage,
+        self, raw: bytes, answer: Mapping[str, Any], reported: Reported, charged: Charged, used: Usage,
         refusal: Refusal | None,
     ) -> bytes:  # fmt: skip
-        return orjson.dumps({**answer, "cost": f"{receipt.cost:f}", "id": receipt.generation_id})
+        return orjson.dumps({**answer, "cost": f"{charged.cost:f}", "id": charged.generation_id})
 
     def events(self, call: Call, generation_id: str) -> "Words":
         return Words()
@@ -105,8 +105,8 @@ class Words:
     def release(self) -> bytes:
         return b""
 
-    def tail(self, receipt: Receipt, usage: Usage) -> bytes:
-        return b'data: {"cost":"%b"}' % f"{receipt.cost:f}".encode() + END
+    def tail(self, charged: Charged, usage: Usage) -> bytes:
+        return b'data: {"cost":"%b"}' % f"{charged.cost:f}".encode() + END
 
     @property
     def reported(self) -> Reported:
@@ -257,10 +257,10 @@ class Translated(Plain):
         return None if "text" in answer else answer
 
     def decorate(
-        self, raw: bytes, answer: Mapping[str, Any], reported: Reported, receipt: Receipt, used: Usage,
+        self, raw: bytes, answer: Mapping[str, Any], reported: Reported, charged: Charged, used: Usage,
         refusal: Refusal | None,
     ) -> bytes:  # fmt: skip
-        return orjson.dumps({"words": answer["text"], "cost": f"{receipt.cost:f}"})
+        return orjson.dumps({"words": answer["text"], "cost": f"{charged.cost:f}"})
 
 
 class ToyTranslated(ToyChat):

@@ -21,7 +21,7 @@ NAMES = {
 }
 
 
-class Books:
+class Objects:
     """`sessions` shows an order as a Checkout Session."""
 
     def __init__(self, world: World, *, sessions: Callable[[Order], dict[str, Any]]) -> None:
