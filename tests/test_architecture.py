@@ -182,7 +182,7 @@ ELSEWHERE = {
     "payments/models/topups.py": (3, "the choices of a column, which migrations hold"),
     "payments/models/refunds.py": (1, "a help text that migrations hold"),
     "billing/books/money.py": (1, "where the decimal places of currencies are from"),
-    "billing/refunds/sending.py": (1, "an account's name, as an example"),
+    "billing/refunds/core.py": (1, "an account's name, as an example"),
     "core/deploy.py": (6, "core may not import the specs; its checks are numbered in one list"),
     "console/home.py": (1, "shows what is switched on without making the providers"),
     "desk/first_page/payments.py": (1, "asks by their variables whether any charges in yuan"),

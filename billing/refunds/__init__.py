@@ -11,7 +11,7 @@ from billing.refunds.afterwards import (
     part_taken_back,
     tell_problem,
 )
-from billing.refunds.core import NotAllowed, NotMovable, RefundError, most_now, when_stopped
+from billing.refunds.core import NotAllowed, NotMovable, PartMoney, RefundError, most_now, when_stopped
 from billing.refunds.deciding import (
     Refundable,
     answer,
@@ -41,6 +41,7 @@ from billing.refunds.sending import (
 __all__ = [
     "NotAllowed",
     "NotMovable",
+    "PartMoney",
     "RefundError",
     "Refundable",
     "answer",

@@ -10,6 +10,7 @@ from billing.books.money import ZERO
 from billing.models import LedgerAccount, RefundRequest, Transfer
 from billing.outbox.kinds import Fact
 from billing.refunds.core import (
+    PartMoney,
     State,
     add,
     arrival,
@@ -25,35 +26,15 @@ from billing.refunds.core import (
 from billing.refunds.facts import tell
 
 
-def part_taken_back(
-    *,
-    refund_id: int,
-    part: int | str,
-    amount: Decimal,
-    clearing: str,
-    charge_amount: Decimal,
-    currency: str,
-    now: datetime,
-    fee: Decimal = ZERO,
-) -> None:
+def part_taken_back(*, refund_id: int, part: int | str, money: PartMoney, now: datetime) -> None:
     """A part that had arrived is with its provider again, which has not given it back: it is in transit."""
     with locked(refund_id) as refund:
-        post_for(way_back(refund, part, amount, clearing, charge_amount, currency, fee), refund, now)
-        add(refund, returned=-amount, now=now)
+        post_for(way_back(refund, part, money), refund, now)
+        add(refund, returned=-money.amount, now=now)
         tell(refund, Fact.REFUND_BOUNCED, now=now)
 
 
-def part_paid_after_all(
-    *,
-    refund_id: int,
-    part: int | str,
-    amount: Decimal,
-    clearing: str,
-    charge_amount: Decimal,
-    currency: str,
-    now: datetime,
-    fee: Decimal = ZERO,
-) -> Decimal:
+def part_paid_after_all(*, refund_id: int, part: int | str, money: PartMoney, now: datetime) -> Decimal:
     """A part that had failed here has reached the customer: `paid -> refunds:in_transit -> clearing`.
 
     The wallet pays what is free of it, what is frozen for this request first. Returns the excess, USD, that it cannot
@@ -61,7 +42,7 @@ def part_paid_after_all(
     """
     with locked(refund_id) as refund:
         wallet = lock_wallets([refund.customer_id])[refund.customer_id]
-        own = own_left(refund)
+        amount, own = money.amount, own_left(refund)
         taken = min(amount, fit(wallet, held_by_kind(refund.customer_id), own=own))
         if share := min(own, taken):
             holds.capture_share(key=hold_key(refund), share=share, now=now)
@@ -73,9 +54,7 @@ def part_paid_after_all(
         postings = [
             Posting(name, kind, debit, transit, sum_, refund.number) for name, kind, debit, sum_ in moves if sum_
         ]
-        post_for(
-            [*postings, *arrival(refund, part, "done", amount, clearing, charge_amount, currency, fee)], refund, now
-        )
+        post_for([*postings, *arrival(refund, part, money)], refund, now)
         add(refund, sent=amount, returned=amount, paid_after_all=amount, excess=excess, now=now)
         if refund.state in (State.DENIED, State.PARTLY_DONE):
             is_all = refund.returned >= (refund.approved or refund.amount)

@@ -1,6 +1,7 @@
 """What every step of a refund stands on: its row's lock, its moves, its freeze and what fits."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
@@ -94,37 +95,42 @@ def post_for(postings: list[Posting], refund: RefundRequest, now: datetime) -> N
     post(postings, now=now, group=refund.key, actor_id=refund.decided_by_id)
 
 
-def arrival(
-    refund: RefundRequest,
-    part: int | str,
-    step: str,
-    amount: Decimal,
-    clearing: str,
-    charge: Decimal,
-    currency: str,
-    fee: Decimal,
-) -> list[Posting]:
-    """What a part moved as it arrived; `fee` of its `charge` is the house's own, that of the top-up."""
-    key, memo = f"{refund.key}:part:{part}:{step}", refund.number
-    transit, out = house_account(chart.IN_TRANSIT), house_account(clearing)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartMoney:
+    """What a part moves: `amount` is USD of the balance, `charge_amount` what its provider pays in `currency`.
+
+    `clearing` names the account that leaves, such as `clearing:stripe:USD` or `bank:CNY`. `fee` is as much of
+    `charge_amount` as is the top-up's fee, which the house gives back.
+    """
+
+    amount: Decimal
+    charge_amount: Decimal
+    currency: str
+    clearing: str
+    fee: Decimal = ZERO
+
+
+def arrival(refund: RefundRequest, part: int | str, money: PartMoney) -> list[Posting]:
+    """What a part moves as it arrives: `refunds:in_transit -> clearing`, for CNY by way of the exchange accounts."""
+    key, memo, currency = f"{refund.key}:part:{part}:done", refund.number, money.currency
+    transit, out = house_account(chart.IN_TRANSIT), house_account(money.clearing)
     fees = []
-    if fee > 0:
-        fees = [Posting(f"{key}:fee", Kind.REFUND_FEE, house_account(chart.topup_fees(currency)), out, fee, memo)]
-    if not amount:
+    if money.fee > 0:
+        own = house_account(chart.topup_fees(currency))
+        fees = [Posting(f"{key}:fee", Kind.REFUND_FEE, own, out, money.fee, memo)]
+    if not money.amount:
         return fees
     if currency == "USD":
-        return [Posting(key, Kind.REFUND_DONE, transit, out, amount, memo), *fees]
-    fx = [Posting(f"{key}:USD", Kind.REFUND_DONE, transit, house_account(chart.fx("USD")), amount, memo)]
-    if base := charge - fee:
+        return [Posting(key, Kind.REFUND_DONE, transit, out, money.amount, memo), *fees]
+    fx = [Posting(f"{key}:USD", Kind.REFUND_DONE, transit, house_account(chart.fx("USD")), money.amount, memo)]
+    if base := money.charge_amount - money.fee:
         fx.append(Posting(f"{key}:{currency}", Kind.REFUND_CHARGE, house_account(chart.fx(currency)), out, base, memo))
     return [*fx, *fees]
 
 
-def way_back(
-    refund: RefundRequest, part: int | str, amount: Decimal, clearing: str, charge: Decimal, currency: str, fee: Decimal
-) -> list[Posting]:
+def way_back(refund: RefundRequest, part: int | str, money: PartMoney) -> list[Posting]:
     """What `arrival` posted, the other way: the money is in transit again."""
-    done = arrival(refund, part, "done", amount, clearing, charge, currency, fee)
+    done = arrival(refund, part, money)
     return [Posting(p.key.replace(":done", ":bounced"), p.kind, p.credit, p.debit, p.amount, p.memo) for p in done]
 
 

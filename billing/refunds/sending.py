@@ -14,6 +14,7 @@ from billing.books.money import ZERO
 from billing.models import RefundRequest
 from billing.outbox.kinds import Fact
 from billing.refunds.core import (
+    PartMoney,
     State,
     add,
     arrival,
@@ -75,50 +76,31 @@ def part_sent(*, refund_id: int, part: int | str, amount: Decimal, now: datetime
     return True
 
 
-def part_done(
-    *,
-    refund_id: int,
-    part: int | str,
-    amount: Decimal,
-    clearing: str,
-    charge_amount: Decimal,
-    currency: str,
-    now: datetime,
-    fee: Decimal = ZERO,
-) -> None:
-    """A part arrived: `refunds:in_transit -> clearing`, for CNY by way of the two exchange accounts.
-
-    `clearing` names the account the money left from, such as `clearing:stripe:USD` or `bank:CNY`. `fee` is as much of
-    `charge_amount` as is the top-up's fee, which the house gives back.
-    """
+def part_done(*, refund_id: int, part: int | str, money: PartMoney, now: datetime) -> None:
+    """A part arrived (see `arrival`)."""
     with locked(refund_id) as refund:
-        post_for(arrival(refund, part, "done", amount, clearing, charge_amount, currency, fee), refund, now)
-        add(refund, returned=amount, now=now)
+        post_for(arrival(refund, part, money), refund, now)
+        add(refund, returned=money.amount, now=now)
 
 
 def part_failed(
     *,
     refund_id: int,
     part: int | str,
-    amount: Decimal,
+    money: PartMoney,
     now: datetime,
-    clearing: str = "",
-    charge_amount: Decimal = ZERO,
-    currency: str = "USD",
-    fee: Decimal = ZERO,
     was_done: bool = False,
     was_after_all: bool = False,
     excess: Decimal = ZERO,
 ) -> None:
     """A part did not arrive, or came back after it had: the money is the customer's again, and frozen again.
 
-    `excess` of it the house had borne (see `part_paid_after_all`): that is the house's again.
+    `excess` of it, USD, the house had borne (see `part_paid_after_all`): that is the house's again.
     """
     with locked(refund_id) as refund:
         wallet = lock_wallets([refund.customer_id])[refund.customer_id]
-        postings, key = [], f"{refund.key}:part:{part}:failed"
-        if was_done:
-            postings = way_back(refund, part, amount, clearing, charge_amount, currency, fee)
+        amount, key = money.amount, f"{refund.key}:part:{part}:failed"
+        postings = way_back(refund, part, money) if was_done else []
         transit, back = house_account(chart.IN_TRANSIT), amount - excess
         if back > 0:
             postings.append(Posting(key, Kind.REFUND_FAILED, transit, wallet.paid_account, back, refund.number))
@@ -167,15 +149,11 @@ def wait(*, refund_id: int, problem: str, until: datetime, now: datetime) -> Non
 def record_external(
     *,
     customer: Customer,
-    amount: Decimal,
-    clearing: str,
-    charge_amount: Decimal,
-    currency: str,
+    money: PartMoney,
     reference: str,
     reason: str,
     now: datetime,
     in_transaction: Callable[[RefundRequest], None],
-    fee: Decimal = ZERO,
 ) -> RefundRequest:
     """A refund that was begun at the provider and has left: it is booked whatever the wallet holds.
 
@@ -188,10 +166,10 @@ def record_external(
             number=new_number(),
             origin=RefundRequest.Origin.PROVIDER,
             state=State.EXTERNAL,
-            amount=amount,
-            approved=amount,
-            sent=amount,
-            returned=amount,
+            amount=money.amount,
+            approved=money.amount,
+            sent=money.amount,
+            returned=money.amount,
             reason=reason[:500],
             reference=reference[:200],
             created_at=now,
@@ -200,9 +178,9 @@ def record_external(
             finished_at=now,
         )
         in_transaction(refund)
-        postings = arrival(refund, 1, "done", amount, clearing, charge_amount, currency, fee)
-        if amount:
+        postings = arrival(refund, 1, money)
+        if money.amount:
             key, transit = f"{refund.key}:part:1:sent", house_account(chart.IN_TRANSIT)
-            postings.append(Posting(key, Kind.REFUND, wallet.paid_account, transit, amount, refund.number))
+            postings.append(Posting(key, Kind.REFUND, wallet.paid_account, transit, money.amount, refund.number))
         post_for(postings, refund, now)
     return refund

@@ -6,8 +6,6 @@ Lock order: the request, the part, its top-up, then billing's wallet and holds.
 import logging
 from collections.abc import Iterable
 from datetime import datetime
-from decimal import Decimal
-from typing import TypedDict
 
 from django.db import transaction
 from django.db.models import Max, Sum
@@ -27,18 +25,6 @@ log = logging.getLogger(__name__)
 
 State = RefundPart.State
 AN_END = (RefundOutcome.FAILED, RefundOutcome.PARKED)
-
-
-class Money(TypedDict):
-    """A part as the books know it: USD, what its provider pays in `currency`, and the top-up's fee in that."""
-
-    refund_id: int
-    part: str
-    amount: Decimal
-    clearing: str
-    charge_amount: Decimal
-    currency: str
-    fee: Decimal
 
 
 class PartError(Exception):
@@ -165,7 +151,7 @@ def move(part: RefundPart, to: str, **fields: object) -> None:
 def set_done(part: RefundPart, *, clearing: str, now: datetime) -> None:
     if part.state not in (State.SENDING, State.PARKED):
         return
-    refunds.part_done(**_money(part, clearing=clearing), now=now)
+    refunds.part_done(refund_id=part.refund_id, part=part.label, money=_money(part, clearing), now=now)
     look_at = now + AFTERWARDS[0] if part.has_provider and not part.is_paid_by_bank else None
     move(part, State.DONE, done_at=now, look_at=look_at)
 
@@ -173,7 +159,8 @@ def set_done(part: RefundPart, *, clearing: str, now: datetime) -> None:
 def _pay_after_all(part: RefundPart, words: str, *, now: datetime) -> None:
     """It had failed here, and its money was the customer's again: what is left of that is taken out once more."""
     part.round += 1
-    excess = refunds.part_paid_after_all(**_money(part, clearing=clearing_of(part)), now=now)
+    money = _money(part, clearing_of(part))
+    excess = refunds.part_paid_after_all(refund_id=part.refund_id, part=part.label, money=money, now=now)
     soon = now + AFTERWARDS[0]
     move(part, State.DONE, round=part.round, excess=excess, after_all=True, done_at=now, look_at=soon)
     if part.topup is not None:
@@ -208,7 +195,8 @@ def _of_the_provider(part: RefundPart, *, now: datetime) -> RefundPart:
 
 def _take_back(part: RefundPart, detail: str, *, now: datetime) -> None:
     """It had arrived, and its provider has the money again: between the accounts, for staff to settle."""
-    refunds.part_taken_back(**_money(part, clearing=clearing_of(part)), now=now)
+    money = _money(part, clearing_of(part))
+    refunds.part_taken_back(refund_id=part.refund_id, part=part.label, money=money, now=now)
     move(
         part,
         State.PARKED,
@@ -228,7 +216,9 @@ def set_failed(part: RefundPart, *, now: datetime) -> None:
         return
     was_done = part.state == State.DONE
     refunds.part_failed(
-        **_money(part, clearing=clearing_of(part)),
+        refund_id=part.refund_id,
+        part=part.label,
+        money=_money(part, clearing_of(part)),
         was_done=was_done,
         was_after_all=part.after_all,
         excess=part.excess,
@@ -281,17 +271,14 @@ def sum_up(topup: TopUp) -> None:
     )
 
 
-def _money(part: RefundPart, *, clearing: str) -> Money:
-    """What the books are told of a part."""
-    return {
-        "refund_id": part.refund_id,
-        "part": part.label,
-        "amount": part.amount,
-        "clearing": clearing,
-        "charge_amount": part.charge_amount or ZERO,
-        "currency": part.charge_currency,
-        "fee": part.fee_amount,
-    }
+def _money(part: RefundPart, clearing: str) -> refunds.PartMoney:
+    return refunds.PartMoney(
+        amount=part.amount,
+        charge_amount=part.charge_amount or ZERO,
+        currency=part.charge_currency,
+        clearing=clearing,
+        fee=part.fee_amount,
+    )
 
 
 def clearing_of(part: RefundPart) -> str:

@@ -124,11 +124,13 @@ def _record(topup_id: int, refund: ProviderRefund, *, now: datetime) -> RefundRe
 
         made = refunds.record_external(
             customer=topup.customer,
-            amount=amount,
-            clearing=chart.clearing(topup.method, topup.charge_currency),
-            charge_amount=refund.amount,
-            fee=back.fee,
-            currency=topup.charge_currency,
+            money=refunds.PartMoney(
+                amount=amount,
+                charge_amount=refund.amount,
+                currency=topup.charge_currency,
+                clearing=chart.clearing(topup.method, topup.charge_currency),
+                fee=back.fee,
+            ),
             reference=refund.refund_id,
             reason="Refunded at the provider",
             now=now,

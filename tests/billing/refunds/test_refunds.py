@@ -238,16 +238,16 @@ def test_whatever_becomes_of_the_parts_the_wallet_agrees_and_nothing_is_paid_twi
     for number, (step, part) in enumerate(steps):
         chosen = len(parts) + 1 if step == "sent" else part
         state = parts.get(chosen, "")
-        values = {"part": chosen, "amount": four, "now": NOW, "refund_id": refund.pk}
-        money = {"clearing": "clearing:stripe:USD", "charge_amount": four, "currency": "USD"}
+        values = {"part": chosen, "now": NOW, "refund_id": refund.pk}
+        money = refunds.PartMoney(amount=four, charge_amount=four, currency="USD", clearing="clearing:stripe:USD")
         try:
-            if step == "sent" and refunds.part_sent(**values):
+            if step == "sent" and refunds.part_sent(**values, amount=four):
                 parts[chosen] = "sent"
             elif step == "done" and state == "sent":
-                refunds.part_done(**values, **money)
+                refunds.part_done(**values, money=money)
                 parts[chosen] = "done"
             elif (step == "failed" and state == "sent") or (step == "bounced" and state == "done"):
-                refunds.part_failed(**values, **money, was_done=state == "done")
+                refunds.part_failed(**values, money=money, was_done=state == "done")
                 parts[chosen] = "back"
             elif step == "finish":
                 refunds.finish(refund_id=refund.pk, now=NOW)
