@@ -1,10 +1,13 @@
-"""What the desks of refunds and invoices share: the queue by due time, who sees it, and the acts on one request."""
+"""What the pages of refunds and invoices share: the queue by due time, who sees it, and the acts on one request."""
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
+from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.html import format_html
@@ -13,8 +16,10 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
 from unfold.decorators import display
 
+from billing.requests.steps import RequestError
 from billing.requests.workdays import day_of
 from desk.site import ReadOnlyAdmin
+from desk.trail import recorded, staff_of
 
 QUEUE = ("due_at", "id")
 
@@ -80,6 +85,20 @@ class RequestDesk(ReadOnlyAdmin):
         act = self.admin_site.admin_view(require_POST(self.act))
         name = f"{self.opts.app_label}_{self.opts.model_name}_act"
         return [path("<path:object_id>/act/<slug:name>", act, name=name), *super().get_urls()]
+
+    def entered(
+        self, request: HttpRequest, form: forms.Form, ask: Callable[..., Any], *, address: str
+    ) -> HttpResponse | None:
+        """The page of what `ask(entered_by=, now=)` made of a request that came by mail from a customer's address, or
+        None with the form's error."""
+        try:
+            with recorded(request, None) as note:
+                made = ask(entered_by=staff_of(request), now=timezone.now())
+                note.obj, note.text = made, f"Entered for {address}, {made.reference}"
+        except RequestError as error:
+            form.add_error(error.field if error.field in form.fields else None, str(error))
+            return None
+        return redirect(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", made.pk)
 
     def is_overdue(self, request: Any) -> bool:
         """Whether a request waits at the desk for longer than was promised."""

@@ -19,9 +19,9 @@ from billing.books import adjustments
 from billing.books.money import ZERO
 from billing.models import AdjustmentProposal, Wallet
 from core.amounts import written
-from desk.books.proposals import ProposalAdmin, proposed
+from desk.books.proposals import ProposalAdmin, propose_page
 from desk.customers import named
-from desk.site import ReadOnlyAdmin, ReasonForm, form_page
+from desk.site import ReadOnlyAdmin, ReasonForm
 
 Kind = AdjustmentProposal.Kind
 
@@ -118,52 +118,41 @@ class AdjustmentAdmin(ProposalAdmin):
         if not self.has_add_permission(request):
             raise PermissionDenied
         form = ProposalForm(request.POST or None)
-        if request.method == "POST" and form.is_valid() and form.customer is not None:
-            given = {name: form.cleaned_data[name] for name in ("kind", "amount", "reason", "words")}
-            propose = partial(adjustments.propose, customer=form.customer, **given)
-            if (answer := proposed(request, form, propose)) is not None:
-                return answer
-        text = _("Nothing moves until somebody else of finance approves it.")
-        return form_page(
+
+        def propose(*, email: str, **given: Any) -> AdjustmentProposal:
+            return adjustments.propose(customer=form.customer, **given)
+
+        return propose_page(
             request,
             model_admin=self,
-            obj=None,
             form=form,
+            propose=propose,
             title=_("Propose an adjustment"),
-            button=_("Propose"),
-            text=text,
+            text=_("Nothing moves until somebody else of finance approves it."),
         )
 
     @action(description=gettext_lazy("Give a charge back"), icon="undo", permissions=["finance"], url_path="give-back")
     def give_back(self, request: HttpRequest) -> HttpResponse:
         """Propose to reverse what a request was charged."""
-        form = ReversalForm(request.POST or None)
-        if request.method == "POST" and form.is_valid():
-            propose = partial(adjustments.propose_reversal, **form.cleaned_data)
-            if (answer := proposed(request, form, propose)) is not None:
-                return answer
-        text = _("The whole charge goes back to where it came from: bonus to bonus, paid balance to paid balance.")
-        return form_page(
+        return propose_page(
             request,
             model_admin=self,
-            obj=None,
-            form=form,
+            form=ReversalForm(request.POST or None),
+            propose=adjustments.propose_reversal,
             title=_("Give a charge back"),
-            button=_("Propose"),
-            text=text,
+            text=_("The whole charge goes back to where it came from: bonus to bonus, paid balance to paid balance."),
         )
 
 
 def propose_write_off(request: HttpRequest, *, wallet: Wallet, model_admin: ReadOnlyAdmin) -> HttpResponse:
     """The page on which one of finance proposes to bear a wallet's small debt."""
-    form = ReasonForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        propose = partial(adjustments.propose_write_off, customer_id=wallet.pk, **form.cleaned_data)
-        if (answer := proposed(request, form, propose)) is not None:
-            return answer
-    text = _("%(customer)s owes $%(debt)s. The house bears all of it.") % {
-        "customer": wallet.customer,
-        "debt": f"{max(-wallet.paid, ZERO):f}",
-    }
-    title, button = _("Propose to write the debt off"), _("Propose")
-    return form_page(request, model_admin=model_admin, obj=wallet, form=form, title=title, button=button, text=text)
+    owed = {"customer": wallet.customer, "debt": f"{max(-wallet.paid, ZERO):f}"}
+    return propose_page(
+        request,
+        model_admin=model_admin,
+        obj=wallet,
+        form=ReasonForm(request.POST or None),
+        propose=partial(adjustments.propose_write_off, customer_id=wallet.pk),
+        title=_("Propose to write the debt off"),
+        text=_("%(customer)s owes $%(debt)s. The house bears all of it.") % owed,
+    )

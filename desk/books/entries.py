@@ -1,7 +1,6 @@
 """Finance's page for journal entries: one proposes, another posts."""
 
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 from django.contrib import admin
@@ -19,8 +18,7 @@ from billing.books.money import shown
 from billing.models import JournalEntry, Transfer
 from billing.months import periods
 from desk.books.entry_form import EntryForm
-from desk.books.proposals import ProposalAdmin, proposed
-from desk.site import form_page
+from desk.books.proposals import ProposalAdmin, propose_page
 
 
 @admin.register(JournalEntry)
@@ -76,17 +74,12 @@ class JournalEntryAdmin(ProposalAdmin):
         """Propose an entry."""
         if not self.has_add_permission(request):
             raise PermissionDenied
-        form = EntryForm(request.POST or None)
-        if request.method == "POST" and form.is_valid():
-            propose = partial(entries.propose, **form.cleaned_data)
-            if (answer := proposed(request, form, propose)) is not None:
-                return answer
         text = _(
             "Between two accounts of the house, in one currency. A customer's balance is corrected by an adjustment."
             " Nothing moves until somebody else of finance approves it."
         )
-        title, button = _("Propose a journal entry"), _("Propose")
-        return form_page(request, model_admin=self, obj=None, form=form, title=title, button=button, text=text)
+        form, title = EntryForm(request.POST or None), _("Propose a journal entry")
+        return propose_page(request, model_admin=self, form=form, propose=entries.propose, title=title, text=text)
 
 
 def _in_words(entry: JournalEntry) -> str:

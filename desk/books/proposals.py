@@ -1,11 +1,13 @@
-"""What the desks of proposals share: two of finance, and how one of them approves or refuses."""
+"""What the pages of proposals share: two of finance, and how one of them approves or refuses."""
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from django import forms
 from django.contrib import messages
+from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
@@ -56,50 +58,64 @@ class ProposalAdmin(ReadOnlyAdmin):
         proposal = self._named(object_id)
         form = forms.Form(request.POST if request.method == "POST" else None)
         if request.method == "POST" and form.is_valid():
-            try:
-                with recorded(request, proposal, f"Posted: {proposal}", why=proposal.reason):
-                    self.post(proposal, by=staff_of(request), now=timezone.now())
-            except ProposalError as error:
-                messages.error(request, str(error))
-            else:
-                messages.success(request, _("Posted."))
-            return _page_of(proposal)
-        button = title = _("Approve")
-        text = self.in_words(proposal)
-        return form_page(request, model_admin=self, obj=proposal, form=form, title=title, button=button, text=text)
+            text, why, act = f"Posted: {proposal}", proposal.reason, partial(self.post, proposal)
+            return _decided(request, proposal, act, text=text, why=why, words=_("Posted."))
+        return self._page(request, proposal, form, title=_("Approve"))
 
     @action(description=gettext_lazy("Refuse or take back"), icon="cancel", permissions=["finance"])
     def refuse(self, request: HttpRequest, object_id: str) -> HttpResponse:
         proposal, form = self._named(object_id), WhyForm(request.POST or None)
         if request.method == "POST" and form.is_valid():
             why = form.cleaned_data["why"]
-            try:
-                with recorded(request, proposal, f"Refused: {proposal}", why=why):
-                    self.close(proposal, why=why, by=staff_of(request), now=timezone.now())
-            except ProposalError as error:
-                messages.error(request, str(error))
-            else:
-                messages.success(request, _("Closed; nothing was posted."))
-            return _page_of(proposal)
-        button = title = _("Refuse or take back")
+            text, act = f"Refused: {proposal}", partial(self.close, proposal, why=why)
+            return _decided(request, proposal, act, text=text, why=why, words=_("Closed; nothing was posted."))
+        return self._page(request, proposal, form, title=_("Refuse or take back"))
+
+    def _page(self, request: HttpRequest, proposal: Proposal, form: forms.Form, *, title: str) -> HttpResponse:
         text = self.in_words(proposal)
-        return form_page(request, model_admin=self, obj=proposal, form=form, title=title, button=button, text=text)
+        return form_page(request, model_admin=self, obj=proposal, form=form, title=title, button=title, text=text)
 
     def _named(self, object_id: str) -> Any:
         rows = self.model._default_manager.select_related(*self.list_select_related)
         return get_object_or_404(rows, pk=row_id(object_id))
 
 
-def proposed(request: HttpRequest, form: forms.Form, propose: Callable[..., Proposal]) -> HttpResponse | None:
-    """The page of what `propose(by=, now=)` made, or None with the form's error."""
+def propose_page(
+    request: HttpRequest,
+    *,
+    model_admin: ReadOnlyAdmin,
+    form: forms.Form,
+    propose: Callable[..., Proposal],
+    title: str,
+    text: str,
+    obj: Model | None = None,
+) -> HttpResponse:
+    """The page with the form, or that of what `propose(by=, now=, **form.cleaned_data)` made of it."""
+    if request.method == "POST" and form.is_valid():
+        try:
+            with recorded(request, None, why=form.cleaned_data["reason"]) as note:
+                proposal = propose(**form.cleaned_data, by=staff_of(request), now=timezone.now())
+                note.obj, note.text = proposal, f"Proposed: {proposal}"
+        except ProposalError as error:
+            form.add_error(error.field if error.field in form.fields else None, str(error))
+        else:
+            messages.success(request, _("Proposed. Somebody else of finance approves it."))
+            return _page_of(proposal)
+    button = _("Propose")
+    return form_page(request, model_admin=model_admin, obj=obj, form=form, title=title, button=button, text=text)
+
+
+def _decided(
+    request: HttpRequest, proposal: Proposal, act: Callable[..., object], *, text: str, why: str, words: str
+) -> HttpResponse:
+    """Do `act(by=, now=)`, record it as `text`, and say that it is done, in `words`, or why it is refused."""
     try:
-        with recorded(request, None, why=form.cleaned_data["reason"]) as note:
-            proposal = propose(by=staff_of(request), now=timezone.now())
-            note.obj, note.text = proposal, f"Proposed: {proposal}"
+        with recorded(request, proposal, text, why=why):
+            act(by=staff_of(request), now=timezone.now())
     except ProposalError as error:
-        form.add_error(error.field if error.field in form.fields else None, str(error))
-        return None
-    messages.success(request, _("Proposed. Somebody else of finance approves it."))
+        messages.error(request, str(error))
+    else:
+        messages.success(request, words)
     return _page_of(proposal)
 
 

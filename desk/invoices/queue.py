@@ -1,5 +1,6 @@
 """Invoices for staff: the queue by due time, one page with all that is needed to issue, and what was given out."""
 
+from functools import partial
 from typing import Any
 
 from django import forms
@@ -103,20 +104,11 @@ class InvoiceDesk(RequestDesk):
             raise PermissionDenied
         form = MailedForm(request.POST or None, currencies=["USD", "CNY"], initial={"currency": "USD"})
         if request.method == "POST" and form.is_valid() and form.customer is not None:
-            given = {name: value for name, value in form.cleaned_data.items() if name != "customer_email"}
-            try:
-                with recorded(request, None) as note:
-                    made = invoices.ask(
-                        customer=form.customer,
-                        **given,
-                        entered_by=staff_of(request),
-                        now=timezone.now(),
-                    )
-                    note.obj, note.text = made, f"Entered for {form.cleaned_data['customer_email']}, {made.reference}"
-            except invoices.InvoiceError as error:
-                form.add_error(error.field if error.field in form.fields else None, str(error))
-            else:
-                return redirect("admin:billing_invoicerequest_change", made.pk)
+            given = dict(form.cleaned_data)
+            address = given.pop("customer_email")
+            ask = partial(invoices.ask, customer=form.customer, **given)
+            if (answer := self.entered(request, form, ask, address=address)) is not None:
+                return answer
         context = {
             **self.admin_site.each_context(request),
             "title": _("A request that came by mail"),

@@ -1,5 +1,6 @@
 """Refunds for staff: the queue by due time, one page with all that is needed to decide, and the acts on it."""
 
+from functools import partial
 from typing import Any
 
 from django import forms
@@ -103,22 +104,11 @@ class RefundDesk(RequestDesk):
             raise PermissionDenied
         form = MailedForm(request.POST or None)
         if request.method == "POST" and form.is_valid() and form.customer is not None:
-            try:
-                with recorded(request, None) as note:
-                    refund = refunds.ask(
-                        customer=form.customer,
-                        amount=form.cleaned_data["amount"],
-                        reason=form.cleaned_data["reason"],
-                        reference=form.cleaned_data["reference"],
-                        origin=RefundRequest.Origin.STAFF,
-                        entered_by=staff_of(request),
-                        now=timezone.now(),
-                    )
-                    note.obj, note.text = refund, f"Entered for {form.cleaned_data['email']}, {refund.reference}"
-            except refunds.RefundError as error:
-                form.add_error(error.field if error.field in form.fields else None, str(error))
-            else:
-                return redirect("admin:billing_refundrequest_change", refund.pk)
+            given = dict(form.cleaned_data)
+            address = given.pop("email")
+            ask = partial(refunds.ask, customer=form.customer, origin=RefundRequest.Origin.STAFF, **given)
+            if (answer := self.entered(request, form, ask, address=address)) is not None:
+                return answer
         context = {
             **self.admin_site.each_context(request),
             "title": _("A request that came by mail"),
