@@ -1,7 +1,7 @@
 """Pages of invoices: what can be invoiced and why, asking for one, what became of it, and the documents."""
 
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -13,11 +13,11 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from accounts.models import Customer, User
+from accounts.models import Customer
 from billing import invoices
 from billing.invoices.form import InvoiceForm
 from billing.models import Document, InvoiceRequest
-from console.access.membership import current_customer
+from console.access.membership import current_customer, current_user
 from console.access.reauthentication import confirmed_lately
 from core.addresses import request_address
 from core.web.downloads import as_file
@@ -39,7 +39,7 @@ def invoice_list(request: HttpRequest) -> HttpResponse:
             made = invoices.ask(
                 customer=customer,
                 **form.cleaned_data,
-                asked_by=cast(User, request.user),
+                asked_by=current_user(request),
                 locale=get_language() or "en",
                 asked_from=request_address(request),
                 now=now,
@@ -108,6 +108,6 @@ def _initial(request: HttpRequest, customer: Customer) -> dict[str, Any]:
     """What the customer wrote last time, to be looked over; else only the member's address."""
     last = InvoiceRequest.objects.filter(customer=customer).order_by("-id").first()
     if last is None:
-        return {"email": cast(User, request.user).email}
+        return {"email": current_user(request).email}
     names = ("buyer_kind", "company_name", "tax_id", "country", "billing_address", "delivery", "mailing_address")
-    return {name: getattr(last, name) for name in names} | {"email": last.email or cast(User, request.user).email}
+    return {name: getattr(last, name) for name in names} | {"email": last.email or current_user(request).email}

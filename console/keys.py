@@ -1,7 +1,5 @@
 """Pages about oneself: the language, and the keys."""
 
-from typing import cast
-
 from allauth.account.adapter import get_adapter
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -19,7 +17,7 @@ from accounts.keys import issuing
 from accounts.models import ApiKey, Customer, SecurityEvent, User
 from accounts.roles import Right, rights_of
 from accounts.security import log
-from console.access.membership import current_membership
+from console.access.membership import current_membership, current_user
 from console.access.reauthentication import confirmed_lately
 from console.forms.accounts import KeyForm
 
@@ -83,7 +81,7 @@ def _issue(request: HttpRequest, customer: Customer, form: KeyForm) -> issuing.I
         customer=customer,
         name=data["name"],
         now=timezone.now(),
-        created_by=cast(User, request.user),
+        created_by=current_user(request),
         expires_at=data["expires_on"],
         allowed_models=data["allowed_models"],
         allowed_ips=data["allowed_ips"],

@@ -1,7 +1,5 @@
 """Pages of refunds: how much can go back and why, asking for it, and what became of it."""
 
-from typing import cast
-
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -13,11 +11,10 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts.models import User
 from accounts.roles import Right, rights_of
 from billing import refunds
 from billing.models import RefundRequest
-from console.access.membership import current_customer, current_membership
+from console.access.membership import current_customer, current_membership, current_user
 from console.access.reauthentication import confirmed_lately
 from core.addresses import request_address
 from payments import refunds as refunding
@@ -52,7 +49,7 @@ def refund_list(request: HttpRequest) -> HttpResponse:
                 customer=customer,
                 amount=form.cleaned_data["amount"],
                 reason=form.cleaned_data["reason"],
-                asked_by=cast(User, request.user),
+                asked_by=current_user(request),
                 locale=get_language() or "en",
                 asked_from=request_address(request),
                 now=now,

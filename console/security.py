@@ -1,7 +1,5 @@
 """The page of sessions and security: where one is logged in, and what happened to the login and its keys."""
 
-from typing import cast
-
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
@@ -10,9 +8,10 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from accounts.models import SecurityEvent, User
+from accounts.models import SecurityEvent
 from accounts.security import log
 from accounts.security.sessions import of
+from console.access.membership import current_user
 
 MOST_EVENTS = 100
 
@@ -22,7 +21,7 @@ MOST_EVENTS = 100
 @require_http_methods(["GET", "HEAD", "POST"])
 def sessions(request: HttpRequest) -> HttpResponse:
     """GET shows them; POST ends one session (`end`, its id) or all others (`end=others`)."""
-    user = cast(User, request.user)
+    user = current_user(request)
     here = request.session.session_key
     found = of(user)
     if request.method == "POST":

@@ -1,7 +1,5 @@
 """Pages to top up on."""
 
-from typing import cast
-
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -11,10 +9,9 @@ from django.utils.translation import get_language
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
-from accounts.models import User
 from billing.models import RefundRequest
 from console import qr
-from console.access.membership import current_customer
+from console.access.membership import current_customer, current_user
 from console.forms.topups import OTHER, PRESETS, TopUpForm
 from core.addresses import request_address
 from payments import tasks
@@ -36,7 +33,7 @@ def topup_new(request: HttpRequest) -> HttpResponse:
                 amount=form.cleaned_data["credit"],
                 method=form.cleaned_data["method"],
                 now=now,
-                user=cast(User, request.user),
+                user=current_user(request),
                 locale=get_language() or "en",
                 address=request_address(request),
             )

@@ -16,6 +16,13 @@ from accounts.people.customers import memberships
 from core.addresses import request_address
 
 
+def current_user(request: HttpRequest) -> User:
+    """Who is logged in; raises `PermissionDenied` for nobody."""
+    if not isinstance(request.user, User):
+        raise PermissionDenied
+    return request.user
+
+
 def current_membership(request: HttpRequest) -> Membership:
     """The membership that the page is about; raises `PermissionDenied` where there is none, or where its role may not
     do what the page does (`accounts.roles.PAGES`).
