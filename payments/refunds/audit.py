@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 
 from billing.audit.run import pages, snapshot
+from billing.books import chart
+from billing.books.kinds import Kind
 
 # What a part has moved: gone out and not come back (out), arrived and not bounced (arrived). Each round has its keys.
 PARTS = """
@@ -81,7 +83,7 @@ OWED = """
 SELECT (SELECT coalesce(sum(excess), 0) FROM billing_refundrequest WHERE excess > 0),
  (SELECT coalesce(sum(CASE WHEN t.debit_id = a.id THEN t.amount ELSE -t.amount END), 0)
   FROM billing_ledgeraccount a JOIN billing_transfer t ON a.id IN (t.debit_id, t.credit_id)
-  WHERE a.name = 'receivable:refunds' AND t.kind LIKE 'refund%')"""
+  WHERE a.name = %(receivable)s AND t.kind = ANY(%(kinds)s))"""
 # A part is parked when its time is over; workers come to it every six hours.
 OVERDUE = """
 SELECT r.customer_id, r.number, p.number, p.sent_at
@@ -127,7 +129,8 @@ def check_refunds(customer_id: int | None) -> Iterator[str]:
         yield f"customer {customer}: {number} part {part} is on the way beyond its time, since {sent_at:%Y-%m-%d}"
     if customer_id is None:
         with snapshot() as cursor:
-            cursor.execute(OWED)
+            kinds = [kind for kind in Kind.values if kind.startswith(Kind.REFUND)]
+            cursor.execute(OWED, {"receivable": chart.RECEIVABLE, "kinds": kinds})
             owed, booked = cursor.fetchone()
         if owed != booked:
-            yield f"customers owe {owed:f} USD for refunds, receivable:refunds holds {booked:f}"
+            yield f"customers owe {owed:f} USD for refunds, {chart.RECEIVABLE} holds {booked:f}"

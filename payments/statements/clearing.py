@@ -54,7 +54,7 @@ rest AS MATERIALIZED (
  SELECT 'statement:' || l.provider || ':' || l.key || ':' AS key FROM payments_statementline l
  WHERE NOT EXISTS (SELECT FROM told WHERE told.provider = l.provider AND told.key = l.key)
 )
-SELECT 'settled', 'clearing:' || provider || ':' || currency AS account, sum(net) FROM told GROUP BY account
+SELECT 'settled', %(clearing)s || provider || ':' || currency AS account, sum(net) FROM told GROUP BY account
 UNION ALL
 SELECT 'posted', a.name, sum(CASE WHEN x.debit_id = a.id THEN x.amount ELSE -x.amount END)
 FROM rest CROSS JOIN LATERAL (
@@ -62,15 +62,15 @@ FROM rest CROSS JOIN LATERAL (
   rest.key || 'fee', rest.key || 'payout', rest.key || 'charged', rest.key || 'settled', rest.key || 'others',
   rest.key || 'others_back']) OFFSET 0
 ) x
-JOIN billing_ledgeraccount a ON a.id IN (x.debit_id, x.credit_id) AND starts_with(a.name, 'clearing:')
+JOIN billing_ledgeraccount a ON a.id IN (x.debit_id, x.credit_id) AND starts_with(a.name, %(clearing)s)
 GROUP BY a.name
 UNION ALL
-SELECT 'untold', 'clearing:' || t.method || ':' || t.charge_currency AS account, sum(t.charge_amount)
+SELECT 'untold', %(clearing)s || t.method || ':' || t.charge_currency AS account, sum(t.charge_amount)
 FROM payments_topup t
 WHERE t.state = 'paid' AND NOT EXISTS (SELECT FROM told WHERE told.kind = 'payment' AND told.about = t.id)
 GROUP BY account
 UNION ALL
-SELECT 'untold', 'clearing:' || t.method || ':' || p.charge_currency AS account,
+SELECT 'untold', %(clearing)s || t.method || ':' || p.charge_currency AS account,
  sum(p.charge_amount * (coalesce(there.times, 0) - CASE
   WHEN p.state = 'done' AND NOT p.by_bank AND (p.confirmed_by_id IS NULL OR p.paid_there) THEN 1 ELSE 0 END))
 FROM payments_refundpart p
@@ -84,14 +84,14 @@ UNION ALL
 SELECT 'untold', moved.account, sum(moved.amount)
 FROM payments_disputemovement m
 JOIN payments_dispute d ON d.id = m.dispute_id
-CROSS JOIN LATERAL (VALUES ('clearing:' || d.provider || ':' || d.currency, m.booked),
- ('clearing:' || d.provider || ':' || m.currency, -m.fee)) AS moved(account, amount)
+CROSS JOIN LATERAL (VALUES (%(clearing)s || d.provider || ':' || d.currency, m.booked),
+ (%(clearing)s || d.provider || ':' || m.currency, -m.fee)) AS moved(account, amount)
 WHERE NOT EXISTS (SELECT FROM told WHERE told.kind = 'dispute' AND told.about = m.id)
 GROUP BY moved.account
 UNION ALL
 SELECT 'by hand', a.name, sum(CASE WHEN e.debit_id = a.id THEN e.amount ELSE -e.amount END)
 FROM billing_journalentry e
-JOIN billing_ledgeraccount a ON a.id IN (e.debit_id, e.credit_id) AND starts_with(a.name, 'clearing:')
+JOIN billing_ledgeraccount a ON a.id IN (e.debit_id, e.credit_id) AND starts_with(a.name, %(clearing)s)
 WHERE e.state = 'posted'
 GROUP BY a.name"""
 
@@ -131,7 +131,7 @@ def accounts() -> list[Clearing]:
     """The accounts at our providers, all read in one snapshot, so that live traffic is in both sides or in neither."""
     with snapshot() as cursor:
         balances = journal.house_balances(chart.CLEARING)
-        cursor.execute(SUMS, {"by_payment": list(NUMBERED_BY_PAYMENT)})
+        cursor.execute(SUMS, {"by_payment": list(NUMBERED_BY_PAYMENT), "clearing": chart.CLEARING})
         sums: dict[str, dict[str, Decimal]] = defaultdict(lambda: defaultdict(lambda: ZERO))
         for what, account, amount in cursor.fetchall():
             sums[account][what] += amount or ZERO

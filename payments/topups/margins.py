@@ -33,10 +33,10 @@ CROSS JOIN LATERAL (
 ) t
 JOIN billing_ledgeraccount o ON o.id = t.other
 LEFT JOIN billing_transfer u ON c.currency <> 'USD' AND u.currency = 'USD' AND u.key = CASE t.kind
- WHEN 'settlement' THEN regexp_replace(t.key, 'settled$', 'charged')
- WHEN 'topup_charge' THEN regexp_replace(t.key, '[A-Z]{3}$', 'USD')
- WHEN 'refund_charge' THEN regexp_replace(t.key, '[A-Z]{3}$', 'USD') END
-WHERE c.kind = 'system' AND starts_with(c.name, 'clearing:')
+ WHEN %(settlement)s THEN regexp_replace(t.key, 'settled$', 'charged')
+ WHEN %(topup_charge)s THEN regexp_replace(t.key, '[A-Z]{3}$', 'USD')
+ WHEN %(refund_charge)s THEN regexp_replace(t.key, '[A-Z]{3}$', 'USD') END
+WHERE c.kind = 'system' AND starts_with(c.name, %(clearing)s)
 GROUP BY 1, 2, 3, 4"""
 SOLD = (Kind.TOPUP, Kind.TOPUP_CHARGE)
 CUSTOMERS = ("customer", chart.IN_TRANSIT)
@@ -93,7 +93,8 @@ class Margin:
 def of_month(month: date) -> list[Margin]:
     """Each method's margin of the month that begins on a day, as booked in it."""
     with snapshot() as cursor:
-        cursor.execute(SUMS, {"first": month, "end": next_month(month)})
+        exchanged = {str(kind): kind for kind in (Kind.SETTLEMENT, Kind.TOPUP_CHARGE, Kind.REFUND_CHARGE)}
+        cursor.execute(SUMS, {"first": month, "end": next_month(month), "clearing": chart.CLEARING, **exchanged})
         rows = cursor.fetchall()
     found = {method: Margin(method) for method in Method.values}
     for method, currency, kind, other, count, amount, of_it, signed_usd, usd in rows:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from billing.audit.run import pages, snapshot
+from billing.books.kinds import Kind
 
 GENERATIONS = """
 SELECT customer_id, id, state, cost, charged, given_back, hold_state, whole FROM (
@@ -37,9 +38,10 @@ WHERE h.customer_id = %s AND h.state = 'open' AND h.kind = 'request' AND g.id IS
 HOLDS = """
 SELECT h.customer_id, h.key FROM {page} h LEFT JOIN proxy_generation g ON g.id = h.key
 WHERE h.kind = 'request' AND g.id IS NULL ORDER BY h.key"""
-CHARGES = """
-SELECT t.key, g.id IS NULL FROM {page} t LEFT JOIN proxy_generation g ON g.id = split_part(t.key, ':', 1)
-WHERE t.kind IN ('usage', 'usage_bonus') AND g.id IS NULL OR t.kind = 'reversal' AND g.corrected_cost IS NULL
+CHARGES = f"""
+SELECT t.key, g.id IS NULL FROM {{page}} t LEFT JOIN proxy_generation g ON g.id = split_part(t.key, ':', 1)
+WHERE t.kind IN ('{Kind.USAGE}', '{Kind.USAGE_BONUS}') AND g.id IS NULL
+ OR t.kind = '{Kind.REVERSAL}' AND g.corrected_cost IS NULL
 ORDER BY t.id"""
 
 

@@ -47,15 +47,17 @@ NAMES = (*chart.IN_A_CURRENCY, "revenue:", "expense:", "receivable:", chart.IN_T
 
 
 def names_made(text: str) -> list[str]:
-    """Strings that begin as the name of a house's account does, whatever they end with."""
+    """Strings that begin as the name of a house's account does, whatever they end with, and SQL that quotes such."""
     tree = ast.parse(text)
     found = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
-    return [name for name in found if name.startswith(NAMES) and " " not in name]
+    quoted = [name for text in found for name in re.findall(r"'([a-z]+:[a-z_:]*)", text) if name.startswith(NAMES)]
+    return [name for name in found if name.startswith(NAMES) and " " not in name] + quoted
 
 
 def test_the_search_finds_a_name_made_by_hand():
     assert names_made('house_account("revenue:usage")') == ["revenue:usage"]
     assert names_made('house_account(f"clearing:{method}:{currency}")') == ["clearing:"]
+    assert names_made("\"WHERE starts_with(name, 'clearing:')\"") == ["clearing:"]
     assert not names_made('"""clearing: what is on the way"""')
 
 
