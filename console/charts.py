@@ -1,26 +1,14 @@
-"""Bars drawn on the server: where each rectangle stands, in the units of an SVG view box."""
+"""The chart of what was spent: a column a day, a part of it for each model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
+from core.charts import Bar, Plot, at
 from proxy.records.lists import Spending
 
 WIDTH, HEIGHT = 420, 120
-GAP = Decimal("0.3")
-"""The share of a day's width that stays empty."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """One model's part of one day."""
-
-    x: str
-    y: str
-    width: str
-    height: str
-    series: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +35,15 @@ def stacked(spending: Spending) -> Chart:
     """A column a day, the dearest model at the bottom. Heights are to the scale of the dearest day."""
     most = max((day.total for day in spending.days), default=Decimal(0))
     series = {name: number for number, (name, _cost) in enumerate(spending.models)}
-    step = Decimal(WIDTH) / max(1, len(spending.days))
+    plot = Plot(WIDTH, HEIGHT, days=len(spending.days), most=most)
     columns = []
     for number, day in enumerate(spending.days):
-        x, top, bars = step * number + step * GAP / 2, Decimal(HEIGHT), []
+        top, bars = Decimal(HEIGHT), []
         for name in sorted(day.costs, key=lambda name: series[name]):
             # A cost too small to see still shows as a hairline: the day was not free.
-            height = max(day.costs[name] / most * HEIGHT, Decimal("0.8"))
-            top -= height
-            bars.append(Bar(_at(x), _at(top), _at(step * (1 - GAP)), _at(height), series[name]))
-        columns.append(Column(day=day.day, total=day.total, x=_at(step * number), width=_at(step), bars=bars))
+            tall = max(plot.tall(day.costs[name]), Decimal("0.8"))
+            top -= tall
+            bars.append(plot.bar(number, top=top, tall=tall, series=series[name]))
+        x, width = at(plot.step * number), at(plot.step)
+        columns.append(Column(day=day.day, total=day.total, x=x, width=width, bars=bars))
     return Chart(width=WIDTH, height=HEIGHT, columns=columns, most=most)
-
-
-def _at(value: Decimal) -> str:
-    return f"{value:.2f}"

@@ -12,6 +12,8 @@ from django.core.cache import caches
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
+from core.charts import Bar, Plot
+
 log = logging.getLogger(__name__)
 KEPT_SECONDS = 30
 """How long a panel's figures are shown before they are asked for again."""
@@ -32,17 +34,6 @@ class Figure:
     def is_nothing(self) -> bool:
         """A nought, or no value: what staff may pass over."""
         return not self.value.strip("$0.,— ")
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """One day of a chart, in the units of its view box, and what it says."""
-
-    x: str
-    y: str
-    width: str
-    height: str
-    title: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,14 +150,12 @@ def bars(days: Iterable[tuple[Any, Decimal]], *, unit: str = "$") -> list[Bar]:
     most = max((amount for _day, amount in rows), default=Decimal(0))
     if most <= 0:
         return []
-    step = Decimal(CHART_WIDTH) / len(rows)
-    made = []
-    for number, (day, amount) in enumerate(rows):
-        height = max(amount, Decimal(0)) / most * CHART_HEIGHT
-        shape = (step * number + step / 10, CHART_HEIGHT - height, step * 8 / 10, height)
-        x, y, width, tall = (f"{length:.1f}" for length in shape)
-        made.append(Bar(x, y, width, tall, title=f"{day}: {unit}{amount:,.2f}"))
-    return made
+    plot = Plot(CHART_WIDTH, CHART_HEIGHT, days=len(rows), most=most)
+    tall = [plot.tall(amount) for _day, amount in rows]
+    return [
+        plot.bar(number, top=CHART_HEIGHT - tall[number], tall=tall[number], title=f"{day}: {unit}{amount:,.2f}")
+        for number, (day, amount) in enumerate(rows)
+    ]
 
 
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
