@@ -127,6 +127,7 @@ def rights_of(role: str) -> frozenset[Right]:
 
 
 def roles_with(right: Right) -> list[str]:
+    """The roles that have this right."""
     return sorted(str(role) for role, rights in MEMBERS.items() if right in rights)
 
 

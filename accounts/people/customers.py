@@ -25,6 +25,7 @@ def suspend(*, customer: Customer, reason: str, now: datetime) -> None:
 
 
 def lift_suspension(*, customer: Customer) -> None:
+    """Let a customer spend again, from the next request on."""
     Customer.objects.filter(pk=customer.pk).update(suspended_at=None, suspended_reason="")
 
 

@@ -34,6 +34,7 @@ def charges_of(generation_id: str) -> dict[str, Transfer]:
 
 
 def is_reversed(generation_id: str) -> bool:
+    """Whether any of a request's charge was given back."""
     return Transfer.objects.filter(key__in=[_key(generation_id, balance) for balance in CHARGES]).exists()
 
 

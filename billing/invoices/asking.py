@@ -200,6 +200,7 @@ def open_request(
 
 
 def allocate(request: InvoiceRequest, shares: Iterable[tuple[Source, Decimal]]) -> None:
+    """Take these sums, in the request's currency, from what was paid: nobody else can invoice them."""
     InvoiceAllocation.objects.bulk_create(
         InvoiceAllocation(
             request=request,

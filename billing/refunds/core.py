@@ -59,6 +59,7 @@ def refundable_now(wallet: Wallet, *, own: Decimal = ZERO) -> Decimal:
 
 
 def fit_less_owed(wallet: Wallet, held: dict[str, Decimal], owed: Decimal, *, own: Decimal = ZERO) -> Decimal:
+    """As `fit`, less what the customer owes for refunds; USD at 2 places, never below zero."""
     return floor_cents(max(ZERO, fit(wallet, held, own=own) - owed))
 
 
@@ -92,6 +93,7 @@ def mark_returned(refund: RefundRequest, *, problem: str, now: datetime) -> None
 
 
 def post_for(postings: list[Posting], refund: RefundRequest, now: datetime) -> None:
+    """Post a request's transfers as one group, in the name of who decided it; raises what `post` raises."""
     post(postings, now=now, group=refund.key, actor_id=refund.decided_by_id)
 
 
@@ -143,6 +145,7 @@ def add(refund: RefundRequest, *, now: datetime, **amounts: Decimal) -> None:
 
 
 def held_by_kind(customer_id: int) -> dict[str, Decimal]:
+    """What is left of a customer's open holds, USD, by kind; zero for a kind without one."""
     rows = (
         Hold.objects.filter(customer_id=customer_id, state=Hold.State.OPEN)
         .values_list("kind")
@@ -152,20 +155,27 @@ def held_by_kind(customer_id: int) -> dict[str, Decimal]:
 
 
 def fit(wallet: Wallet, held: dict[str, Decimal], *, own: Decimal) -> Decimal:
+    """What of the paid balance neither other refunds, disputes nor open requests need, USD at 2 places.
+
+    `own` is what the request itself has frozen.
+    """
     free_of_paid = wallet.paid - held[Hold.Kind.REFUND] - held[Hold.Kind.DISPUTE] + own
     return floor_cents(max(ZERO, min(free_of_paid, wallet.available - wallet.exposure + own)))
 
 
 def hold_key(refund: RefundRequest) -> str:
+    """The key of the hold that a request freezes its money with: each freeze has a hold of its own."""
     return refund.key if refund.freezes <= 1 else f"{refund.key}:{refund.freezes}"
 
 
 def own_left(refund: RefundRequest) -> Decimal:
+    """What is left of a request's own hold, USD; zero without one."""
     hold = Hold.objects.filter(pk=hold_key(refund), state=Hold.State.OPEN).first()
     return hold.amount - hold.captured if hold is not None else ZERO
 
 
 def thaw(refund: RefundRequest, *, now: datetime) -> None:
+    """What is left of a request's hold is the customer's again."""
     holds.resolve([holds.Resolution(hold_key(refund), None, refund.state)], now=now)
 
 

@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 
 def check_address(name: str, address: str, *, debug: bool) -> None:
+    """Raises `ImproperlyConfigured` for what is no URL, and for a sandbox outside of DEBUG."""
     if urlsplit(address).scheme not in ("http", "https") or not urlsplit(address).hostname:
         raise ImproperlyConfigured(f"{name} must be a URL such as https://api.example.com.")
     if is_local(address) and not debug:

@@ -139,6 +139,7 @@ def locked(part_id: int) -> RefundPart:
 
 
 def lock_topups(parts: Iterable[RefundPart]) -> dict[int, TopUp]:
+    """The top-ups of these parts by id, locked in the order of their ids."""
     topups = TopUp.objects.select_for_update(no_key=True).filter(pk__in={part.topup_id for part in parts})
     return {topup.pk: topup for topup in topups.order_by("pk")}
 
@@ -149,6 +150,7 @@ def move(part: RefundPart, to: str, **fields: object) -> None:
 
 
 def set_done(part: RefundPart, *, clearing: str, now: datetime) -> None:
+    """A part that left has arrived, from the account `clearing`; nothing for one in any other state."""
     if part.state not in (State.SENDING, State.PARKED):
         return
     refunds.part_done(refund_id=part.refund_id, part=part.label, money=_money(part, clearing), now=now)
@@ -212,6 +214,7 @@ def _take_back(part: RefundPart, detail: str, *, now: datetime) -> None:
 
 
 def set_failed(part: RefundPart, *, now: datetime) -> None:
+    """A part did not arrive, or came back: its money is the customer's again."""
     if part.state not in RefundPart.STANDING:
         return
     was_done = part.state == State.DONE
@@ -245,6 +248,7 @@ def tell(part: RefundPart, words: str, *, now: datetime) -> None:
 
 
 def park(part: RefundPart, detail: str, *, now: datetime) -> None:
+    """A part that is being sent waits for staff, for what `detail` says."""
     if part.state != State.SENDING:
         return
     move(part, State.PARKED, detail=detail[:300], look_at=now + DAILY if part.has_provider else None)
@@ -282,6 +286,7 @@ def _money(part: RefundPart, clearing: str) -> refunds.PartMoney:
 
 
 def clearing_of(part: RefundPart) -> str:
+    """The account that a part is paid from: ours at the top-up's provider, or at the bank."""
     if part.topup is None or part.by_bank:
         return chart.bank(part.charge_currency)
     return chart.clearing(part.topup.method, part.charge_currency)

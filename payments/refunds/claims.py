@@ -43,6 +43,7 @@ def claim_parts(*, now: datetime, most: int = 200) -> list[int]:
 
 
 def next_look(part: RefundPart, *, now: datetime) -> datetime | None:
+    """When to ask about a part again; None for never."""
     if part.state == State.SENDING:
         return now + timedelta(seconds=LOOKS[min(part.attempts + 1, len(LOOKS) - 1)])
     if part.state == State.PARKED:
@@ -54,6 +55,7 @@ def next_look(part: RefundPart, *, now: datetime) -> datetime | None:
 
 
 def final_within(part: RefundPart) -> timedelta:
+    """How long a part may go without a final answer."""
     return CARD_FINAL_WITHIN if part.to_bank_card else FINAL_WITHIN
 
 

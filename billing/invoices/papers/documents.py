@@ -181,6 +181,7 @@ def seller_of(series: InvoiceSeries, locale: str) -> dict[str, str]:
 
 
 def buyer_of(request: InvoiceRequest) -> dict[str, str]:
+    """Whom a document names, as it is kept in the document."""
     return {
         "kind": request.buyer_kind,
         "name": request.company_name,
