@@ -24,6 +24,8 @@ SEEDS = [
     b'{"model":"m","messages":[{"role":"user","content":[{"type":"input_audio","input_audio":{"data":"AA","format":"wav"}}]'
     b'}],"metadata":{"a":"\\\\\\"[{"},"x":' + b"[" * 190 + b"]" * 190 + b"}",
     b'{"model":"m","messages":[{"role":"user","content":[{"type":"image_url","image_url":"https://x/film.mp4"}]}]}',
+    b'{"model":"m","messages":[{"role":"user","content":"hi"}],"modalities":["text","audio"],"audio":{"voice":"alloy"},'
+    b'"web_search_options":{"search_context_size":"low"},"service_tier":"priority"}',
 ]
 WORDS = [
     *(
@@ -69,6 +71,10 @@ def check(data: bytes) -> None:
         assert theirs.get("n") in (None, call.choices)
         assert bool(theirs.get("stream")) == call.stream
         assert depth_of(theirs) <= MOST_DEPTH
+        if theirs.get("audio") is not None or "audio" in (theirs.get("modalities") or ()):
+            assert "output_audio" in call.units
+        if theirs.get("web_search_options") is not None:
+            assert "web_search" in call.units
         for part in parts_of(theirs):
             assert call.units or not sounds_or_moves(part)
 

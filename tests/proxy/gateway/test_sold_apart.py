@@ -5,10 +5,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.utils import translation
 
 from billing.models import Hold
 from proxy.models import Generation
 from proxy.prices.loading import load_catalog
+from proxy.records.receipts import receipt_of
 from tests.proxy.conftest import PRICE, catalog, only_generation, settle, wait_for
 from tests.upstream import answer, chunk, usage
 
@@ -88,6 +90,30 @@ def test_sound_is_charged_at_its_own_rate_once_it_has_one(gateway, upstream, pri
     assert Decimal(data["upstream_cost"]) == cost
     assert found.cost == cost * Decimal("1.05") <= found.held
     assert not found.is_flagged
+
+
+@pytest.mark.parametrize(
+    ("language", "labels"),
+    [
+        ("en", ["cached input", "audio input", "cached input (audio)", "output", "audio output"]),
+        ("zh-hans", ["缓存输入", "音频输入", "缓存输入 (音频)", "输出", "音频输出"]),
+    ],
+)
+def test_the_receipt_names_each_unit_in_both_languages(gateway, upstream, customer, priced, language, labels):
+    priced()
+    told = usage(
+        400,
+        90,
+        prompt_tokens_details={"audio_tokens": 200, "cached_tokens": 300},
+        completion_tokens_details={"audio_tokens": 60},
+    )
+    upstream.json = answer(usage=told)
+    gateway.chat(**(ASKS["output_audio"][0] | {"messages": HEARD}))
+    with translation.override(language):
+        receipt = receipt_of(customer=customer, generation_id=wait_for("metered").pk)
+        assert receipt is not None
+        assert sorted(line.label for line in receipt.lines) == sorted(labels)
+        assert {line.per for line in receipt.lines} == {"M"}
 
 
 def test_a_sounding_answer_is_held_at_the_rate_of_sound(gateway, priced):
