@@ -89,7 +89,10 @@ NAMES = {
 ACTS = {"save", "create", "update", "delete", "get_or_create", "update_or_create", "bulk_create", "bulk_update"}
 
 
-UNIT = re.compile(r"['\"](cache_(read|write|write_1h)(_token)?|(input|output|reasoning)_token|second|character)['\"]")
+UNIT = re.compile(
+    r"['\"](cache_(read|write)(_(30m|1h|12h))?(_(audio|image|video))?(_token)?|(input|output|reasoning)_token"
+    r"|input_text|output_(text|audio|image)|citation|second|second_video|character|code_session)['\"]"
+)
 
 
 def test_a_unit_of_price_is_named_in_its_table_alone(repository):

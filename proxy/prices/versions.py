@@ -90,9 +90,9 @@ class PriceVersion:
     tiers: Sequence[Tier] = ()
     variants: Sequence[Variant] = ()
     fallback: frozenset[str] = frozenset()
+    """What is sold apart, and yet for the rate of what stands for it."""
     factor: Decimal = ONE
     """Of the customer's group; it is in the margin."""
-    """What is sold apart, and yet for the rate of what stands for it."""
     worst: Sequence[Level] = field(init=False, compare=False)
     """At the dearest rates of all that may apply."""
     priced: frozenset[str] = field(init=False, compare=False)
