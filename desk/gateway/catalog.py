@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
@@ -33,7 +33,7 @@ from desk.site import (
     row_id,
 )
 from desk.trail import recorded, staff_of
-from proxy.models import Generation, Lease, Model, Price, Route, Upstream
+from proxy.models import Generation, Lease, Model, Price, PurchasePrice, Route, Upstream
 from proxy.prices.loading import asks_for_key, check_protocol, checked_base_url, in_force, set_price
 from proxy.prices.versions import PriceVersion
 from proxy.prices.written import InvalidCatalog
@@ -59,6 +59,7 @@ class UpstreamForm(forms.ModelForm):  # type: ignore[type-arg]
             "protocol",
             "kind",
             "account",
+            "currency",
             "base_url",
             "priority",
             "timeout_seconds",
@@ -125,14 +126,11 @@ class RouteInline(ByRight, TabularInline):  # type: ignore[misc]
         return bool(request.user.has_perm(self.right))
 
 
-class PriceInline(TabularInline):  # type: ignore[misc]
-    """Every price there ever was: requests are charged at the one they were held at."""
+class VersionInline(TabularInline):  # type: ignore[misc]
+    """Versions that are kept for good."""
 
-    model = Price
     extra = 0
-    fields = (*("version", "applies_from", "billing", "rates", "tiers", "more", "margin", "created_at", "created_by"),)
-    readonly_fields = fields
-    ordering = ("-version",)
+    ordering: ClassVar[tuple[str, ...]] = ("-version",)
     can_delete = False
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -140,6 +138,23 @@ class PriceInline(TabularInline):  # type: ignore[misc]
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+class PriceInline(VersionInline):
+    """Every price there ever was: requests are charged at the one they were held at."""
+
+    model = Price
+    fields = (*("version", "applies_from", "billing", "rates", "tiers", "more", "margin", "created_at", "created_by"),)
+    readonly_fields = fields
+
+
+class PurchasePriceInline(VersionInline):
+    """What the house pays, and paid, for it at each upstream; where there is none, the price before the margin."""
+
+    model = PurchasePrice
+    fields = ("upstream", "version", "applies_from", "currency", "rates", "tiers", "more", "created_at", "created_by")
+    readonly_fields = fields
+    ordering = ("upstream__name", "-version")
 
 
 @admin.register(Model)
@@ -150,7 +165,7 @@ class ModelModelAdmin(ByRight, FormAdmin):  # type: ignore[misc]
     search_fields = ("slug", "name")
     ordering = ("slug",)
     readonly_fields = ("created_at",)
-    inlines = (RouteInline, PriceInline)
+    inlines = (RouteInline, PriceInline, PurchasePriceInline)
     actions = None
     actions_detail = ("new_price",)
 

@@ -1,17 +1,19 @@
-from proxy.models.catalog import SPOKEN, Kind, Model, Protocol, Route, Upstream
+from proxy.models.catalog import SPOKEN, Currency, Kind, Model, Protocol, Route, Upstream
 from proxy.models.generations import NET_COST, SWEPT_ALIVE, Generation, Lease
-from proxy.models.prices import Price
+from proxy.models.prices import Price, PurchasePrice
 
 __all__ = [
     "NET_COST",
     "SPOKEN",
     "SWEPT_ALIVE",
+    "Currency",
     "Generation",
     "Kind",
     "Lease",
     "Model",
     "Price",
     "Protocol",
+    "PurchasePrice",
     "Route",
     "Upstream",
 ]

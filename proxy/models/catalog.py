@@ -33,6 +33,13 @@ class Kind(models.TextChoices):
     GEMINI = "gemini", "Gemini"
 
 
+class Currency(models.TextChoices):
+    """What upstreams are paid in: those that there are rates for."""
+
+    USD = "USD", "USD"
+    CNY = "CNY", "CNY"
+
+
 class Upstream(models.Model):
     """A provider's API that requests are forwarded to."""
 
@@ -55,6 +62,14 @@ class Upstream(models.Model):
         db_default="",
         db_index=False,
         help_text=_("Upstreams of one account share what it keeps. Empty: the upstream's name."),
+    )
+    currency = models.CharField(
+        _("currency"),
+        max_length=3,
+        choices=Currency.choices,
+        default=Currency.USD,
+        db_default=Currency.USD,
+        help_text=_("Of the purchase prices that are set from now on."),
     )
     base_url = models.URLField(_("base URL"), max_length=300)
     api_key = EncryptedTextField(_("API key"), blank=True)

@@ -2,9 +2,9 @@
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db import transaction
@@ -12,20 +12,31 @@ from yarl import URL
 
 from core.addresses import is_literal, is_public
 from core.clock import database_now
-from proxy.models import SPOKEN, Kind, Model, Price, Protocol, Route, Upstream
+from proxy.models import SPOKEN, Currency, Kind, Model, Price, Protocol, PurchasePrice, Route, Upstream
+from proxy.models.prices import Version
 from proxy.prices.written import InvalidCatalog, price_columns
 
 UPSTREAM_FIELDS = {"name", "protocol", "base_url", "api_key", "api_key_env", "priority", "timeout_seconds"}
-UPSTREAM_FIELDS |= {"total_timeout_seconds", "kind", "account", "bills_abandoned"}
+UPSTREAM_FIELDS |= {"total_timeout_seconds", "kind", "account", "bills_abandoned", "currency"}
 MODEL_FIELDS = {"id", "name", "description", "upstreams", "upstream_model", "max_output_tokens", "context_window"}
 MODEL_FIELDS |= {"price", "max_tool_calls"}
-ROUTE_FIELDS = {"name", "upstream_model", "limit_field", "ask_usage"}
+ROUTE_FIELDS = {"name", "upstream_model", "limit_field", "ask_usage", "cost"}
 SLUG = re.compile(r"[-a-zA-Z0-9_]{1,60}")
 COSTS = ("billing", "rates", "tiers", "more", "margin")
 """The columns that make two versions differ."""
+PAID = ("billing", "rates", "tiers", "more", "currency")
+AT_LIST: dict[str, Any] = {
+    "billing": Price.Billing.PER_TOKEN,
+    "rates": {},
+    "tiers": [],
+    "more": None,
+    "applies_from": None,
+}
+"""The columns of a purchase price that follows the model's own."""
 FIRST = datetime.min.replace(tzinfo=UTC)
 LARGEST = 2_147_483_647
 MOST_TOOL_CALLS = 1_000
+V = TypeVar("V", bound=Version)
 
 
 @transaction.atomic
@@ -80,6 +91,9 @@ def _upstream(item: dict[str, Any]) -> dict[str, Any]:
     check_protocol(protocol, kind, where)
     if not isinstance(account, str) or ("account" in item and not SLUG.fullmatch(account)):
         raise InvalidCatalog(f"{where}: `account` is a short name of letters, digits, - and _")
+    currency = item.get("currency", Currency.USD)
+    if currency not in Currency.values:
+        raise InvalidCatalog(f"{where}: `currency` must be one of {', '.join(Currency.values)}")
     key = item.get("api_key")
     if "api_key_env" in item:
         key = os.environ.get(item["api_key_env"], "")
@@ -95,6 +109,7 @@ def _upstream(item: dict[str, Any]) -> dict[str, Any]:
         "protocol": protocol,
         "kind": kind,
         "account": account,
+        "currency": currency,
         "base_url": checked_base_url(item.get("base_url"), where),
         **({} if key is None else {"api_key": str(key)}),
         "priority": item.get("priority", 1),
@@ -158,10 +173,13 @@ def _load_model(item: dict[str, Any], upstreams: Mapping[str, Upstream]) -> int:
     if unknown := [name for name, _ in routes if name not in upstreams]:
         raise InvalidCatalog(f"{where}: there is no upstream {unknown[0]!r}")
     model, _ = Model.objects.update_or_create(slug=slug, defaults=fields)
+    new_prices = set_price(model, item.get("price"), where=where)
     for name, columns in routes:
+        cost = columns.pop("cost")
         Route.objects.update_or_create(model=model, upstream=upstreams[name], defaults=columns)
+        new_prices += set_cost(model, upstreams[name], cost, where=f"{where} on {name!r}")
     model.routes.exclude(upstream__name__in=[name for name, _ in routes]).delete()
-    return set_price(model, item.get("price"), where=where)
+    return new_prices
 
 
 def _named_upstreams(item: dict[str, Any], where: str) -> list[dict[str, Any]]:
@@ -191,6 +209,7 @@ def _route(named: dict[str, Any], item: dict[str, Any], where: str) -> tuple[str
         "upstream_model": str(upstream_model),
         "limit_field": limit_field,
         "ask_usage": _flag(named, "ask_usage", where),
+        "cost": named.get("cost"),
     }
 
 
@@ -207,18 +226,46 @@ def set_price(model: Model, price: Any, *, where: str, created_by: Any = None) -
     `price` is a mapping, or a list of them, each from its `applies_from` on: of those that are due only the last one
     counts, the others are scheduled. A date that has passed means at once.
     """
-    now = database_now()
     written = price if isinstance(price, list) and price else [price]
     prices = [price_columns(one, where=where, margin=settings.PRICE_MARGIN) for one in written]
+    Model.objects.select_for_update(no_key=True).get(pk=model.pk)
+    now, stored = database_now(), list(model.prices.order_by("version"))
+    new = _changes(prices, stored, by=COSTS, now=now, where=f"{where}: two prices in `price`")
+    for columns in new:
+        Price.objects.create(model=model, created_at=now, created_by=created_by, **columns)
+    return len(new)
+
+
+def set_cost(model: Model, upstream: Upstream, cost: Any, *, where: str, created_by: Any = None) -> int:
+    """As `set_price`, what the model costs the house there, in the upstream's currency; None is the list price."""
+    written = [] if cost is None else cost if isinstance(cost, list) and cost else [cost]
+    if any(isinstance(one, Mapping) and "margin" in one for one in written):
+        raise InvalidCatalog(f"{where}: `cost` is what is paid, so it has no `margin`")
+    costs = [price_columns(one, where=where, margin=1, field="cost") for one in written] or [dict(AT_LIST)]
+    costs = [{**one, "currency": Currency.USD if cost is None else upstream.currency} for one in costs]
+    for one in costs:
+        one.pop("margin", None)
+    Model.objects.select_for_update(no_key=True).get(pk=model.pk)
+    now, stored = database_now(), list(model.purchase_prices.filter(upstream=upstream).order_by("version"))
+    if cost is None and not stored:
+        return 0
+    new = _changes(costs, stored, by=PAID, now=now, where=f"{where}: two prices in `cost`")
+    for columns in new:
+        PurchasePrice.objects.create(model=model, upstream=upstream, created_at=now, created_by=created_by, **columns)
+    return len(new)
+
+
+def _changes(
+    prices: list[dict[str, Any]], stored: Sequence[Version], *, by: Iterable[str], now: datetime, where: str
+) -> list[dict[str, Any]]:
+    """Those that differ from what applies or is scheduled by these columns, each with its version's number."""
     due = [one for one in prices if one["applies_from"] is None or one["applies_from"] <= now]
     later = [one for one in prices if one not in due]
     starts = [one["applies_from"] or now for one in due] + [one["applies_from"] for one in later]
     if len(set(starts)) < len(starts):
-        raise InvalidCatalog(f"{where}: two prices in `price` apply from the same moment")
-    Model.objects.select_for_update(no_key=True).get(pk=model.pk)
+        raise InvalidCatalog(f"{where} apply from the same moment")
     due.sort(key=lambda one: one["applies_from"] or FIRST)
-    stored = list(model.prices.order_by("version"))
-    made = 0
+    new: list[dict[str, Any]] = []
     for columns in [*due[-1:], *later]:
         if columns in due:
             columns["applies_from"] = None
@@ -226,17 +273,15 @@ def set_price(model: Model, price: Any, *, where: str, created_by: Any = None) -
         else:
             same = [row for row in stored if row.applies_from == columns["applies_from"]]
             before = same[-1] if same else None
-        if before is None or any(getattr(before, name) != columns[name] for name in COSTS):
-            made += 1
-            version = 1 + max((row.version for row in stored), default=0)
-            row = Price.objects.create(model=model, version=version, created_at=now, created_by=created_by, **columns)
-            stored.append(row)
-    return made
+        if before is None or any(getattr(before, name) != columns[name] for name in by):
+            version = 1 + len(new) + max((row.version for row in stored), default=0)
+            new.append({**columns, "version": version})
+    return new
 
 
-def in_force(prices: Iterable[Price], *, at: datetime) -> Price | None:
-    """The one of a model's versions that applies at that moment: the last that began to."""
-    due = [row for row in prices if row.applies_from is None or row.applies_from <= at]
+def in_force(versions: Iterable[V], *, at: datetime) -> V | None:
+    """The version that applies at that moment: the last that began to."""
+    due = [row for row in versions if row.applies_from is None or row.applies_from <= at]
     return max(due, key=lambda row: (row.applies_from or row.created_at, row.version), default=None)
 
 

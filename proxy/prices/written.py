@@ -26,14 +26,14 @@ class InvalidCatalog(ValueError):
     """Something in the data that cannot be meant; the message says where."""
 
 
-def price_columns(price: Any, *, where: str, margin: Any) -> dict[str, Any]:
+def price_columns(price: Any, *, where: str, margin: Any, field: str = "price") -> dict[str, Any]:
     """The columns of a version that say what it costs; `margin` where the price names none.
 
     Raises `InvalidCatalog`. `applies_from` is a moment, or None.
     """
-    at = f"{where}: `price"
+    at = f"{where}: `{field}"
     if not isinstance(price, Mapping):
-        raise InvalidCatalog(f"{where}: `price` is missing, or no mapping")
+        raise InvalidCatalog(f"{at}` is missing, or no mapping")
     rates = _rates({name: value for name, value in price.items() if name not in FIELDS}, at)
     variants = [_variant(one, f"{at}.variants[{index}]") for index, one in enumerate(_list(price, "variants", at))]
     variants += _service_tiers(price.get("service_tiers"), f"{at}.service_tiers")

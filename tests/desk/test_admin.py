@@ -114,6 +114,7 @@ def test_an_upstreams_key_is_written_and_never_shown(desk, catalog):
         "protocol": "openai",
         "base_url": "https://api.example.com/v1",
         "priority": 2,
+        "currency": "USD",
         "timeout_seconds": 60,
         "total_timeout_seconds": 600,
         "is_active": "on",
@@ -187,7 +188,7 @@ def test_an_upstreams_kind_must_fit_a_protocol_that_is_spoken(desk, catalog):
     upstream = Upstream.objects.get()
     path = reverse("admin:proxy_upstream_change", args=[upstream.pk])
     fields = {"name": "main", "base_url": "https://api.example.com/v1", "priority": 1, "timeout_seconds": 60}
-    fields |= {"total_timeout_seconds": 600, "is_active": "on"}
+    fields |= {"total_timeout_seconds": 600, "is_active": "on", "currency": "USD"}
     page = desk.post(path, {**fields, "protocol": "gemini"}).content.decode()
     assert "this version does not speak the protocol gemini" in page
     page = desk.post(path, {**fields, "protocol": "openai", "kind": "anthropic"}).content.decode()

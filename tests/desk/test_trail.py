@@ -101,7 +101,7 @@ def test_secrets_are_written_down_as_changed_and_never_as_text(desk, chief, db):
     )
     fields = {"name": "main", "protocol": "openai", "base_url": "https://api.example.com/v1", "priority": 1}
     fields |= {"timeout_seconds": 120, "total_timeout_seconds": 3600, "bills_abandoned": "on", "is_active": "on"}
-    fields |= {"new_api_key": "sk-new-secret"}
+    fields |= {"new_api_key": "sk-new-secret", "currency": "USD"}
     assert desk.post(reverse("admin:proxy_upstream_change", args=[upstream.pk]), fields).status_code == 302
     passwords = {"password1": "another long one!", "password2": "another long one!", "usable_password": "true"}
     path = reverse("admin:auth_user_password_change", args=[chief.pk])

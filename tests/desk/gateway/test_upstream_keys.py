@@ -30,7 +30,14 @@ THE_SAME = ["https://api.example.com/v2", "https://API.Example.COM:443/v1", "htt
 def save(catalog):
     """A function: an operator saves the upstream's form; what the page says."""
     upstream, desk = Upstream.objects.get(), at_desk(in_role("operator"))
-    fields = {"name": "main", "protocol": "openai", "priority": 1, "timeout_seconds": 60, "total_timeout_seconds": 600}
+    fields = {
+        "name": "main",
+        "protocol": "openai",
+        "priority": 1,
+        "currency": "USD",
+        "timeout_seconds": 60,
+        "total_timeout_seconds": 600,
+    }
 
     def save(**changes) -> str:
         path = reverse("admin:proxy_upstream_change", args=[upstream.pk])

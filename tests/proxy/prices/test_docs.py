@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from proxy.models import Model
+from proxy.models import Model, PurchasePrice
 from proxy.prices import catalog
 from proxy.prices.loading import in_force, load_catalog
 from proxy.prices.sums import cost_of
@@ -56,14 +56,15 @@ COSTS: list[tuple[str, str, Usage, dict[str, str], str]] = [
     ),
     ("Searches", "cohere/rerank-v3.5", Usage(more={"search": 1_000}), {}, "2.00000000"),
     ("Fees by the call", "perplexity/sonar", ONE, {}, "0.00700000"),
+    ("What the house pays", "deepseek/deepseek-chat", TEN, {}, "0.00322000"),
     ("Dates", "anthropic/claude-sonnet", TEN, {}, "0.04500000"),
 ]
 
 
 def load(example: str) -> dict[str, Any]:
     data: dict[str, Any] = yaml.safe_load(EXAMPLES[example])
-    upstream = {"name": "main", "protocol": "openai", "base_url": "http://127.0.0.1:9001/v1"}
-    load_catalog({"upstreams": [upstream], **data})
+    main = {"name": "main", "protocol": "openai", "base_url": "http://127.0.0.1:9001/v1"}
+    load_catalog({"upstreams": [main, {**main, "name": "domestic", "currency": "CNY"}], **data})
     return data
 
 
@@ -95,6 +96,15 @@ def test_the_price_of_the_date_holds_from_then_on():
     assert "0.03000000" in SECTIONS["Dates"]
 
 
+@pytest.mark.django_db
+def test_what_the_house_pays_is_worked_out_too():
+    load("What the house pays")
+    cost = PurchasePrice.objects.get()
+    assert (cost.upstream.name, cost.currency) == ("domestic", "CNY")
+    assert cost_of(PriceVersion.from_row(cost), TEN).upstream == Decimal("0.01400000")
+    assert "0.01400000" in SECTIONS["What the house pays"]
+
+
 def test_the_sums_beside_the_examples_are_all_worked_out_here():
     told = set(re.findall(r"\b\d\.\d{8}\b", TEXT))
-    assert told == {cost for *_, cost in COSTS} | {"0.03000000"}
+    assert told == {cost for *_, cost in COSTS} | {"0.03000000", "0.01400000"}
