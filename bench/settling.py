@@ -73,7 +73,7 @@ def work(people: list[tuple[int, int]], generations: int) -> None:
     from proxy.ids import new_generation_id
     from proxy.prices.sums import Cost
     from proxy.prices.usage import Usage
-    from proxy.settlement import metering
+    from proxy.settlement import metered
 
     now = datetime.now(UTC)
     used = Usage(input_tokens=20, output_tokens=40)
@@ -87,7 +87,7 @@ def work(people: list[tuple[int, int]], generations: int) -> None:
         for row in rows:
             held[row[1]] = held.get(row[1], Decimal(0)) + HELD
         records = [
-            metering.Metered(
+            metered.Metered(
                 *(row[0], None, "upstream", "completed", "stop", used, used, Cost(upstream=COST, charged=COST), 1, 2)
             ).row()
             for row in rows
@@ -98,7 +98,7 @@ def work(people: list[tuple[int, int]], generations: int) -> None:
             cursor.execute(holds.PLACE_HOLDS, [columns[0], columns[1], columns[9], columns[8], columns[10]])
             cursor.execute(holds.ADD_HELD, [list(held), list(held.values()), [Decimal(0)] * len(held)])
         with connection.cursor() as cursor:
-            cursor.execute(metering.MANY, [list(column) for column in zip(*records, strict=True)])
+            cursor.execute(metered.MANY, [list(column) for column in zip(*records, strict=True)])
 
 
 def a_model() -> tuple[int, int]:

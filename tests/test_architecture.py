@@ -71,7 +71,7 @@ WRITES = {
     # The demo's past is made by hand.
     "proxy_generation": (
         "proxy/admission/writer.py",
-        "proxy/settlement/metering.py",
+        "proxy/settlement/metered.py",
         "proxy/settlement/settle.py",
         "chuizi/local/demo.py",
     ),

@@ -31,7 +31,8 @@ from proxy.relay.answers.raw import relay_bytes
 from proxy.relay.answers.whole import relay_json
 from proxy.relay.client import Client
 from proxy.relay.failover import BrokenEarly, Failover, NoUpstream
-from proxy.settlement.metering import ANSWER_SECONDS, Metered, Metering
+from proxy.settlement.metered import Metered
+from proxy.settlement.metering import ANSWER_SECONDS, Metering
 
 NO_HEADERS: Mapping[str, str] = {}
 WATCH_AFTER_SECONDS = 0.1

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from time import monotonic
 from typing import Any
@@ -18,14 +18,12 @@ from typing import Any
 import psycopg
 
 from core.arrays import columns
-from core.records import value
 from proxy.batches.batcher import Batcher
 from proxy.batches.connections import AWAY
 from proxy.batches.pipeline import Pipeline
 from proxy.batches.timeouts import timeout
-from proxy.prices.sums import Cost
-from proxy.prices.usage import Usage, dumped
 from proxy.protocols import lossless
+from proxy.settlement.metered import COLUMNS, TOO_LATE, Metered, update_of
 from proxy.watch import metrics
 
 log = logging.getLogger(__name__)
@@ -42,66 +40,6 @@ BORNE = "borne"
 
 class Unwritten(Exception):
     """The usage is not known to be written: no answer may leave, and the house bears what it cost."""
-
-
-@value
-class Metered:
-    """What became of a request, as METER writes it. Times in milliseconds, cost in USD.
-
-    `stated_cost` is the upstream's claim, in USD; below 10^12, as the row has room for no more.
-    """
-
-    generation_id: str
-    upstream_id: int | None
-    usage_source: str
-    reason: str
-    finish_reason: str
-    usage: Usage
-    native: Usage
-    cost: Cost
-    latency_ms: int
-    generation_time_ms: int
-    is_flagged: bool = False
-    upstream_request_id: str = ""
-    stated_cost: Decimal | None = None
-    asked_tier: str = ""
-    service_tier: str = ""
-    factor: Decimal | None = None
-    """Of the customer's group, where it is not 1."""
-
-    def uncharged(self) -> "Metered":
-        """The same usage, borne by the house."""
-        return replace(self, cost=Cost(upstream=self.cost.upstream, charged=Decimal(0)), is_flagged=True)
-
-    def row(self) -> list[Any]:
-        used = self.usage
-        return [
-            self.generation_id,
-            self.upstream_id,
-            self.usage_source,
-            self.reason,
-            self.finish_reason,
-            used.input_tokens,
-            used.output_tokens,
-            used.cached_tokens,
-            used.cache_write_tokens,
-            used.cache_write_1h_tokens,
-            used.reasoning_tokens,
-            self.native.input_tokens,
-            self.native.output_tokens,
-            used.units,
-            None if used.more is None else dumped(used.more),
-            self.cost.upstream,
-            self.cost.charged,
-            self.latency_ms,
-            self.generation_time_ms,
-            self.is_flagged,
-            self.upstream_request_id,
-            self.stated_cost,
-            self.asked_tier,
-            self.service_tier,
-            self.factor,
-        ]
 
 
 @dataclass(eq=False, slots=True)
@@ -122,60 +60,6 @@ class Waiting:
 
     def row(self) -> list[Any]:
         return (self.record.uncharged() if self.is_borne else self.record).row()
-
-
-COLUMNS = (
-    ("id", "text"),
-    ("upstream_id", "bigint"),
-    ("usage_source", "text"),
-    ("settlement_reason", "text"),
-    ("finish_reason", "text"),
-    ("input_tokens", "bigint"),
-    ("output_tokens", "bigint"),
-    ("cached_tokens", "bigint"),
-    ("cache_write_tokens", "bigint"),
-    ("cache_write_1h_tokens", "bigint"),
-    ("reasoning_tokens", "bigint"),
-    ("native_input_tokens", "bigint"),
-    ("native_output_tokens", "bigint"),
-    ("units", "numeric"),
-    ("more", "jsonb"),
-    ("upstream_cost", "numeric"),
-    ("cost", "numeric"),
-    ("latency_ms", "int"),
-    ("generation_time_ms", "int"),
-    ("is_flagged", "bool"),
-    ("upstream_request_id", "text"),
-    ("stated_cost", "numeric"),
-    ("asked_tier", "text"),
-    ("service_tier", "text"),
-    ("factor", "numeric"),
-)
-KINDS = dict(COLUMNS)
-VALUES = [name for name, _ in COLUMNS if name != "id"]
-IN_ONE = (*VALUES, "id")
-"""The parameters of ONE, in order; those of the others are COLUMNS, each a list."""
-NOW = "metered_at = clock_timestamp(), "
-ONE = (
-    f"UPDATE proxy_generation SET state = 'metered', {NOW}"
-    + ", ".join(f"{name} = %s" + ("::jsonb" if KINDS[name] == "jsonb" else "") for name in VALUES)
-    + " WHERE id = %s AND state = 'held' RETURNING id"
-)
-RECORDS = (
-    "unnest(" + ", ".join(f"%s::{kind}[]" for _, kind in COLUMNS) + f") AS r({', '.join(name for name, _ in COLUMNS)})"
-)
-MANY = (
-    f"UPDATE proxy_generation g SET state = 'metered', {NOW}"
-    + ", ".join(f"{name} = r.{name}" for name in VALUES)
-    + f" FROM {RECORDS} WHERE g.id = r.id AND g.state = 'held' RETURNING g.id"
-)
-KEPT = ("upstream_cost", "cost", "is_flagged", "settlement_reason")
-TOO_LATE = (
-    f"UPDATE proxy_generation g SET is_flagged = true, {NOW}"
-    + ", ".join(f"{name} = r.{name}" for name in VALUES if name not in KEPT)
-    + f" FROM {RECORDS} WHERE g.id = r.id AND g.state = 'released' AND g.metered_at IS NULL"
-)
-"""Usage that arrives after a release is stored and flagged, and not charged."""
 
 
 class Metering:
@@ -342,8 +226,7 @@ class Metering:
     async def _update(self, pipeline: Pipeline, waiting: Sequence[Waiting]) -> None:
         metrics.METERING_BATCH.observe(len(waiting))
         rows = [one.row() for one in waiting]
-        update = (ONE, [*rows[0][1:], rows[0][0]]) if len(rows) == 1 else (MANY, columns(rows))
-        [updated] = await pipeline.round_trip([update], meanwhile=lambda: _prepare(waiting))
+        [updated] = await pipeline.round_trip([update_of(rows)], meanwhile=lambda: _prepare(waiting))
         written = {row[0] for row in updated}
         late = [row for row in rows if row[0] not in written]
         if late:

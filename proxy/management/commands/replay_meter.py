@@ -12,7 +12,8 @@ from django.db import DataError, connection, transaction
 
 from core.clock import database_now
 from proxy.protocols import lossless
-from proxy.settlement.metering import BORNE, IN_ONE, ONE
+from proxy.settlement.metered import IN_ONE, ONE
+from proxy.settlement.metering import BORNE
 from proxy.settlement.reversals import bear
 
 LATER = ("more", "factor")

@@ -17,7 +17,8 @@ from proxy.protocols.framing import framed
 from proxy.protocols.sse import END, Splitter
 from proxy.relay.client import LOST, read_all
 from proxy.relay.failover import BrokenEarly, count_error
-from proxy.settlement.metering import Metered, Unwritten
+from proxy.settlement.metered import Metered
+from proxy.settlement.metering import Unwritten
 
 if TYPE_CHECKING:
     from proxy.relay.relay import Relay

@@ -20,7 +20,7 @@ from proxy.gateway import app as gateway_module
 from proxy.models import Generation
 from proxy.protocols.openai import chat
 from proxy.protocols.openai.chat.stream import ChatStream
-from proxy.settlement import metering, settle
+from proxy.settlement import metered, metering, settle
 from proxy.watch import metrics
 from tests.conftest import NOW
 from tests.faults.conftest import wait_until
@@ -122,7 +122,7 @@ def test_a_stream_whose_end_cannot_be_made_is_cut_and_costs_nothing(gateway, cus
 
 
 def test_a_record_of_half_a_letter_stops_no_other_and_no_replay(gateway, monkeypatch, caplog, tmp_path):
-    original, halves = metering.Metered.row, []
+    original, halves = metered.Metered.row, []
 
     def row(self):
         values = original(self)
@@ -131,7 +131,7 @@ def test_a_record_of_half_a_letter_stops_no_other_and_no_replay(gateway, monkeyp
             values[4] = "half a letter: \ud83d"
         return values
 
-    monkeypatch.setattr(metering.Metered, "row", row)
+    monkeypatch.setattr(metered.Metered, "row", row)
     monkeypatch.setattr(metering, "ANSWER_SECONDS", 1.5)
     assert gateway.chat().status_code == 503
     assert wait_for("released").is_flagged

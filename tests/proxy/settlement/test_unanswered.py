@@ -14,7 +14,7 @@ from billing.audit.run import audit
 from billing.books.reversals import reverse
 from billing.models import Hold, Transfer, Wallet
 from proxy.models import Generation
-from proxy.settlement import metering, settle
+from proxy.settlement import metered, metering, settle
 from proxy.settlement.reversals import bear
 from tests.conftest import NOW
 from tests.faults.conftest import wait_until
@@ -22,6 +22,8 @@ from tests.gateways import ask_many
 from tests.proxy.conftest import wait_for
 from tests.proxy.settlement.test_slow_database import row_locked
 from tests.upstream import stream as play
+
+COST = [name for name, _ in metered.COLUMNS].index("upstream_cost")
 
 
 @pytest.fixture(autouse=True)
@@ -225,17 +227,17 @@ def test_a_caller_who_left_is_charged_however_long_it_takes(gateway, upstream, c
 
 
 def test_a_record_that_the_database_refuses_fails_alone_and_costs_nothing(gateway, upstream, monkeypatch, caplog):
-    original = metering.Metered.row
+    original = metered.Metered.row
     poisoned: list[str] = []
 
     def row(self):
         values = original(self)
         if not poisoned or self.generation_id in poisoned:
             poisoned.append(self.generation_id)
-            values[14] = "not a number"
+            values[COST] = "not a number"
         return values
 
-    monkeypatch.setattr(metering.Metered, "row", row)
+    monkeypatch.setattr(metered.Metered, "row", row)
     statuses = asyncio.run(ask_many([gateway.url], gateway.key, 40))
     assert statuses == {200: 39, 503: 1}
     wait_until(lambda: not Generation.objects.filter(state="held").exists())
@@ -248,8 +250,8 @@ def test_a_record_that_the_database_refuses_fails_alone_and_costs_nothing(gatewa
 
 
 def test_a_refused_record_of_a_stream_cuts_it_and_costs_nothing(gateway, upstream, monkeypatch, customer):
-    original = metering.Metered.row
-    monkeypatch.setattr(metering.Metered, "row", lambda self: [*original(self)[:14], "x", *original(self)[15:]])
+    original = metered.Metered.row
+    monkeypatch.setattr(metered.Metered, "row", lambda self: [*original(self)[:COST], "x", *original(self)[COST + 1 :]])
     text = b""
     with gateway.stream() as response:
         try:
@@ -276,7 +278,7 @@ def test_to_bear_and_to_give_back_at_once_move_the_charge_once(make_generation, 
 @pytest.mark.parametrize("said", ['{"input_audio": 7}', None, ...], ids=["rare counts", "none", "a log of before"])
 def test_rare_counts_are_replayed_from_the_log(make_generation, tmp_path, said):
     generation = make_generation(cost=None)
-    row = dict.fromkeys([name for name, _ in metering.COLUMNS], 0)
+    row = dict.fromkeys([name for name, _ in metered.COLUMNS], 0)
     row |= {"id": generation.pk, "upstream_id": None, "is_flagged": False, "more": said, "stated_cost": None}
     row |= dict.fromkeys(["finish_reason", "upstream_request_id", "asked_tier", "service_tier"], "")
     row |= {"usage_source": "upstream", "settlement_reason": "completed", "cost": "0.5"}

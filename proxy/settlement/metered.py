@@ -1,0 +1,153 @@
+"""What became of a request, and the statements by which METER writes it: one compare-and-set with the sweeper."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+from core.arrays import columns
+from core.records import value
+from proxy.batches.pipeline import Query
+from proxy.prices.sums import Cost
+from proxy.prices.usage import Usage, dumped
+
+
+@value
+class Metered:
+    """What became of a request, as METER writes it. Times in milliseconds, cost in USD.
+
+    `stated_cost` is the upstream's claim, in USD; below 10^12, as the row has room for no more.
+    """
+
+    generation_id: str
+    upstream_id: int | None
+    usage_source: str
+    reason: str
+    finish_reason: str
+    usage: Usage
+    native: Usage
+    cost: Cost
+    latency_ms: int
+    generation_time_ms: int
+    is_flagged: bool = False
+    upstream_request_id: str = ""
+    stated_cost: Decimal | None = None
+    asked_tier: str = ""
+    service_tier: str = ""
+    factor: Decimal | None = None
+    """Of the customer's group, where it is not 1."""
+
+    def uncharged(self) -> "Metered":
+        """The same usage, borne by the house."""
+        return replace(self, cost=Cost(upstream=self.cost.upstream, charged=Decimal(0)), is_flagged=True)
+
+    def row(self) -> list[Any]:
+        used = self.usage
+        return [
+            self.generation_id,
+            self.upstream_id,
+            self.usage_source,
+            self.reason,
+            self.finish_reason,
+            used.input_tokens,
+            used.output_tokens,
+            used.cached_tokens,
+            used.reasoning_tokens,
+            self.native.input_tokens,
+            self.native.output_tokens,
+            self.cost.upstream,
+            self.cost.charged,
+            self.latency_ms,
+            self.generation_time_ms,
+            self.is_flagged,
+            self.upstream_request_id,
+            self.service_tier,
+            used.cache_write_tokens,
+            used.cache_write_1h_tokens,
+            used.units,
+            None if used.more is None else dumped(used.more),
+            self.stated_cost,
+            self.asked_tier,
+            self.factor,
+        ]
+
+
+COLUMNS = (
+    ("id", "text"),
+    ("upstream_id", "bigint"),
+    ("usage_source", "text"),
+    ("settlement_reason", "text"),
+    ("finish_reason", "text"),
+    ("input_tokens", "bigint"),
+    ("output_tokens", "bigint"),
+    ("cached_tokens", "bigint"),
+    ("reasoning_tokens", "bigint"),
+    ("native_input_tokens", "bigint"),
+    ("native_output_tokens", "bigint"),
+    ("upstream_cost", "numeric"),
+    ("cost", "numeric"),
+    ("latency_ms", "int"),
+    ("generation_time_ms", "int"),
+    ("is_flagged", "bool"),
+    ("upstream_request_id", "text"),
+    ("service_tier", "text"),
+    ("cache_write_tokens", "bigint"),
+    ("cache_write_1h_tokens", "bigint"),
+    ("units", "numeric"),
+    ("more", "jsonb"),
+    ("stated_cost", "numeric"),
+    ("asked_tier", "text"),
+    ("factor", "numeric"),
+)
+AS_ADMITTED = [0, 0, 0, None, None, "", None]
+"""The last columns of COLUMNS as admission wrote them: where a whole batch has them so, they are not written again."""
+NOW = "metered_at = clock_timestamp(), "
+
+
+def _names(columns: Sequence[tuple[str, str]]) -> list[str]:
+    return [name for name, _ in columns if name != "id"]
+
+
+def _one(columns: Sequence[tuple[str, str]]) -> str:
+    """The parameters are the columns' in order, the id last."""
+    kinds = dict(columns)
+    sets = ", ".join(f"{name} = %s" + ("::jsonb" if kinds[name] == "jsonb" else "") for name in _names(columns))
+    return f"UPDATE proxy_generation SET state = 'metered', {NOW}{sets} WHERE id = %s AND state = 'held' RETURNING id"
+
+
+def _records(columns: Sequence[tuple[str, str]]) -> str:
+    arrays, names = ", ".join(f"%s::{kind}[]" for _, kind in columns), ", ".join(name for name, _ in columns)
+    return f"unnest({arrays}) AS r({names})"
+
+
+def _many(columns: Sequence[tuple[str, str]]) -> str:
+    """The parameters are the columns' in order, each a list."""
+    sets = ", ".join(f"{name} = r.{name}" for name in _names(columns))
+    return (
+        f"UPDATE proxy_generation g SET state = 'metered', {NOW}{sets}"
+        f" FROM {_records(columns)} WHERE g.id = r.id AND g.state = 'held' RETURNING g.id"
+    )
+
+
+VALUES = _names(COLUMNS)
+IN_ONE = (*VALUES, "id")
+USUAL = COLUMNS[: -len(AS_ADMITTED)]
+ONE, MANY = _one(COLUMNS), _many(COLUMNS)
+USUAL_ONE, USUAL_MANY = _one(USUAL), _many(USUAL)
+KEPT = ("upstream_cost", "cost", "is_flagged", "settlement_reason")
+TOO_LATE = (
+    f"UPDATE proxy_generation g SET is_flagged = true, {NOW}"
+    + ", ".join(f"{name} = r.{name}" for name in VALUES if name not in KEPT)
+    + f" FROM {_records(COLUMNS)} WHERE g.id = r.id AND g.state = 'released' AND g.metered_at IS NULL"
+)
+"""Usage that arrives after a release is stored and flagged, and not charged."""
+
+
+def update_of(rows: list[list[Any]]) -> Query:
+    """What writes these records, without the columns that would stay as they are."""
+    usual = len(USUAL)
+    one, many = ONE, MANY
+    if all(row[usual:] == AS_ADMITTED for row in rows):
+        rows = [row[:usual] for row in rows]
+        one, many = USUAL_ONE, USUAL_MANY
+    return (one, [*rows[0][1:], rows[0][0]]) if len(rows) == 1 else (many, columns(rows))
