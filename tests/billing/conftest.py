@@ -1,10 +1,13 @@
+import os
 import threading
 from collections.abc import Callable
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.models import TextChoices
 
 from billing.audit import run as audit
 from billing.books.ledger import Posting, house_account, post
@@ -53,3 +56,13 @@ def in_threads(*acts: Callable[[], Any]) -> list[Any]:
 
 def failures(results: list[Any]) -> list[Exception]:
     return [result for result in results if isinstance(result, Exception)]
+
+
+def table_is_written(page: Path, head: str, kinds: type[TextChoices]) -> None:
+    """Whether the table under `head` lists every kind with its sentence; with `UPDATE=1` it is written anew."""
+    before, _head, rest = page.read_text(encoding="utf-8").partition(head)
+    after = rest[rest.index("\n## ") :]
+    new = before + head + "".join(f"| `{kind}` | {kind.label} |\n" for kind in kinds) + after
+    if os.environ.get("UPDATE"):
+        page.write_text(new, encoding="utf-8")
+    assert page.read_text(encoding="utf-8") == new, "stale: run this test again with UPDATE=1"

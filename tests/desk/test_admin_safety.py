@@ -48,12 +48,10 @@ from payments.models import (
     Notification,
     Statement,
     StatementLine,
-    TopUp,
 )
-from payments.providers.base import Outcome, PaymentFact
-from payments.topups import orders
 from proxy.models import Lease
 from tests.outbox import mails
+from tests.payments.fake_refunds import paid_in
 from tests.staffing import ROLES, at_desk, in_role
 
 pytestmark = pytest.mark.django_db
@@ -145,17 +143,7 @@ def rows(make_request, customer: Customer, user: User, key, now) -> dict[type[Ro
     """One of everything that the desk shows."""
     make_request(state="held")
     make_request()
-    topup = TopUp.objects.create(
-        customer=customer,
-        number="topup_1",
-        method="stripe",
-        amount=Decimal(20),
-        charge_amount=Decimal(20),
-        charge_currency="USD",
-        expires_at=now,
-    )
-    fact = PaymentFact(Outcome.OK, topup.number, "pi_1", Decimal(20), "USD", is_ours=True)
-    orders.credit(topup_id=topup.pk, fact=fact, now=now)
+    topup = paid_in(customer, "stripe")
     refund = refunds.ask(customer=customer, amount="4.00", reason="test", now=now)
     holds.place(customer_id=customer.pk, key="dispute:1", kind=Hold.Kind.DISPUTE, amount=Decimal(1), now=now)
     statement = Statement.objects.create(provider="stripe", day=now.date(), raw=b"x", sha256="0" * 64, lines=1)

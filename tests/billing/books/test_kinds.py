@@ -1,7 +1,6 @@
 """Kinds of transfers and names of the house's accounts stand in one place each."""
 
 import ast
-import os
 import re
 from decimal import Decimal
 from pathlib import Path
@@ -12,6 +11,7 @@ from billing.books import chart
 from billing.books.kinds import Kind
 from billing.books.ledger import LedgerError, Posting, house_account, post
 from billing.models import Transfer
+from tests.billing.conftest import table_is_written
 from tests.conftest import NOW
 from tests.test_architecture import APPS, sources
 
@@ -28,13 +28,7 @@ def test_the_books_take_no_other_kind(db):
 
 def test_the_page_lists_every_kind(repository):
     """`UPDATE=1 pytest tests/billing/books/test_kinds.py` writes it anew."""
-    page = repository / "docs" / "ledger.md"
-    before, _head, rest = page.read_text(encoding="utf-8").partition(HEAD)
-    after = rest[rest.index("\n## ") :]
-    new = before + HEAD + "".join(f"| `{kind}` | {kind.label} |\n" for kind in Kind) + after
-    if os.environ.get("UPDATE"):
-        page.write_text(new, encoding="utf-8")
-    assert page.read_text(encoding="utf-8") == new, "stale: UPDATE=1 pytest tests/billing/books/test_kinds.py"
+    table_is_written(repository / "docs" / "ledger.md", HEAD, Kind)
 
 
 def test_every_kind_is_posted_somewhere(repository):

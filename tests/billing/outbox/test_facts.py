@@ -1,6 +1,5 @@
 """The outbox: a fact is written with its change, and each reader reads it once, wherever it is killed."""
 
-import os
 import re
 import time
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from billing.models import Alert, AlertPost, Event, Mail, RefundRequest, Unread
 from billing.models.events import EVENTS_KEPT
 from billing.outbox import alerts, events, letters, mail, readers
 from billing.outbox.kinds import NOBODY, Fact
-from tests.billing.conftest import in_threads, topup
+from tests.billing.conftest import in_threads, table_is_written, topup
 from tests.conftest import NOW
 from tests.test_architecture import APPS, sources
 
@@ -240,10 +239,4 @@ def test_every_kind_is_written_somewhere(repository):
 
 def test_the_page_lists_every_kind(repository):
     """`UPDATE=1 pytest tests/billing/outbox/test_facts.py` writes it anew."""
-    page = repository / "docs" / "ledger.md"
-    before, _head, rest = page.read_text(encoding="utf-8").partition(HEAD)
-    after = rest[rest.index("\n## ") :]
-    new = before + HEAD + "".join(f"| `{kind}` | {kind.label} |\n" for kind in Fact) + after
-    if os.environ.get("UPDATE"):
-        page.write_text(new, encoding="utf-8")
-    assert page.read_text(encoding="utf-8") == new, "stale: UPDATE=1 pytest tests/billing/outbox/test_facts.py"
+    table_is_written(repository / "docs" / "ledger.md", HEAD, Fact)

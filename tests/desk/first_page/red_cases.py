@@ -341,7 +341,9 @@ def nobody_can_pay_by_a_method(world):
 def a_provider_says_that_it_owes_another_sum(world):
     statement = world.statement(timezone.now().date(), matched_at=timezone.now())
     line = {"provider": "stripe", "key": "txn", "kind": "payment", "fee": 0, "currency": "USD", "at": timezone.now()}
-    StatementLine.objects.create(statement=statement, amount=Decimal("19.99"), transaction_id="pi_1", **line)
+    StatementLine.objects.create(
+        statement=statement, amount=Decimal("19.99"), transaction_id=world.topup.transaction_id, **line
+    )
     journal.run_audit(now=timezone.now())
     yield
     StatementLine.objects.update(amount=20)

@@ -14,12 +14,11 @@ from billing.months import journal
 from billing.outbox import alerts, mail
 from chuizi.local import demo
 from core import panels as first_page
-from payments.models import ExchangeRate, TopUp
-from payments.providers.base import Outcome, PaymentFact
-from payments.topups import orders
+from payments.models import ExchangeRate
 from tests.desk.first_page.red_cases import DAY, HOUR, PLAIN, World
 from tests.desk.first_page.red_gateway import CASES
 from tests.outbox import mails
+from tests.payments.fake_refunds import paid_in
 from tests.staffing import at_desk
 
 pytestmark = pytest.mark.django_db
@@ -32,18 +31,7 @@ def world(settings, customer, make_request):
     settings.PAYMENT_VARIABLES = dict.fromkeys(settings.PAYMENT_VARIABLES, "") | {"ALIPAY_APP_ID": "2021"}
     settings.USD_CNY_RATE, settings.FX_RATE_MAX_AGE_DAYS = None, 30
     now = timezone.now()
-    topup = TopUp.objects.create(
-        customer=customer,
-        number="topup_1",
-        method="stripe",
-        amount=Decimal(20),
-        charge_amount=Decimal(20),
-        charge_currency="USD",
-        expires_at=now,
-    )
-    orders.credit(
-        topup_id=topup.pk, fact=PaymentFact(Outcome.OK, "topup_1", "pi_1", Decimal(20), "USD", is_ours=True), now=now
-    )
+    topup = paid_in(customer, "stripe")
     ExchangeRate.objects.create(rate=Decimal("7.12"), source="test")
     # The customer's bonus was granted a few days ago.
     journal.close_days(now=now)
