@@ -86,9 +86,9 @@ def leaves(usage: Usage, priced: Container[str]) -> list[tuple[str, Amount]]:
 
 
 def at_least(usage: Usage, least: Mapping[str, int]) -> Usage:
-    """With these counts where it does not tell of them."""
-    more = usage.more or {}
-    return usage if more.keys() >= least.keys() else replace(usage, more={**least, **more})
+    """With these counts where it does not tell of them, and without those that it tells to be none."""
+    more = {name: count for name, count in {**least, **(usage.more or {})}.items() if count}
+    return replace(usage, more=more or None)
 
 
 def is_shown_alike(one: Usage, other: Usage) -> bool:
@@ -132,14 +132,14 @@ def counted(
 ) -> Usage:
     """Usage from an upstream's sums by modality (`audio`, `image`, `video`) of input (`brought`) and output (`made`).
 
-    `cached` are those of what was read from a cache. Where an upstream does not tell them, what was read, and then
-    what was written, is taken from text first.
+    `more` are other rare counts, with zeros that are told. `cached` are those of what was read from a cache. Where an
+    upstream does not tell them, what was read, and then what was written, is taken from text first.
     """
     if not (brought or made or more):
         return Usage(
             input_tokens, output_tokens, cached_tokens, cache_write_tokens, cache_write_1h_tokens, reasoning_tokens
         )
-    rare: dict[str, Amount] = {name: count for name, count in (more or {}).items() if count}
+    rare: dict[str, Amount] = {**(more or {})}
     if brought:
         text = max(0, input_tokens - sum(brought.values()))
         told = None if cached is None else {name: min(count, cached.get(name, 0)) for name, count in brought.items()}

@@ -225,8 +225,8 @@ class Relay:
         source, usage = self._usage(reported, produced_bytes, is_unknown=is_unknown)
         price, call, tier = self.entry.price, self.call, claims.served_tier(reported)
         is_odd = reported.is_odd or reported.usage not in (None, usage)
-        if call.least and source != Source.NONE:
-            usage = at_least(usage, call.least)
+        if usage.more is not None or (call.least and source != Source.NONE):
+            usage = at_least(usage, call.least or {})
         cost = cost_of(price, usage, asked=call.terms, served=terms_of(tier))
         stated = claims.stated_cost(headers, reported)
         bound = self.admitted.decision.bound

@@ -203,7 +203,7 @@ def _searches(said: Mapping[str, Any]) -> dict[str, int]:
     tools = said.get("server_tool_use")
     count = _tokens(tools, "web_search_requests") if isinstance(tools, dict) else None
     count = _tokens(said, "num_search_queries") if count is None else count
-    return {WEB_SEARCH: min(count, MOST_SEARCHES)} if count else {}
+    return {} if count is None else {WEB_SEARCH: min(count, MOST_SEARCHES)}
 
 
 def _one_of(said: Mapping[str, Any], names: tuple[str, str]) -> int | None:

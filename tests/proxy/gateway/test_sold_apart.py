@@ -174,6 +174,13 @@ def test_searches_that_an_answer_tells_of_are_charged_as_told(gateway, upstream,
     assert only_generation().more == {"web_search": 3}
 
 
+def test_an_answer_that_searched_nothing_is_charged_for_no_search(gateway, upstream, priced):
+    priced({**PRICE, "web_search": "25"}, max_tool_calls=5, context_window=8_000)
+    upstream.json = answer(usage=usage(server_tool_use={"web_search_requests": 0}))
+    gateway.chat(**ASKS["web_search"][0])
+    assert only_generation().more is None
+
+
 def test_a_call_costs_its_own_rate_beside_its_tokens(gateway, priced):
     priced({**PRICE, "request": "0.005"})
     shown = gateway.chat().json()
