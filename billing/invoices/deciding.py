@@ -28,7 +28,7 @@ from billing.outbox.kinds import Fact
 def issue(*, request_id: int, by: User, now: datetime, series: InvoiceSeries | None = None) -> Document:
     """Make the commercial invoice of a request, with the next number of its series, and mail it.
 
-    What is asked has to be covered still; raises `InvoiceError` if refunds ate into it, and `NotMovable` if
+    What is asked has to be covered still; raises `InvoiceError` if refunds took of it, and `NotMovable` if
     somebody else decided. Nothing is numbered then.
     """
     request = InvoiceRequest.objects.get(pk=request_id)

@@ -36,7 +36,7 @@ from billing.refunds.facts import tell
 def begin_sending(
     *, refund_id: int, now: datetime, begun: Callable[[RefundRequest], None] = lambda refund: None
 ) -> bool:
-    """Take an approved request up; False if something ate into it meanwhile: then it is back at the desk.
+    """Take an approved request up; False if something took of it meanwhile: then it is back at the desk.
 
     `begun` plans its parts, once an approval, in the transaction that begins. What fails of them is staff's again.
     """

@@ -1,4 +1,4 @@
-"""The three providers' sandbox on the wire, and our own doors open to its notifications."""
+"""The three providers' sandbox on the wire, and our own server for its notifications."""
 
 from collections.abc import Iterator
 from decimal import Decimal

@@ -8,7 +8,7 @@ from payments.models import Notification
 from payments.topups import polling
 from tests.payments.conftest import METHODS, open_topup, pay_at, process_inbox
 
-DOORS = {
+NOTIFIED = {
     "stripe": "/payments/stripe/webhook",
     "alipay": "/payments/alipay/notify",
     "wechat": "/payments/wechat/notify",
@@ -18,7 +18,7 @@ DOORS = {
 @pytest.mark.parametrize(("method", "status"), [("stripe", 400), ("alipay", 400), ("wechat", 401)])
 @pytest.mark.parametrize("body", [b"", b"{}", b"out_trade_no=1&sign=x&sign_type=RSA2", b"\xff\xfe", b"[" * 1000])
 def test_an_unsigned_notification_is_refused_and_not_stored(client, sandbox, method, status, body):
-    answer = client.post(DOORS[method], body, content_type="application/json")
+    answer = client.post(NOTIFIED[method], body, content_type="application/json")
     assert answer.status_code == status
     assert Notification.objects.count() == 0
 
@@ -67,7 +67,7 @@ def test_a_signed_event_of_one_provider_does_not_credit_an_order_of_another(sand
 
 
 def test_a_body_over_256_kb_is_413(client, sandbox):
-    answer = client.post(DOORS["stripe"], b"x" * 256_001, content_type="application/json")
+    answer = client.post(NOTIFIED["stripe"], b"x" * 256_001, content_type="application/json")
     assert answer.status_code == 413
 
 

@@ -1,4 +1,4 @@
-"""Signed, and not what it should be: refused at the door in its shape, nothing half done."""
+"""Signed, and not what it should be: refused as it comes in its shape, nothing half done."""
 
 import hashlib
 import hmac
@@ -16,7 +16,11 @@ from sandbox.delivery import Signing
 from sandbox.wechat import wire as wechat_wire
 from tests.payments.conftest import open_topup, process_inbox
 
-DOORS = {"stripe": "/payments/stripe/webhook", "alipay": "/payments/alipay/notify", "wechat": "/payments/wechat/notify"}
+NOTIFIED = {
+    "stripe": "/payments/stripe/webhook",
+    "alipay": "/payments/alipay/notify",
+    "wechat": "/payments/wechat/notify",
+}
 DEEP = "[" * 30_000 + "]" * 30_000
 VALUES = (None, [], {}, "", 7, -1.5, True, ["x"], {"a": {"b": [None]}}, "x" * 3000, "nul\0", "\ud800", 10**40)
 WHOLE = (
@@ -46,12 +50,12 @@ def at_stripe(client, settings, body: str | bytes):
     secret, stamp = settings.PAYMENT_VARIABLES["STRIPE_WEBHOOK_SECRET"], int(time.time())
     signature = hmac.new(secret.encode(), f"{stamp}.".encode() + raw, hashlib.sha256).hexdigest()
     headers = {"Stripe-Signature": f"t={stamp},v1={signature}"}
-    return client.post(DOORS["stripe"], raw, content_type="application/json", headers=headers)
+    return client.post(NOTIFIED["stripe"], raw, content_type="application/json", headers=headers)
 
 
 def at_wechat(client, sandbox, body: str):
     headers = wechat_wire.signature_headers(sandbox.config, body, signing=Signing.GOOD, now=time.time())
-    return client.post(DOORS["wechat"], body.encode(), content_type="application/json", headers=headers)
+    return client.post(NOTIFIED["wechat"], body.encode(), content_type="application/json", headers=headers)
 
 
 def sealed(sandbox, content: str, **changes: Any) -> str:
@@ -77,7 +81,7 @@ def at_alipay(client, sandbox, fields: dict[str, str], *, encoding: str = "utf-8
     text = "&".join(f"{name}={value}" for name, value in sorted(fields.items()))
     signature = crypto.sign(sandbox.config.keys.alipay_platform, text, charset=encoding)
     body = urlencode({**fields, "sign_type": "RSA2", "sign": signature}, encoding=encoding)
-    return client.post(DOORS["alipay"], body.encode(), content_type="application/x-www-form-urlencoded")
+    return client.post(NOTIFIED["alipay"], body.encode(), content_type="application/x-www-form-urlencoded")
 
 
 def _put(tree: dict[str, Any], name: str, value: Any) -> None:

@@ -77,7 +77,11 @@ def test_paid_page_closed_notification_lost_is_credited_within_seconds_not_at_or
     assert wallet.paid == 20
 
 
-DOORS = {"stripe": "/payments/stripe/webhook", "alipay": "/payments/alipay/notify", "wechat": "/payments/wechat/notify"}
+NOTIFIED = {
+    "stripe": "/payments/stripe/webhook",
+    "alipay": "/payments/alipay/notify",
+    "wechat": "/payments/wechat/notify",
+}
 
 
 @pytest.mark.parametrize("method", METHODS)
