@@ -55,6 +55,7 @@ def _may_use(key: ApiKey, group: CustomerGroup, entry: catalog.Entry) -> bool:
 
 
 def _model(entry: catalog.Entry) -> dict[str, Any]:
+    ends = {"deprecated_on": entry.deprecated_on, "retired_on": entry.retired_on}
     return {
         "id": entry.slug,
         "object": "model",
@@ -62,6 +63,7 @@ def _model(entry: catalog.Entry) -> dict[str, Any]:
         "owned_by": entry.slug.partition("/")[0],
         "context_window": entry.context_window,
         "max_output_tokens": entry.max_output_tokens,
+        **{name: day.isoformat() for name, day in ends.items() if day is not None},
         "pricing": {
             "billing": entry.price.billing,
             "margin": f"{entry.price.margin.normalize():f}",

@@ -241,6 +241,7 @@ SIDEBAR = (
         (
             (_("Requests"), "receipt_long", "proxy_generation"),
             (_("Models and prices"), "sell", "proxy_model"),
+            (_("Price proposals"), "price_change", "proxy_priceproposal"),
             (_("Upstreams"), "cloud", "proxy_upstream"),
             (_("Gateway leases"), "dns", "proxy_lease"),
         ),

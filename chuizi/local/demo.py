@@ -72,7 +72,8 @@ def load_demo_catalog(*, now: datetime) -> None:
     url = os.environ.get("SANDBOX_URL", "http://127.0.0.1:8001") + "/upstream/v1"
     if not Model.objects.exists():
         upstream = {"name": UPSTREAM, "protocol": "openai", "base_url": url, "api_key": KEY}
-        load_catalog({"upstreams": [upstream], "models": catalog_data(WELL_KNOWN, upstream=UPSTREAM, at=now)})
+        models = catalog_data(WELL_KNOWN, upstream=UPSTREAM, at=now)
+        load_catalog({"upstreams": [upstream], "models": models}, is_listed=True)
     # The sandbox's port may be another than last time. Who entered a provider's address and key instead keeps them.
     stale = Upstream.objects.filter(name=UPSTREAM, base_url__endswith="/upstream/v1").exclude(base_url=url)
     stale.update(base_url=url, api_key=KEY)

@@ -120,4 +120,4 @@ def _decided(
 
 
 def _page_of(proposal: Proposal) -> HttpResponse:
-    return redirect(f"admin:billing_{proposal._meta.model_name}_change", proposal.pk)
+    return redirect(f"admin:{proposal._meta.app_label}_{proposal._meta.model_name}_change", proposal.pk)

@@ -12,7 +12,7 @@ from core.amounts import written
 from core.clock import database_now
 from core.panels import Event, Figure, Found, Panel
 from proxy.ids import first_id_of, is_generation_id
-from proxy.models import NET_COST, SWEPT_ALIVE, Generation, Lease
+from proxy.models import NET_COST, SWEPT_ALIVE, Generation, Lease, PriceProposal
 from proxy.prices import catalog
 
 State = Generation.State
@@ -27,6 +27,7 @@ def panels() -> Iterable[Panel]:
     flagged = Generation.objects.filter(is_flagged=True)[:1000].count()
     stuck = Generation.objects.filter(state=State.QUARANTINED).aggregate(count=Count("pk"), held=Sum("held"))
     unpriced = catalog.without_price()
+    proposed = PriceProposal.objects.filter(state=PriceProposal.State.PROPOSED).count()
     swept_alive = Lease.objects.filter(SWEPT_ALIVE).count()
     stuck_held = stuck["held"] or Decimal(0)
     yield Panel(
@@ -54,6 +55,11 @@ def panels() -> Iterable[Panel]:
                 str(len(unpriced)),
                 reverse("admin:proxy_model_changelist"),
                 "bad" if unpriced else "",
+            ),
+            Figure(
+                _("Prices to confirm"),
+                str(proposed),
+                f"{reverse('admin:proxy_priceproposal_changelist')}?state__exact=proposed",
             ),
             Figure(
                 _("Quarantined, and what they hold"),

@@ -34,6 +34,7 @@ from desk.site import (
 )
 from desk.trail import recorded, staff_of
 from proxy.models import Generation, Lease, Model, Price, PurchasePrice, Route, Upstream
+from proxy.prices.listed import wanted
 from proxy.prices.loading import asks_for_key, check_protocol, checked_base_url, in_force, set_price
 from proxy.prices.versions import PriceVersion
 from proxy.prices.written import InvalidCatalog
@@ -157,10 +158,19 @@ class PurchasePriceInline(VersionInline):
     ordering = ("upstream__name", "-version")
 
 
+class ModelForm(forms.ModelForm):  # type: ignore[type-arg]
+    def clean_listed_as(self) -> str:
+        name: str = self.cleaned_data["listed_as"].strip().lower()
+        if name and name != self.instance.listed_as and wanted.named(name) is None:
+            raise ValidationError(_("genai-prices has no model of this name, such as openai/gpt-4.1."))
+        return name
+
+
 @admin.register(Model)
 class ModelModelAdmin(ByRight, FormAdmin):  # type: ignore[misc]
     right = MANAGE
-    list_display = ("slug", "name", "max_output_tokens", "context_window", "is_active")
+    form = ModelForm
+    list_display = ("slug", "name", "listed_as", "context_window", "deprecated_on", "retired_on", "is_active")
     list_filter = ("is_active",)
     search_fields = ("slug", "name")
     ordering = ("slug",)
@@ -189,7 +199,7 @@ class ModelModelAdmin(ByRight, FormAdmin):  # type: ignore[misc]
         if form.is_bound and form.is_valid():
             try:
                 with transaction.atomic():
-                    changed = set_price(model, form.price(), where=model.slug, created_by=request.user)
+                    changed = set_price(model, form.price(), where=model.slug, created_by=staff_of(request))
                     if changed:
                         record(request, model, "New price")
             except InvalidCatalog as error:

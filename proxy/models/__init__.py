@@ -1,6 +1,7 @@
 from proxy.models.catalog import SPOKEN, Currency, Kind, Model, Protocol, Route, Upstream
 from proxy.models.generations import NET_COST, SWEPT_ALIVE, Generation, Lease
 from proxy.models.prices import Price, PurchasePrice
+from proxy.models.proposals import PriceProposal
 
 __all__ = [
     "NET_COST",
@@ -12,6 +13,7 @@ __all__ = [
     "Lease",
     "Model",
     "Price",
+    "PriceProposal",
     "Protocol",
     "PurchasePrice",
     "Route",

@@ -115,6 +115,20 @@ class Model(models.Model):
     )
     upstreams: models.ManyToManyField[Upstream, Route] = models.ManyToManyField(Upstream, through="Route")
     is_active = models.BooleanField(_("active"), default=True)
+    listed_as = models.CharField(
+        _("follows the list price of"),
+        max_length=200,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("A model of genai-prices, whose price sync_prices takes over. A price by hand empties it."),
+    )
+    deprecated_on = models.DateField(
+        _("deprecated on"), null=True, blank=True, help_text=_("Its provider advises against it.")
+    )
+    retired_on = models.DateField(
+        _("retired on"), null=True, blank=True, help_text=_("Its provider serves it no longer, or will not from then.")
+    )
     created_at = models.DateTimeField(_("created at"), default=timezone.now)
 
     class Meta:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 
 from django.db import connection
@@ -48,6 +48,10 @@ class Entry:
     context_window: int | None
     max_tool_calls: int = 0
     """Of tools that run at the provider, in one request."""
+    deprecated_on: date | None = None
+    """Since when its provider advises against it."""
+    retired_on: date | None = None
+    """From when on its provider does not serve it."""
     spoken: frozenset[str] = field(init=False)
     """The protocols of its destinations."""
     _by_factor: dict[Decimal, "Entry"] = field(init=False, compare=False, repr=False)
@@ -153,6 +157,8 @@ def load() -> Catalog:
             max_output_tokens=model.max_output_tokens,
             context_window=model.context_window,
             max_tool_calls=model.max_tool_calls,
+            deprecated_on=model.deprecated_on,
+            retired_on=model.retired_on,
         )
         found[model.slug] = entry
         bare.setdefault(model.slug.partition("/")[2], []).append(entry)

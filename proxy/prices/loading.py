@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db import transaction
 from yarl import URL
 
+from accounts.models import User
 from core.addresses import is_literal, is_public
 from core.clock import database_now
 from proxy.models import SPOKEN, Currency, Kind, Model, Price, Protocol, PurchasePrice, Route, Upstream
@@ -22,7 +23,8 @@ MODEL_FIELDS = {"id", "name", "description", "upstreams", "upstream_model", "max
 MODEL_FIELDS |= {"price", "max_tool_calls"}
 ROUTE_FIELDS = {"name", "upstream_model", "limit_field", "ask_usage", "cost"}
 SLUG = re.compile(r"[-a-zA-Z0-9_]{1,60}")
-COSTS = ("billing", "rates", "tiers", "more", "margin")
+RATES = ("billing", "rates", "tiers", "more")
+COSTS = (*RATES, "margin")
 """The columns that make two versions differ."""
 PAID = ("billing", "rates", "tiers", "more", "currency")
 AT_LIST: dict[str, Any] = {
@@ -40,11 +42,11 @@ V = TypeVar("V", bound=Version)
 
 
 @transaction.atomic
-def load_catalog(data: Any) -> str:
+def load_catalog(data: Any, *, is_listed: bool = False) -> str:
     """Load `{"upstreams": [...], "models": [...]}`, all or nothing; return a summary.
 
     The form is in docs/operating.md, "Models and prices". Upstreams and models that the data does not name are left
-    alone. Raises `InvalidCatalog`.
+    alone. With `is_listed` its models follow the list's prices of them. Raises `InvalidCatalog`.
     """
     if not isinstance(data, Mapping) or not set(data) <= {"upstreams", "models"}:
         raise InvalidCatalog("a catalog has the parts `upstreams` and `models`")
@@ -52,7 +54,7 @@ def load_catalog(data: Any) -> str:
     for fields in upstreams.values():
         _write_upstream(fields)
     known = {upstream.name: upstream for upstream in Upstream.objects.all()}
-    new_prices = sum(_load_model(item, known) for item in _items(data, "models"))
+    new_prices = sum(_load_model(item, known, is_listed=is_listed) for item in _items(data, "models"))
     return f"{len(upstreams)} upstreams, {len(_items(data, 'models'))} models, {new_prices} new prices"
 
 
@@ -151,7 +153,7 @@ def checked_base_url(url: Any, where: str) -> str:
     return str(url).rstrip("/")
 
 
-def _load_model(item: dict[str, Any], upstreams: Mapping[str, Upstream]) -> int:
+def _load_model(item: dict[str, Any], upstreams: Mapping[str, Upstream], *, is_listed: bool) -> int:
     slug = item.get("id")
     where = f"model {slug!r}"
     _only(item, MODEL_FIELDS, where)
@@ -173,7 +175,8 @@ def _load_model(item: dict[str, Any], upstreams: Mapping[str, Upstream]) -> int:
     if unknown := [name for name, _ in routes if name not in upstreams]:
         raise InvalidCatalog(f"{where}: there is no upstream {unknown[0]!r}")
     model, _ = Model.objects.update_or_create(slug=slug, defaults=fields)
-    new_prices = set_price(model, item.get("price"), where=where)
+    listed_as = slug.lower() if is_listed else ""
+    new_prices = set_price(model, item.get("price"), where=where, listed_as=listed_as)
     for name, columns in routes:
         cost = columns.pop("cost")
         Route.objects.update_or_create(model=model, upstream=upstreams[name], defaults=columns)
@@ -220,20 +223,32 @@ def _flag(item: Mapping[str, Any], field: str, where: str) -> bool:
     return value
 
 
-def set_price(model: Model, price: Any, *, where: str, created_by: Any = None) -> int:
+def set_price(model: Model, price: Any, *, where: str, created_by: User | None = None, listed_as: str = "") -> int:
     """Give the model new price versions where `price` differs from what it has; return how many.
 
     `price` is a mapping, or a list of them, each from its `applies_from` on: of those that are due only the last one
-    counts, the others are scheduled. A date that has passed means at once.
+    counts, the others are scheduled. A date that has passed means at once. `listed_as` is the model of the list whose
+    price this is and is followed from then on; rates by hand, unlike a margin, end that.
     """
+    locked = Model.objects.select_for_update(no_key=True).get(pk=model.pk)
+    now, stored = database_now(), list(model.prices.order_by("version"))
+    found = new_versions(stored, price, where=where, now=now)
+    for columns, _before in found:
+        Price.objects.create(model=model, created_at=now, created_by=created_by, **columns)
+    if not listed_as and all(_is_same(before, columns, RATES) for columns, before in found):
+        listed_as = locked.listed_as
+    if listed_as != locked.listed_as:
+        Model.objects.filter(pk=model.pk).update(listed_as=listed_as)
+    return len(found)
+
+
+def new_versions(
+    stored: Sequence[Price], price: Any, *, where: str, now: datetime
+) -> list[tuple[dict[str, Any], Price | None]]:
+    """The columns of each version that `price` asks for and `stored` lacks, with the version that stands there now."""
     written = price if isinstance(price, list) and price else [price]
     prices = [price_columns(one, where=where, margin=settings.PRICE_MARGIN) for one in written]
-    Model.objects.select_for_update(no_key=True).get(pk=model.pk)
-    now, stored = database_now(), list(model.prices.order_by("version"))
-    new = _changes(prices, stored, by=COSTS, now=now, where=f"{where}: two prices in `price`")
-    for columns in new:
-        Price.objects.create(model=model, created_at=now, created_by=created_by, **columns)
-    return len(new)
+    return _changes(prices, stored, by=COSTS, now=now, where=f"{where}: two prices in `price`")
 
 
 def set_cost(model: Model, upstream: Upstream, cost: Any, *, where: str, created_by: Any = None) -> int:
@@ -250,33 +265,32 @@ def set_cost(model: Model, upstream: Upstream, cost: Any, *, where: str, created
     if cost is None and not stored:
         return 0
     new = _changes(costs, stored, by=PAID, now=now, where=f"{where}: two prices in `cost`")
-    for columns in new:
+    for columns, _before in new:
         PurchasePrice.objects.create(model=model, upstream=upstream, created_at=now, created_by=created_by, **columns)
     return len(new)
 
 
 def _changes(
-    prices: list[dict[str, Any]], stored: Sequence[Version], *, by: Iterable[str], now: datetime, where: str
-) -> list[dict[str, Any]]:
-    """Those that differ from what applies or is scheduled by these columns, each with its version's number."""
+    prices: list[dict[str, Any]], stored: Sequence[V], *, by: Iterable[str], now: datetime, where: str
+) -> list[tuple[dict[str, Any], V | None]]:
+    """Those that differ by these columns from what applies or is scheduled, numbered, and what each differs from."""
     due = [one for one in prices if one["applies_from"] is None or one["applies_from"] <= now]
     later = [one for one in prices if one not in due]
     starts = [one["applies_from"] or now for one in due] + [one["applies_from"] for one in later]
     if len(set(starts)) < len(starts):
         raise InvalidCatalog(f"{where} apply from the same moment")
     due.sort(key=lambda one: one["applies_from"] or FIRST)
-    new: list[dict[str, Any]] = []
-    for columns in [*due[-1:], *later]:
-        if columns in due:
-            columns["applies_from"] = None
-            before = in_force(stored, at=now)
-        else:
-            same = [row for row in stored if row.applies_from == columns["applies_from"]]
-            before = same[-1] if same else None
-        if before is None or any(getattr(before, name) != columns[name] for name in by):
-            version = 1 + len(new) + max((row.version for row in stored), default=0)
-            new.append({**columns, "version": version})
-    return new
+    found = [({**one, "applies_from": None}, in_force(stored, at=now)) for one in due[-1:]]
+    for one in later:
+        same = [row for row in stored if row.applies_from == one["applies_from"]]
+        found.append((one, same[-1] if same else None))
+    new = [(columns, before) for columns, before in found if not _is_same(before, columns, by)]
+    newest = max((row.version for row in stored), default=0)
+    return [({**columns, "version": version}, before) for version, (columns, before) in enumerate(new, newest + 1)]
+
+
+def _is_same(before: Version | None, columns: Mapping[str, Any], names: Iterable[str]) -> bool:
+    return before is not None and all(getattr(before, name) == columns[name] for name in names)
 
 
 def in_force(versions: Iterable[V], *, at: datetime) -> V | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 
 from proxy.models import Model
@@ -49,6 +50,8 @@ class Offer:
     rates: Sequence[Rate]
     tiers: Sequence[Tier]
     variants: Sequence[Variant] = ()
+    deprecated_on: date | None = None
+    retired_on: date | None = None
 
     @property
     def provider(self) -> str:
@@ -115,6 +118,8 @@ def _offer(model: Model, price: PriceVersion) -> Offer:
             Variant(", ".join(one.when.values()), _rates(price, one.rates), _tiers(price, one.tiers))
             for one in price.variants
         ],
+        deprecated_on=model.deprecated_on,
+        retired_on=model.retired_on,
     )
 
 

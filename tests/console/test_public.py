@@ -7,6 +7,7 @@ import yaml
 from django.test import Client
 from django.urls import path
 
+from proxy.models import Model
 from proxy.prices.loading import load_catalog
 
 
@@ -124,3 +125,11 @@ def test_the_list_of_models_shows_each_rate_with_its_measure_and_the_service_tie
     text = flat(client.get("/models?q=rich"))
     assert "per thousand web searches $15.00, audio input $6.00" in text
     assert "flex: input $0.75; over 1,000 input tokens: input $1.20" in text
+
+
+def test_the_list_of_models_says_what_its_provider_gives_up_and_when(client, catalog):
+    Model.objects.filter(slug="openai/gpt-4.1-nano").update(deprecated_on="2026-11-02")
+    Model.objects.filter(slug="openai/whisper-1").update(deprecated_on="2026-11-02", retired_on="2027-01-31")
+    text = flat(client.get("/models"))
+    assert "gpt-4.1-nano Deprecated by its provider since 2026-11-02" in text
+    assert "whisper-1 Retired by its provider on 2027-01-31" in text
