@@ -143,7 +143,7 @@ TABLE = (
              genai="storage_searches_kcount"),
     _counted("second_video", _("seconds of video"), _("per second of video"), billing=PER_SECOND),
     _counted("page", _("pages"), _("per page"), genai="input_document_kpages", genai_per=THOUSAND),
-    _counted("code_session", _("code sessions"), _("per session")),
+    _counted("code_session", _("code sessions"), _("per code session")),
 )  # fmt: skip
 UNITS = {unit.name: unit for unit in TABLE}
 BY_LINE = {unit.line: unit for unit in TABLE}
