@@ -24,7 +24,7 @@ from desk.trail import recorded, staff_of
 QUEUE = ("due_at", "id")
 
 
-class QueueFilter(admin.SimpleListFilter):
+class RequestQueue(admin.SimpleListFilter):
     """The desk's own work first; everything else on demand.
 
     `narrowed` gives what the others of `MORE` show, or None for what is at the desk.

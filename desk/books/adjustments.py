@@ -7,7 +7,6 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -21,20 +20,14 @@ from billing.models import AdjustmentProposal, Wallet
 from core.amounts import written
 from desk.books.proposals import ProposalAdmin, propose_page
 from desk.customers import named
+from desk.queues import Queue
 from desk.site import ReadOnlyAdmin, ReasonForm
 
 Kind = AdjustmentProposal.Kind
 
 
-class Queue(admin.SimpleListFilter):
-    title = gettext_lazy("queue")
-    parameter_name = "queue"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
-        return (("proposed", gettext_lazy("To be decided")),)
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[AdjustmentProposal]) -> QuerySet[AdjustmentProposal]:
-        return queryset.filter(state="proposed") if self.value() == "proposed" else queryset
+class ProposalQueue(Queue):
+    CHOICES = (("proposed", gettext_lazy("To be decided"), lambda rows: rows.filter(state="proposed")),)
 
 
 class ProposalForm(ReasonForm):
@@ -74,7 +67,7 @@ class ReversalForm(ReasonForm):
 class AdjustmentAdmin(ProposalAdmin):
     right = adjustments.FINANCE
     list_display = ("id", "proposed_at", "customer", "kind", "amount", "shown_state", "proposed_by", "decided_by")
-    list_filter = (Queue, "kind")
+    list_filter = (ProposalQueue, "kind")
     list_select_related = ("customer", "proposed_by", "decided_by")
     search_fields = ("generation_id__exact", "customer__members__email__exact")
     search_help_text = gettext_lazy("A member's address, or the id of a request in full.")

@@ -1,28 +1,22 @@
 """The outbox for staff: facts that somebody is to hear of, and those that wait for a reader."""
 
-from typing import Any
-
 from django.contrib import admin
-from django.db.models import QuerySet
-from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
 from billing.models import Event, Unread
+from desk.queues import Queue
 from desk.site import ReadOnlyAdmin
 
 
-class Queue(admin.SimpleListFilter):
-    title = gettext_lazy("queue")
-    parameter_name = "queue"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
-        return (("hanging", gettext_lazy("Nobody reads it")),)
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Unread]) -> QuerySet[Unread]:
-        if self.value() != "hanging":
-            return queryset
-        return queryset.filter(pk__in=Unread.objects.hanging(now=timezone.now()))
+class UnreadQueue(Queue):
+    CHOICES = (
+        (
+            "hanging",
+            gettext_lazy("Nobody reads it"),
+            lambda rows: rows.filter(pk__in=Unread.objects.hanging(now=timezone.now())),
+        ),
+    )
 
 
 @admin.register(Event)
@@ -36,6 +30,6 @@ class EventAdmin(ReadOnlyAdmin):
 @admin.register(Unread)
 class UnreadAdmin(ReadOnlyAdmin):
     list_display = ("event", "reader", "attempts", "problem", "due_at")
-    list_filter = (Queue,)
+    list_filter = (UnreadQueue,)
     list_select_related = ("event",)
     ordering = ("event_id",)

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
@@ -22,6 +22,7 @@ from billing.books.small_debts import small_debts
 from billing.models import AccountDay, Alert, AlertPost, AuditRun, Hold, LedgerAccount, Transfer, Wallet
 from billing.months import journal, periods
 from desk.books import adjustments as adjustment_admin
+from desk.queues import Queue
 from desk.site import Colours, ExactSearch, ReadOnlyAdmin, row_id
 from desk.streaming import csv_answer
 
@@ -56,17 +57,14 @@ class LedgerAccountAdmin(ReadOnlyAdmin):
         return format_html_join(", ", '<a href="{}">{}</a>', ((link, name) for name, link in links))
 
 
-class SmallDebts(admin.SimpleListFilter):
-    title = _("queue")
-    parameter_name = "queue"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
-        return (("small", _("Small debts to write off")),)
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Wallet]) -> QuerySet[Wallet]:
-        if self.value() != "small":
-            return queryset
-        return queryset.filter(pk__in=small_debts(now=timezone.now()).values("pk"))
+class SmallDebts(Queue):
+    CHOICES = (
+        (
+            "small",
+            _("Small debts to write off"),
+            lambda rows: rows.filter(pk__in=small_debts(now=timezone.now()).values("pk")),
+        ),
+    )
 
 
 @admin.register(Wallet)

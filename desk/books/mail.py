@@ -5,7 +5,6 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
@@ -15,29 +14,27 @@ from unfold.decorators import action
 
 from billing.models import Mail
 from billing.outbox import mail
+from desk.queues import Queue
 from desk.site import ReadOnlyAdmin, WhyForm, form_page, row_id
 from desk.trail import recorded
 
 RIGHT = "billing.handle_mail"
 
 
-class Queue(admin.SimpleListFilter):
-    title = gettext_lazy("queue")
-    parameter_name = "queue"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
-        return (("hanging", gettext_lazy("Does not leave")),)
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Mail]) -> QuerySet[Mail]:
-        if self.value() != "hanging":
-            return queryset
-        return queryset.filter(pk__in=Mail.objects.hanging(now=timezone.now()))
+class MailQueue(Queue):
+    CHOICES = (
+        (
+            "hanging",
+            gettext_lazy("Does not leave"),
+            lambda rows: rows.filter(pk__in=Mail.objects.hanging(now=timezone.now())),
+        ),
+    )
 
 
 @admin.register(Mail)
 class MailAdmin(ReadOnlyAdmin):
     list_display = ("created_at", "to", "about", "subject", "sent_at", "attempts", "problem")
-    list_filter = (Queue,)
+    list_filter = (MailQueue,)
     search_fields = ("to__exact", "about__exact")
     search_help_text = gettext_lazy("An address in full, or the number of a refund or a document.")
     ordering = ("-id",)

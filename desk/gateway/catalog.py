@@ -8,7 +8,7 @@ from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils.translation import gettext as _
@@ -20,6 +20,7 @@ from unfold.widgets import UnfoldAdminPasswordWidget
 from accounts.people.customers import customers_with
 from core.clock import database_now
 from desk.gateway.price_form import PriceForm, example_of
+from desk.queues import Queue
 from desk.site import (
     ByRight,
     CappedPaginator,
@@ -230,17 +231,12 @@ class ModelModelAdmin(ByRight, FormAdmin):  # type: ignore[misc]
         )
 
 
-class FlaggedFilter(admin.SimpleListFilter):
+class FlaggedFilter(Queue):
     """A choice without a count behind it."""
 
     title = gettext_lazy("for staff")
     parameter_name = "flagged"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [("1", gettext_lazy("to look at"))]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Generation]) -> QuerySet[Generation]:
-        return queryset.filter(is_flagged=True) if self.value() == "1" else queryset
+    CHOICES = (("1", gettext_lazy("to look at"), lambda rows: rows.filter(is_flagged=True)),)
 
 
 @admin.register(Generation)

@@ -27,7 +27,7 @@ from core.web.downloads import as_file
 from desk.customers import named
 from desk.invoices import fapiao
 from desk.invoices.acts import ACTS, DETAILS, FINANCE, HANDLE, series_named
-from desk.requests import QUEUE, QueueFilter, RequestDesk
+from desk.requests import QUEUE, RequestDesk, RequestQueue
 from desk.site import ByRight, Colours, FormAdmin, ReadOnlyAdmin, row_id
 from desk.trail import recorded, staff_of
 
@@ -35,7 +35,7 @@ State = InvoiceRequest.State
 AT_DESK = (State.REQUESTED,)
 
 
-class Queue(QueueFilter):
+class InvoiceQueue(RequestQueue):
     at_desk = AT_DESK
     MORE = (
         ("fapiao", gettext_lazy("Fapiao")),
@@ -71,7 +71,7 @@ class InvoiceDesk(RequestDesk):
     right = HANDLE
     at_desk = AT_DESK
     list_display = ("number", "customer", "company_name", "asked", "invoice_type", "state_shown", "due")
-    list_filter = (Queue,)
+    list_filter = (InvoiceQueue,)
     search_fields = (
         *("number__exact", "documents__number__exact", "reference__exact", "tax_id__exact"),
         "customer__members__email__exact",

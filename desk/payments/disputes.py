@@ -1,11 +1,8 @@
 """Disputes and early fraud warnings for staff: facts to read, and the write-off of what a lost one left."""
 
-from typing import Any
-
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
@@ -17,6 +14,7 @@ from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from billing.books.money import shown
+from desk.queues import Queue
 from desk.site import Colours, ReadOnlyAdmin, form_page, record, row_id
 from desk.trail import recorded, staff_of
 from payments.disputes import write_offs
@@ -33,29 +31,17 @@ DASHBOARDS = {code: spec.dispute_page for code, spec in registry.SPECS.items() i
 LABELS = Colours(won="success", lost="danger", needs_response="warning", warning_needs_response="warning")
 
 
-class Queue(admin.SimpleListFilter):
-    title = gettext_lazy("queue")
-    parameter_name = "queue"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
-        return (
-            ("answer", gettext_lazy("To be answered")),
-            ("open", gettext_lazy("Open")),
-            ("problem", gettext_lazy("With a problem")),
-            ("propose", gettext_lazy("Write-off proposed")),
-        )
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Dispute]) -> QuerySet[Dispute]:
-        chosen = self.value()
-        if chosen == "answer":
-            return queryset.filter(status__endswith="needs_response")
-        if chosen == "open":
-            return queryset.exclude(status__in=Dispute.OVER)
-        if chosen == "problem":
-            return queryset.exclude(problem="")
-        if chosen == "propose":
-            return queryset.filter(write_off__isnull=False, written_off_at__isnull=True)
-        return queryset
+class DisputeQueue(Queue):
+    CHOICES = (
+        ("answer", gettext_lazy("To be answered"), lambda rows: rows.filter(status__endswith="needs_response")),
+        ("open", gettext_lazy("Open"), lambda rows: rows.exclude(status__in=Dispute.OVER)),
+        ("problem", gettext_lazy("With a problem"), lambda rows: rows.exclude(problem="")),
+        (
+            "propose",
+            gettext_lazy("Write-off proposed"),
+            lambda rows: rows.filter(write_off__isnull=False, written_off_at__isnull=True),
+        ),
+    )
 
 
 class WriteOffForm(forms.Form):
@@ -82,7 +68,7 @@ class DisputeAdmin(ReadOnlyAdmin):
     """What the provider said last, and what it moved. Answers to a dispute are given at the provider."""
 
     list_display = ("provider_id", "customer", "state_shown", "asked", "held", "withdrawn", "answer_due", "problem")
-    list_filter = (Queue, "status", "reason")
+    list_filter = (DisputeQueue, "status", "reason")
     list_select_related = ("customer",)
     search_fields = (
         "provider_id__exact",

@@ -22,6 +22,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 from accounts.people.customers import customers_with
 from billing.months import periods
 from desk.payments import statements
+from desk.queues import Queue
 from desk.site import ExactSearch, ReadOnlyAdmin, form_page, record, row_id
 from desk.trail import recorded, staff_of
 from payments.disputes.cases import NotYet
@@ -195,15 +196,8 @@ class TopUpAdmin(ExactSearch, PutAside):
         return Q(pk__in=TopUp.objects.named(term))
 
 
-class NotFitting(admin.SimpleListFilter):
-    title = _("queue")
-    parameter_name = "queue"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
-        return (("unfit", _("Refunds and disputes that do not fit")),)
-
-    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        return queryset.not_fitting() if self.value() == "unfit" else queryset
+class NotFitting(Queue):
+    CHOICES = (("unfit", _("Refunds and disputes that do not fit"), lambda rows: rows.not_fitting()),)
 
 
 @admin.register(Notification)

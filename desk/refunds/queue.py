@@ -22,7 +22,7 @@ from billing import invoices, refunds
 from billing.models import RefundRequest
 from desk.customers import named
 from desk.refunds.acts import ACTS, FINANCE, HANDLE, OVER_THE_NETWORK
-from desk.requests import QUEUE, QueueFilter, RequestDesk
+from desk.requests import QUEUE, RequestDesk, RequestQueue
 from desk.site import Colours, record, row_id
 from desk.trail import recorded, staff_of
 from payments import refunds as refunding
@@ -30,7 +30,7 @@ from payments.models import Method, RefundPart, TopUp
 from payments.refunds.plan import plan
 
 
-class Queue(QueueFilter):
+class RefundQueue(RequestQueue):
     at_desk = RefundRequest.AT_DESK
     MORE = (
         ("way", gettext_lazy("On the way")),
@@ -77,7 +77,7 @@ class RefundDesk(RequestDesk):
     right = HANDLE
     at_desk = RefundRequest.AT_DESK
     list_display = ("number", "customer", "asked", "state_shown", "due", "asked_back", "problem", "origin")
-    list_filter = (Queue,)
+    list_filter = (RefundQueue,)
     search_fields = ("number__exact", "reference__exact", "customer__members__email__exact", "parts__key__exact")
     search_help_text = gettext_lazy("Number, reference, a member's address, or our number at the provider.")
 
