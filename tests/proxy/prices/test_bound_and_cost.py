@@ -70,7 +70,7 @@ def used(counts: dict[str, int]) -> Usage:
 
 
 @given(price=prices(), counts=LEAVES, asked=SAID, served=SAID, spare=st.integers(0, 500))
-@settings(max_examples=300)
+@settings(max_examples=200)
 def test_no_usage_that_a_request_allows_costs_more_than_its_bound(price, counts, asked, served, spare):
     if any(not price.sells(name, asked) for name in counts):
         counts = {name: count for name, count in counts.items() if price.sells(name, asked)}
@@ -147,3 +147,23 @@ def test_a_cross_count_is_believed_where_it_is_told():
         input_tokens=1_000, output_tokens=0, cached_tokens=700, brought={"audio": 400}, cached={"audio": 350}
     )
     assert usage.more == {"cache_read_audio": 350, "input_audio": 50}
+
+
+def test_the_dearest_variant_counts_wherever_it_stands_until_one_applies_for_certain():
+    price = priced(
+        {
+            "image": "1",
+            "variants": [
+                {"when": {"size": "l", "quality": "high"}, "image": "9"},
+                {"when": {"size": "l"}, "image": "4"},
+                {"when": {"quality": "high"}, "image": "2"},
+            ],
+        }
+    )
+
+    def most(**terms: str) -> Decimal:
+        return most_for(level_at(price.worst_at(terms), 0), "image")
+
+    assert [most(), most(size="l"), most(size="l", quality="low"), most(size="s"), most(size="s", quality="low")] == [
+        9, 9, 4, 2, 1,
+    ]  # fmt: skip
