@@ -11,9 +11,11 @@ from django.utils.translation import gettext as _
 from core.amounts import written
 from core.clock import database_now
 from core.panels import Event, Figure, Found, Panel
+from desk.gateway import price_words
 from proxy.ids import first_id_of, is_generation_id
 from proxy.models import NET_COST, SWEPT_ALIVE, Generation, Lease, PriceProposal
 from proxy.prices import catalog
+from proxy.prices.below_cost import models_at_a_loss
 
 State = Generation.State
 LATE = timedelta(seconds=30)
@@ -27,6 +29,7 @@ def panels() -> Iterable[Panel]:
     flagged = Generation.objects.filter(is_flagged=True)[:1000].count()
     stuck = Generation.objects.filter(state=State.QUARANTINED).aggregate(count=Count("pk"), held=Sum("held"))
     unpriced = catalog.without_price()
+    losing = models_at_a_loss(now=now, dollars=price_words.dollars(now=now))
     proposed = PriceProposal.objects.filter(state=PriceProposal.State.PROPOSED).count()
     swept_alive = Lease.objects.filter(SWEPT_ALIVE).count()
     stuck_held = stuck["held"] or Decimal(0)
@@ -55,6 +58,12 @@ def panels() -> Iterable[Panel]:
                 str(len(unpriced)),
                 reverse("admin:proxy_model_changelist"),
                 "bad" if unpriced else "",
+            ),
+            Figure(
+                _("Models sold below cost"),
+                str(len(losing)),
+                reverse("admin:proxy_model_changelist"),
+                "bad" if losing else "",
             ),
             Figure(
                 _("Prices to confirm"),

@@ -19,6 +19,7 @@ from unfold.widgets import UnfoldAdminPasswordWidget
 
 from accounts.people.customers import customers_with
 from core.clock import database_now
+from desk.gateway import price_words
 from desk.gateway.price_form import PriceForm, example_of
 from desk.queues import Queue
 from desk.site import (
@@ -35,7 +36,9 @@ from desk.site import (
 )
 from desk.trail import recorded, staff_of
 from proxy.models import Generation, Lease, Model, Price, PurchasePrice, Route, Upstream
+from proxy.prices.below_cost import losses
 from proxy.prices.listed import wanted
+from proxy.prices.listed.differences import differences
 from proxy.prices.loading import asks_for_key, check_protocol, checked_base_url, in_force, set_price
 from proxy.prices.versions import PriceVersion
 from proxy.prices.written import InvalidCatalog
@@ -192,7 +195,8 @@ class ModelModelAdmin(ByRight, FormAdmin):  # type: ignore[misc]
     @action(description=gettext_lazy("New price"), icon="sell", permissions=["price"])
     def new_price(self, request: HttpRequest, object_id: str) -> HttpResponse:
         model = get_object_or_404(Model, pk=row_id(object_id))
-        newest = in_force(model.prices.all(), at=database_now())
+        now = database_now()
+        newest = in_force(model.prices.all(), at=now)
         named = () if newest is None else tuple(PriceVersion.from_row(newest).priced)
         form = PriceForm(request.POST or None, initial=PriceForm.initial_of(newest), named=named)
         if form.is_bound and form.asks_for_another_kind:
@@ -203,23 +207,21 @@ class ModelModelAdmin(ByRight, FormAdmin):  # type: ignore[misc]
                     changed = set_price(model, form.price(), where=model.slug, created_by=staff_of(request))
                     if changed:
                         record(request, model, "New price")
+                        _refuse_loss(model, form)
             except InvalidCatalog as error:
                 form.add_error(None, str(error))
+            except BelowCost as error:
+                form.add_error("sure", str(error))
             else:
                 if changed:
-                    made = model.prices.latest("version")
-                    words = _("The new price holds for requests from now on.")
-                    if made.applies_from is not None:
-                        words = _("The new price holds from %(moment)s on.") % {
-                            "moment": f"{made.applies_from:%Y-%m-%d %H:%M} UTC"
-                        }
-                    messages.success(request, " ".join((words, example_of(made))).strip())
+                    messages.success(request, _what_holds(model, newest))
                 else:
                     messages.info(request, _("That is the price already; nothing was changed."))
                 return redirect("admin:proxy_model_change", model.pk)
         text = _("USD before the margin. Requests on their way keep the price they were held at.")
         if example := example_of(newest):
             text += "\n" + _("At today's price:") + " " + example
+        text = "\n".join((text, *price_words.beside_list(model, newest, now=now)))
         return form_page(
             request,
             model_admin=self,
@@ -229,6 +231,33 @@ class ModelModelAdmin(ByRight, FormAdmin):  # type: ignore[misc]
             button=_("Set price"),
             text=text,
         )
+
+
+class BelowCost(Exception):
+    """A new price that is below cost at some upstream; the message says where."""
+
+
+def _refuse_loss(model: Model, form: PriceForm) -> None:
+    """Raise `BelowCost` where the price just set loses money, unless whoever sets it is sure."""
+    now, made = database_now(), model.prices.latest("version")
+    at = made.applies_from or now
+    found = losses(model, PriceVersion.from_row(made), at=at, dollars=price_words.dollars(now=now))
+    if found and not form.cleaned_data["sure"]:
+        raise BelowCost(" ".join((*map(price_words.loss, found), _("Tick this if that is meant."))))
+
+
+def _what_holds(model: Model, before: Price | None) -> str:
+    """From when on, what changes and what an example costs, after a new price."""
+    made = model.prices.latest("version")
+    words = _("The new price holds for requests from now on.")
+    if made.applies_from is not None:
+        moment = f"{made.applies_from:%Y-%m-%d %H:%M} UTC"
+        words = _("The new price holds from %(moment)s on.") % {"moment": moment}
+    old = None if before is None else PriceVersion.from_row(before)
+    told = [f"{price_words.line(one)}." for one in differences(old, PriceVersion.from_row(made))]
+    ended = model.listed_as and not Model.objects.get(pk=model.pk).listed_as
+    ends = _("It no longer follows the list.") if ended else ""
+    return " ".join(filter(None, (words, *told, example_of(made), ends)))
 
 
 class FlaggedFilter(Queue):

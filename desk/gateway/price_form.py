@@ -73,6 +73,7 @@ class PriceForm(forms.Form):
         widget=UnfoldAdminSingleDateWidget,
         help_text=_("The day begins in UTC. Empty: at once."),
     )
+    sure = forms.BooleanField(label=_("It is right, though it is below cost"), required=False)
 
     def __init__(self, *args: Any, named: tuple[str, ...] = (), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -83,7 +84,9 @@ class PriceForm(forms.Form):
         for name in self.units:
             self.fields[name] = _amount(UNITS[name].field)
         self.initial.update(kind=kind.name, shown=kind.name)
-        self.order_fields(["kind", "shown", *self.units, "tiers", "variants", "fallback", "margin", "applies_from"])
+        self.order_fields(
+            ["kind", "shown", *self.units, "tiers", "variants", "fallback", "margin", "applies_from", "sure"]
+        )
 
     @property
     def asks_for_another_kind(self) -> bool:

@@ -42,7 +42,9 @@ class PriceRow(Protocol):
     rates: Any
     tiers: Any
     more: Any
-    margin: Decimal
+
+    @property
+    def margin(self) -> Decimal: ...
 
 
 @dataclass(frozen=True, slots=True)

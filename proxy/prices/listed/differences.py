@@ -55,18 +55,18 @@ def differences(old: PriceVersion | None, new: PriceVersion) -> list[Difference]
     found: list[Difference] = []
     told: set[tuple[str, Decimal | None, Decimal | None]] = set()
     versions = [new] if old is None else [old, new]
-    for when, above in _places(versions):
+    for when, above in places(versions):
         for unit in TABLE:
             if not any(unit.name in version.priced for version in versions):
                 continue
-            before, after = (_rate(version, unit.name, when, above) for version in (old, new))
+            before, after = (rate_in(version, unit.name, when, above) for version in (old, new))
             if before != after and (unit.name, before, after) not in told:
                 told.add((unit.name, before, after))
                 found.append(Difference(unit.name, when, above, before, after))
     return found
 
 
-def _places(versions: Sequence[PriceVersion]) -> Iterator[tuple[Mapping[str, str], int]]:
+def places(versions: Sequence[PriceVersion]) -> Iterator[tuple[Mapping[str, str], int]]:
     """Each set of terms and each border that one of them goes by, the plain ones first."""
     terms: list[Mapping[str, str]] = [NO_TERMS]
     borders = {-1}
@@ -79,7 +79,8 @@ def _places(versions: Sequence[PriceVersion]) -> Iterator[tuple[Mapping[str, str
             yield when, above
 
 
-def _rate(version: PriceVersion | None, unit: str, when: Mapping[str, str], above: int) -> Decimal | None:
+def rate_in(version: PriceVersion | None, unit: str, when: Mapping[str, str], above: int) -> Decimal | None:
+    """What it costs there, USD before the margin, or in a purchase price's currency; None where it is not sold."""
     if version is None or not version.sells(unit, when) or not _is_served(version, when):
         return None
     rates = version.rates_for(above + 1, when)

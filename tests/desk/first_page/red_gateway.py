@@ -2,7 +2,8 @@
 
 from django.utils import timezone
 
-from proxy.models import Generation, Lease, Model
+from proxy.models import Generation, Lease, Model, Upstream
+from proxy.prices.loading import set_cost
 from proxy.settlement.settle import settle_all
 from tests.desk.first_page.red_cases import CASES, HOUR, red
 
@@ -29,6 +30,14 @@ def a_model_has_no_price(world):
     model = Model.objects.create(slug="a/unpriced")
     yield
     model.delete()
+
+
+@red("Gateway / Models sold below cost")
+def a_model_is_sold_below_cost(world):
+    model, upstream = Model.objects.get(slug="openai/gpt-4.1-nano"), Upstream.objects.get()
+    set_cost(model, upstream, {"input": "0.2"}, where="nano")
+    yield
+    set_cost(model, upstream, None, where="nano")
 
 
 @red("Gateway / Quarantined, and what they hold")
