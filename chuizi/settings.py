@@ -118,6 +118,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TASK_DEFAULT_QUEUE = "celery"
 CELERY_TASK_ROUTES = {
     "proxy.tasks.settle": {"queue": "settlement"},
+    "proxy.tasks.post_purchases": {"queue": "purchases"},
     "payments.tasks.poll_topup": {"queue": "polling"},  # thousands of them must not stand before a notification
     "payments.tasks.*": {"queue": "payments"},
 }

@@ -9,7 +9,7 @@ class PaymentsConfig(AppConfig):
     verbose_name = _("Payments")
 
     def ready(self) -> None:
-        from billing import invoices, refunds
+        from billing import invoices, rates, refunds
         from billing.audit.run import register
         from billing.discrepancies import sources
         from billing.months import closing as month_end
@@ -25,12 +25,14 @@ class PaymentsConfig(AppConfig):
         from payments.statements.audit import check_statements
         from payments.statements.clearing import check_clearing
         from payments.statements.matching import account_of
+        from payments.topups import fx
 
         invoices.register(topups_of)
         refunds.when_stopped(refunding.drop_planned)
         for code, label in Method.choices:
             sources.register(sources.Source(code, label, account=account_of))
         month_end.register("payments", of_payments)
+        rates.register("CNY", fx.newest)
         register("top-ups", check_topups)
         register("statements", check_statements)
         register("clearing", check_clearing)

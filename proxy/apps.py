@@ -9,8 +9,10 @@ class ProxyConfig(AppConfig):
     def ready(self) -> None:
         from billing.audit import run
         from billing.books import reversals
+        from proxy.purchases.audit import check_purchases
         from proxy.settlement.audit import check_generations
         from proxy.settlement.reversals import netted
 
         run.register("generations", check_generations)
+        run.register("purchases", check_purchases)
         reversals.register("requests", netted)

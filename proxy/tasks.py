@@ -13,6 +13,7 @@ from celery.signals import worker_ready
 from django.db import close_old_connections
 
 from core.clock import database_now
+from proxy.purchases import posting
 from proxy.settlement import settle as settlement
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,11 @@ def settle() -> None:
 @shared_task(name="proxy.tasks.sweep")
 def sweep() -> None:
     settlement.sweep(now=database_now())
+
+
+@shared_task(name="proxy.tasks.post_purchases")
+def post_purchases() -> None:
+    posting.post_all_purchases(now=database_now())
 
 
 @worker_ready.connect

@@ -73,6 +73,7 @@ WRITES = {
         "proxy/admission/writer.py",
         "proxy/settlement/metered.py",
         "proxy/settlement/settle.py",
+        "proxy/purchases/posting.py",
         "chuizi/local/demo.py",
     ),
 }

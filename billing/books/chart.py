@@ -5,9 +5,10 @@
 
 CLEARING, BANK, FX = "clearing:", "bank:", "fx:"
 FEES, TOPUP_FEES = "expense:fees:", "revenue:topup_fees:"
+UPSTREAM_EXPENSE, UPSTREAM_PAYABLE = "expense:upstream:", "payable:upstream:"
 OTHERS, RESERVE = "others:", "reserve:"
 RESULT, RESULT_FX, RESULT_OTHER = "result:", "result:fx:", "result:other:"
-IN_A_CURRENCY = (CLEARING, FX, BANK, FEES, TOPUP_FEES, OTHERS, RESERVE, RESULT)
+IN_A_CURRENCY = (UPSTREAM_EXPENSE, UPSTREAM_PAYABLE, CLEARING, FX, BANK, FEES, TOPUP_FEES, OTHERS, RESERVE, RESULT)
 """House accounts whose names end with their currency; the rest are in USD unless a currency ends their name."""
 BY_HAND_IN_EACH_CURRENCY = (BANK, FEES, FX, RESULT_FX, RESULT_OTHER)
 """Accounts that a journal entry may be the first to use, in each currency that the books know."""
@@ -20,6 +21,21 @@ IN_TRANSIT, RECEIVABLE = "refunds:in_transit", "receivable:refunds"
 def clearing(provider: str, currency: str) -> str:
     """Our account at a provider."""
     return f"{CLEARING}{provider}:{currency}"
+
+
+def upstream_expense(upstream: str, currency: str) -> str:
+    """What an upstream takes for requests."""
+    return f"{UPSTREAM_EXPENSE}{upstream}:{currency}"
+
+
+def upstream_payable(upstream: str, currency: str) -> str:
+    """What an upstream is owed; what was paid beforehand stands against it."""
+    return f"{UPSTREAM_PAYABLE}{upstream}:{currency}"
+
+
+def is_fine(name: str) -> bool:
+    """Whether an account's amounts have 8 places in any currency: a request's purchase is less than a cent."""
+    return name.startswith((UPSTREAM_EXPENSE, UPSTREAM_PAYABLE))
 
 
 def others(provider: str, currency: str) -> str:

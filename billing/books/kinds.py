@@ -37,6 +37,8 @@ class Kind(models.TextChoices):
     FEE_RETURNED = "fee_returned", "What a provider gave back of a dispute's fee."
     PAYOUT = "payout", "What a provider paid out to our bank; the other way, a payout came back."
     SETTLEMENT = "settlement", "What a statement's line settles in another currency than was charged is exchanged."
+    PURCHASE = "purchase", "What upstreams take for requests that were answered, owed to them until it is paid."
+
     OTHERS = "others", "What another shop's payment moved on a shared account, and its correction."
 
 

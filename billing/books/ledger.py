@@ -152,11 +152,17 @@ def _must_be_possible(posting: Posting) -> None:
         raise LedgerError(f"{posting.key} moves {posting.debit.currency} to {posting.credit.currency}")
     try:
         # PostgreSQL would round the transfer and the wallet each by itself, and they would part.
-        exact(posting.amount, currency=posting.debit.currency)
+        exact(posting.amount, currency="USD" if _is_fine(posting) else posting.debit.currency)
     except InvalidAmount as error:
         raise LedgerError(f"{posting.key}: {error}") from None
     if posting.amount <= 0:
         raise LedgerError(f"{posting.key} moves {posting.amount}")
+
+
+def _is_fine(posting: Posting) -> bool:
+    """Whether both accounts have 8 places, as those in USD do."""
+    sides = (posting.debit, posting.credit)
+    return all(isinstance(side, LedgerAccount) and chart.is_fine(side.name) for side in sides)
 
 
 def _customers_of(postings: Iterable[Posting]) -> set[int]:

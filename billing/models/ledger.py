@@ -23,7 +23,7 @@ class LedgerAccount(models.Model):
         BONUS = "bonus", _("Bonus balance")
         SYSTEM = "system", _("House account")
 
-    name = models.CharField(_("name"), max_length=80, unique=True)
+    name = models.CharField(_("name"), max_length=100, unique=True)
     kind = models.CharField(_("kind"), max_length=10, choices=Kind.choices, default=Kind.SYSTEM)
     currency = models.CharField(_("currency"), max_length=3, default="USD")
     customer = models.ForeignKey(

@@ -48,6 +48,12 @@ def latest(*, now: datetime) -> ExchangeRate | None:
     return _live(now=now).first()
 
 
+def newest(now: datetime) -> Decimal | None:
+    """Yuan a dollar by the newest live rate, however old; None where there is none."""
+    rate = latest(now=now)
+    return None if rate is None else rate.rate
+
+
 def waiting() -> QuerySet[ExchangeRate]:
     """Rates that a second person has to confirm."""
     return ExchangeRate.objects.filter(needs_second=True, confirmed_by__isnull=True, dropped_at__isnull=True)

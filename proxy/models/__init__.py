@@ -2,6 +2,7 @@ from proxy.models.catalog import SPOKEN, Currency, Kind, Model, Protocol, Route,
 from proxy.models.generations import NET_COST, SWEPT_ALIVE, Generation, Lease
 from proxy.models.prices import Price, PurchasePrice
 from proxy.models.proposals import PriceProposal
+from proxy.models.purchases import PurchaseBatch
 
 __all__ = [
     "NET_COST",
@@ -15,6 +16,7 @@ __all__ = [
     "Price",
     "PriceProposal",
     "Protocol",
+    "PurchaseBatch",
     "PurchasePrice",
     "Route",
     "Upstream",

@@ -177,6 +177,20 @@ class Generation(models.Model):
     settled_at = models.DateTimeField(_("settled at"), null=True)
     failures = models.SmallIntegerField(_("failed settlements"), default=0)
 
+    # Written by PURCHASE, afterwards.
+    purchase_cost = models.DecimalField(
+        _("purchase cost"),
+        max_digits=20,
+        decimal_places=8,
+        null=True,
+        help_text=_("What the upstream takes for it, in its currency; empty where its claim cannot be believed."),
+    )
+    purchase_currency = models.CharField(
+        _("currency of the purchase"), max_length=3, blank=True, default="", db_default=""
+    )
+    purchase_usd = models.DecimalField(_("purchase cost, USD"), max_digits=20, decimal_places=8, null=True)
+    purchase_batch = models.BigIntegerField(_("purchase batch"), null=True)
+
     class Meta:
         verbose_name = _("model request")
         verbose_name_plural = _("model requests")

@@ -1,7 +1,6 @@
 """What models cost: whoever calls them (Price), and the house where it has its answers from (PurchasePrice)."""
 
 from decimal import Decimal
-from typing import ClassVar
 
 import pgtrigger
 from django.db import models
@@ -70,7 +69,6 @@ class PurchasePrice(Version):
     model = models.ForeignKey(Model, on_delete=models.PROTECT, related_name="purchase_prices")
     upstream = models.ForeignKey(Upstream, on_delete=models.PROTECT, related_name="purchase_prices")
     currency = models.CharField(_("currency"), max_length=3, choices=Currency.choices)
-    margin: ClassVar[Decimal] = Decimal(1)
 
     class Meta:
         verbose_name = _("purchase price")
@@ -82,6 +80,11 @@ class PurchasePrice(Version):
 
     def __str__(self) -> str:
         return f"{self.model} on {self.upstream} v{self.version}"
+
+    @property
+    def margin(self) -> Decimal:
+        """None: it is what is paid."""
+        return Decimal(1)
 
     @property
     def is_list(self) -> bool:

@@ -136,11 +136,12 @@ ONE, MANY = _one(COLUMNS), _many(COLUMNS)
 USUAL_ONE, USUAL_MANY = _one(USUAL), _many(USUAL)
 KEPT = ("upstream_cost", "cost", "is_flagged", "settlement_reason")
 TOO_LATE = (
-    f"UPDATE proxy_generation g SET is_flagged = true, {NOW}"
+    f"WITH late AS (UPDATE proxy_generation g SET is_flagged = true, {NOW}"
     + ", ".join(f"{name} = r.{name}" for name in VALUES if name not in KEPT)
-    + f" FROM {_records(COLUMNS)} WHERE g.id = r.id AND g.state = 'released' AND g.metered_at IS NULL"
+    + f" FROM {_records(COLUMNS)} WHERE g.id = r.id AND g.state = 'released' AND g.metered_at IS NULL RETURNING g.id)"
+    " INSERT INTO proxy_purchasebatch (generations) SELECT array_agg(id) FROM late HAVING count(*) > 0"
 )
-"""Usage that arrives after a release is stored and flagged, and not charged."""
+"""Usage that arrives after a release is stored and flagged, and not charged; its upstream takes something for it."""
 
 
 def update_of(rows: list[list[Any]]) -> Query:

@@ -26,7 +26,7 @@ from billing.models import LedgerAccount
 from core import states
 from core.arrays import array, columns
 from core.clock import database_now
-from proxy.models import Generation, Lease
+from proxy.models import Generation, Lease, PurchaseBatch
 from proxy.settlement.lease import alive
 
 log = logging.getLogger(__name__)
@@ -56,6 +56,9 @@ FINISH = (
     " WHERE ctid = ANY(%s::tid[])"
 )
 """By the rows' places, which stay while they are locked: no index is looked through a second time."""
+
+TO_PURCHASE = "INSERT INTO proxy_purchasebatch (generations) VALUES (%s::text[])"
+"""What their upstreams take for them is worked out and posted by a task of its own (proxy/purchases)."""
 
 
 class Due(NamedTuple):
@@ -215,6 +218,7 @@ def _settle(due: Sequence[Due], *, now: datetime) -> None:
         cursor.execute(FINISH, [now, array([generation.place for generation in due])])
         if cursor.rowcount != len(due):
             raise LookupError("a locked generation is not where it was")
+        cursor.execute(TO_PURCHASE, [array([generation.pk for generation in due])])
 
 
 def _wallets(customer_ids: set[int]) -> dict[int, Charged]:
@@ -279,6 +283,8 @@ def release_quarantined(generation_id: str, *, now: datetime) -> bool:
     with transaction.atomic():
         ids = _give_back(_lock(QUARANTINED, [[generation_id]]), reason="quarantined", now=now)
         Generation.objects.filter(pk__in=ids).update(is_flagged=True)
+        if ids:
+            PurchaseBatch.objects.create(generations=ids)
     return bool(ids)
 
 

@@ -265,7 +265,8 @@ def test_a_price_is_never_changed_by_the_form_of_its_model(rows):
     before = table(Price)
     row = Model.objects.order_by("pk")[0]
     desk = at_desk(User.objects.get(email="chief@example.org"))
-    inline = {"prices-TOTAL_FORMS": "1", "prices-INITIAL_FORMS": "1", "prices-0-id": str(row.prices.get().pk)}
+    inline = {"purchase_prices-TOTAL_FORMS": "0", "purchase_prices-INITIAL_FORMS": "0"}
+    inline |= {"prices-TOTAL_FORMS": "1", "prices-INITIAL_FORMS": "1", "prices-0-id": str(row.prices.get().pk)}
     inline |= {"prices-0-margin": "9", "prices-0-DELETE": "on"}
     routes = {"routes-TOTAL_FORMS": "0", "routes-INITIAL_FORMS": "0"}
     answer = desk.post(page(Model, "change", row.pk), {"slug": row.slug, "max_tool_calls": 0, **routes, **inline})

@@ -127,6 +127,7 @@ def test_an_operator_manages_upstreams_and_routes_and_finance_does_not(catalog):
     }
     form |= {"routes-0-id": route.pk, "routes-0-model": model.pk, "routes-0-upstream": route.upstream_id}
     form |= {"routes-0-upstream_model": "nano-2", "prices-TOTAL_FORMS": "0", "prices-INITIAL_FORMS": "0"}
+    form |= {"purchase_prices-TOTAL_FORMS": "0", "purchase_prices-INITIAL_FORMS": "0"}
     path = reverse("admin:proxy_model_change", args=[model.pk])
     assert at_desk(in_role("finance")).post(path, form).status_code == 403
     assert at_desk(in_role("operator")).post(path, form).status_code == 302

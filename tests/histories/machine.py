@@ -29,8 +29,9 @@ from payments.models import Discrepancy, Dispute, Notification, RefundPart, TopU
 from payments.providers.sheets import StatementNotReady
 from payments.statements import reconcile
 from payments.topups import fx, orders, polling
-from proxy.models import Generation, Model
+from proxy.models import Generation, Model, PurchaseBatch
 from proxy.prices.loading import load_catalog
+from proxy.purchases import posting
 from proxy.settlement import settle
 from tests.billing.invoices.invoice_steps import make_series
 from tests.histories.banks import Banks
@@ -78,8 +79,9 @@ class Histories(Usage, Invoicing, Correcting, Banks, NotFitting):
         self.providers.begin()
         now, self.number = self.clock.now(), 0
         fx.set_rate(Decimal("7.12"), source="test", by=None, now=now)
-        upstream = {"name": "u", "protocol": "openai", "base_url": "https://127.0.0.1/v1"}
-        model = {"id": "openai/m", "upstreams": ["u"], "price": {"input": "10", "output": "40"}}
+        upstream = {"name": "u", "protocol": "openai", "base_url": "https://127.0.0.1/v1", "currency": "CNY"}
+        places = [{"name": "u", "cost": {"input": "50", "output": "200"}}]
+        model = {"id": "openai/m", "upstreams": places, "price": {"input": "10", "output": "40"}}
         load_catalog({"upstreams": [upstream], "models": [model]})
         make_series()
         self.model = Model.objects.get()
@@ -213,7 +215,7 @@ class Histories(Usage, Invoicing, Correcting, Banks, NotFitting):
     # What workers do, and what time does.
 
     @rule(
-        work=st.sampled_from(("inbox", "orders", "settle", "send", "send", "look", "look", "events")),
+        work=st.sampled_from(("inbox", "orders", "settle", "purchases", "send", "send", "look", "look", "events")),
         dies=DYING,
         apart=APART,
     )
@@ -226,6 +228,8 @@ class Histories(Usage, Invoicing, Correcting, Banks, NotFitting):
     def _work(self, work: str, now: datetime) -> list[Callable[[], Any]]:
         if work == "settle":
             return [lambda: settle.settle_all(now=now)]
+        if work == "purchases":
+            return [lambda: posting.post_all_purchases(now=now)]
         if work == "events":
             return [lambda: catch_up.look_for_events(now=now)]
         if work == "inbox":
@@ -296,11 +300,12 @@ class Histories(Usage, Invoicing, Correcting, Banks, NotFitting):
             self.what_does_not_fit_is_looked_at()
             self.a_gateway_is_found_dead()
             self.what_is_to_be_credited_is()
-            for work in ("settle", "inbox", "orders", "send", "look", "events"):
+            for work in ("settle", "purchases", "inbox", "orders", "send", "look", "events"):
                 self.workers_work(work, None, 0)
             self.clock.pass_(timedelta(hours=hours))
         assert not RefundPart.objects.filter(state="sending").exists()
         assert not Notification.objects.filter(processed_at__isnull=True).exists()
+        assert not PurchaseBatch.objects.filter(posted_at=None).exists()
         assert not RefundRequest.objects.filter(state__in=("approved", "sending")).exists()
 
     def _every_payment_is_credited_or_shown(self) -> None:

@@ -47,7 +47,14 @@ class Usage(Steps):
         known: dict[str, Any] = {"usage_source": "none"}
         if used is not None:
             cost = ((amount + beyond) * used).quantize(MICRO)
-            known = {"usage_source": "upstream", "state": "metered", "cost": cost, "metered_at": now}
+            known = {
+                "usage_source": "upstream",
+                "upstream": self.model.upstreams.get(),
+                "input_tokens": 700,
+                "state": "metered",
+                "cost": cost,
+                "metered_at": now,
+            }
         Generation.objects.create(
             pk=number,
             customer=self.customers[who],

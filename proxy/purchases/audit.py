@@ -1,0 +1,36 @@
+"""The audit's look at purchases: what was posted of a batch is what its requests cost, by upstream and currency."""
+
+from collections.abc import Iterator
+
+from billing.audit.run import pages, snapshot
+
+OWED = """
+SELECT coalesce(o.key, t.key), coalesce(o.amount, 0), t.amount FROM (
+ SELECT 'purchase:' || b.id || ':' || u.name || ':' || g.purchase_currency AS key, sum(g.purchase_cost) AS amount
+ FROM {page} b CROSS JOIN LATERAL unnest(b.generations) AS one(id)
+ JOIN proxy_generation g ON g.id = one.id AND g.purchase_batch = b.id
+ JOIN proxy_upstream u ON u.id = g.upstream_id
+ WHERE b.posted_at IS NOT NULL AND g.purchase_cost > 0 GROUP BY 1
+) o FULL JOIN (
+ SELECT t.key, t.amount FROM {page} b
+ JOIN billing_transfer t ON t.key >= 'purchase:' || b.id || ':' AND t.key < 'purchase:' || b.id || ';'
+) t ON t.key = o.key
+WHERE o.amount IS DISTINCT FROM t.amount ORDER BY 1"""
+STRAYS = """
+SELECT t.key FROM billing_transfer t
+WHERE t.key >= 'purchase:' AND t.key < 'purchase;'
+ AND NOT EXISTS (SELECT FROM proxy_purchasebatch b WHERE b.id = split_part(t.key, ':', 2)::bigint) ORDER BY t.id"""
+
+
+def check_purchases(customer_id: int | None) -> Iterator[str]:
+    """Each batch's transfers equal the sums of its requests' costs, and no transfer is of no batch."""
+    if customer_id is not None:
+        return
+    for key, owed, posted in pages(OWED, table="proxy_purchasebatch", key="id", first=0):
+        books = "the books have none" if posted is None else f"the books have {posted:f}"
+        yield f"{key} is {owed:f} by its requests: {books}"
+    with snapshot() as cursor:
+        cursor.execute(STRAYS)
+        strays = cursor.fetchall()
+    for (key,) in strays:
+        yield f"{key} was posted for no batch"

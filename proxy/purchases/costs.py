@@ -1,0 +1,127 @@
+"""What a request cost the house: its usage at the purchase price that applied when it was held. Pure but for reading.
+
+Without a purchase price it costs the list price: the model's own before the margin, in USD.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from billing.books.money import LARGEST, ZERO
+from core.records import value
+from proxy.models import Currency, Price, PurchasePrice
+from proxy.prices.loading import in_force
+from proxy.prices.sums import cost_of
+from proxy.prices.units import REQUEST
+from proxy.prices.usage import Usage, loaded
+from proxy.prices.versions import PriceVersion, terms_of
+
+COLUMNS = (
+    *("id", "customer_id", "model_id", "upstream_id", "price_id", "created_at", "settled_at", "usage_source", "bound"),
+    *("factor", "upstream_cost", "asked_tier", "service_tier", "input_tokens", "output_tokens", "cached_tokens"),
+    *("cache_write_tokens", "cache_write_1h_tokens", "reasoning_tokens", "units", "more"),
+)
+
+
+class Used(NamedTuple):
+    """A request as `COLUMNS` read it. Costs in USD; `more` as it is stored."""
+
+    pk: str
+    customer_id: int
+    model_id: int
+    upstream_id: int | None
+    price_id: int
+    created_at: datetime
+    settled_at: datetime
+    usage_source: str
+    bound: Decimal
+    factor: Decimal | None
+    upstream_cost: Decimal | None
+    asked_tier: str
+    service_tier: str
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    cache_write_tokens: int
+    cache_write_1h_tokens: int
+    reasoning_tokens: int
+    units: Decimal
+    more: Any
+
+
+@value
+class Purchase:
+    """`cost` in `currency`, 8 places."""
+
+    cost: Decimal
+    currency: str
+    is_believed: bool = True
+    """Whether its upstream's claim can be: else it stays out of the books."""
+
+
+class Prices:
+    """The versions that some requests need, each worked out once."""
+
+    def __init__(self, used: Sequence[Used]) -> None:
+        rows = Price.objects.in_bulk({one.price_id for one in used})
+        self._sale = {pk: PriceVersion.from_row(row) for pk, row in rows.items()}
+        self._windows = dict(
+            Price.objects.filter(pk__in=rows).values_list("model_id", "model__context_window").distinct()
+        )
+        self._paid: dict[tuple[int, int | None], list[PurchasePrice]] = defaultdict(list)
+        for row in PurchasePrice.objects.filter(model__in={one.model_id for one in used}).order_by("version"):
+            self._paid[row.model_id, row.upstream_id].append(row)
+        self._compiled: dict[int, PriceVersion] = {}
+
+    def purchase_of(self, one: Used) -> Purchase:
+        """What it cost. Raises `LookupError` where its price is not there."""
+        sale, usage = self._sale[one.price_id], _usage(one)
+        paid = in_force(self._paid.get((one.model_id, one.upstream_id), ()), at=one.created_at)
+        if paid is None or paid.is_list:
+            cost, currency = self._at_list(one, sale, usage), Currency.USD.value
+        else:
+            version = self._compiled.get(paid.pk) or self._compiled.setdefault(paid.pk, PriceVersion.from_row(paid))
+            cost, currency = _cost(version, one, _counted_by(version, usage)), paid.currency
+        return Purchase(cost, currency, self._is_believed(one, sale) and cost <= LARGEST)
+
+    @staticmethod
+    def _at_list(one: Used, sale: PriceVersion, usage: Usage) -> Decimal:
+        """As METER worked it out, by terms that are not stored; but for what was served instead of what was asked."""
+        if one.upstream_cost and one.service_tier in ("", one.asked_tier):
+            return one.upstream_cost
+        return _cost(sale, one, usage)
+
+    def _is_believed(self, one: Used, sale: PriceVersion) -> bool:
+        """Not above the bound, which is the most that it can use, nor above what the model can read."""
+        window = self._windows.get(one.model_id)
+        if one.usage_source == "upstream" and window is not None and one.input_tokens > window:
+            return False
+        charge = (one.upstream_cost or ZERO) * sale.margin * (1 if one.factor is None else one.factor)
+        return charge <= one.bound + Decimal("0.00000001")
+
+
+def _cost(price: PriceVersion, one: Used, usage: Usage) -> Decimal:
+    """By what was served, as the upstream bills that; by what was asked where it does not tell."""
+    return cost_of(price, usage, served=terms_of(one.service_tier or one.asked_tier)).upstream
+
+
+def _counted_by(version: PriceVersion, usage: Usage) -> Usage:
+    """A price by the call counts one, where the model is sold by something else."""
+    is_by_call = version.priced == {REQUEST} and not usage.units and not usage.more
+    return replace(usage, units=Decimal(1)) if is_by_call and usage != Usage() else usage
+
+
+def _usage(one: Used) -> Usage:
+    return Usage(
+        input_tokens=one.input_tokens,
+        output_tokens=one.output_tokens,
+        cached_tokens=one.cached_tokens,
+        cache_write_tokens=one.cache_write_tokens,
+        cache_write_1h_tokens=one.cache_write_1h_tokens,
+        reasoning_tokens=one.reasoning_tokens,
+        units=one.units,
+        more=loaded(one.more),
+    )

@@ -1,0 +1,154 @@
+"""PURCHASE: post what the house owes its upstreams, after settlement and apart from it.
+
+Whatever fails here keeps no charge and no hold. A batch is posted in the transaction that marks it, so run twice or
+killed anywhere it posts once. Lock order: batches, generations; no wallet is touched.
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db import DatabaseError, OperationalError, connection, transaction
+from django.db.models import F
+
+from billing import rates
+from billing.books import chart
+from billing.books.kinds import Kind
+from billing.books.ledger import LedgerError, Posting, house_account, post_all
+from billing.books.money import ZERO, charge
+from core.arrays import array, columns
+from core.clock import database_now
+from proxy.models import PurchaseBatch, Upstream
+from proxy.purchases.costs import COLUMNS, Prices, Purchase, Used
+
+log = logging.getLogger(__name__)
+
+MOST_REQUESTS = 2_000
+"""In one posting: small batches are put together."""
+MOST_BATCHES = 500
+MOST_FAILURES = 5
+
+TAKE = (
+    "SELECT id, generations FROM proxy_purchasebatch WHERE posted_at IS NULL AND failures < %s AND id > %s"
+    " ORDER BY id LIMIT %s FOR NO KEY UPDATE SKIP LOCKED"
+)
+READ = (
+    f"SELECT {', '.join(COLUMNS)} FROM proxy_generation"
+    " WHERE id = ANY(%s) AND purchase_batch IS NULL AND metered_at IS NOT NULL AND usage_source <> 'none'"
+    " AND upstream_id IS NOT NULL ORDER BY id FOR NO KEY UPDATE"
+)
+WRITE = (
+    "UPDATE proxy_generation g SET purchase_batch = %s, purchase_cost = r.cost, purchase_currency = r.currency,"
+    " purchase_usd = r.usd, is_flagged = g.is_flagged OR r.cost IS NULL"
+    " FROM unnest(%s::text[], %s::numeric[], %s::text[], %s::numeric[]) AS r(id, cost, currency, usd)"
+    " WHERE g.id = r.id"
+)
+
+
+def post_all_purchases(*, now: datetime) -> int:
+    """Post until nothing is left that could be, each batch tried once; return how many requests were dealt with."""
+    total, last = 0, 0
+    while (done := _post_after(last, now=now)) is not None:
+        last, count = done
+        total += count
+        now = database_now()
+    return total
+
+
+def _post_after(last: int, *, now: datetime) -> tuple[int, int] | None:
+    """Post some batches beyond `last` in one; return the last of them and how many requests they had."""
+    with transaction.atomic():
+        taken = _take(last)
+        if not taken:
+            return None
+        failure = _try(taken, now=now)
+    if failure is not None:
+        for batch in taken:
+            _post_alone(batch[0], now=now)
+    return taken[-1][0], sum(len(generations) for _, generations in taken)
+
+
+def _take(last: int) -> list[tuple[int, list[str]]]:
+    with connection.cursor() as cursor:
+        cursor.execute(TAKE, [MOST_FAILURES, last, MOST_BATCHES])
+        found = cursor.fetchall()
+    taken: list[tuple[int, list[str]]] = []
+    count = 0
+    for pk, generations in found:
+        count += len(generations)
+        if taken and count > MOST_REQUESTS:
+            break
+        taken.append((pk, generations))
+    return taken
+
+
+def _post_alone(pk: int, *, now: datetime) -> None:
+    """One of several that could not be posted together."""
+    with transaction.atomic():
+        row = (
+            PurchaseBatch.objects.select_for_update(no_key=True, skip_locked=True).filter(pk=pk, posted_at=None).first()
+        )
+        if row is None:
+            return
+        failure = _try([(row.pk, row.generations)], now=now)
+        if failure is not None:
+            log.error("purchases of batch %s could not be posted: %s", pk, failure)
+            PurchaseBatch.objects.filter(pk=pk).update(failures=F("failures") + 1)
+
+
+def _try(taken: Sequence[tuple[int, list[str]]], *, now: datetime) -> Exception | None:
+    """Post locked batches as the first of them; return what was wrong, nothing being written then."""
+    try:
+        with transaction.atomic():
+            _post(taken, now=now)
+    except OperationalError:
+        raise
+    except (DatabaseError, ArithmeticError, LookupError, ValueError, LedgerError) as error:
+        return error
+    return None
+
+
+def _post(taken: Sequence[tuple[int, list[str]]], *, now: datetime) -> None:
+    batch, ids = taken[0][0], [pk for _, generations in taken for pk in generations]
+    with connection.cursor() as cursor:
+        cursor.execute(READ, [array(ids)])
+        used = [Used(*row) for row in cursor.fetchall()]
+    prices = Prices(used)
+    purchases = [(one, prices.purchase_of(one)) for one in used]
+    names = dict(Upstream.objects.filter(pk__in={one.upstream_id for one in used}).values_list("pk", "name"))
+    worth = {currency: rates.newest(currency, now=now) for currency in {paid.currency for _, paid in purchases}}
+    if purchases:
+        with connection.cursor() as cursor:
+            rows = [_row(one, paid, worth[paid.currency]) for one, paid in purchases]
+            cursor.execute(WRITE, [batch, *columns(rows)])
+            if cursor.rowcount != len(rows):
+                raise LookupError("a locked request is not where it was")
+    owed: dict[tuple[str, str], Decimal] = defaultdict(lambda: ZERO)
+    for one, paid in purchases:
+        if paid.is_believed:
+            owed[names[one.upstream_id or 0], paid.currency] += paid.cost
+    post_all([_posting(batch, *whose, amount) for whose, amount in owed.items() if amount], now=now)
+    PurchaseBatch.objects.filter(pk__in=[pk for pk, _ in taken[1:]]).delete()
+    PurchaseBatch.objects.filter(pk=batch).update(
+        generations=ids, posted_at=now, lacks_rate=any(rate is None for rate in worth.values())
+    )
+
+
+def _row(one: Used, paid: Purchase, rate: Decimal | None) -> tuple[Any, ...]:
+    """What cannot be believed has no cost, and is flagged."""
+    if not paid.is_believed:
+        return one.pk, None, "", None
+    return one.pk, paid.cost, paid.currency, None if rate is None else charge(paid.cost / rate)
+
+
+def _posting(batch: int, upstream: str, currency: str, amount: Decimal) -> Posting:
+    return Posting(
+        f"purchase:{batch}:{upstream}:{currency}",
+        Kind.PURCHASE,
+        house_account(chart.upstream_expense(upstream, currency)),
+        house_account(chart.upstream_payable(upstream, currency)),
+        amount,
+    )

@@ -1,0 +1,207 @@
+"""What upstreams take is posted after settlement, once, and whatever fails there keeps no charge and no hold."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from django.db import connection
+
+from billing import rates
+from billing.audit.run import audit
+from billing.models import Hold, Transfer
+from core.arrays import columns
+from core.clock import database_now
+from payments.models import ExchangeRate
+from payments.topups import fx
+from proxy.models import Generation, PurchaseBatch
+from proxy.prices.sums import Cost
+from proxy.prices.usage import Usage
+from proxy.purchases import posting
+from proxy.settlement import metered, settle
+from tests.conftest import NOW
+from tests.proxy.purchases.conftest import CHARGED, LIST, TOKENS, load, owed, purchases
+
+YUAN = {"input": "7", "output": "28"}
+"""A request of 2,000 tokens in and 500 out: 0.028 yuan."""
+LATER = NOW + timedelta(seconds=5)
+
+
+def post() -> int:
+    return posting.post_all_purchases(now=LATER)
+
+
+def test_without_a_purchase_price_a_request_costs_the_list_price(answered):
+    load()
+    one = answered()
+    assert post() == 1
+    assert purchases() == [("expense:upstream:main:USD", "payable:upstream:main:USD", "USD", LIST)]
+    one.refresh_from_db()
+    assert (one.purchase_cost, one.purchase_currency, one.purchase_usd) == (LIST, "USD", LIST)
+    assert one.cost == CHARGED
+    assert not audit().drifts
+
+
+def test_a_purchase_price_is_paid_in_its_upstreams_currency_at_the_newest_rate_however_old(answered, settings):
+    settings.FX_RATE_MAX_AGE_DAYS = 1
+    load(domestic=YUAN)
+    fx.set_rate(Decimal("7.00"), source="test", by=None, now=NOW - timedelta(days=400))
+    one = answered(upstream="domestic")
+    post()
+    assert owed() == {"payable:upstream:domestic:CNY": Decimal("0.02800000")}
+    one.refresh_from_db()
+    assert (one.purchase_cost, one.purchase_currency) == (Decimal("0.02800000"), "CNY")
+    assert one.purchase_usd == Decimal("0.00400000")
+    assert not PurchaseBatch.objects.get().lacks_rate
+    assert not audit().drifts
+
+
+def test_without_any_rate_it_is_posted_all_the_same_and_its_batch_says_so(answered, settings):
+    settings.USD_CNY_RATE = None
+    ExchangeRate.objects.all().delete()
+    load(domestic=YUAN)
+    one = answered(upstream="domestic")
+    post()
+    one.refresh_from_db()
+    assert (one.purchase_cost, one.purchase_usd) == (Decimal("0.02800000"), None)
+    assert PurchaseBatch.objects.get().lacks_rate
+
+
+def test_what_is_settled_together_and_apart_is_one_transfer_by_upstream_and_currency(answered):
+    load(domestic=YUAN)
+    for upstream in ("main", "main", "domestic", "main"):
+        answered(upstream=upstream)
+    assert PurchaseBatch.objects.count() == 4
+    assert post() == 4
+    batch = PurchaseBatch.objects.get()
+    assert set(Transfer.objects.filter(kind="purchase").values_list("key", "amount")) == {
+        (f"purchase:{batch.pk}:main:USD", 3 * LIST),
+        (f"purchase:{batch.pk}:domestic:CNY", Decimal("0.02800000")),
+    }
+    assert set(Generation.objects.values_list("purchase_batch", flat=True)) == {batch.pk}
+    assert not audit().drifts
+
+
+def test_run_again_it_posts_nothing(answered):
+    load()
+    answered()
+    assert (post(), post()) == (1, 0)
+    assert len(purchases()) == 1
+
+
+def test_killed_before_its_commit_it_posts_once_the_next_time(answered, monkeypatch):
+    load()
+    answered()
+
+    def die(*_args, **_options):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(posting, "post_all", die)
+        with pytest.raises(KeyboardInterrupt):
+            post()
+    assert not purchases()
+    post()
+    assert [amount for *_, amount in purchases()] == [LIST]
+
+
+def test_a_batch_that_cannot_be_posted_stops_no_other_and_keeps_no_charge(answered):
+    load()
+    bad = answered()
+    with connection.cursor() as cursor:  # what nothing of ours does
+        cursor.execute("UPDATE proxy_generation SET price_id = 0 WHERE id = %s", [bad.pk])
+    answered()
+    for _ in range(6):
+        post()
+    assert [amount for *_, amount in purchases()] == [LIST]
+    waiting = PurchaseBatch.objects.get(posted_at=None)
+    assert (waiting.generations, waiting.failures) == ([bad.pk], posting.MOST_FAILURES)
+    bad.refresh_from_db()
+    assert (bad.state, bad.cost, Hold.objects.get(key=bad.pk).state) == ("settled", CHARGED, "captured")
+
+
+def test_the_version_that_applied_when_it_was_held_counts(answered):
+    load(main=[{"input": "1", "output": "1"}, {"input": "2", "output": "2", "applies_from": "2099-01-01"}])
+    early = answered(is_settled=False, at=database_now())
+    late = answered(is_settled=False, at=datetime(2099, 1, 1, tzinfo=UTC))
+    settle.settle_all(now=LATER)
+    post()
+    costs = dict(Generation.objects.values_list("pk", "purchase_cost"))
+    assert costs == {early.pk: Decimal("0.00250000"), late.pk: Decimal("0.00500000")}
+
+
+def test_what_was_charged_nothing_costs_the_house_all_the_same(answered):
+    load()
+    answered(cost=Decimal(0), is_flagged=True)
+    post()
+    assert owed() == {"payable:upstream:main:USD": LIST}
+
+
+def test_what_nobody_knows_the_usage_of_costs_nothing(answered):
+    load()
+    answered(usage_source="none", cost=Decimal(0), upstream_cost=Decimal(0), usage=Usage())
+    assert post() == 1
+    assert not purchases()
+    assert not audit().drifts
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [Usage(input_tokens=100_001, output_tokens=1), Usage(input_tokens=1, output_tokens=90_000_000)],
+    ids=["above the context window", "above the bound"],
+)
+def test_a_claim_that_cannot_be_believed_stays_out_of_the_books_and_is_flagged(answered, usage):
+    load()
+    one = answered(usage=usage)
+    post()
+    assert not purchases()
+    one.refresh_from_db()
+    assert (one.purchase_cost, one.is_flagged, one.purchase_batch) == (None, True, PurchaseBatch.objects.get().pk)
+
+
+def test_usage_that_comes_after_a_release_is_paid_for(answered):
+    load()
+    one = answered(is_settled=False, state="held", metered_at=None, usage_source="none", input_tokens=0)
+    settle.release([one.pk], reason="abandoned", now=NOW)
+    assert not PurchaseBatch.objects.exists()
+    late = metered.Metered(
+        *(one.pk, one.upstream_id, "upstream", "completed", "stop", TOKENS, TOKENS),
+        *(Cost(upstream=LIST, charged=CHARGED), 1, 2),
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(metered.TOO_LATE, columns([late.row()]))
+    post()
+    assert owed() == {"payable:upstream:main:USD": LIST}
+
+
+def test_a_quarantined_request_that_is_released_is_paid_for(answered):
+    load()
+    one = answered(is_settled=False)
+    Generation.objects.filter(pk=one.pk).update(state="quarantined")
+    settle.release_quarantined(one.pk, now=NOW)
+    post()
+    assert owed() == {"payable:upstream:main:USD": LIST}
+
+
+def test_a_price_by_the_call_counts_one_where_the_model_is_sold_by_tokens(answered):
+    load(main={"request": "0.002"})
+    answered()
+    post()
+    assert owed() == {"payable:upstream:main:USD": Decimal("0.00200000")}
+
+
+def test_a_currency_that_nobody_knows_the_rate_of_has_none():
+    assert rates.newest("USD", now=NOW) == 1
+    assert rates.newest("XAF", now=NOW) is None
+
+
+def test_the_audit_finds_what_was_posted_otherwise_than_it_cost(answered):
+    load()
+    one = answered()
+    post()
+    batch = PurchaseBatch.objects.get()
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE proxy_generation SET purchase_cost = 1 WHERE id = %s", [one.pk])
+    key = f"purchase:{batch.pk}:main:USD"
+    assert audit().drifts == [f"{key} is 1.00000000 by its requests: the books have {LIST:f}"]
+    PurchaseBatch.objects.all().delete()
+    assert audit().drifts == [f"{key} was posted for no batch"]
