@@ -13,9 +13,10 @@ from core.clock import database_now
 from core.panels import Event, Figure, Found, Panel
 from desk.gateway import price_words
 from proxy.ids import first_id_of, is_generation_id
-from proxy.models import NET_COST, SWEPT_ALIVE, Generation, Lease, PriceProposal
+from proxy.models import NET_COST, SWEPT_ALIVE, Generation, Lease, PriceProposal, PurchaseBatch
 from proxy.prices import catalog
 from proxy.prices.below_cost import models_at_a_loss
+from proxy.purchases.posting import overdue
 
 State = Generation.State
 LATE = timedelta(seconds=30)
@@ -32,6 +33,7 @@ def panels() -> Iterable[Panel]:
     losing = models_at_a_loss(now=now, dollars=price_words.dollars(now=now))
     proposed = PriceProposal.objects.filter(state=PriceProposal.State.PROPOSED).count()
     swept_alive = Lease.objects.filter(SWEPT_ALIVE).count()
+    unposted = overdue(PurchaseBatch.objects.all())[:1000].count()
     stuck_held = stuck["held"] or Decimal(0)
     yield Panel(
         _("Gateway"),
@@ -69,6 +71,12 @@ def panels() -> Iterable[Panel]:
                 _("Prices to confirm"),
                 str(proposed),
                 f"{reverse('admin:proxy_priceproposal_changelist')}?state__exact=proposed",
+            ),
+            Figure(
+                _("Purchases not posted"),
+                str(unposted),
+                f"{reverse('admin:proxy_purchasebatch_changelist')}?overdue=1",
+                "bad" if unposted else "",
             ),
             Figure(
                 _("Quarantined, and what they hold"),

@@ -7,12 +7,13 @@ killed anywhere it posts once. Lock order: batches, generations; no wallet is to
 import logging
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from django.db import DatabaseError, OperationalError, connection, transaction
-from django.db.models import F
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Now
 
 from billing import rates
 from billing.books import chart
@@ -29,12 +30,15 @@ log = logging.getLogger(__name__)
 MOST_REQUESTS = 2_000
 """In one posting: small batches are put together."""
 MOST_BATCHES = 500
-MOST_FAILURES = 5
+LATE = timedelta(minutes=5)
+"""The task runs every few seconds."""
 
 TAKE = (
-    "SELECT id, generations FROM proxy_purchasebatch WHERE posted_at IS NULL AND failures < %s AND id > %s"
+    "SELECT id, generations FROM proxy_purchasebatch WHERE posted_at IS NULL AND id > %s"
+    " AND created_at <= clock_timestamp() - failures * failures * interval '1 minute'"
     " ORDER BY id LIMIT %s FOR NO KEY UPDATE SKIP LOCKED"
 )
+"""One that has failed is tried again, ever more rarely."""
 READ = (
     f"SELECT {', '.join(COLUMNS)} FROM proxy_generation"
     " WHERE id = ANY(%s) AND purchase_batch IS NULL AND metered_at IS NOT NULL AND usage_source <> 'none'"
@@ -71,9 +75,14 @@ def _post_after(last: int, *, now: datetime) -> tuple[int, int] | None:
     return taken[-1][0], sum(len(generations) for _, generations in taken)
 
 
+def overdue(batches: QuerySet[PurchaseBatch]) -> QuerySet[PurchaseBatch]:
+    """Those that failed, or that nobody looked at for minutes."""
+    return batches.filter(Q(failures__gt=0) | Q(created_at__lt=Now() - LATE), posted_at=None)
+
+
 def _take(last: int) -> list[tuple[int, list[str]]]:
     with connection.cursor() as cursor:
-        cursor.execute(TAKE, [MOST_FAILURES, last, MOST_BATCHES])
+        cursor.execute(TAKE, [last, MOST_BATCHES])
         found = cursor.fetchall()
     taken: list[tuple[int, list[str]]] = []
     count = 0

@@ -2,8 +2,9 @@
 
 from django.utils import timezone
 
-from proxy.models import Generation, Lease, Model, Upstream
+from proxy.models import Generation, Lease, Model, PurchaseBatch, Upstream
 from proxy.prices.loading import set_cost
+from proxy.purchases.posting import post_all_purchases
 from proxy.settlement.settle import settle_all
 from tests.desk.first_page.red_cases import CASES, HOUR, red
 
@@ -38,6 +39,15 @@ def a_model_is_sold_below_cost(world):
     set_cost(model, upstream, {"input": "0.2"}, where="nano")
     yield
     set_cost(model, upstream, None, where="nano")
+
+
+@red("Gateway / Purchases not posted")
+def what_an_upstream_takes_is_not_posted(world):
+    world.make_request(at=timezone.now())
+    PurchaseBatch.objects.update(failures=1)
+    yield
+    PurchaseBatch.objects.update(failures=0)
+    post_all_purchases(now=timezone.now())
 
 
 @red("Gateway / Quarantined, and what they hold")

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 from django.db import connection
+from django.db.models.functions import Now
 
 from billing import rates
 from billing.audit.run import audit
@@ -110,13 +111,24 @@ def test_a_batch_that_cannot_be_posted_stops_no_other_and_keeps_no_charge(answer
     with connection.cursor() as cursor:  # what nothing of ours does
         cursor.execute("UPDATE proxy_generation SET price_id = 0 WHERE id = %s", [bad.pk])
     answered()
-    for _ in range(6):
+    for _ in range(3):
         post()
     assert [amount for *_, amount in purchases()] == [LIST]
     waiting = PurchaseBatch.objects.get(posted_at=None)
-    assert (waiting.generations, waiting.failures) == ([bad.pk], posting.MOST_FAILURES)
+    assert (waiting.generations, waiting.failures) == ([bad.pk], 1)
     bad.refresh_from_db()
     assert (bad.state, bad.cost, Hold.objects.get(key=bad.pk).state) == ("settled", CHARGED, "captured")
+
+
+def test_what_could_not_be_posted_is_once_its_cause_is_gone(answered):
+    load()
+    one = answered()
+    PurchaseBatch.objects.update(failures=2, created_at=Now() - timedelta(minutes=3))
+    assert post() == 0
+    PurchaseBatch.objects.update(created_at=Now() - timedelta(minutes=5))
+    assert post() == 1
+    one.refresh_from_db()
+    assert one.purchase_cost == LIST
 
 
 def test_the_version_that_applied_when_it_was_held_counts(answered):
