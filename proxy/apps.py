@@ -8,7 +8,8 @@ class ProxyConfig(AppConfig):
 
     def ready(self) -> None:
         from billing.audit import run
-        from billing.books import reversals
+        from billing.books import entries, reversals
+        from proxy.purchases.accounts import of_upstreams
         from proxy.purchases.audit import check_purchases
         from proxy.settlement.audit import check_generations
         from proxy.settlement.reversals import netted
@@ -16,3 +17,4 @@ class ProxyConfig(AppConfig):
         run.register("generations", check_generations)
         run.register("purchases", check_purchases)
         reversals.register("requests", netted)
+        entries.offer("upstreams", of_upstreams)

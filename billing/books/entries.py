@@ -4,6 +4,7 @@ What no rule posts goes this way: a reserve that a provider holds back, its adju
 tells of, the result of exchange. Customers' balances do not: those are adjustments.
 """
 
+from collections.abc import Callable, Iterable
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -31,10 +32,20 @@ class EntryError(ProposalError):
     """An entry that cannot be proposed or posted like this; the text is for whoever asked."""
 
 
+_offered: dict[str, Callable[[], Iterable[str]]] = {}
+
+
+def offer(whose: str, names: Callable[[], Iterable[str]]) -> None:
+    """Let an app name accounts of its own that an entry may be the first to use."""
+    _offered[whose] = names
+
+
 def chart() -> list[str]:
     """Names of the house's accounts, and of those that an entry may be the first to use."""
     there = dict(LedgerAccount.objects.filter(kind=LedgerAccount.Kind.SYSTEM).values_list("name", "currency"))
-    names = {name + currency for name in BY_HAND_IN_EACH_CURRENCY for currency in {"USD", *there.values()}}
+    offered = {name for names in _offered.values() for name in names()}
+    currencies = {"USD", *there.values(), *(name.rpartition(":")[2] for name in offered)}
+    names = offered | {name + currency for name in BY_HAND_IN_EACH_CURRENCY for currency in currencies}
     names |= {reserve(*whose) for name in there if (whose := of_providers(name)) is not None}
     return sorted(names | there.keys())
 
