@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 
 from django.db.models import Count, Sum
 from django.urls import reverse
@@ -30,7 +31,7 @@ def panels() -> Iterable[Panel]:
     flagged = Generation.objects.filter(is_flagged=True)[:1000].count()
     stuck = Generation.objects.filter(state=State.QUARANTINED).aggregate(count=Count("pk"), held=Sum("held"))
     unpriced = catalog.without_price()
-    losing = models_at_a_loss(now=now, dollars=price_words.dollars(now=now))
+    losing = models_at_a_loss(now=now, dollars=partial(price_words.dollars, now=now))
     proposed = PriceProposal.objects.filter(state=PriceProposal.State.PROPOSED).count()
     swept_alive = Lease.objects.filter(SWEPT_ALIVE).count()
     unposted = overdue(PurchaseBatch.objects.all())[:1000].count()

@@ -1,6 +1,6 @@
 """Whether a model is sold for less than it costs the house, unit by unit, where a purchase price is known."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -58,13 +58,15 @@ def losses(model: Model, sale: PriceVersion, *, at: datetime, dollars: Mapping[s
     return list(found.values())
 
 
-def models_at_a_loss(*, now: datetime, dollars: Mapping[str, Decimal]) -> list[str]:
-    """Models on offer whose price of today is below cost somewhere, by name."""
+def models_at_a_loss(*, now: datetime, dollars: Callable[[], Mapping[str, Decimal]]) -> list[str]:
+    """Models on offer whose price of today is below cost somewhere, by name. `dollars` is asked if one is bought."""
     bought = PurchasePrice.objects.exclude(Q(rates={}) & Q(tiers=[]) & Q(more=None)).values("model")
     found = []
-    models = Model.objects.filter(is_active=True, pk__in=bought).order_by("slug")
-    for model in models.prefetch_related("prices", "purchase_prices", "routes__upstream"):
+    rows = Model.objects.filter(is_active=True, pk__in=bought).order_by("slug")
+    models = list(rows.prefetch_related("prices", "purchase_prices", "routes__upstream"))
+    worth = dollars() if models else {}
+    for model in models:
         sale = in_force(model.prices.all(), at=now)
-        if sale is not None and losses(model, PriceVersion.from_row(sale), at=now, dollars=dollars):
+        if sale is not None and losses(model, PriceVersion.from_row(sale), at=now, dollars=worth):
             found.append(model.slug)
     return found

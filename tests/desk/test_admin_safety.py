@@ -49,7 +49,7 @@ from payments.models import (
     Statement,
     StatementLine,
 )
-from proxy.models import Lease
+from proxy.models import Lease, Model, PriceProposal
 from tests.outbox import mails
 from tests.payments.fake_refunds import paid_in
 from tests.staffing import ROLES, at_desk, in_role
@@ -118,6 +118,7 @@ MAY: dict[str, tuple[str, ...]] = {
             *("payments_notification_looked_at", "payments_notification process_again"),
             *("payments_statement_give_up", "payments_statement_share"),
             *("payments_discrepancy_explain", "payments_discrepancy_resolve"),
+            *(f"proxy_priceproposal_{act}" for act in ("approve", "refuse")),
             *("proxy_model_new_price", "accounts_customergroup_add", "accounts_customergroup_change"),
             *(f"proxy_generation_{act}" for act in ("try_again", "release", "looked_at")),
         ),
@@ -175,6 +176,8 @@ def rows(make_request, customer: Customer, user: User, key, now) -> dict[type[Ro
         proposed_by=chief,
         **money,
     )
+    model = Model.objects.order_by("pk")[0]
+    PriceProposal.objects.create(model=model, listed_as="a/m", prices=[{"input": "1"}], reason="x", proposed_by=chief)
     MonthLock.objects.create(month=now.date().replace(day=1), locked_by=chief)
     StaffAction.objects.create(user=chief, action="change", object_type="x", object_id="1", object_text="x")
     WelcomedAddress.objects.create(address_hash="0" * 64)
@@ -260,7 +263,7 @@ def test_no_list_can_delete_what_is_ticked(rows):
 
 
 def test_a_price_is_never_changed_by_the_form_of_its_model(rows):
-    from proxy.models import Model, Price
+    from proxy.models import Price
 
     before = table(Price)
     row = Model.objects.order_by("pk")[0]

@@ -72,7 +72,7 @@ def test_what_is_sold_by_the_request_and_bought_by_tokens_is_not_compared(bought
 
 def test_an_upstream_that_is_not_asked_costs_nothing(bought):
     model = bought({"input": "2"})
-    assert models_at_a_loss(now=database_now(), dollars=YUAN) == ["a/m"]
+    assert models_at_a_loss(now=database_now(), dollars=lambda: YUAN) == ["a/m"]
     Upstream.objects.update(is_active=False)
     assert lost(model, {"input": "1", "output": "4"}) == []
-    assert models_at_a_loss(now=database_now(), dollars=YUAN) == []
+    assert models_at_a_loss(now=database_now(), dollars=lambda: YUAN) == []
