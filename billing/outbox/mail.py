@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 
 from django.conf import settings
 from django.core.mail import EmailMessage
@@ -81,22 +82,32 @@ def send_due(*, now: datetime, limit: int = 100) -> int:
     ever later.
     """
     readers.read(READER, now=now)
-    sent = 0
-    for mail_id in _claim(now=now, limit=limit):
+    sent, began = 0, monotonic()
+    for _turn in range(limit):
+        # Each is claimed when its turn comes: one that waited behind slow ones would be due again, and sent twice.
+        mail_id = _claim(now=now + timedelta(seconds=monotonic() - began))
+        if mail_id is None:
+            break
         mail = Mail.objects.select_related("document").get(pk=mail_id)
-        message = EmailMessage(mail.subject, mail.body, settings.DEFAULT_FROM_EMAIL, [mail.to])
-        if mail.document is not None:
-            message.attach(mail.document.file_name, bytes(mail.document.content), mail.document.content_type)
         try:
             with outside():
-                message.send()
+                _message(mail).send()
         except OSError as error:  # smtplib's errors are OSErrors
             log.warning("mail %s was not sent: %s", mail.pk, type(error).__name__)
             Mail.objects.filter(pk=mail.pk).update(problem=type(error).__name__)
+            if isinstance(error, TimeoutError | ConnectionError):
+                break  # the server is away: the others would wait as long
             continue
         Mail.objects.filter(pk=mail.pk).update(sent_at=now, send_at=None, put_aside_at=None, problem="")
         sent += 1
     return sent
+
+
+def _message(mail: Mail) -> EmailMessage:
+    message = EmailMessage(mail.subject, mail.body, settings.DEFAULT_FROM_EMAIL, [mail.to])
+    if mail.document is not None:
+        message.attach(mail.document.file_name, bytes(mail.document.content), mail.document.content_type)
+    return message
 
 
 def send_again(*, mail_id: int, now: datetime) -> bool:
@@ -111,16 +122,18 @@ def put_aside(*, mail_id: int, now: datetime) -> bool:
     return bool(waiting.update(send_at=None, put_aside_at=now))
 
 
-def _claim(*, now: datetime, limit: int) -> list[int]:
-    """Mail whose turn it is, its next turn set: a worker that dies on the way loses none."""
+def _claim(*, now: datetime) -> int | None:
+    """A mail whose turn it is, its next turn set: a worker that dies on the way loses none."""
     with transaction.atomic():
-        due = list(
+        mail = (
             Mail.objects.filter(send_at__lte=now)
             .select_for_update(skip_locked=True, no_key=True)
-            .order_by("send_at")[:limit]
+            .order_by("send_at")
+            .first()
         )
-        for mail in due:
-            delay = min(FIRST_RETRY * (1 << min(mail.attempts, 10)), SLOWEST_RETRY)
-            is_over = mail.attempts + 1 >= MOST_ATTEMPTS
-            Mail.objects.filter(pk=mail.pk).update(attempts=mail.attempts + 1, send_at=None if is_over else now + delay)
-    return [mail.pk for mail in due]
+        if mail is None:
+            return None
+        delay = min(FIRST_RETRY * (1 << min(mail.attempts, 10)), SLOWEST_RETRY)
+        is_over = mail.attempts + 1 >= MOST_ATTEMPTS
+        Mail.objects.filter(pk=mail.pk).update(attempts=mail.attempts + 1, send_at=None if is_over else now + delay)
+    return mail.pk
