@@ -74,16 +74,19 @@ def snapshot() -> Iterator[CursorWrapper]:
         yield cursor
 
 
-def pages(query: str, *, table: str, key: str, first: Any, customer_id: int | None = None) -> Iterator[Any]:
+def pages(
+    query: str, *, table: str, key: str, first: Any, customer_id: int | None = None, most: int | None = None
+) -> Iterator[Any]:
     """The rows that `query` finds in page after page of `table`, which is `{page}` in the query.
 
     Pages go by `key`, from above `first`, and hold the rows of one customer if one is named; the table then needs an
-    index on customer and key. A query selects drifts alone: rows that are as they should be stay in the database.
+    index on customer and key. A page has `most` rows, or `PAGE`. A query selects drifts alone: rows that are as they
+    should be stay in the database.
     """
     whose = "true" if customer_id is None else f"customer_id = {customer_id:d}"
     last_key = (
         f"SELECT max({key}) FROM"
-        f" (SELECT {key} FROM {table} WHERE {whose} AND {key} > %(after)s ORDER BY {key} LIMIT {PAGE}) p"
+        f" (SELECT {key} FROM {table} WHERE {whose} AND {key} > %(after)s ORDER BY {key} LIMIT {most or PAGE}) p"
     )
     page = f"(SELECT * FROM {table} WHERE {whose} AND {key} > %(after)s AND {key} <= %(upto)s)"
     after = first

@@ -114,6 +114,10 @@ class UpstreamAdmin(ByRight, FormAdmin):  # type: ignore[misc]
     search_fields = ("name",)
     actions = None
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        """A name stays: accounts and transfers say it."""
+        return () if obj is None else ("name",)
+
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         form: Any = super().get_form(request, obj, change, **kwargs)
         has_key = bool(obj is not None and obj.api_key)

@@ -4,6 +4,9 @@ from collections.abc import Iterator
 
 from billing.audit.run import pages, snapshot
 
+MOST_BATCHES = 50
+"""In a page: each has up to thousands of requests."""
+
 OWED = """
 SELECT coalesce(o.key, t.key), coalesce(o.amount, 0), t.amount FROM (
  SELECT 'purchase:' || b.id || ':' || u.name || ':' || g.purchase_currency AS key, sum(g.purchase_cost) AS amount
@@ -26,7 +29,7 @@ def check_purchases(customer_id: int | None) -> Iterator[str]:
     """Each batch's transfers equal the sums of its requests' costs, and no transfer is of no batch."""
     if customer_id is not None:
         return
-    for key, owed, posted in pages(OWED, table="proxy_purchasebatch", key="id", first=0):
+    for key, owed, posted in pages(OWED, table="proxy_purchasebatch", key="id", first=0, most=MOST_BATCHES):
         books = "the books have none" if posted is None else f"the books have {posted:f}"
         yield f"{key} is {owed:f} by its requests: {books}"
     with snapshot() as cursor:

@@ -10,7 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from billing.books.money import LARGEST, ZERO
+from billing.books.money import LARGEST
 from core.records import value
 from proxy.models import Currency, Price, PurchasePrice
 from proxy.prices.loading import in_force
@@ -79,13 +79,15 @@ class Prices:
     def purchase_of(self, one: Used) -> Purchase:
         """What it cost. Raises `LookupError` where its price is not there."""
         sale, usage = self._sale[one.price_id], _usage(one)
-        paid = in_force(self._paid.get((one.model_id, one.upstream_id), ()), at=one.created_at)
+        versions = self._paid.get((one.model_id, one.upstream_id), ())
+        begun = [row for row in versions if (row.applies_from or row.created_at) <= one.created_at]
+        paid = in_force(begun, at=one.created_at)
         if paid is None or paid.is_list:
             cost, currency = self._at_list(one, sale, usage), Currency.USD.value
         else:
             version = self._compiled.get(paid.pk) or self._compiled.setdefault(paid.pk, PriceVersion.from_row(paid))
             cost, currency = _cost(version, one, _counted_by(version, usage)), paid.currency
-        return Purchase(cost, currency, self._is_believed(one, sale) and cost <= LARGEST)
+        return Purchase(cost, currency, self._is_believed(one, sale, usage) and cost <= LARGEST)
 
     @staticmethod
     def _at_list(one: Used, sale: PriceVersion, usage: Usage) -> Decimal:
@@ -94,18 +96,27 @@ class Prices:
             return one.upstream_cost
         return _cost(sale, one, usage)
 
-    def _is_believed(self, one: Used, sale: PriceVersion) -> bool:
-        """Not above the bound, which is the most that it can use, nor above what the model can read."""
+    def _is_believed(self, one: Used, sale: PriceVersion, usage: Usage) -> bool:
+        """Not above the bound, which is the most that it can use, nor above what the model can read.
+
+        Usage that came late has no cost on its row: it is worked out.
+        """
         window = self._windows.get(one.model_id)
         if one.usage_source == "upstream" and window is not None and one.input_tokens > window:
             return False
-        charge = (one.upstream_cost or ZERO) * sale.margin * (1 if one.factor is None else one.factor)
+        cost = one.upstream_cost or _sold(sale, one, usage)
+        charge = cost * sale.margin * (1 if one.factor is None else one.factor)
         return charge <= one.bound + Decimal("0.00000001")
 
 
 def _cost(price: PriceVersion, one: Used, usage: Usage) -> Decimal:
     """By what was served, as the upstream bills that; by what was asked where it does not tell."""
     return cost_of(price, usage, served=terms_of(one.service_tier or one.asked_tier)).upstream
+
+
+def _sold(sale: PriceVersion, one: Used, usage: Usage) -> Decimal:
+    """Before the margin, by what was served, and never more than what was asked comes to, as METER counts it."""
+    return cost_of(sale, usage, asked=terms_of(one.asked_tier), served=terms_of(one.service_tier)).upstream
 
 
 def _counted_by(version: PriceVersion, usage: Usage) -> Usage:

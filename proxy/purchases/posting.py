@@ -35,10 +35,10 @@ LATE = timedelta(minutes=5)
 
 TAKE = (
     "SELECT id, generations FROM proxy_purchasebatch WHERE posted_at IS NULL AND id > %s"
-    " AND created_at <= clock_timestamp() - failures * failures * interval '1 minute'"
+    " AND created_at <= clock_timestamp() - failures::int * failures * interval '1 minute'"
     " ORDER BY id LIMIT %s FOR NO KEY UPDATE SKIP LOCKED"
 )
-"""One that has failed is tried again, ever more rarely."""
+"""One that has failed is tried again, ever more rarely: after n failures 2n + 1 minutes after the last try."""
 READ = (
     f"SELECT {', '.join(COLUMNS)} FROM proxy_generation"
     " WHERE id = ANY(%s) AND purchase_batch IS NULL AND metered_at IS NOT NULL AND usage_source <> 'none'"

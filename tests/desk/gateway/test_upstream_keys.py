@@ -77,10 +77,16 @@ def test_the_form_keeps_the_key_where_only_the_path_or_the_spelling_changes(save
 
 
 def test_two_steps_lead_the_key_nowhere_else(save):
-    """Switched off, renamed, of another kind: the key stays with its host."""
-    save(is_active="", name="other", kind="azure")
-    assert "enter the key for it" in save(name="other", is_active="", base_url="https://evil.example/v1")
+    """Switched off, of another name or kind: the key stays with its host."""
+    save(is_active="", kind="azure", base_url="https://api.example.com/v1")
+    assert Upstream.objects.filter(is_active=False, kind="azure").update(name="other") == 1
+    assert "enter the key for it" in save(is_active="", base_url="https://evil.example/v1")
     assert stored()[1] == "sk-top-secret"
+
+
+def test_the_form_keeps_the_name_that_accounts_and_transfers_say(save):
+    save(name="other", priority=2, base_url="https://api.example.com/v1")
+    assert Upstream.objects.values_list("name", "priority").get() == ("main", 2)
 
 
 @pytest.mark.parametrize("base_url", ELSEWHERE)

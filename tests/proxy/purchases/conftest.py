@@ -2,9 +2,10 @@
 
 import itertools
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -13,7 +14,7 @@ from billing.books import holds
 from billing.models import Hold, LedgerAccount, Transfer
 from proxy.ids import new_generation_id
 from proxy.models import Generation, Model, Price, Upstream
-from proxy.prices.loading import load_catalog
+from proxy.prices import loading
 from proxy.prices.sums import cost_of
 from proxy.prices.usage import Usage
 from proxy.prices.versions import PriceVersion
@@ -29,13 +30,14 @@ def place(name: str, **fields: Any) -> dict[str, Any]:
     return {"name": name, "protocol": "openai", "base_url": "http://127.0.0.1:1/v1", **fields}
 
 
-def load(*, main: Any = None, domestic: Any = None) -> None:
-    """A model at `main`, paid in USD, and `domestic`, paid in yuan, for these costs."""
+def load(*, main: Any = None, domestic: Any = None, at: datetime = NOW - timedelta(hours=1)) -> None:
+    """A model at `main`, paid in USD, and `domestic`, paid in yuan, for these costs, which are set `at`."""
     costs = {"main": main, "domestic": domestic}
     named = [{"name": name, **({} if cost is None else {"cost": cost})} for name, cost in costs.items()]
     price = {"input": "3", "output": "15"}
     model = {"id": "anthropic/m", "upstreams": named, "price": price, "context_window": 100_000}
-    load_catalog({"upstreams": [place("main"), place("domestic", currency="CNY")], "models": [model]})
+    with patch.object(loading, "database_now", return_value=at):
+        loading.load_catalog({"upstreams": [place("main"), place("domestic", currency="CNY")], "models": [model]})
 
 
 @pytest.fixture

@@ -6,12 +6,12 @@ from decimal import Decimal
 import pytest
 from django.db import connection
 from django.db.models.functions import Now
+from django.test.utils import CaptureQueriesContext
 
 from billing import rates
 from billing.audit.run import audit
 from billing.models import Hold, Transfer
 from core.arrays import columns
-from core.clock import database_now
 from payments.models import ExchangeRate
 from payments.topups import fx
 from proxy.models import Generation, PurchaseBatch
@@ -25,6 +25,7 @@ from tests.proxy.purchases.conftest import CHARGED, LIST, TOKENS, load, owed, pu
 YUAN = {"input": "7", "output": "28"}
 """A request of 2,000 tokens in and 500 out: 0.028 yuan."""
 LATER = NOW + timedelta(seconds=5)
+IN_FLIGHT = {"is_settled": False, "state": "held", "metered_at": None, "usage_source": "none", "input_tokens": 0}
 
 
 def post() -> int:
@@ -131,14 +132,43 @@ def test_what_could_not_be_posted_is_once_its_cause_is_gone(answered):
     assert one.purchase_cost == LIST
 
 
+def test_a_batch_that_failed_hundreds_of_times_stops_no_other_and_is_still_tried(answered):
+    load()
+    bad = answered()
+    PurchaseBatch.objects.update(failures=200, created_at=Now() - timedelta(days=27))
+    answered()
+    assert post() == 1
+    assert PurchaseBatch.objects.get(posted_at=None).generations == [bad.pk]
+    PurchaseBatch.objects.filter(posted_at=None).update(created_at=Now() - timedelta(days=28))
+    assert post() == 1
+
+
 def test_the_version_that_applied_when_it_was_held_counts(answered):
     load(main=[{"input": "1", "output": "1"}, {"input": "2", "output": "2", "applies_from": "2099-01-01"}])
-    early = answered(is_settled=False, at=database_now())
+    early = answered(is_settled=False)
     late = answered(is_settled=False, at=datetime(2099, 1, 1, tzinfo=UTC))
     settle.settle_all(now=LATER)
     post()
     costs = dict(Generation.objects.values_list("pk", "purchase_cost"))
     assert costs == {early.pk: Decimal("0.00250000"), late.pk: Decimal("0.00500000")}
+
+
+def test_a_version_set_while_a_request_was_on_its_way_does_not_count(answered):
+    load(main={"input": "1", "output": "1"})
+    one = answered()
+    load(main={"input": "2", "output": "2"}, at=NOW + timedelta(seconds=1))
+    next_one = answered(at=NOW + timedelta(seconds=2))
+    post()
+    costs = dict(Generation.objects.values_list("pk", "purchase_cost"))
+    assert costs == {one.pk: Decimal("0.00250000"), next_one.pk: Decimal("0.00500000")}
+
+
+def test_a_request_held_before_there_was_a_purchase_price_costs_the_list_price(answered):
+    load()
+    answered()
+    load(main={"input": "2", "output": "2"}, at=NOW + timedelta(seconds=1))
+    post()
+    assert owed() == {"payable:upstream:main:USD": LIST}
 
 
 def test_what_was_charged_nothing_costs_the_house_all_the_same(answered):
@@ -170,19 +200,33 @@ def test_a_claim_that_cannot_be_believed_stays_out_of_the_books_and_is_flagged(a
     assert (one.purchase_cost, one.is_flagged, one.purchase_batch) == (None, True, PurchaseBatch.objects.get().pk)
 
 
-def test_usage_that_comes_after_a_release_is_paid_for(answered):
-    load()
-    one = answered(is_settled=False, state="held", metered_at=None, usage_source="none", input_tokens=0)
+def release_then_hear(one: Generation, usage: Usage) -> None:
+    """The hold of `one` goes back, and then its upstream tells this usage."""
     settle.release([one.pk], reason="abandoned", now=NOW)
     assert not PurchaseBatch.objects.exists()
     late = metered.Metered(
-        *(one.pk, one.upstream_id, "upstream", "completed", "stop", TOKENS, TOKENS),
+        *(one.pk, one.upstream_id, "upstream", "completed", "stop", usage, usage),
         *(Cost(upstream=LIST, charged=CHARGED), 1, 2),
     )
     with connection.cursor() as cursor:
         cursor.execute(metered.TOO_LATE, columns([late.row()]))
+
+
+def test_usage_that_comes_after_a_release_is_paid_for(answered):
+    load()
+    release_then_hear(answered(**IN_FLIGHT), TOKENS)
     post()
     assert owed() == {"payable:upstream:main:USD": LIST}
+
+
+def test_usage_that_comes_after_a_release_and_cannot_be_believed_stays_out_of_the_books(answered):
+    load()
+    one = answered(**IN_FLIGHT)
+    release_then_hear(one, Usage(input_tokens=1, output_tokens=90_000_000))
+    post()
+    assert not purchases()
+    one.refresh_from_db()
+    assert (one.purchase_cost, one.is_flagged, one.purchase_batch) == (None, True, PurchaseBatch.objects.get().pk)
 
 
 def test_a_quarantined_request_that_is_released_is_paid_for(answered):
@@ -204,6 +248,20 @@ def test_a_price_by_the_call_counts_one_where_the_model_is_sold_by_tokens(answer
 def test_a_currency_that_nobody_knows_the_rate_of_has_none():
     assert rates.newest("USD", now=NOW) == 1
     assert rates.newest("XAF", now=NOW) is None
+
+
+def test_the_audit_looks_at_every_batch_few_of_them_a_page(answered, monkeypatch):
+    monkeypatch.setattr("proxy.purchases.audit.MOST_BATCHES", 1)
+    load()
+    ones = []
+    for _ in range(3):
+        ones.append(answered())
+        post()
+    Generation.objects.filter(pk__in=[ones[0].pk, ones[2].pk]).update(purchase_cost=1)
+    with CaptureQueriesContext(connection) as asked:
+        assert len(audit().drifts) == 2
+    pages = [query for query in asked if "CROSS JOIN LATERAL unnest(b.generations)" in query["sql"]]
+    assert len(pages) == 3
 
 
 def test_the_audit_finds_what_was_posted_otherwise_than_it_cost(answered):
