@@ -17,9 +17,11 @@ from proxy.prices.units import (
     INPUT_TEXT,
     ONE,
     OUTPUT,
+    OUTPUT_SIDE,
     OUTPUT_TEXT,
     REQUEST,
     TABLE,
+    TEXT,
     TOKEN_UNITS,
     UNITS,
     rate_of,
@@ -32,6 +34,8 @@ NO_TERMS: Mapping[str, str] = {}
 Rates = Mapping[str, Decimal]
 LIKE_TEXT = tuple(dict.fromkeys(unit.bounding for unit in TABLE if unit.side and unit.bounding not in (INPUT, OUTPUT)))
 """Units of tokens that an answer may as well count as text."""
+MADE_APART = frozenset(unit.name for unit in TABLE if unit.side == OUTPUT_SIDE and unit.is_apart)
+"""Output beside text: sound, pictures and films."""
 
 
 class PriceRow(Protocol):
@@ -100,6 +104,8 @@ class PriceVersion:
     priced: frozenset[str] = field(init=False, compare=False)
     """The units that have a rate of their own somewhere."""
     has_tokens: bool = field(init=False, compare=False)
+    makes: tuple[str, ...] = field(init=False, compare=False)
+    """What output may be where a request does not say: `TEXT`, that very tuple, where nothing else has a rate."""
     is_by_call: bool = field(init=False, compare=False)
     """Each request costs something, beside its tokens."""
     plain: Sequence[tuple[int, Decimal, Decimal, Decimal]] = field(init=False, compare=False)
@@ -112,6 +118,7 @@ class PriceVersion:
         held += [tier.rates for tiers in (self.tiers, *(one.tiers for one in self.variants)) for tier in tiers]
         object.__setattr__(self, "priced", frozenset[str]().union(*held))
         object.__setattr__(self, "has_tokens", not TOKEN_UNITS.isdisjoint(self.priced))
+        object.__setattr__(self, "makes", (OUTPUT, *made) if (made := MADE_APART & self.priced) else TEXT)
         object.__setattr__(self, "is_by_call", self.has_tokens and REQUEST in self.priced)
         object.__setattr__(self, "_varied", frozenset(pair for one in self.variants for pair in one.when.items()))
         object.__setattr__(self, "_worst", {})

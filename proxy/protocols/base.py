@@ -39,6 +39,8 @@ class Call:
     rest: bytes = b""
     units: tuple[str, ...] = ()
     """What it brings beside text, pictures and documents: a price must name each."""
+    names_output: bool = False
+    """It says what its output is to be; else the model may make whatever its price names."""
     service_tier: str | None = None
     asked: Mapping[str, str] | None = None
     """What it asks for that a price may go by (`service_tier`); what it leaves to the upstream is not in it."""

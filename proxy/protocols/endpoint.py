@@ -19,7 +19,7 @@ from proxy.prices.bounds import (
     whole_context,
 )
 from proxy.prices.catalog import Destination, Entry
-from proxy.prices.units import INPUT, OUTPUT, OUTPUT_SIDE, PER_TOKEN, TEXT, TOOLS, UNITS
+from proxy.prices.units import INPUT, OUTPUT_SIDE, PER_TOKEN, TEXT, TOOLS, UNITS
 from proxy.prices.usage import Usage
 from proxy.protocols.base import BadRequest, Call, Charged, Habits, Reported
 from proxy.protocols.sse import DONE, END
@@ -63,8 +63,8 @@ class Sending:
 class Bounds:
     """How much a request can use of each unit, and likely uses, but for the output that its limit counts.
 
-    `makes` are what its output may be: text unless it asks for more. Tokens of output beyond the limit
-    (`extra_output`) are what a provider bills of a prediction that was not used.
+    `makes` are what its output may be: what it asks for, or whatever the model's price names. Tokens of output beyond
+    the limit (`extra_output`) are what a provider bills of a prediction that was not used.
     """
 
     most: Mapping[str, int]
@@ -226,8 +226,9 @@ class Endpoint(Generic[Asking]):
         material, context = call.material, entry.context_window
         most = most_by_unit(material, context=context)
         likely = likely_by_unit(material, context=context)
+        makes = TEXT if call.names_output else entry.price.makes
         if not call.units:
-            return Bounds(most, likely, most_extra_output(material))
+            return Bounds(most, likely, most_extra_output(material), makes=makes)
         made = tuple(unit for unit in call.units if UNITS[unit].side == OUTPUT_SIDE)
         for unit in TOOLS.intersection(call.units):
             calls = most[unit] = entry.max_tool_calls
@@ -235,7 +236,7 @@ class Endpoint(Generic[Asking]):
             most[INPUT] = (1 + calls) * (FILE_TOKENS if context is None else whole_context(context))
             likely[unit] = 1
             likely[INPUT] += LIKELY_TOOL_TOKENS
-        return Bounds(most, likely, most_extra_output(material), makes=(OUTPUT, *made))
+        return Bounds(most, likely, most_extra_output(material), makes=(*makes, *made))
 
     def error(self, refusal: Refusal) -> bytes:
         """The body of an answer that is an error."""

@@ -118,12 +118,22 @@ def test_the_receipt_names_each_unit_in_both_languages(gateway, upstream, custom
 
 def test_a_sounding_answer_is_held_at_the_rate_of_sound(gateway, priced):
     priced()
-    gateway.chat()
+    gateway.chat(modalities=["text"])
     plain = wait_for("metered").bound
     Generation.objects.all().delete()
     gateway.chat(**ASKS["output_audio"][0])
     sounding = wait_for("metered").bound
     assert sounding - plain >= 100 * (200 - 40) * Decimal("1.05") / 10**6
+
+
+def test_a_model_that_makes_pictures_unasked_is_held_at_their_rate(gateway, upstream, priced):
+    priced({"input": "0.3", "output": "2.5", "output_image": "30", "margin": "1.05"}, max_output_tokens=1_300)
+    upstream.json = answer(usage=usage(10, 1_290, completion_tokens_details={"image_tokens": 1_290}))
+    gateway.chat(max_tokens=1_300)
+    found = wait_for("metered")
+    assert found.cost == (Decimal("0.3") * 10 + 30 * 1_290) * Decimal("1.05") / 10**6
+    assert found.cost <= found.bound
+    assert not found.is_flagged
 
 
 def test_sound_that_nobody_asked_for_is_charged_as_text_and_flagged(gateway, upstream):

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.prices.sums import ceiling, cost_of, input_of, line_items, most_cost
-from proxy.prices.units import TABLE, UNITS, missing_join
+from proxy.prices.units import TABLE, TEXT, UNITS, missing_join
 from proxy.prices.usage import Amount, Usage, counted, leaves
 from proxy.prices.versions import PriceVersion, level_at, most_for
 from tests.proxy.prices.steps import priced
@@ -167,3 +167,11 @@ def test_the_dearest_variant_counts_wherever_it_stands_until_one_applies_for_cer
     assert (most(), most(size="l"), most(size="l", quality="high")) == (9, 9, 9)
     assert most(size="l", quality="low") == 4
     assert (most(size="s"), most(size="s", speed="slow")) == (6, 1)
+
+
+def test_output_may_be_whatever_the_price_names_and_text_alone_is_known_by_identity():
+    text = {"input": "1", "output": "2"}
+    assert priced(text).makes is TEXT
+    assert priced({**text, "tiers": [{"above": 9, "rates": {"input": "2"}}]}).times(Decimal(2)).makes is TEXT
+    dearer = {"when": {"size": "l"}, "output_image": "9"}
+    assert priced({**text, "variants": [dearer]}).makes == ("output", "output_image")

@@ -67,6 +67,7 @@ def read_carefully(raw: bytes) -> ChatCall:
         choices=choices or 1,
         material=material,
         units=tuple(sorted({*units, *asked_apart})),
+        names_output=body.get("modalities") is not None,
         least={WEB_SEARCH: 1} if WEB_SEARCH in asked_apart else None,
         rest=joined(body.members, without=OURS),
         limit_fields=tuple(named),
