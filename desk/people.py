@@ -178,10 +178,11 @@ class CustomerAdmin(FormAdmin):  # type: ignore[misc]
         return {"suspend": not obj.is_suspended, "lift_suspension": obj.is_suspended}.get(act, True)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Customer | None = None) -> tuple[str, ...]:
-        """Nobody raises the limits of a customer they belong to."""
+        """Nobody raises the limits of a customer they belong to; a group is a factor of the price."""
         fields = self.readonly_fields
-        is_own = obj is not None and isinstance(request.user, User) and belongs_to(request.user, obj.pk)
-        return (*fields, "group", "rpm_limit") if is_own else fields
+        if obj is not None and isinstance(request.user, User) and belongs_to(request.user, obj.pk):
+            return (*fields, "group", "rpm_limit")
+        return fields if request.user.has_perm("proxy.set_prices") else (*fields, "group")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False  # a customer begins with a confirmed address, or with create_customer

@@ -37,3 +37,8 @@ def customers_with(email: str) -> list[int]:
 def belongs_to(user: User, customer_id: int) -> bool:
     """Whether this is one of the customer's own people, who never decides about its money at the desk."""
     return Membership.objects.filter(user_id=user.pk, customer_id=customer_id).exists()
+
+
+def belongs_to_group(user: User, group: str) -> bool:
+    """Whether this is one of the people of a customer in the group of that name."""
+    return Membership.objects.filter(user_id=user.pk, customer__group=group).exists()

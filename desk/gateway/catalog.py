@@ -187,6 +187,11 @@ class ModelModelAdmin(ByRight, FormAdmin):  # type: ignore[misc]
     actions = None
     actions_detail = ("new_price",)
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        """What of the list it follows decides its price."""
+        fields = self.readonly_fields
+        return fields if self.has_price_permission(request) else (*fields, "listed_as")
+
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
         model: Model = form.instance

@@ -11,18 +11,28 @@ from unfold.decorators import display
 
 from accounts.groups import CustomerGroup
 from accounts.keys import policies
-from accounts.models import Customer
+from accounts.models import Customer, User
+from accounts.people.customers import belongs_to_group
 from desk.site import ByRight, FormAdmin
+from desk.trail import staff_of
 
 RIGHT = "proxy.set_prices"
 
 
 class GroupForm(forms.ModelForm):  # type: ignore[type-arg]
+    staff: User
+    """Who acts."""
+
     def clean_models(self) -> list[str]:
         try:
             return policies.model_names(self.cleaned_data["models"])
         except policies.InvalidPolicy as error:
             raise ValidationError(str(error)) from None
+
+    def clean(self) -> None:
+        super().clean()
+        if belongs_to_group(self.staff, self.cleaned_data.get("name", self.instance.name)):
+            raise ValidationError(_("You belong to a customer of this group: somebody else has to decide."))
 
 
 @admin.register(CustomerGroup)
@@ -36,6 +46,11 @@ class CustomerGroupAdmin(ByRight, FormAdmin):  # type: ignore[misc]
     search_fields = ("name",)
     ordering = ("name",)
     actions = None
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        form: Any = super().get_form(request, obj, change, **kwargs)
+        form.staff = staff_of(request)
+        return form
 
     @display(description=_("Customers"))
     def customers(self, group: CustomerGroup) -> int:

@@ -82,7 +82,6 @@ class Gateway(Process):
             if entry is None or not endpoint.holds:
                 await self._pass_on(exchange, endpoint, call, entry, sha256, policy)
                 return
-            endpoint.check(call, entry)
             relay = await self._admit(exchange, endpoint, call, entry, started, sha256, policy, address)
             try:
                 await relay.run()
@@ -171,9 +170,10 @@ class Gateway(Process):
             raise Refusal(403, "ip_not_allowed", "This key may not be used from this address.")
 
     @staticmethod
-    def _check_model(policy: KeyPolicy, entry: Entry) -> None:
+    def _check_model(policy: KeyPolicy, entry: Entry, name: str) -> None:
+        """`name` is what the caller calls it: of a model that its group does not see nothing more is told."""
         if policy.visible and not policy.visible & entry.names:
-            raise no_model(entry.slug)
+            raise no_model(name)
         if policy.allowed_models and not policy.allowed_models & entry.names:
             raise Refusal(403, "model_not_allowed", f"This key may not use {entry.slug}.", param="model")
 
@@ -235,7 +235,8 @@ class Gateway(Process):
             )
 
         while True:
-            policy = await self._checked(sha256, policy, lambda policy: self._check_model(policy, entry))
+            policy = await self._checked(sha256, policy, lambda policy: self._check_model(policy, entry, call.model))
+            endpoint.check(call, entry)  # it tells of the model
             ask = ask_of(endpoint, call, entry.at(policy.factor), policy=policy, model_rpm=settings.DEFAULT_MODEL_RPM)
             try:
                 return await self._admission.admit(ask, relay_of)
@@ -259,7 +260,7 @@ class Gateway(Process):
         if entry is None:
             destinations = self._catalog.at_account(call.account, endpoint.dialects)
         else:
-            await self._checked(sha256, policy, lambda policy: self._check_model(policy, entry))
+            await self._checked(sha256, policy, lambda policy: self._check_model(policy, entry, call.model))
             endpoint.check(call, entry)
             destinations = entry.speaking(endpoint.dialects)
         await pass_on(exchange, endpoint, call, destinations, client=self._client)

@@ -115,7 +115,7 @@ def _look(model: Model, asked: Asked, plan: Plan, *, now: datetime) -> None:
     is_followed = bool(model.listed_as) or is_adopted or (change is not None and _is_of(waiting, change))
     if change is None:
         plan.unlisted.append(model.slug)
-    elif change.base and not is_followed:
+    elif model.prices.all() and not is_followed:  # by hand, be it for a day to come
         (plan.kept if change.steps else plan.same).append(change)
     elif not change.steps:
         (plan.same if model.listed_as else plan.adopted).append(change)

@@ -75,9 +75,10 @@ def test_the_first_page_counts_what_waits(proposal, second):
     assert f'<a href="{queue}">1</a>' in at_desk(second).get("/admin/").content.decode()
 
 
-def test_a_model_follows_only_what_the_list_has(the_list, model):
+def test_a_model_follows_only_what_the_list_has(the_list, model, finance):
     the_list(one(prices=rates(input="2", output="8")))
-    desk, path = at_desk(in_role("operator")), reverse("admin:proxy_model_change", args=[model.pk])
+    finance.groups.add(*in_role("operator").groups.all())
+    desk, path = at_desk(finance), reverse("admin:proxy_model_change", args=[model.pk])
     lists = [
         f"{name}-{count}_FORMS" for name in ("routes", "prices", "purchase_prices") for count in ("TOTAL", "INITIAL")
     ]

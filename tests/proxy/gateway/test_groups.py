@@ -74,6 +74,15 @@ def test_a_model_that_a_group_does_not_see_is_not_there(gateway, upstream, group
     assert gateway.chat(model="openai/other").status_code == 200
 
 
+def test_nothing_is_told_of_a_model_that_a_group_does_not_see(gateway, group):
+    group.models = ["other"]
+    group.save()
+    for name in ("m", "openai/m"):
+        refused = gateway.chat(model=name, max_tokens=5_000)  # more than it writes
+        assert (refused.status_code, refused.json()["error"]["code"]) == (404, "model_not_found")
+        assert f"There is no model '{name}' here." in refused.text
+
+
 def test_the_api_shows_the_price_of_the_group(gateway, group):
     [model] = gateway.client.get("/v1/models").json()["data"]
     assert Decimal(model["pricing"]["margin"]) == Decimal("1.05") * Decimal("0.8")

@@ -100,6 +100,16 @@ def test_a_price_by_hand_is_kept_until_it_is_adopted(the_list, model, finance, b
     assert run().endswith("1 the same\nNothing to do.\n")
 
 
+def test_a_price_by_hand_for_a_day_to_come_is_one_by_hand(the_list, finance):
+    load_catalog({"upstreams": [UPSTREAM], "models": []})
+    model = Model.objects.create(slug="a/m")
+    own = {"input": "1.9", "output": "8", "applies_from": (timezone.now() + timedelta(days=9)).isoformat()}
+    set_price(model, own, where="a/m", created_by=finance)
+    the_list(one(prices=rates(input="2.5", output="8")))
+    assert "kept, as the price is by hand" in run("--apply", "--by", finance.email)
+    assert (Price.objects.count(), PriceProposal.objects.count()) == (1, 0)
+
+
 def test_a_margin_by_hand_leaves_the_rates_to_the_list(the_list, model, finance):
     set_price(model, {"input": "2", "output": "8", "margin": "1.5"}, where="a/m", created_by=finance)
     the_list(one(prices=rates(input="2.5", output="8")))
