@@ -79,6 +79,10 @@ def marked_pids() -> list[int]:
 def test_a_signal_stops_every_process_and_their_children(start: Start, number: int):
     supervisor = start("time.sleep(60)", "time.sleep(60)")
     lines = read_until(supervisor, "| up", times=2)
+    for _ in range(100):  # a child shows its mark only once it has begun its program
+        if len(marked_pids()) == 4:
+            break
+        time.sleep(0.05)
     assert len(marked_pids()) == 4
     supervisor.send_signal(number)
     rest, _ = supervisor.communicate(timeout=10)
