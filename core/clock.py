@@ -1,6 +1,9 @@
-"""The clock that all processes share. Their own may be minutes apart, so ages are judged by this one alone."""
+"""The clock that all processes share, and how long to wait before another try.
 
-from datetime import datetime
+Their own clocks may be minutes apart, so ages are judged by this one alone.
+"""
+
+from datetime import datetime, timedelta
 
 from django.db import connection
 
@@ -12,3 +15,8 @@ def database_now() -> datetime:
         [now] = cursor.fetchone()
     moment: datetime = now
     return moment
+
+
+def backoff(attempts: int, *, first: timedelta, slowest: timedelta) -> timedelta:
+    """`first`, doubled with each attempt that was made, up to `slowest`."""
+    return min(first * (1 << min(attempts, 12)), slowest)

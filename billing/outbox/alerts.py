@@ -18,7 +18,7 @@ from django.utils import translation
 from standardwebhooks import Webhook
 
 from billing.models import Alert, AlertPost, Event
-from billing.outbox import events, mail, readers
+from billing.outbox import events, mail, readers, turns
 from billing.outbox.kinds import Fact
 from core import panels
 from core.crypto import keyed_hash
@@ -26,7 +26,7 @@ from core.outside import outside
 
 log = logging.getLogger(__name__)
 AGAIN_AFTER = timedelta(days=1)
-FIRST_RETRY, SLOWEST_RETRY, MOST_ATTEMPTS = timedelta(seconds=10), timedelta(hours=1), 40
+RETRIES = turns.Retries(first=timedelta(seconds=10), slowest=timedelta(hours=1), most=40)
 POST_SECONDS = 10.0
 READER = "alert posts"
 SUBJECTS: dict[str, str] = {
@@ -115,26 +115,12 @@ def post_due(*, now: datetime, limit: int = 20) -> int:
     """
     readers.read(READER, now=now)
     arrived = 0
-    for post in _claim(now=now, limit=limit):
+    for post in turns.due(AlertPost.objects.all(), RETRIES, now=now, limit=limit):
         problem = _post(post, now=now)
         sent = {} if problem else {"sent_at": now, "send_at": None}
         AlertPost.objects.filter(pk=post.pk).update(problem=problem, **sent)
         arrived += not problem
     return arrived
-
-
-def _claim(*, now: datetime, limit: int) -> list[AlertPost]:
-    """What is due, its next turn set: a worker that dies on the way loses none."""
-    with transaction.atomic():
-        due = AlertPost.objects.filter(send_at__lte=now).select_for_update(skip_locked=True, no_key=True)
-        posts = list(due.order_by("send_at")[:limit])
-        for post in posts:
-            delay = min(FIRST_RETRY * (1 << min(post.attempts, 10)), SLOWEST_RETRY)
-            is_over = post.attempts + 1 >= MOST_ATTEMPTS
-            post.attempts += 1
-            post.send_at = None if is_over else now + delay
-            post.save(update_fields=["attempts", "send_at"])
-    return posts
 
 
 def _post(post: AlertPost, *, now: datetime) -> str:

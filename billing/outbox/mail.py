@@ -4,22 +4,20 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from time import monotonic
 
 from django.conf import settings
 from django.core.mail import EmailMessage
-from django.db import transaction
 from django.utils.translation import gettext as _
 
 from accounts.models import Membership
 from billing.models import Event, Mail
-from billing.outbox import readers
+from billing.outbox import readers, turns
 from core.outside import outside
 
 log = logging.getLogger(__name__)
 
 READER = "mail"
-FIRST_RETRY, SLOWEST_RETRY, MOST_ATTEMPTS = timedelta(seconds=30), timedelta(hours=2), 30
+RETRIES = turns.Retries(first=timedelta(seconds=30), slowest=timedelta(hours=2), most=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +80,8 @@ def send_due(*, now: datetime, limit: int = 100) -> int:
     ever later.
     """
     readers.read(READER, now=now)
-    sent, began = 0, monotonic()
-    for _turn in range(limit):
-        # Each is claimed when its turn comes: one that waited behind slow ones would be due again, and sent twice.
-        mail_id = _claim(now=now + timedelta(seconds=monotonic() - began))
-        if mail_id is None:
-            break
-        mail = Mail.objects.select_related("document").get(pk=mail_id)
+    sent = 0
+    for mail in turns.due(Mail.objects.all(), RETRIES, now=now, limit=limit):
         try:
             with outside():
                 _message(mail).send()
@@ -120,20 +113,3 @@ def put_aside(*, mail_id: int, now: datetime) -> bool:
     """Staff give a message up; False if it has left, or is put aside already."""
     waiting = Mail.objects.filter(pk=mail_id, sent_at__isnull=True, put_aside_at__isnull=True)
     return bool(waiting.update(send_at=None, put_aside_at=now))
-
-
-def _claim(*, now: datetime) -> int | None:
-    """A mail whose turn it is, its next turn set: a worker that dies on the way loses none."""
-    with transaction.atomic():
-        mail = (
-            Mail.objects.filter(send_at__lte=now)
-            .select_for_update(skip_locked=True, no_key=True)
-            .order_by("send_at")
-            .first()
-        )
-        if mail is None:
-            return None
-        delay = min(FIRST_RETRY * (1 << min(mail.attempts, 10)), SLOWEST_RETRY)
-        is_over = mail.attempts + 1 >= MOST_ATTEMPTS
-        Mail.objects.filter(pk=mail.pk).update(attempts=mail.attempts + 1, send_at=None if is_over else now + delay)
-    return mail.pk

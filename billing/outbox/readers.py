@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from django.db import connection, transaction
 
 from billing.models import Event, Unread
+from core.clock import backoff
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ def _read_one(unread: Unread, *, now: datetime) -> bool:
             unread.delete()
     except Exception as error:
         log.exception("%s could not be read", unread)
-        delay = min(FIRST_RETRY * (1 << min(unread.attempts, 10)), SLOWEST_RETRY)
+        delay = backoff(unread.attempts, first=FIRST_RETRY, slowest=SLOWEST_RETRY)
         failed = {"attempts": unread.attempts + 1, "problem": type(error).__name__[:200], "due_at": now + delay}
         Unread.objects.filter(pk=unread.pk).update(**failed)
         return False

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from django.db import DatabaseError
 
+from core.clock import backoff
 from payments.models import TopUp
 
 log = logging.getLogger(__name__)
@@ -14,7 +15,7 @@ FIRST_RETRY, SLOWEST_RETRY = timedelta(seconds=5), timedelta(hours=1)
 
 def retry_delay(*, attempts: int) -> timedelta:
     """5 s, doubled with each attempt, up to an hour."""
-    return min(FIRST_RETRY * (1 << min(attempts, 12)), SLOWEST_RETRY)
+    return backoff(attempts, first=FIRST_RETRY, slowest=SLOWEST_RETRY)
 
 
 def count_failure(topup_id: int, error: Exception, *, now: datetime) -> None:
