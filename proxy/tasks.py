@@ -13,7 +13,7 @@ from celery.signals import worker_ready
 from django.db import close_old_connections
 
 from core.clock import database_now
-from proxy.purchases import posting
+from proxy.purchases import dollars, posting
 from proxy.settlement import settle as settlement
 
 log = logging.getLogger(__name__)
@@ -36,6 +36,7 @@ def sweep() -> None:
 @shared_task(name="proxy.tasks.post_purchases")
 def post_purchases() -> None:
     posting.post_all_purchases(now=database_now())
+    dollars.fill_in(now=database_now())
 
 
 @worker_ready.connect

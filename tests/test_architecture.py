@@ -74,6 +74,7 @@ WRITES = {
         "proxy/settlement/metered.py",
         "proxy/settlement/settle.py",
         "proxy/purchases/posting.py",
+        "proxy/purchases/dollars.py",
         "chuizi/local/demo.py",
     ),
 }

@@ -24,7 +24,10 @@ class PurchaseBatch(models.Model):
     class Meta:
         verbose_name = _("purchase batch")
         verbose_name_plural = _("purchase batches")
-        indexes = [models.Index(fields=["id"], condition=Q(posted_at=None), name="purchase_to_post")]
+        indexes = [
+            models.Index(fields=["id"], condition=Q(posted_at=None), name="purchase_to_post"),
+            models.Index(fields=["id"], condition=Q(lacks_rate=True), name="purchase_lacks_rate"),
+        ]
 
     def __str__(self) -> str:
         return f"purchase:{self.pk}"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from billing.audit.run import pages, snapshot
+from billing.audit.run import pages
 
 MOST_BATCHES = 50
 """In a page: each has up to thousands of requests."""
@@ -19,10 +19,10 @@ SELECT coalesce(o.key, t.key), coalesce(o.amount, 0), t.amount FROM (
  JOIN billing_transfer t ON t.key >= 'purchase:' || b.id || ':' AND t.key < 'purchase:' || b.id || ';'
 ) t ON t.key = o.key
 WHERE o.amount IS DISTINCT FROM t.amount ORDER BY 1"""
+OF_PURCHASES = "(SELECT * FROM billing_transfer WHERE key >= 'purchase:' AND key < 'purchase;') AS purchases"
 STRAYS = """
-SELECT t.key FROM billing_transfer t
-WHERE t.key >= 'purchase:' AND t.key < 'purchase;'
- AND NOT EXISTS (SELECT FROM proxy_purchasebatch b WHERE b.id = split_part(t.key, ':', 2)::bigint) ORDER BY t.id"""
+SELECT t.key FROM {page} t
+WHERE NOT EXISTS (SELECT FROM proxy_purchasebatch b WHERE b.id = split_part(t.key, ':', 2)::bigint) ORDER BY t.key"""
 
 
 def check_purchases(customer_id: int | None) -> Iterator[str]:
@@ -32,8 +32,5 @@ def check_purchases(customer_id: int | None) -> Iterator[str]:
     for key, owed, posted in pages(OWED, table="proxy_purchasebatch", key="id", first=0, most=MOST_BATCHES):
         books = "the books have none" if posted is None else f"the books have {posted:f}"
         yield f"{key} is {owed:f} by its requests: {books}"
-    with snapshot() as cursor:
-        cursor.execute(STRAYS)
-        strays = cursor.fetchall()
-    for (key,) in strays:
+    for (key,) in pages(STRAYS, table=OF_PURCHASES, key="key", first=""):
         yield f"{key} was posted for no batch"

@@ -95,7 +95,7 @@ def _take(last: int) -> list[tuple[int, list[str]]]:
 
 
 def _post_alone(pk: int, *, now: datetime) -> None:
-    """One of several that could not be posted together."""
+    """One of several that could not be posted together; of what fails, each half apart, down to the one request."""
     with transaction.atomic():
         row = (
             PurchaseBatch.objects.select_for_update(no_key=True, skip_locked=True).filter(pk=pk, posted_at=None).first()
@@ -103,9 +103,17 @@ def _post_alone(pk: int, *, now: datetime) -> None:
         if row is None:
             return
         failure = _try([(row.pk, row.generations)], now=now)
-        if failure is not None:
-            log.error("purchases of batch %s could not be posted: %s", pk, failure)
+        if failure is None:
+            return
+        if len(row.generations) < 2:
+            log.error("the purchase of %s could not be posted: %s", row.generations, failure)
             PurchaseBatch.objects.filter(pk=pk).update(failures=F("failures") + 1)
+            return
+        middle = len(row.generations) // 2
+        PurchaseBatch.objects.filter(pk=pk).update(generations=row.generations[:middle])
+        other = PurchaseBatch.objects.create(generations=row.generations[middle:])
+    for half in (pk, other.pk):
+        _post_alone(half, now=now)
 
 
 def _try(taken: Sequence[tuple[int, list[str]]], *, now: datetime) -> Exception | None:

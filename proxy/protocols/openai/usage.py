@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from core.records import value
-from proxy.prices.units import MODALITIES, WEB_SEARCH
+from proxy.prices.units import CITATION, MODALITIES, WEB_SEARCH
 from proxy.prices.usage import Usage, counted, is_shown_alike
 from proxy.protocols import lossless
 from proxy.protocols.base import amount_of
@@ -22,6 +22,8 @@ CACHE_WRITES = ("cache_write_tokens", "cache_creation_tokens", "cache_creation_i
 ANTHROPIC = ("cache_read_input_tokens", "cache_creation_input_tokens")
 BY_MODALITY = tuple((name, f"{name}_tokens") for name in MODALITIES)
 CACHED_DETAILS = "cached_tokens_details"
+REASONING = ("reasoning_tokens",)
+CITATIONS, SEARCHES = "citation_tokens", "num_search_queries"
 MOST_SEARCHES = 1_000_000
 MOST_TOKENS = 1 << 60
 """Sums of a few stay in 64 bits."""
@@ -71,7 +73,10 @@ def read(said: Any) -> Told | None:
         completion = max((total or 0) - prompt, 0)
     completion = completion or 0
     made = _dicts(said, COMPLETION_DETAILS)
-    reasoning = _first(made, ("reasoning_tokens",)) or 0
+    if apart := _beside_completion(said):
+        total = total if total != prompt + completion else prompt + completion + apart
+        completion += apart
+    reasoning = _first((*made, said), REASONING) or 0
     if reasoning and total == prompt + completion + reasoning:
         completion += reasoning  # xAI and Gemini leave it out of the completion, and bill it
     elif reasoning > completion:
@@ -161,6 +166,13 @@ def _is_beside(said: Mapping[str, Any], *, prompt: int, beside: int, completion:
     return "prompt_tokens" not in said and any(name in said for name in ANTHROPIC)
 
 
+def _beside_completion(said: Mapping[str, Any]) -> int:
+    """The tokens that stand beside the completion, and that its total leaves out, where Perplexity counts them."""
+    if CITATIONS not in said and SEARCHES not in said:
+        return 0
+    return (_tokens(said, CITATIONS) or 0) + (_tokens(said, REASONING[0]) or 0)
+
+
 def _cache_writes(said: Mapping[str, Any], details: tuple[Mapping[str, Any], ...]) -> tuple[int, int]:
     """Tokens written to a cache, and those of them for an hour. Where the split is absent all are of 5 minutes; where
     the total is, it is the split's sum."""
@@ -183,8 +195,11 @@ def _rare(
         found = {"brought": sums, "cached": _by_modality(told) if told else None}
     if sums := _by_modality(made):
         found["made"] = sums
-    if searches := _searches(said):
-        found["more"] = searches
+    more = _searches(said)
+    if citations := _tokens(said, CITATIONS):
+        more[CITATION] = citations
+    if more:
+        found["more"] = more
     return found
 
 
@@ -202,7 +217,7 @@ def _searches(said: Mapping[str, Any]) -> dict[str, int]:
     """Searches of the web in the midst of the request, where Anthropic-like and Perplexity-like usage tells them."""
     tools = said.get("server_tool_use")
     count = _tokens(tools, "web_search_requests") if isinstance(tools, dict) else None
-    count = _tokens(said, "num_search_queries") if count is None else count
+    count = _tokens(said, SEARCHES) if count is None else count
     return {} if count is None else {WEB_SEARCH: min(count, MOST_SEARCHES)}
 
 

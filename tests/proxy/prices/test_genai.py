@@ -237,3 +237,13 @@ def test_reasoning_that_is_in_the_completion_is_not_added_again():
     usage = chat.usage(counted(completion_tokens_details={"reasoning_tokens": 500}))
     assert usage is not None
     assert (usage.output_tokens, usage.reasoning_tokens) == (2_000, 500)
+
+
+def test_a_deep_researchs_reasoning_citations_and_searches_come_to_the_same_sum():
+    said = counted(citation_tokens=9_000, reasoning_tokens=40_000, num_search_queries=7)
+    usage = chat.usage(said)
+    assert usage is not None
+    model = "sonar-deep-research"
+    _, found = provider("perplexity").extract_usage({"model": model, "usage": said}, api_flavor="default")
+    there = calc_price(found, model, provider_id="perplexity", genai_request_timestamp=AT).total_price
+    assert abs(cost_of(priced(price_of(find("perplexity", model), at=AT)), usage).upstream - there) <= HALF

@@ -17,7 +17,7 @@ from payments.topups import fx
 from proxy.models import Generation, PurchaseBatch
 from proxy.prices.sums import Cost
 from proxy.prices.usage import Usage
-from proxy.purchases import posting
+from proxy.purchases import dollars, posting
 from proxy.settlement import metered, settle
 from tests.conftest import NOW
 from tests.proxy.purchases.conftest import CHARGED, LIST, TOKENS, load, owed, purchases
@@ -66,6 +66,25 @@ def test_without_any_rate_it_is_posted_all_the_same_and_its_batch_says_so(answer
     one.refresh_from_db()
     assert (one.purchase_cost, one.purchase_usd) == (Decimal("0.02800000"), None)
     assert PurchaseBatch.objects.get().lacks_rate
+
+
+def test_its_usd_is_filled_in_once_by_the_first_rate_and_nothing_else_changes(answered, settings):
+    settings.USD_CNY_RATE = None
+    ExchangeRate.objects.all().delete()
+    load(domestic=YUAN)
+    dear, cheap = answered(upstream="domestic"), answered()
+    post()
+    books = purchases()
+    assert dollars.fill_in(now=LATER) == 0
+    fx.set_rate(Decimal("3.00"), source="test", by=None, now=LATER)
+    assert dollars.fill_in(now=LATER) == 1
+    fx.set_rate(Decimal("7.00"), source="test", by=None, now=LATER + timedelta(seconds=1))
+    assert dollars.fill_in(now=LATER + timedelta(seconds=2)) == 0
+    worth = dict(Generation.objects.values_list("pk", "purchase_usd"))
+    assert worth == {dear.pk: Decimal("0.00933333"), cheap.pk: LIST}
+    assert not PurchaseBatch.objects.get().lacks_rate
+    assert purchases() == books
+    assert not audit().drifts
 
 
 def test_what_is_settled_together_and_apart_is_one_transfer_by_upstream_and_currency(answered):
@@ -121,6 +140,49 @@ def test_a_batch_that_cannot_be_posted_stops_no_other_and_keeps_no_charge(answer
     assert (bad.state, bad.cost, Hold.objects.get(key=bad.pk).state) == ("settled", CHARGED, "captured")
 
 
+def test_of_a_batch_with_a_bad_request_all_others_are_posted(answered):
+    load()
+    ones = [answered(is_settled=False) for _ in range(7)]
+    settle.settle_all(now=NOW)
+    bad = ones[4]
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE proxy_generation SET price_id = 0 WHERE id = %s", [bad.pk])
+    for _ in range(2):
+        post()
+    assert owed() == {"payable:upstream:main:USD": 6 * LIST}
+    waiting = PurchaseBatch.objects.get(posted_at=None)
+    assert (waiting.generations, waiting.failures) == ([bad.pk], 1)
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE proxy_generation SET price_id = %s WHERE id = %s", [bad.price_id, bad.pk])
+    PurchaseBatch.objects.filter(posted_at=None).update(created_at=Now() - timedelta(minutes=1))
+    post()
+    assert owed() == {"payable:upstream:main:USD": 7 * LIST}
+    assert not audit().drifts
+
+
+def test_killed_while_a_batch_is_divided_it_posts_the_rest_the_next_time(answered, monkeypatch):
+    load()
+    ones = [answered(is_settled=False) for _ in range(4)]
+    settle.settle_all(now=NOW)
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE proxy_generation SET price_id = 0 WHERE id = %s", [ones[0].pk])
+    alone, divided = posting._post_alone, []
+
+    def die_after_the_first(pk, *, now):
+        if divided:
+            raise KeyboardInterrupt
+        divided.append(pk)
+        alone(pk, now=now)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(posting, "_post_alone", die_after_the_first)
+        with pytest.raises(KeyboardInterrupt):
+            post()
+    assert sorted(len(batch.generations) for batch in PurchaseBatch.objects.all()) == [2, 2]
+    post()
+    assert owed() == {"payable:upstream:main:USD": 3 * LIST}
+
+
 def test_what_could_not_be_posted_is_once_its_cause_is_gone(answered):
     load()
     one = answered()
@@ -169,6 +231,16 @@ def test_a_request_held_before_there_was_a_purchase_price_costs_the_list_price(a
     load(main={"input": "2", "output": "2"}, at=NOW + timedelta(seconds=1))
     post()
     assert owed() == {"payable:upstream:main:USD": LIST}
+
+
+def test_a_request_that_asked_for_a_cheap_tier_costs_the_house_what_was_served(answered):
+    flex = {"input": "1.5", "output": "7.5"}
+    load(main={"input": "3", "output": "15", "service_tiers": {"flex": flex}})
+    for served in ("flex", "default", ""):
+        answered(asked_tier="flex", service_tier=served)
+    post()
+    costs = list(Generation.objects.order_by("pk").values_list("purchase_cost", flat=True))
+    assert costs == [LIST / 2, LIST, LIST / 2]
 
 
 def test_what_was_charged_nothing_costs_the_house_all_the_same(answered):
@@ -275,3 +347,16 @@ def test_the_audit_finds_what_was_posted_otherwise_than_it_cost(answered):
     assert audit().drifts == [f"{key} is 1.00000000 by its requests: the books have {LIST:f}"]
     PurchaseBatch.objects.all().delete()
     assert audit().drifts == [f"{key} was posted for no batch"]
+
+
+def test_the_audit_finds_every_transfer_of_no_batch_few_of_them_a_page(answered, monkeypatch):
+    monkeypatch.setattr("billing.audit.run.PAGE", 2)
+    load()
+    for _ in range(3):
+        answered()
+        post()
+    keys = sorted(Transfer.objects.filter(kind="purchase").values_list("key", flat=True))
+    PurchaseBatch.objects.all().delete()
+    with CaptureQueriesContext(connection) as asked:
+        assert audit().drifts == [f"{key} was posted for no batch" for key in keys]
+    assert len([query for query in asked if "NOT EXISTS (SELECT FROM proxy_purchasebatch" in query["sql"]]) == 2

@@ -15,7 +15,7 @@ PLAIN = {"prompt_tokens": 20, "completion_tokens": 5, "total_tokens": 25}
 COST = "0.00042000"
 
 
-def counted(prompt: int, completion: int, **more: int) -> Usage:
+def counted(prompt: int, completion: int, **more: Any) -> Usage:
     return Usage(input_tokens=prompt, output_tokens=completion, **more)
 
 
@@ -88,6 +88,23 @@ def test_cached_tokens_within_the_prompt_are_not_added(said):
     found = usages.read(said)
     assert found is not None
     assert (found.usage.input_tokens, found.is_odd) == (20, False)
+
+
+DEEP = {"citation_tokens": 900, "num_search_queries": 3, "reasoning_tokens": 50}
+
+
+@pytest.mark.parametrize("total", [25, 975, None])
+def test_reasoning_and_citations_beside_the_completion_are_counted_once(total):
+    found = usages.read({**PLAIN, "total_tokens": total, **DEEP})
+    assert found is not None
+    more = {"citation": 900, "web_search": 3}
+    assert (found.usage, found.is_odd) == (counted(20, 955, reasoning_tokens=50, more=more), False)
+
+
+def test_reasoning_that_is_told_beside_the_counts_is_in_the_completion_elsewhere():
+    found = usages.read({**PLAIN, "reasoning_tokens": 3})
+    assert found is not None
+    assert (found.usage, found.is_odd) == (counted(20, 5, reasoning_tokens=3), False)
 
 
 def test_counts_under_the_other_name_stand_in_for_zeros():
