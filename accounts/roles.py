@@ -174,9 +174,10 @@ STAFF: Mapping[str, StaffRole] = {
             "payments.discrepancy.handle_discrepancies",
             "payments.notification.replay_notifications",
             "proxy.generation.handle_quarantined",
+            "proxy.marginday.see_margin",
             "proxy.price.set_prices",
         ),
     ),
-    "operator": StaffRole(("proxy",), ("proxy.upstream.manage_upstreams",)),
+    "operator": StaffRole(("proxy",), ("proxy.marginday.see_margin", "proxy.upstream.manage_upstreams")),
 }
 """Given to the groups once each; what an operator takes from a group afterwards is not given back."""

@@ -11,10 +11,12 @@ class ProxyConfig(AppConfig):
         from billing.books import entries, reversals
         from proxy.purchases.accounts import of_upstreams
         from proxy.purchases.audit import check_purchases
+        from proxy.purchases.margin_audit import check_margin
         from proxy.settlement.audit import check_generations
         from proxy.settlement.reversals import netted
 
         run.register("generations", check_generations)
         run.register("purchases", check_purchases)
+        run.register("margin", check_margin)
         reversals.register("requests", netted)
         entries.offer("upstreams", of_upstreams)

@@ -1,5 +1,6 @@
 from proxy.models.catalog import SPOKEN, Currency, Kind, Model, Protocol, Route, Upstream
 from proxy.models.generations import NET_COST, SWEPT_ALIVE, Generation, Lease
+from proxy.models.margin import CustomerMarginDay, MarginDay
 from proxy.models.prices import Price, PurchasePrice
 from proxy.models.proposals import PriceProposal
 from proxy.models.purchases import PurchaseBatch
@@ -9,9 +10,11 @@ __all__ = [
     "SPOKEN",
     "SWEPT_ALIVE",
     "Currency",
+    "CustomerMarginDay",
     "Generation",
     "Kind",
     "Lease",
+    "MarginDay",
     "Model",
     "Price",
     "PriceProposal",

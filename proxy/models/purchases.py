@@ -20,6 +20,9 @@ class PurchaseBatch(models.Model):
     lacks_rate = models.BooleanField(
         _("lacks a rate"), default=False, db_default=False, help_text=_("Something in it has no value in USD.")
     )
+    is_counted = models.BooleanField(
+        _("in the margin"), default=False, db_default=False, help_text=_("Its requests are in the totals of days.")
+    )
 
     class Meta:
         verbose_name = _("purchase batch")

@@ -21,7 +21,17 @@ from proxy.prices.versions import PriceVersion, terms_of
 
 COLUMNS = (
     *("id", "customer_id", "model_id", "upstream_id", "price_id", "created_at", "settled_at", "usage_source", "bound"),
-    *("factor", "upstream_cost", "asked_tier", "service_tier", "input_tokens", "output_tokens", "cached_tokens"),
+    *(
+        "factor",
+        "upstream_cost",
+        "cost",
+        "corrected_cost",
+        "asked_tier",
+        "service_tier",
+        "input_tokens",
+        "output_tokens",
+        "cached_tokens",
+    ),
     *("cache_write_tokens", "cache_write_1h_tokens", "reasoning_tokens", "units", "more"),
 )
 
@@ -40,6 +50,8 @@ class Used(NamedTuple):
     bound: Decimal
     factor: Decimal | None
     upstream_cost: Decimal | None
+    cost: Decimal | None
+    corrected_cost: Decimal | None
     asked_tier: str
     service_tier: str
     input_tokens: int
@@ -54,10 +66,11 @@ class Used(NamedTuple):
 
 @value
 class Purchase:
-    """`cost` in `currency`, 8 places."""
+    """`cost` in `currency`, 8 places; `listed` what it costs at the list price, USD."""
 
     cost: Decimal
     currency: str
+    listed: Decimal
     is_believed: bool = True
     """Whether its upstream's claim can be: else it stays out of the books."""
 
@@ -87,7 +100,8 @@ class Prices:
         else:
             version = self._compiled.get(paid.pk) or self._compiled.setdefault(paid.pk, PriceVersion.from_row(paid))
             cost, currency = _cost(version, one, _counted_by(version, usage)), paid.currency
-        return Purchase(cost, currency, self._is_believed(one, sale, usage) and cost <= LARGEST)
+        listed = one.upstream_cost or _sold(sale, one, usage)
+        return Purchase(cost, currency, listed, self._is_believed(one, sale, listed) and cost <= LARGEST)
 
     @staticmethod
     def _at_list(one: Used, sale: PriceVersion, usage: Usage) -> Decimal:
@@ -96,16 +110,12 @@ class Prices:
             return one.upstream_cost
         return _cost(sale, one, usage)
 
-    def _is_believed(self, one: Used, sale: PriceVersion, usage: Usage) -> bool:
-        """Not above the bound, which is the most that it can use, nor above what the model can read.
-
-        Usage that came late has no cost on its row: it is worked out.
-        """
+    def _is_believed(self, one: Used, sale: PriceVersion, listed: Decimal) -> bool:
+        """Not above the bound, which is the most that it can use, nor above what the model can read."""
         window = self._windows.get(one.model_id)
         if one.usage_source == "upstream" and window is not None and one.input_tokens > window:
             return False
-        cost = one.upstream_cost or _sold(sale, one, usage)
-        charge = cost * sale.margin * (1 if one.factor is None else one.factor)
+        charge = listed * sale.margin * (1 if one.factor is None else one.factor)
         return charge <= one.bound + Decimal("0.00000001")
 
 
@@ -115,7 +125,10 @@ def _cost(price: PriceVersion, one: Used, usage: Usage) -> Decimal:
 
 
 def _sold(sale: PriceVersion, one: Used, usage: Usage) -> Decimal:
-    """Before the margin, by what was served, and never more than what was asked comes to, as METER counts it."""
+    """Before the margin, by what was served, and never more than what was asked comes to, as METER counts it.
+
+    Usage that came late has no cost on its row: it is worked out by this.
+    """
     return cost_of(sale, usage, asked=terms_of(one.asked_tier), served=terms_of(one.service_tier)).upstream
 
 

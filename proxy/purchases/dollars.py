@@ -8,8 +8,11 @@ from django.db import connection, transaction
 from django.db.models import Q
 
 from billing import rates
+from billing.books.money import ZERO
+from billing.months.periods import day_of
 from core.arrays import columns
 from proxy.models import Currency, Generation, PurchaseBatch
+from proxy.purchases import margin
 
 FILL = (
     "WITH lacking AS (SELECT id FROM proxy_generation WHERE id = ANY(%s) AND purchase_batch = %s"
@@ -17,6 +20,7 @@ FILL = (
     " UPDATE proxy_generation g SET purchase_usd = round(g.purchase_cost::numeric(40, 28) / r.rate, 8)"
     " FROM lacking, unnest(%s::text[], %s::numeric[]) AS r(currency, rate)"
     " WHERE g.id = lacking.id AND g.purchase_currency = r.currency"
+    " RETURNING g.settled_at, g.model_id, g.upstream_id, g.customer_id, g.purchase_usd"
 )
 
 
@@ -43,6 +47,12 @@ def fill_in(*, now: datetime) -> int:
 def _fill(batch: PurchaseBatch, known: Mapping[str, Decimal]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(FILL, [batch.generations, batch.pk, *columns(list(known.items()))])
+        filled = cursor.fetchall()
     without = Q(purchase_usd=None) & ~Q(purchase_currency="")
     left = Generation.objects.filter(without, pk__in=batch.generations, purchase_batch=batch.pk)
     PurchaseBatch.objects.filter(pk=batch.pk).update(lacks_rate=left.exists())
+    if batch.is_counted:
+        margin.add(
+            margin.Row(day_of(settled), model, upstream, whose, ZERO, ZERO, worth, requests=0, is_rated_late=True)
+            for settled, model, upstream, whose, worth in filled
+        )

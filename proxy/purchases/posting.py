@@ -1,12 +1,12 @@
 """PURCHASE: post what the house owes its upstreams, after settlement and apart from it.
 
 Whatever fails here keeps no charge and no hold. A batch is posted in the transaction that marks it, so run twice or
-killed anywhere it posts once. Lock order: batches, generations; no wallet is touched.
+killed anywhere it posts once. Lock order: batches, generations, totals of days; no wallet is touched.
 """
 
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -20,9 +20,11 @@ from billing.books import chart
 from billing.books.kinds import Kind
 from billing.books.ledger import LedgerError, Posting, house_account, post_all
 from billing.books.money import ZERO, charge
+from billing.months.periods import day_of
 from core.arrays import array, columns
 from core.clock import database_now
 from proxy.models import PurchaseBatch, Upstream
+from proxy.purchases import margin
 from proxy.purchases.costs import COLUMNS, Prices, Purchase, Used
 
 log = logging.getLogger(__name__)
@@ -150,15 +152,37 @@ def _post(taken: Sequence[tuple[int, list[str]]], *, now: datetime) -> None:
     post_all([_posting(batch, *whose, amount) for whose, amount in owed.items() if amount], now=now)
     PurchaseBatch.objects.filter(pk__in=[pk for pk, _ in taken[1:]]).delete()
     PurchaseBatch.objects.filter(pk=batch).update(
-        generations=ids, posted_at=now, lacks_rate=any(rate is None for rate in worth.values())
+        generations=ids, posted_at=now, lacks_rate=any(rate is None for rate in worth.values()), is_counted=True
     )
+    margin.add(_margin_rows(purchases, worth))
 
 
 def _row(one: Used, paid: Purchase, rate: Decimal | None) -> tuple[Any, ...]:
     """What cannot be believed has no cost, and is flagged."""
     if not paid.is_believed:
         return one.pk, None, "", None
-    return one.pk, paid.cost, paid.currency, None if rate is None else charge(paid.cost / rate)
+    return one.pk, paid.cost, paid.currency, _in_dollars(paid, rate)
+
+
+def _margin_rows(purchases: Sequence[tuple[Used, Purchase]], worth: dict[str, Decimal | None]) -> Iterator[margin.Row]:
+    """What these add to the totals of the days on which they were settled."""
+    bonus = margin.bonus_of([one.pk for one, _ in purchases if one.cost])
+    days = {moment: day_of(moment) for moment in {one.settled_at for one, _ in purchases}}
+    for one, paid in purchases:
+        charged = one.cost or ZERO
+        net = charged if one.corrected_cost is None else one.corrected_cost
+        yield margin.Row(
+            *(days[one.settled_at], one.model_id, one.upstream_id or 0, one.customer_id, charged),
+            listed=paid.listed,
+            purchase=_in_dollars(paid, worth[paid.currency]),
+            is_believed=paid.is_believed,
+            corrected=net - charged,
+            bonus=min(bonus.get(one.pk, ZERO), net),
+        )
+
+
+def _in_dollars(paid: Purchase, rate: Decimal | None) -> Decimal | None:
+    return None if rate is None else charge(paid.cost / rate)
 
 
 def _posting(batch: int, upstream: str, currency: str, amount: Decimal) -> Posting:

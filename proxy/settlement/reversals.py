@@ -12,7 +12,9 @@ from accounts.limits import meters
 from billing.books import reversals
 from billing.books.money import ZERO
 from core.arrays import columns
+from core.clock import database_now
 from proxy.models import Generation
+from proxy.purchases import margin
 from proxy.settlement import settle
 
 State = Generation.State
@@ -32,6 +34,7 @@ def netted(generation_id: str) -> Iterator[None]:
     with connection.cursor() as cursor:
         cursor.execute(meters.CORRECT_KEY_METERS, columns([(generation.key_id, counted_on, -generation.net_cost)]))
     Generation.objects.filter(pk=generation_id).update(corrected_cost=ZERO)
+    margin.correct({generation_id: -generation.net_cost}, now=database_now())
 
 
 def bear(generation_id: str, *, now: datetime, refused: str = "") -> None:
