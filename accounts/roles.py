@@ -176,6 +176,7 @@ STAFF: Mapping[str, StaffRole] = {
             "proxy.generation.handle_quarantined",
             "proxy.marginday.see_margin",
             "proxy.price.set_prices",
+            "proxy.rerate.rerate_requests",
         ),
     ),
     "operator": StaffRole(("proxy",), ("proxy.marginday.see_margin", "proxy.upstream.manage_upstreams")),

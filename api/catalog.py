@@ -122,7 +122,10 @@ def generation_data(generation: Generation) -> dict[str, Any]:
         "native_input_tokens": generation.native_input_tokens,
         "native_output_tokens": generation.native_output_tokens,
         "cost": api_amount(generation.net_cost or ZERO) if known else None,
-        "given_back": api_amount((generation.cost or ZERO) - (generation.net_cost or ZERO)) if known else None,
+        "original_cost": api_amount(generation.cost or ZERO) if known else None,
+        "given_back": api_amount(max(ZERO, (generation.cost or ZERO) - (generation.net_cost or ZERO)))
+        if known
+        else None,
         "upstream_cost": api_amount(generation.upstream_cost or ZERO) if known else None,
         "latency_ms": generation.latency_ms,
         "generation_time_ms": generation.generation_time_ms,

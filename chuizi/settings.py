@@ -119,6 +119,7 @@ CELERY_TASK_DEFAULT_QUEUE = "celery"
 CELERY_TASK_ROUTES = {
     "proxy.tasks.settle": {"queue": "settlement"},
     "proxy.tasks.post_purchases": {"queue": "purchases"},
+    "proxy.tasks.rerate": {"queue": "rerating"},
     "payments.tasks.poll_topup": {"queue": "polling"},  # thousands of them must not stand before a notification
     "payments.tasks.*": {"queue": "payments"},
 }
@@ -129,6 +130,7 @@ SIGNUP_CREDIT = decimal("SIGNUP_CREDIT", "0.50", places=8)
 SIGNUP_CREDITS_PER_NETWORK_PER_DAY = count("SIGNUP_CREDITS_PER_NETWORK_PER_DAY", 5)
 PRICE_MARGIN = decimal("PRICE_MARGIN", "1.05", least="1")
 PRICE_JUMP = decimal("PRICE_JUMP", "0.50", most="100")
+RERATE_UPWARDS = env.bool("RERATE_UPWARDS", False)
 OVERRUN_LIMIT = decimal("OVERRUN_LIMIT", "1.00")
 OVERRUN_AFTER_DAYS = count("OVERRUN_AFTER_DAYS", 7)
 TOPUP_MAX = decimal("TOPUP_MAX", "10000.00", least="1.00", places=2)

@@ -12,11 +12,14 @@ class ProxyConfig(AppConfig):
         from proxy.purchases.accounts import of_upstreams
         from proxy.purchases.audit import check_purchases
         from proxy.purchases.margin_audit import check_margin
+        from proxy.rerating.audit import check_rerates
         from proxy.settlement.audit import check_generations
-        from proxy.settlement.reversals import netted
+        from proxy.settlement.reversals import corrections, netted
 
         run.register("generations", check_generations)
         run.register("purchases", check_purchases)
         run.register("margin", check_margin)
+        run.register("re-ratings", check_rerates)
         reversals.register("requests", netted)
+        reversals.register_corrections("re-ratings", corrections)
         entries.offer("upstreams", of_upstreams)

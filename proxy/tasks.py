@@ -5,7 +5,7 @@ The settlement worker also looks by itself every two seconds, so that a dead bea
 
 import logging
 import threading
-from time import sleep
+from time import monotonic, sleep
 from typing import Any
 
 from celery import shared_task
@@ -14,6 +14,7 @@ from django.db import close_old_connections
 
 from core.clock import database_now
 from proxy.purchases import dollars, posting
+from proxy.rerating import work
 from proxy.settlement import settle as settlement
 
 log = logging.getLogger(__name__)
@@ -21,6 +22,7 @@ log = logging.getLogger(__name__)
 QUEUE = "settlement"
 LOOK_SECONDS = 2.0
 LOOKS_BETWEEN_SWEEPS = 5
+RERATE_SECONDS = 4.0
 
 
 @shared_task(name="proxy.tasks.settle")
@@ -37,6 +39,14 @@ def sweep() -> None:
 def post_purchases() -> None:
     posting.post_all_purchases(now=database_now())
     dollars.fill_in(now=database_now())
+
+
+@shared_task(name="proxy.tasks.rerate")
+def rerate() -> None:
+    """For some seconds; what is left is the next turn's, so that no other work waits behind a million requests."""
+    until = monotonic() + RERATE_SECONDS
+    while work.step(now=database_now()) and monotonic() < until:
+        pass
 
 
 @worker_ready.connect

@@ -75,6 +75,7 @@ WRITES = {
         "proxy/settlement/settle.py",
         "proxy/purchases/posting.py",
         "proxy/purchases/dollars.py",
+        "proxy/rerating/posting.py",
         "chuizi/local/demo.py",
     ),
 }

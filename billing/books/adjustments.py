@@ -12,7 +12,7 @@ from billing.books import chart
 from billing.books.kinds import Kind as Transfers
 from billing.books.ledger import Posting, house_account, lock_wallets, post
 from billing.books.money import ZERO, InvalidAmount, usd
-from billing.books.reversals import charges_of, is_reversed, reverse
+from billing.books.reversals import customer_of, is_reversed, left_of, reverse
 from billing.books.small_debts import small_debts
 from billing.models import AdjustmentProposal, Hold, Wallet
 from billing.refunds.core import held_by_kind
@@ -65,22 +65,20 @@ def propose(
 def propose_reversal(*, generation_id: str, reason: str, by: User, now: datetime) -> AdjustmentProposal:
     """Propose to give a request's whole charge back, bonus to bonus and paid to paid. Raises `AdjustmentError`."""
     generation_id = generation_id.strip()
-    charged = list(charges_of(generation_id).values())
-    if not charged:
-        raise AdjustmentError(_("Nothing was charged under this id."), field="generation_id")
-    customer = charged[0].debit.customer
+    customer = customer_of(generation_id)
     if customer is None:
         raise AdjustmentError(_("Nothing was charged under this id."), field="generation_id")
     _must_be_allowed(by, customer.pk)
     given_back = _("This charge is given back already, or somebody proposed it.")
-    if is_reversed(generation_id):
+    left = sum(left_of(generation_id).values(), ZERO)
+    if is_reversed(generation_id) or not left:
         raise AdjustmentError(given_back, field="generation_id")
     try:
         with transaction.atomic():
             return AdjustmentProposal.objects.create(
                 customer=customer,
                 kind=Kind.REVERSAL,
-                amount=sum((transfer.amount for transfer in charged), ZERO),
+                amount=left,
                 generation_id=generation_id,
                 reason=given(reason, field="reason", error=AdjustmentError),
                 proposed_by=by,

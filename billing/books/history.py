@@ -114,6 +114,10 @@ def _in_words(transfer: Transfer) -> tuple[str, str]:
         if transfer.kind == Kind.REVERSAL:
             return _("Request %(id)s: the charge was given back") % {"id": subject}, f"/console/usage/{subject}"
         return _("Request %(id)s") % {"id": subject}, f"/console/usage/{subject}"
+    if subject == "rerate":
+        request = transfer.key.split(":")[2]
+        words = _("Request %(id)s: charged anew at a corrected price")
+        return words % {"id": request}, f"/console/usage/{request}"
     if subject == "topup":
         # The note names the order, as the customer knows it.
         return _("Top-up %(number)s") % {"number": transfer.memo}, f"/console/topup/{transfer.memo}"

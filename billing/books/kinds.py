@@ -15,6 +15,8 @@ class Kind(models.TextChoices):
     USAGE = "usage", "A request's charge, as far as paid balance pays for it."
     USAGE_BONUS = "usage_bonus", "A request's charge, as far as bonus pays for it."
     REVERSAL = "reversal", "A request's charge is given back to the balance that it came from."
+    RERATE = "rerate", "What a corrected price takes off a request's charge goes back, paid balance first."
+    RERATE_UP = "rerate_up", "What a corrected price adds to a request's charge, days after it was announced."
 
     GRANT = "grant", "Bonus that the house gives."
     ADJUSTMENT = "adjustment", "A correction of a balance that one of finance proposed and another posted."

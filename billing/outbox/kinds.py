@@ -26,6 +26,8 @@ class Fact(models.TextChoices):
     INVOICE_CREDITED = "invoice.credited", "A credit note or a red letter took an invoice back, whole or in part."
     INVOICE_REPLACED = "invoice.replaced", "An invoice that was taken back will be made anew."
 
+    RERATE_ANNOUNCED = "rerate.announced", "Requests were charged too little, and the difference is taken in 7 days."
+
     ALERT_RED = "alert.red", "A figure of the desk's first page turned red."
     ALERT_STILL_RED = "alert.still_red", "A figure is red for another day."
     ALERT_GREEN = "alert.green", "A figure is green again."

@@ -4,6 +4,7 @@ from proxy.models.margin import CustomerMarginDay, MarginDay
 from proxy.models.prices import Price, PurchasePrice
 from proxy.models.proposals import PriceProposal
 from proxy.models.purchases import PurchaseBatch
+from proxy.models.rerates import Rerate, RerateShare
 
 __all__ = [
     "NET_COST",
@@ -21,6 +22,8 @@ __all__ = [
     "Protocol",
     "PurchaseBatch",
     "PurchasePrice",
+    "Rerate",
+    "RerateShare",
     "Route",
     "Upstream",
 ]

@@ -91,7 +91,7 @@ class Prices:
 
     def purchase_of(self, one: Used) -> Purchase:
         """What it cost. Raises `LookupError` where its price is not there."""
-        sale, usage = self._sale[one.price_id], _usage(one)
+        sale, usage = self._sale[one.price_id], usage_of(one)
         versions = self._paid.get((one.model_id, one.upstream_id), ())
         begun = [row for row in versions if (row.applies_from or row.created_at) <= one.created_at]
         paid = in_force(begun, at=one.created_at)
@@ -138,7 +138,8 @@ def _counted_by(version: PriceVersion, usage: Usage) -> Usage:
     return replace(usage, units=Decimal(1)) if is_by_call and usage != Usage() else usage
 
 
-def _usage(one: Used) -> Usage:
+def usage_of(one: Used) -> Usage:
+    """What it used, as it is stored."""
     return Usage(
         input_tokens=one.input_tokens,
         output_tokens=one.output_tokens,

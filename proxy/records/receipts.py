@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy
 
 from accounts.models import Customer
 from billing.books.money import ZERO, charge
-from billing.models import Transfer
+from billing.books.reversals import left_of
 from proxy.models import Generation
 from proxy.prices import catalog
 from proxy.prices.sums import LineItem, line_items
@@ -56,12 +56,15 @@ class Receipt:
     not_charged: Decimal
     """What the provider claimed beyond what the request could cost, or all of it: the house's loss."""
     given_back: Decimal
+    taken: Decimal
+    """What a corrected price added, days after the charge."""
     charged: Decimal | None
-    """After what was given back."""
+    """After what was given back or taken since; `generation.cost` is what was charged at first."""
     returned: Decimal | None
     """What came back of the hold."""
     from_bonus: Decimal
     from_paid: Decimal
+    """What is left of the charge, by balance; as it was where all of it is given back."""
     settling_time: timedelta | None
     why: str
 
@@ -99,11 +102,7 @@ def receipt_of(*, customer: Customer, generation_id: str) -> Receipt | None:
     known = generation.metered_at is not None or generation.state == State.RELEASED
     cost = generation.cost if known else None
     net = generation.net_cost if known else None
-    paid_from = dict(
-        Transfer.objects.filter(key__in=[f"{generation.pk}:bonus", f"{generation.pk}:paid"]).values_list(
-            "key", "amount"
-        )
-    )
+    left = left_of(generation.pk)
     settled, metered = generation.settled_at, generation.metered_at
     return Receipt(
         generation=generation,
@@ -111,11 +110,12 @@ def receipt_of(*, customer: Customer, generation_id: str) -> Receipt | None:
         margin_percent=(margin - 1) * 100,
         margin=with_margin - exact,
         not_charged=ZERO if cost is None or not items else charge(with_margin) - cost,
-        given_back=ZERO if cost is None or net is None else cost - net,
+        given_back=ZERO if cost is None or net is None else max(ZERO, cost - net),
+        taken=ZERO if cost is None or net is None else max(ZERO, net - cost),
         charged=net,
         returned=None if cost is None else max(ZERO, generation.held - cost),
-        from_bonus=paid_from.get(f"{generation.pk}:bonus", ZERO),
-        from_paid=paid_from.get(f"{generation.pk}:paid", ZERO),
+        from_bonus=left.get("bonus", ZERO),
+        from_paid=left.get("paid", ZERO),
         settling_time=settled - metered if settled and metered else None,
         why=_why(generation),
     )

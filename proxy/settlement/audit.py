@@ -9,7 +9,9 @@ GENERATIONS = """
 SELECT customer_id, id, state, cost, charged, given_back, hold_state, whole FROM (
  SELECT g.customer_id, g.id, g.state, g.cost, coalesce(b.amount, 0) + coalesce(p.amount, 0) AS charged,
   g.cost - coalesce(g.corrected_cost, g.cost) AS correction,
-  coalesce(rb.amount, 0) + coalesce(rp.amount, 0) AS given_back,
+  coalesce(rb.amount, 0) + coalesce(rp.amount, 0) - coalesce(c.paid, 0) - coalesce(c.bonus, 0) AS given_back,
+  coalesce(p.amount, 0) + coalesce(c.paid, 0) - coalesce(rp.amount, 0) AS paid_left,
+  coalesce(b.amount, 0) + coalesce(c.bonus, 0) - coalesce(rb.amount, 0) AS bonus_left,
   CASE WHEN g.state IN ('settled', 'released') THEN coalesce(g.cost, 0) ELSE 0 END AS due,
   h.state AS hold_state,
   CASE WHEN g.held = 0 THEN NULL WHEN g.state NOT IN ('settled', 'released') THEN 'open'
@@ -22,6 +24,16 @@ SELECT customer_id, id, state, cost, charged, given_back, hold_state, whole FROM
  LEFT JOIN billing_transfer p ON p.key = g.id || ':paid'
  LEFT JOIN billing_transfer rb ON rb.key = CASE WHEN g.corrected_cost IS NOT NULL THEN g.id || ':bonus:reversed' END
  LEFT JOIN billing_transfer rp ON rp.key = CASE WHEN g.corrected_cost IS NOT NULL THEN g.id || ':paid:reversed' END
+ LEFT JOIN LATERAL (
+  SELECT sum(CASE WHEN t.key LIKE '%%:paid' THEN m.change END) AS paid,
+   sum(CASE WHEN t.key LIKE '%%:bonus' THEN m.change END) AS bonus
+  FROM proxy_rerate r
+  JOIN billing_transfer t
+   ON t.key = ANY(ARRAY['rerate:' || r.id || ':' || g.id || ':paid', 'rerate:' || r.id || ':' || g.id || ':bonus'])
+  CROSS JOIN LATERAL (SELECT CASE t.kind WHEN 'rerate' THEN -t.amount ELSE t.amount END AS change) m
+  WHERE g.corrected_cost IS NOT NULL AND r.model_id = g.model_id AND r.state IN ('posting', 'done')
+   AND g.id > r.first_id AND g.id < r.end_id
+ ) c ON true
  LEFT JOIN billing_hold h ON h.key = g.id
  LEFT JOIN billing_wallet w ON w.customer_id = g.customer_id
  LEFT JOIN accounts_apikey k ON k.id = g.key_id AND k.customer_id = g.customer_id
@@ -29,7 +41,7 @@ SELECT customer_id, id, state, cost, charged, given_back, hold_state, whole FROM
  LEFT JOIN proxy_price v ON v.id = g.price_id AND v.model_id = g.model_id
  LEFT JOIN proxy_upstream u ON u.id = g.upstream_id
 ) found
-WHERE charged <> due OR given_back <> coalesce(correction, 0)
+WHERE charged <> due OR given_back <> coalesce(correction, 0) OR paid_left < 0 OR bonus_left < 0
  OR hold_state IS DISTINCT FROM hold_due OR NOT same OR NOT whole
 ORDER BY id"""
 OPEN_HOLDS = """
@@ -38,10 +50,12 @@ WHERE h.customer_id = %s AND h.state = 'open' AND h.kind = 'request' AND g.id IS
 HOLDS = """
 SELECT h.customer_id, h.key FROM {page} h LEFT JOIN proxy_generation g ON g.id = h.key
 WHERE h.kind = 'request' AND g.id IS NULL ORDER BY h.key"""
+RERATES = f"('{Kind.RERATE}', '{Kind.RERATE_UP}')"
 CHARGES = f"""
-SELECT t.key, g.id IS NULL FROM {{page}} t LEFT JOIN proxy_generation g ON g.id = split_part(t.key, ':', 1)
+SELECT t.key, g.id IS NULL FROM {{page}} t LEFT JOIN proxy_generation g
+ ON g.id = split_part(t.key, ':', CASE WHEN t.kind IN {RERATES} THEN 3 ELSE 1 END)
 WHERE t.kind IN ('{Kind.USAGE}', '{Kind.USAGE_BONUS}') AND g.id IS NULL
- OR t.kind = '{Kind.REVERSAL}' AND g.corrected_cost IS NULL
+ OR (t.kind = '{Kind.REVERSAL}' OR t.kind IN {RERATES}) AND g.corrected_cost IS NULL
 ORDER BY t.id"""
 
 

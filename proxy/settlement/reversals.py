@@ -5,6 +5,7 @@ an answer that never left, which the house bears.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from decimal import Decimal
 
 from django.db import connection, transaction
 
@@ -15,9 +16,16 @@ from core.arrays import columns
 from core.clock import database_now
 from proxy.models import Generation
 from proxy.purchases import margin
+from proxy.rerating.reading import moved
 from proxy.settlement import settle
 
 State = Generation.State
+
+
+def corrections(generation_id: str) -> dict[str, Decimal]:
+    """What re-ratings took of each balance after a request's charge, USD, below zero where they gave back."""
+    generation = Generation.objects.filter(pk=generation_id, corrected_cost__isnull=False).first()
+    return {} if generation is None else dict(moved(generation.model_id, [generation_id])[generation_id])
 
 
 @contextmanager

@@ -38,6 +38,7 @@ from tests.histories.banks import Banks
 from tests.histories.correcting import Correcting
 from tests.histories.invoicing import Invoicing
 from tests.histories.not_fitting import NotFitting, lines_of
+from tests.histories.rerating import Rerating
 from tests.histories.steps import (
     AMOUNTS,
     APART,
@@ -70,7 +71,7 @@ CLEARING = (
 WORDS = "not needed any more"
 
 
-class Histories(Usage, Invoicing, Correcting, Banks, NotFitting):
+class Histories(Usage, Invoicing, Correcting, Rerating, Banks, NotFitting):
     """Two customers who pay, spend and want money back; three providers; workers that die; two people at the desk."""
 
     @initialize()
@@ -300,6 +301,7 @@ class Histories(Usage, Invoicing, Correcting, Banks, NotFitting):
             self.what_does_not_fit_is_looked_at()
             self.a_gateway_is_found_dead()
             self.what_is_to_be_credited_is()
+            self.rerating_goes_on(None, 0)
             for work in ("settle", "purchases", "inbox", "orders", "send", "look", "events"):
                 self.workers_work(work, None, 0)
             self.clock.pass_(timedelta(hours=hours))

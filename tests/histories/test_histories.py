@@ -24,7 +24,7 @@ SECONDS = int(os.environ.get("HISTORIES_SECONDS", "0"))
 @pytest.fixture
 def providers(tmp_path: Any, settings: Any) -> Iterator[Providers]:
     server = SandboxServer(state=tmp_path, refund_seconds=NEVER, retry_after=()).start()
-    settings.DEBUG = True
+    settings.DEBUG = settings.RERATE_UPWARDS = True
     settings.TOPUP_MOST_OPEN = settings.TOPUP_MOST_PER_HOUR = 1000
     settings.TOPUP_NEW_CUSTOMER_DAILY = 0
     card, alipay, wechat = (Decimal("2.9"), Decimal("0.30")), (Decimal(1), Decimal(0)), (Decimal(0), Decimal(0))

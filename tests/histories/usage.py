@@ -1,5 +1,6 @@
 """Requests of models: held at the most they can cost, or within the allowance at less; metered, settled, left over."""
 
+import math
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -17,6 +18,8 @@ from proxy.settlement import settle
 from tests.histories.steps import MICRO, SHARES, WHO, Steps
 
 OVERRUN = Overrun(Decimal(1), timedelta(0))
+PER_TOKEN = Decimal("0.0000105")
+"""Of input, with the margin."""
 FACTS = ("paid_in", "first_paid_at", "paid_again", "disputed", "written_off")
 
 
@@ -46,11 +49,12 @@ class Usage(Steps):
             cursor.execute(holds.ADD_HELD_TO_ONE, [amount, beyond, wallet.pk])
         known: dict[str, Any] = {"usage_source": "none"}
         if used is not None:
-            cost = ((amount + beyond) * used).quantize(MICRO)
+            tokens = math.ceil((amount + beyond) * used / PER_TOKEN)
+            cost = min(tokens * PER_TOKEN, amount + beyond)
             known = {
                 "usage_source": "upstream",
                 "upstream": self.model.upstreams.get(),
-                "input_tokens": 700,
+                "input_tokens": tokens,
                 "state": "metered",
                 "cost": cost,
                 "metered_at": now,
@@ -60,7 +64,7 @@ class Usage(Steps):
             customer=self.customers[who],
             key=self.keys[who],
             model=self.model,
-            price=self.model.prices.get(),
+            price=self.model.prices.earliest("version"),
             protocol="openai",
             streamed=False,
             bound=amount + beyond,

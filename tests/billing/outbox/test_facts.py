@@ -224,7 +224,14 @@ def test_each_kind_that_mail_reads_has_words():
     invoice = {"currency": "USD", "buyer": "Ada Ltd", "carrier": "SF", "tracking": "1", "email": "", "document": None}
     request = {"number": "x_1", "amount": "5.00", "approved": "4.00", "returned": "4.00", "due_at": "2026-11-30T12:00Z"}
     alert = {"data": {"figure": "F", "value": "1", "since": "", "page": ""}}
-    facts = invoice | request | alert | {"decision": "", "question": "", "reason": "", "locale": "en", "asked_from": ""}
+    rerate = {"model": "a/b", "first": "2026-11-01", "last": "2026-11-02", "back": "1", "from": "2026-11-30"}
+    facts = (
+        invoice
+        | request
+        | alert
+        | rerate
+        | {"decision": "", "question": "", "reason": "", "locale": "en", "asked_from": ""}
+    )
     for kind in letters.LETTERS:
         letter = letters.LETTERS[kind](Event(key="x", kind=kind, subject="x_1", data=facts, created_at=NOW))
         assert letter.subject

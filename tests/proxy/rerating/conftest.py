@@ -1,0 +1,3 @@
+from tests.proxy.purchases.conftest import answered
+
+__all__ = ["answered"]
