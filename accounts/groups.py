@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from decimal import Decimal
 
 import pgtrigger
@@ -66,6 +67,10 @@ class CustomerGroup(db.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def sees(self, names: Set[str]) -> bool:
+        """Whether a model of these names, its id and aliases, is on offer to its customers."""
+        return not self.models or not names.isdisjoint(self.models)
 
 
 NO_GROUP = CustomerGroup(name="default")

@@ -49,7 +49,7 @@ class ModelView(APIView):
 
 
 def _may_use(key: ApiKey, group: CustomerGroup, entry: catalog.Entry) -> bool:
-    if group.models and entry.names.isdisjoint(group.models):
+    if not group.sees(entry.names):
         return False
     return not key.allowed_models or not entry.names.isdisjoint(key.allowed_models)
 

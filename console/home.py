@@ -15,12 +15,13 @@ from django.utils.dateparse import parse_date
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from accounts.groups import group_of
 from accounts.models import ApiKey, Customer
 from billing.books import history
 from billing.books.money import ZERO
 from billing.models import Wallet
 from console import charts
-from console.access.membership import current_customer
+from console.access.membership import current_customer, reader_group
 from console.public_pages import made_once
 from proxy.ids import is_generation_id
 from proxy.models import Generation, Model
@@ -43,12 +44,14 @@ def favicon(request: HttpRequest) -> HttpResponse:
 @require_safe
 @made_once
 def landing(request: HttpRequest) -> HttpResponse:
-    offers = pricelist.offers()
+    group = reader_group(request)
+    offers = pricelist.offers(group=group)
     first_look = pricelist.one_of_each_provider(offers, most=6)
     entries = catalog.load().models
     context = {
+        "group": group,
         "offers": first_look,
-        "example": receipts.example_of(entries[first_look[0].slug], **EXAMPLE) if first_look else None,
+        "example": receipts.example_of(entries[first_look[0].slug].at(group.factor), **EXAMPLE) if first_look else None,
         "payment_methods": [name for name, variable in PAYMENT_METHODS.items() if settings.PAYMENT_VARIABLES[variable]],
         "model_count": len(offers),
         "sample_model": pricelist.sample_model(offers),
@@ -62,9 +65,11 @@ def landing(request: HttpRequest) -> HttpResponse:
 @made_once
 def models(request: HttpRequest) -> HttpResponse:
     search = request.GET.get("q", "")[:100]
+    group = reader_group(request)
     context = {
         "nav": "models",
-        "offers": pricelist.offers(search),
+        "group": group,
+        "offers": pricelist.offers(search, group=group),
         "search": search,
         "margin_percent": (settings.PRICE_MARGIN - 1) * 100,
     }
@@ -92,7 +97,7 @@ def console(request: HttpRequest) -> HttpResponse:
         "held_parts": history.held_parts(customer),
         "latest": latest,
         "key": key,
-        "sample_model": pricelist.sample_model(pricelist.offers()) if not latest else "",
+        "sample_model": "" if latest else pricelist.sample_model(pricelist.offers(group=group_of(customer.group))),
         **_chart(customer),
     }
     return render(request, "console/wallet.html", context)

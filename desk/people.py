@@ -22,18 +22,18 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from unfold.admin import TabularInline
 from unfold.decorators import action, display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm
 from unfold.widgets import UnfoldAdminEmailInputWidget, UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 
 from accounts.keys import issuing
-from accounts.models import ApiKey, Customer, Membership, StaffAction, User, WelcomedAddress
+from accounts.models import ApiKey, Customer, StaffAction, User, WelcomedAddress
 from accounts.people import customers
 from accounts.people.customers import belongs_to
 from core import panels
 from core.amounts import written
 from desk import second_factor
+from desk.memberships import MembershipInline
 from desk.site import CappedPaginator, Colours, FormAdmin, ReadOnlyAdmin, WhyForm, form_page, row_id
 from desk.trail import recorded
 
@@ -63,13 +63,6 @@ class NewUserForm(forms.ModelForm):  # type: ignore[type-arg]
         if commit:
             user.save()
         return user
-
-
-class MembershipInline(TabularInline):  # type: ignore[misc]
-    model = Membership
-    extra = 0
-    autocomplete_fields = ("user", "customer")
-    fields = ("user", "customer", "role")
 
 
 @admin.register(User)
@@ -317,15 +310,6 @@ class ApiKeyAdmin(FormAdmin):  # type: ignore[misc]
         for key in queryset:
             with recorded(request, key, "Enabled"):
                 issuing.switch(key=key, active=True)
-
-
-@admin.register(Membership)
-class MembershipAdmin(FormAdmin):  # type: ignore[misc]
-    list_display = ("user", "customer", "role", "created_at")
-    list_select_related = ("user", "customer")
-    autocomplete_fields = ("user", "customer")
-    search_fields = ("=user__email", "customer__name")
-    readonly_fields = ("created_at",)
 
 
 @admin.register(WelcomedAddress)

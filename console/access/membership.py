@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts import roles
+from accounts.groups import NO_GROUP, CustomerGroup, group_of
 from accounts.models import Customer, Membership, User
 from accounts.people import signup
 from accounts.people.customers import memberships
@@ -44,6 +45,12 @@ def current_membership(request: HttpRequest) -> Membership:
 def current_customer(request: HttpRequest) -> Customer:
     """The customer that the logged-in user's pages are about; raises `PermissionDenied` if there is none."""
     return current_membership(request).customer
+
+
+def reader_group(request: HttpRequest) -> CustomerGroup:
+    """The group at whose prices a page's reader pays; that of nobody in particular where there is no customer."""
+    membership = memberships(request.user).first() if isinstance(request.user, User) else None
+    return NO_GROUP if membership is None else group_of(membership.customer.group)
 
 
 def _check_right(request: HttpRequest, membership: Membership) -> None:

@@ -1,10 +1,11 @@
-"""What a customer pays: the catalog's newest prices with the margin in them."""
+"""What a customer pays: the catalog's newest prices with the margin, and the factor of a group, in them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
+from accounts.groups import NO_GROUP, CustomerGroup
 from proxy.models import Model
 from proxy.prices import catalog, versions
 from proxy.prices.units import CACHE_READ, INPUT, OUTPUT, PER_TOKEN, UNITS
@@ -92,9 +93,13 @@ def unit_label(name: str) -> str:
     return name if unit is None else unit.offered
 
 
-def offers(search: str = "") -> list[Offer]:
-    """Every model on offer, by id; with `search`, those whose id, name or description contains every word of it."""
-    entries = {entry.id: entry for entry in catalog.load().models.values()}
+def offers(search: str = "", *, group: CustomerGroup = NO_GROUP) -> list[Offer]:
+    """Every model on offer to a group's customers, by id, at what they pay.
+
+    With `search`, those whose id, name or description contains every word of it.
+    """
+    on_offer = catalog.load().models.values()
+    entries = {entry.id: entry.at(group.factor) for entry in on_offer if group.sees(entry.names)}
     words = search.lower().split()
     found = []
     for model in Model.objects.filter(pk__in=entries).order_by("slug"):

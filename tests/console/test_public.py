@@ -1,12 +1,14 @@
 """What anybody may read: the landing, the prices, the FAQ, and the pages for when something is wrong."""
 
 import re
+from decimal import Decimal
 
 import pytest
 import yaml
 from django.test import Client
 from django.urls import path
 
+from accounts.groups import CustomerGroup
 from proxy.models import Model
 from proxy.prices.loading import load_catalog
 
@@ -42,6 +44,19 @@ def test_a_models_own_margin_is_in_its_price(client, catalog):
     price = {"input": "1", "output": "2", "margin": "1.5"}
     load_catalog({"models": [{"id": "openai/dear", "upstreams": ["main"], "price": price}]})
     assert "$1.50 $3.00" in flat(client.get("/models?q=dear")).replace(" – ", " ")
+
+
+def test_a_groups_customers_see_their_models_at_what_they_pay(client, catalog, user, customer):
+    customer.group = "partners"
+    customer.save()
+    CustomerGroup.objects.create(name="partners", factor=Decimal("0.5"), models=["openai/gpt-4.1-nano"])
+    assert "claude-sonnet-4-6" in flat(client.get("/models"))
+    client.force_login(user)
+    text = flat(client.get("/models"))
+    assert "$0.0525 " in text
+    assert "claude-sonnet-4-6" not in text
+    assert "what your account pays" in text
+    assert "claude-sonnet-4-6" not in flat(client.get("/"))
 
 
 @pytest.mark.parametrize(("query", "shown"), [("sonnet", 1), ("OPENAI", 2), ("long work", 1), ("openai nano", 1)])

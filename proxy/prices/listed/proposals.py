@@ -47,9 +47,15 @@ def approve(*, proposal_id: int, by: User, now: datetime) -> PriceProposal:
 
     The model follows the list from then on. Raises `PriceProposalError`.
     """
+    with transaction.atomic():
+        # Models before their proposals, as `sync` locks them.
+        model = Model.objects.select_for_update(no_key=True).get(proposals=proposal_id)
+        return _approve(model, proposal_id, by=by, now=now)
+
+
+def _approve(model: Model, proposal_id: int, *, by: User, now: datetime) -> PriceProposal:
     with undecided(PriceProposal, proposal_id, error=PriceProposalError) as proposal:
         _must_be_allowed(by, proposed_by_id=proposal.proposed_by_id)
-        model = Model.objects.select_for_update(no_key=True).get(pk=proposal.model_id)
         base = in_force(model.prices.all(), at=database_now())
         if (base.pk if base else None) != proposal.base_id:
             raise PriceProposalError(_("The price is another one by now. Take the proposal back."), field="state")

@@ -142,11 +142,18 @@ def _change(model: Model, listed: str, info: ModelInfo, *, now: datetime) -> Cha
     prices = wanted.prices(info, now=now, dates=dates, has_tools=model.max_tool_calls > 0)
     if not prices:
         return None
-    if base is not None:
-        fallback = (base.more or {}).get("fallback")
-        kept = {"margin": f"{base.margin:f}", **({"fallback": fallback} if fallback else {})}
-        prices = [{**price, **kept} for price in prices]
+    prices = [{**price, **_kept(price, stored, now=now)} for price in prices]
     return Change(model, listed, base, prices, proposals.steps(model, prices, stored=stored, now=now))
+
+
+def _kept(price: dict[str, Any], stored: list[Price], *, now: datetime) -> dict[str, Any]:
+    """What the version that applies here by then says beside its rates."""
+    begins = price.get("applies_from")
+    here = in_force(stored, at=now if begins is None else datetime.fromisoformat(begins))
+    if here is None:
+        return {}
+    fallback = (here.more or {}).get("fallback")
+    return {"margin": f"{here.margin:f}", **({"fallback": fallback} if fallback else {})}
 
 
 def _to_finance(change: Change, plan: Plan) -> None:

@@ -8,6 +8,7 @@ from proxy.models import Protocol
 from proxy.prices.catalog import Destination, Entry
 from proxy.prices.units import OUTPUT_AUDIO, OUTPUT_IMAGE, WEB_SEARCH
 from proxy.prices.usage import Usage
+from proxy.prices.versions import SERVICE_TIER
 from proxy.protocols.base import BadRequest, Charged, Habits, Reported
 from proxy.protocols.endpoint import Asked, Dialect, Endpoint, Sending
 from proxy.protocols.openai import chat
@@ -68,7 +69,7 @@ class ChatCompletions(Endpoint[ChatCall]):
 
     def check(self, call: ChatCall, entry: Entry) -> None:
         tier = call.service_tier
-        if tier is not None and tier not in PRICED_TIERS and not entry.price.varies_by(call.terms):
+        if tier is not None and tier not in PRICED_TIERS and not entry.price.varies_by({SERVICE_TIER: tier}):
             raise BadRequest("`service_tier` may be auto, default or flex here.", param="service_tier")
         super().check(call, entry)
 

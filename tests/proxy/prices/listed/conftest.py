@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import transaction
 from genai_prices import data
 from genai_prices.types import (
     ClauseEquals,
@@ -58,7 +59,8 @@ def model(db: None) -> Model:
     price = {"input": "2", "output": "8", "margin": "1.2"}
     load_catalog({"upstreams": [UPSTREAM], "models": [{"id": "a/m", "upstreams": ["main"], "price": price}]})
     found = Model.objects.get()
-    set_price(found, price, where="a/m", listed_as="a/m")
+    with transaction.atomic():
+        set_price(found, price, where="a/m", listed_as="a/m")
     return found
 
 

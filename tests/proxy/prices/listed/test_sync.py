@@ -1,5 +1,8 @@
 """`sync_prices`: what the list says is shown first, taken over on demand, and where it jumps by two."""
 
+import contextlib
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from io import StringIO
@@ -7,6 +10,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection, transaction
 from django.utils import timezone
 
 from chuizi.local.demo import load_demo_catalog
@@ -298,3 +302,44 @@ def test_every_real_model_of_a_provider_with_dates_is_added_once(db):
     assert Model.objects.count() > 50
     said = run("--apply", "--add", "google/*", "--upstream", "main")
     assert said.endswith("Nothing to do.\n")
+
+
+def test_a_margin_that_is_scheduled_stays_from_its_day_on(the_list, model):
+    day = (timezone.now() + timedelta(days=40)).date()
+    begins = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    dated = {"input": "2", "output": "8", "margin": "1.3", "applies_from": begins.isoformat()}
+    set_price(model, [{"input": "2", "output": "8", "margin": "1.2"}, dated], where="a/m", listed_as="a/m")
+    the_list(one(prices=rates(input="2", output="8"), later=(day, rates(input="1.5", output="8"))))
+    run("--apply")
+    last = Price.objects.filter(applies_from=begins).order_by("-version")[0]
+    assert (last.rates["input"], str(last.margin)) == ("1.5", "1.3000")
+    assert price()["margin"] == "1.2000"
+    assert run().endswith("Nothing to do.\n")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_approves_waits_for_the_model_before_the_proposal_is_locked(proposal, second):
+    """As a run does, which holds all models while it takes proposals back: either way round both would wait."""
+
+    def approve() -> None:
+        with contextlib.closing(connection):
+            proposals.approve(proposal_id=proposal.pk, by=second, now=timezone.now())
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            Model.objects.select_for_update(no_key=True).get()
+            approved = pool.submit(approve)
+            until_somebody_waits()
+            PriceProposal.objects.select_for_update(nowait=True).get()
+        approved.result(10)
+    assert PriceProposal.objects.get().state == PriceProposal.State.POSTED
+
+
+def until_somebody_waits() -> None:
+    for _ in range(1000):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+            if cursor.fetchone()[0]:
+                return
+        time.sleep(0.01)
+    pytest.fail("nobody waits")
