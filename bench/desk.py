@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, timedelta
 from typing import Any
 
 import django
@@ -35,8 +36,9 @@ def main() -> None:
         began = time.monotonic()
         seed.fill(customers=arguments.customers, generations=arguments.generations)
         print(f"seeded in {time.monotonic() - began:.0f} s")
+        call_command("audit_ledger")
+        seed.totals()
     slow = [name for name, milliseconds in timed() if milliseconds > LIMIT_MS]
-    call_command("audit_ledger")
     if slow:
         sys.exit(f"Longer than {LIMIT_MS:.0f} ms: {', '.join(slow)}")
 
@@ -79,8 +81,10 @@ def pages() -> Iterator[str]:
     from django.urls import reverse
 
     from accounts.models import ApiKey, Customer
+    from core.clock import database_now
     from payments.models import TopUp
     from proxy.models import Generation
+    from proxy.purchases.margin_figures import MOST_DAYS
 
     customer = Customer.objects.order_by("pk")[5]
     email = customer.name
@@ -92,6 +96,10 @@ def pages() -> Iterator[str]:
     for name in names:
         yield f"/admin/?q={name}"
     yield reverse("admin:accounts_customer_story", args=[customer.pk])
+    margin, today = reverse("admin:proxy_marginday_changelist"), database_now().astimezone(UTC).date()
+    for by, days in MOST_DAYS.items():
+        yield f"{margin}?by={by}"
+        yield f"{margin}?by={by}&first={today - timedelta(days=days - 1)}"
     for model, model_admin in admin.site._registry.items():
         label = f"admin:{model._meta.app_label}_{model._meta.model_name}"
         path = reverse(f"{label}_changelist")

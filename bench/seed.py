@@ -230,6 +230,35 @@ def waiting(start: datetime) -> None:
     )
 
 
+def totals(*, days: int = 400, customers: int = 2_000) -> None:
+    """The margin's totals as of ten million requests, for so many customers and sixty models at an upstream, up to
+    today. They are of no requests in the database: the audit would say so.
+    """
+    from django.db import connection, transaction
+
+    from proxy.models import Model, Upstream
+
+    Model.objects.bulk_create(Model(slug=f"seed/model-{number}", is_active=False) for number in range(60))
+    figures = "requests, charged, corrected, bonus, listed, purchase, unknown, unknown_listed, unrated"
+    values = "{n}, {n} * 0.00125, 0, {n} * 0.0001, {n} * 0.00115, {n} * (0.0008 + random() * 0.0005), 0, 0, 0"
+    day = "current_date - d FROM generate_series(0, %s) d"
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL statement_timeout = 0")
+        cursor.execute(
+            f"INSERT INTO proxy_marginday (model_id, upstream_id, {figures}, day)"
+            f" SELECT m.id, %s, {values.format(n=416)}, {day}, proxy_model m WHERE m.slug LIKE 'seed/model-%%'",
+            [Upstream.objects.get(name="seed").pk, days - 1],
+        )
+        cursor.execute(
+            f"INSERT INTO proxy_customermarginday (customer_id, {figures}, day)"
+            f" SELECT c.id, {values.format(n=12)}, {day}, (SELECT id FROM accounts_customer ORDER BY id LIMIT %s) c",
+            [days - 1, customers],
+        )
+    with connection.cursor() as cursor:
+        cursor.execute("SET statement_timeout = 0")
+        cursor.execute("VACUUM ANALYZE proxy_marginday, proxy_customermarginday")
+
+
 def a_model(cursor: Any, start: datetime) -> tuple[int, int, int]:
     """One upstream, a model of it and its price, as their ids."""
     from proxy.models import Model, Price, Upstream

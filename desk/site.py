@@ -243,6 +243,7 @@ SIDEBAR = (
             (_("Models and prices"), "sell", "proxy_model"),
             (_("Price proposals"), "price_change", "proxy_priceproposal"),
             (_("Upstreams"), "cloud", "proxy_upstream"),
+            (_("Margin"), "percent", "proxy_marginday"),
             (_("Purchases"), "shopping_cart", "proxy_purchasebatch"),
             (_("Gateway leases"), "dns", "proxy_lease"),
         ),

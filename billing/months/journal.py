@@ -111,6 +111,25 @@ def turnover(account: str, *, days: int, now: datetime) -> list[tuple[date, Deci
     return [(day, debits, credits) for day, (debits, credits) in found.items()]
 
 
+def moved(names: str, *, first: date, last: date) -> list[Balance]:
+    """What the house's accounts whose names begin with `names` saw on these days in UTC, both included; those that saw
+    nothing are left out.
+    """
+    accounts = LedgerAccount.objects.filter(kind=LedgerAccount.Kind.SYSTEM, name__startswith=names).order_by("name")
+    found = {account.pk: account for account in accounts}
+    sums: dict[int, Decimal] = {}
+    closed = AccountDay.objects.filter(account__in=found, day__gte=first, day__lte=last).values_list("account_id")
+    for pk, debits, credits in closed.annotate(Sum("debits"), Sum("credits")).order_by():
+        sums[pk] = credits - debits
+    closed_to = ClosedDay.objects.order_by("-day").values_list("day", flat=True).first()
+    start = start_of(max(first, closed_to + timedelta(days=1)) if closed_to else first)
+    for side, sign in (("debit_id", -1), ("credit_id", 1)):
+        rows = Transfer.objects.filter(created_at__gte=start, created_at__lt=start_of(last + timedelta(days=1)))
+        for pk, amount in rows.filter(**{f"{side}__in": found}).values_list(side).annotate(Sum("amount")).order_by():
+            sums[pk] = sums.get(pk, ZERO) + sign * amount
+    return [Balance(found[pk], amount) for pk, amount in sorted(sums.items(), key=lambda one: found[one[0]].name)]
+
+
 def liability() -> dict[str, Decimal]:
     """What the house owes its customers, USD: the sums of all wallets; `receivable` is what some owe it.
 
