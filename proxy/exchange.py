@@ -54,6 +54,8 @@ class Exchange:
         self.scope = scope
         self._more = more
         self.request_id = new_request_id()
+        self.id_header = b""
+        """A second name for x-request-id."""
         self.headers: dict[bytes, bytes] = {}
         self._repeated: set[bytes] = set()
         for name, value in scope["headers"]:
@@ -143,6 +145,8 @@ class Exchange:
     async def start(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
         self.started, self.status = True, status
         head = [*headers, *self._more, (b"x-request-id", self.request_id.encode())]
+        if self.id_header:
+            head.append((self.id_header, self.request_id.encode()))
         await self._send({"type": "http.response.start", "status": status, "headers": head})
 
     async def write(self, data: bytes) -> None:

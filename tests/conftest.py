@@ -22,6 +22,7 @@ from billing.invoices.papers import pdf
 from billing.models import Document, Wallet
 from tests import template
 from tests.gateways import kill_those_left
+from tests.spoken import CHAT, Spoken
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -37,6 +38,12 @@ def use_up(customer: Customer, amount: str) -> None:
     """Paid balance that requests took."""
     wallet, revenue = Wallet.objects.get(customer=customer), house_account("revenue:usage")
     post([Posting(f"used:{uuid4()}:paid", "usage", wallet.paid_account, revenue, Decimal(amount))], now=NOW)
+
+
+@pytest.fixture
+def spoken() -> Spoken:
+    """The protocol on both sides of a gateway; a test for several of them is parametrised by it."""
+    return CHAT
 
 
 EMPTY = """

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import orjson
@@ -56,12 +56,13 @@ def answer(**more: Any) -> dict[str, Any]:
 class FakeUpstream:
     """An HTTP server in a thread. Set `handler`, `json` or `events`; read `calls`."""
 
-    def __init__(self) -> None:
+    def __init__(self, protocol: str = "openai", *, json: Any = None, events: Iterable[bytes] = STREAM) -> None:
+        self.protocol = protocol
         self.calls: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
-        self.json: Any = answer()
+        self.json: Any = json or answer()
         self.status = 200
-        self.events: list[bytes | float] = list(STREAM)
+        self.events: list[bytes | float] = list(events)
         self.handler: Handler | None = None
         self._loop = asyncio.new_event_loop()
         self._started = threading.Event()
@@ -87,7 +88,8 @@ class FakeUpstream:
 
     async def _start(self) -> None:
         application = web.Application(client_max_size=2**26)
-        application.router.add_post("/v1/chat/completions", self._answer)
+        for path in ("/chat/completions", "/messages", "/messages/count_tokens"):
+            application.router.add_post("/v1" + path, self._answer)
         self._runner = web.AppRunner(application, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0, backlog=128)

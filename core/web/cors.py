@@ -7,6 +7,7 @@ from typing import Any
 
 EXPOSED = (
     "X-Request-Id",
+    "Request-Id",
     "X-Generation-Id",
     "X-Chuizi-Ignored",
     "X-Chuizi-Removed",
@@ -25,7 +26,10 @@ HEADERS = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": 
 RAW_HEADERS = tuple((name.lower().encode(), value.encode()) for name, value in HEADERS.items())
 KEPT_SECONDS = 7200
 """How long a browser may go by an answer to its preflight; none keeps one for longer."""
-USUAL = b"authorization, content-type, x-api-key, x-goog-api-key, idempotency-key, anthropic-version, x-session-id"
+USUAL = (
+    b"authorization, content-type, x-api-key, x-goog-api-key, idempotency-key, anthropic-version, anthropic-beta,"
+    b" x-session-id"
+)
 
 
 def preflight(scope: Any) -> list[tuple[bytes, bytes]]:

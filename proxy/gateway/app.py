@@ -67,6 +67,7 @@ class Gateway(Process):
     async def _serve(self, exchange: Exchange, route: Route) -> None:
         model, endpoint = "", route.endpoints.get(exchange.scope["method"])
         spoken = endpoint or route.any
+        exchange.id_header = spoken.id_header
         try:
             started = monotonic()
             if endpoint is None:
@@ -116,7 +117,9 @@ class Gateway(Process):
         if refusal.status in FINAL and not any(name == b"x-should-retry" for name, _ in more):
             more.append((b"x-should-retry", b"false"))
         try:
-            await exchange.answer(refusal.status, endpoint.error(refusal), [*more, *(headers or [])])
+            await exchange.answer(
+                refusal.status, endpoint.error(refusal, exchange.request_id), [*more, *(headers or [])]
+            )
         except ClientGone:
             return
 
@@ -224,7 +227,7 @@ class Gateway(Process):
             return Relay(
                 exchange=exchange,
                 endpoint=endpoint,
-                call=call,
+                call=fitting,
                 entry=entry.at(policy.factor),
                 admitted=admitted,
                 started=started,
@@ -236,8 +239,10 @@ class Gateway(Process):
 
         while True:
             policy = await self._checked(sha256, policy, lambda policy: self._check_model(policy, entry, call.model))
-            endpoint.check(call, entry)  # it tells of the model
-            ask = ask_of(endpoint, call, entry.at(policy.factor), policy=policy, model_rpm=settings.DEFAULT_MODEL_RPM)
+            fitting = endpoint.check(call, entry)  # it tells of the model
+            ask = ask_of(
+                endpoint, fitting, entry.at(policy.factor), policy=policy, model_rpm=settings.DEFAULT_MODEL_RPM
+            )
             try:
                 return await self._admission.admit(ask, relay_of)
             except PolicyChanged:
@@ -261,6 +266,6 @@ class Gateway(Process):
             destinations = self._catalog.at_account(call.account, endpoint.dialects)
         else:
             await self._checked(sha256, policy, lambda policy: self._check_model(policy, entry, call.model))
-            endpoint.check(call, entry)
+            call = endpoint.check(call, entry)
             destinations = entry.speaking(endpoint.dialects)
         await pass_on(exchange, endpoint, call, destinations, client=self._client)

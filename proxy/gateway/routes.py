@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from core.records import value
+from proxy.protocols.anthropic.messages.endpoint import CountTokens, Messages
 from proxy.protocols.endpoint import Endpoint
 from proxy.protocols.openai.chat.endpoint import ChatCompletions
 
@@ -43,15 +44,19 @@ class Routes:
 
     def add(self, endpoint: Endpoint[Any]) -> None:
         """Raise `ValueError` where its path and a method of it are taken."""
-        known = self._by_path.get(endpoint.path)
+        for root in endpoint.roots:
+            self._add_at(root + endpoint.path, endpoint)
+
+    def _add_at(self, path: str, endpoint: Endpoint[Any]) -> None:
+        known = self._by_path.get(path)
         if known is None:
-            known = self._by_path[endpoint.path] = {}
-            if "{" in endpoint.path:
-                self._patterns.append((_pattern(endpoint.path), known))
+            known = self._by_path[path] = {}
+            if "{" in path:
+                self._patterns.append((_pattern(path), known))
             else:
-                self._exact[endpoint.path] = Route(known, NO_PLACE)
+                self._exact[path] = Route(known, NO_PLACE)
         if not known.keys().isdisjoint(endpoint.methods):
-            raise ValueError(f"{endpoint.path} is taken")
+            raise ValueError(f"{path} is taken")
         known.update(dict.fromkeys(endpoint.methods, endpoint))
 
     def find(self, path: str) -> Route | None:
@@ -73,4 +78,4 @@ def _pattern(path: str) -> re.Pattern[str]:
     return re.compile("".join(f"(?P<{piece}>[^/:]+)" if at % 2 else re.escape(piece) for at, piece in pieces))
 
 
-ROUTES = Routes([ChatCompletions()])
+ROUTES = Routes([ChatCompletions(), Messages(), CountTokens()])

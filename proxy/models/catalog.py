@@ -16,7 +16,7 @@ class Protocol(models.TextChoices):
     GEMINI = "gemini", "Gemini"
 
 
-SPOKEN = frozenset({Protocol.OPENAI})
+SPOKEN = frozenset({Protocol.OPENAI, Protocol.ANTHROPIC})
 """The protocols that this version can forward requests in."""
 
 

@@ -183,6 +183,8 @@ class Endpoint(Generic[Asking]):
     """Stored with each request: the protocol in which its caller speaks."""
     path: ClassVar[str]
     """With `{names}` for parts that vary: `/v1beta/models/{model}:{verb}`. A part holds no slash or colon."""
+    roots: ClassVar[tuple[str, ...]] = ("",)
+    """What the path may stand behind, as in `/anthropic/v1/messages`."""
     methods: ClassVar[tuple[str, ...]] = ("POST",)
     holds: ClassVar[bool] = True
     """Whether it costs something: money is held for it before it leaves."""
@@ -194,6 +196,8 @@ class Endpoint(Generic[Asking]):
     unit_fields: ClassVar[Mapping[str, str]] = {}
     """By which field a request asks for what is sold apart, where it is not the one that brings it."""
     brings: ClassVar[str] = "messages"
+    id_header: ClassVar[bytes] = b""
+    """Where this protocol's callers look for the request's id, beside X-Request-Id."""
     end: ClassVar[bytes] = DONE
     """What ends a stream, behind the last event."""
     dialects: Mapping[str, Dialect[Asking]]
@@ -203,8 +207,11 @@ class Endpoint(Generic[Asking]):
         """Raise `BadRequest` for what cannot be held, sent and priced."""
         raise NotImplementedError
 
-    def check(self, call: Asking, entry: Entry) -> None:
-        """Raise `BadRequest` or `Refusal` for what this model is not for."""
+    def check(self, call: Asking, entry: Entry) -> Asking:
+        """The request as this model takes it. Raise `BadRequest` or `Refusal` for what it is not for."""
+        if entry.spoken and entry.spoken.isdisjoint(self.dialects):
+            words = f"{entry.slug} is not served at {self.path}: its providers speak another protocol."
+            raise Refusal(400, "validation_error", words, param="model")
         if entry.price.billing not in self.billing:
             raise Refusal(400, "validation_error", f"{entry.slug} is not a {self.what}.", param="model")
         for unit in call.units:
@@ -212,6 +219,7 @@ class Endpoint(Generic[Asking]):
         limit = entry.max_output_tokens
         if limit is not None and call.output_limit is not None and call.output_limit > limit:
             raise BadRequest(f"{entry.slug} writes at most {limit} tokens.", param=self.limit_field)
+        return call
 
     def _check_unit(self, unit: str, call: Asking, entry: Entry) -> None:
         """Raise `BadRequest` for what is asked for and sold apart, but not here."""
@@ -238,10 +246,10 @@ class Endpoint(Generic[Asking]):
             likely[INPUT] += LIKELY_TOOL_TOKENS
         return Bounds(most, likely, most_extra_output(material), makes=(*makes, *made))
 
-    def error(self, refusal: Refusal) -> bytes:
+    def error(self, refusal: Refusal, request_id: str) -> bytes:
         """The body of an answer that is an error."""
         raise NotImplementedError
 
-    def error_event(self, refusal: Refusal) -> bytes:
+    def error_event(self, refusal: Refusal, request_id: str) -> bytes:
         """An error in a stream that has begun; it ends with it."""
-        return b"data: " + self.error(refusal) + END
+        return b"data: " + self.error(refusal, request_id) + END

@@ -21,30 +21,32 @@ from proxy.prices.loading import load_catalog
 from proxy.settlement.settle import settle_all
 from tests.conftest import NOW
 from tests.serving import Server
+from tests.spoken import CHAT, Spoken
 from tests.upstream import FakeUpstream
 
 PRICE = {"billing": "per_token", "input": "10", "output": "40", "cache_read": "2.5"}
 
 
 @pytest.fixture
-def upstream() -> Iterator[FakeUpstream]:
-    server = FakeUpstream()
+def upstream(spoken: Spoken) -> Iterator[FakeUpstream]:
+    server = spoken.upstream()
     yield server
     server.stop()
 
 
 @pytest.fixture
-def second_upstream() -> Iterator[FakeUpstream]:
-    server = FakeUpstream()
+def second_upstream(spoken: Spoken) -> Iterator[FakeUpstream]:
+    server = spoken.upstream()
     yield server
     server.stop()
 
 
 def catalog(upstream: FakeUpstream, *, second: FakeUpstream | None = None, **model: Any) -> dict[str, Any]:
     """`openai/m`, 10 and 40 USD per million: a token in and out costs 0.0000105 and 0.000042 with the margin."""
-    upstreams = [{"name": "first", "protocol": "openai", "base_url": upstream.url, "api_key": "sk-first-upstream-key"}]
+    first = {"name": "first", "protocol": upstream.protocol, "base_url": upstream.url}
+    upstreams: list[dict[str, Any]] = [{**first, "api_key": "sk-first-upstream-key"}]
     if second is not None:
-        upstreams.append({"name": "second", "protocol": "openai", "base_url": second.url, "priority": 2})
+        upstreams.append({"name": "second", "protocol": second.protocol, "base_url": second.url, "priority": 2})
     for item in upstreams:
         item |= {"timeout_seconds": 2, "total_timeout_seconds": 20}
     return {
@@ -65,22 +67,21 @@ def catalog(upstream: FakeUpstream, *, second: FakeUpstream | None = None, **mod
 class Gateway:
     """The server under test and a client of it."""
 
-    def __init__(self, port: int, key: str, server: Server | None = None) -> None:
+    def __init__(self, port: int, key: str, server: Server | None = None, *, spoken: Spoken = CHAT) -> None:
         self._server = server
+        self.spoken = spoken
         self.key = key
         self.url = f"http://127.0.0.1:{port}"
         self.client = httpx.Client(base_url=self.url, timeout=30, headers={"Authorization": f"Bearer {key}"})
 
     def chat(self, **body: Any) -> httpx.Response:
         headers = body.pop("headers", None)
-        message = {"model": "openai/m", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 100}
-        return self.client.post("/v1/chat/completions", json={**message, **body}, headers=headers)
+        return self.client.post(self.spoken.path, json={**self.spoken.asked, **body}, headers=headers)
 
     def stream(self, **body: Any) -> Any:
         headers = body.pop("headers", None)
-        message = {"model": "openai/m", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 100}
-        asked = {"stream": True, **message, **body}
-        return self.client.stream("POST", "/v1/chat/completions", json=asked, headers=headers)
+        asked = {"stream": True, **self.spoken.asked, **body}
+        return self.client.stream("POST", self.spoken.path, json=asked, headers=headers)
 
     def look_at_catalog(self) -> None:
         """Now; by itself it does each second."""
@@ -96,7 +97,7 @@ def customer(transactional_db: None, make_customer: Callable[..., Customer]) -> 
 
 
 @pytest.fixture
-def gateway(customer: Customer, upstream: FakeUpstream, settings: Any) -> Iterator[Gateway]:
+def gateway(customer: Customer, upstream: FakeUpstream, spoken: Spoken, settings: Any) -> Iterator[Gateway]:
     """Serving `openai/m` of `upstream` to a customer with 10 USD of bonus."""
     settings.DRAIN_SECONDS = 1
     load_catalog(catalog(upstream))
@@ -104,7 +105,7 @@ def gateway(customer: Customer, upstream: FakeUpstream, settings: Any) -> Iterat
     from chuizi.asgi import application
 
     server = Server(application, log_level="warning", access_log=False, timeout_graceful_shutdown=3).start()
-    client = Gateway(server.port, issued.text, server)
+    client = Gateway(server.port, issued.text, server, spoken=spoken)
     yield client
     client.client.close()
     server.stop()

@@ -9,6 +9,7 @@ from proxy.prices.units import CITATION, MODALITIES, WEB_SEARCH
 from proxy.prices.usage import Usage, counted, is_shown_alike
 from proxy.protocols import lossless
 from proxy.protocols.base import amount_of
+from proxy.protocols.counts import tokens
 from proxy.protocols.openai.choices import choices_of
 
 PLAIN = ("prompt_tokens", "completion_tokens", "total_tokens")
@@ -25,8 +26,6 @@ CACHED_DETAILS = "cached_tokens_details"
 REASONING = ("reasoning_tokens",)
 CITATIONS, SEARCHES = "citation_tokens", "num_search_queries"
 MOST_SEARCHES = 1_000_000
-MOST_TOKENS = 1 << 60
-"""Sums of a few stay in 64 bits."""
 
 
 @value
@@ -60,7 +59,7 @@ def read(said: Any) -> Told | None:
     """A usage object understood, or None where it tells neither of input nor of output in whole numbers."""
     if not isinstance(said, dict):
         return None
-    prompt, completion, total = [_tokens(said, name) for name in PLAIN]
+    prompt, completion, total = [tokens(said, name) for name in PLAIN]
     if len(said) == 3 and prompt is not None and completion is not None and total == prompt + completion:
         return Told(usage=Usage(input_tokens=prompt, output_tokens=completion), said=said, is_plain=True)
     prompt, completion = _one_of(said, PROMPT), _one_of(said, COMPLETION)
@@ -170,7 +169,7 @@ def _beside_completion(said: Mapping[str, Any]) -> int:
     """The tokens that stand beside the completion, and that its total leaves out, where Perplexity counts them."""
     if CITATIONS not in said and SEARCHES not in said:
         return 0
-    return (_tokens(said, CITATIONS) or 0) + (_tokens(said, REASONING[0]) or 0)
+    return (tokens(said, CITATIONS) or 0) + (tokens(said, REASONING[0]) or 0)
 
 
 def _cache_writes(said: Mapping[str, Any], details: tuple[Mapping[str, Any], ...]) -> tuple[int, int]:
@@ -180,8 +179,8 @@ def _cache_writes(said: Mapping[str, Any], details: tuple[Mapping[str, Any], ...
     split = said.get("cache_creation")
     if not isinstance(split, dict):
         return written, 0
-    long_written = _tokens(split, "ephemeral_1h_input_tokens") or 0
-    short = _tokens(split, "ephemeral_5m_input_tokens") or 0
+    long_written = tokens(split, "ephemeral_1h_input_tokens") or 0
+    short = tokens(split, "ephemeral_5m_input_tokens") or 0
     return max(written, short + long_written), long_written
 
 
@@ -196,7 +195,7 @@ def _rare(
     if sums := _by_modality(made):
         found["made"] = sums
     more = _searches(said)
-    if citations := _tokens(said, CITATIONS):
+    if citations := tokens(said, CITATIONS):
         more[CITATION] = citations
     if more:
         found["more"] = more
@@ -208,7 +207,7 @@ def _by_modality(places: Iterable[Mapping[str, Any]]) -> dict[str, int]:
     found: dict[str, int] = {}
     for place in places:
         for name, field in BY_MODALITY:
-            if place.get(field) and (count := _tokens(place, field)):
+            if place.get(field) and (count := tokens(place, field)):
                 found.setdefault(name, count)
     return found
 
@@ -216,13 +215,13 @@ def _by_modality(places: Iterable[Mapping[str, Any]]) -> dict[str, int]:
 def _searches(said: Mapping[str, Any]) -> dict[str, int]:
     """Searches of the web in the midst of the request, where Anthropic-like and Perplexity-like usage tells them."""
     tools = said.get("server_tool_use")
-    count = _tokens(tools, "web_search_requests") if isinstance(tools, dict) else None
-    count = _tokens(said, SEARCHES) if count is None else count
+    count = tokens(tools, "web_search_requests") if isinstance(tools, dict) else None
+    count = tokens(said, SEARCHES) if count is None else count
     return {} if count is None else {WEB_SEARCH: min(count, MOST_SEARCHES)}
 
 
 def _one_of(said: Mapping[str, Any], names: tuple[str, str]) -> int | None:
-    ours, theirs = (_tokens(said, name) for name in names)
+    ours, theirs = (tokens(said, name) for name in names)
     return ours or theirs or (theirs if ours is None else ours)
 
 
@@ -234,17 +233,6 @@ def _first(places: tuple[Mapping[str, Any], ...], names: tuple[str, ...]) -> int
     """The first of these counts that is told, in the details or beside them."""
     for name in names:
         for counts in places:
-            if name in counts and (value := _tokens(counts, name)) is not None:
+            if name in counts and (value := tokens(counts, name)) is not None:
                 return value
-    return None
-
-
-def _tokens(counts: Mapping[str, Any], field: str) -> int | None:
-    value = counts.get(field)
-    if type(value) is int:
-        return value if 0 <= value < MOST_TOKENS else None
-    is_whole = type(value) is float and value.is_integer()
-    if is_whole or (type(value) is str and len(value) < 19 and value.isascii() and value.isdigit()):
-        value = int(value or 0)
-        return value if 0 <= value < MOST_TOKENS else None
     return None

@@ -111,7 +111,7 @@ def _stream_record(
 async def _finish_stream(relay: "Relay", stream: EventStream, record: Metered, refusal: Refusal | None) -> None:
     def last() -> bytes:
         if refusal is not None:
-            return stream.release() + relay.endpoint.error_event(refusal)
+            return stream.release() + relay.endpoint.error_event(refusal, relay.exchange.request_id)
         return stream.tail(relay.charged(record), record.usage) + relay.endpoint.end
 
     try:

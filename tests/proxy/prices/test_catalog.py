@@ -120,7 +120,7 @@ def test_an_upstream_and_a_route_have_settings_of_their_own():
     assert (second.upstream_model, second.limit_field, second.ask_usage) == ("our-nano", "max_tokens", False)
 
 
-@pytest.mark.parametrize("protocol", ["anthropic", "gemini"])
+@pytest.mark.parametrize("protocol", ["gemini"])
 def test_an_upstream_whose_protocol_is_not_spoken_here_is_refused_with_a_sentence(protocol):
     with pytest.raises(InvalidCatalog, match=f"'main': this version does not speak the protocol {protocol}"):
         load_catalog({"upstreams": [{**UPSTREAM, "protocol": protocol}]})
@@ -128,7 +128,7 @@ def test_an_upstream_whose_protocol_is_not_spoken_here_is_refused_with_a_sentenc
 
 def test_one_that_an_earlier_version_stored_gets_no_requests():
     load_catalog(with_model())
-    Upstream.objects.update(protocol="anthropic")
+    Upstream.objects.update(protocol="gemini")
     assert catalog.load().find("gpt-4.1-nano").destinations == ()
 
 

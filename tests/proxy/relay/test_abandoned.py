@@ -21,21 +21,22 @@ from proxy.prices.loading import load_catalog
 from proxy.relay import relay
 from tests.faults.conftest import wait_until
 from tests.proxy.conftest import catalog, only_generation, wait_for
-from tests.upstream import STREAM, answer, chunk
+from tests.spoken import ALL
 from tests.upstream import stream as play
 
 COST = Decimal("0.00042000")
+each_protocol = pytest.mark.parametrize("spoken", ALL, ids=str)
 
 
 @contextmanager
 def asking(gateway, *, stream: bool = False, content: str = "hello") -> Iterator[socket.socket]:
     """Ask, and hang up at the end of the block."""
-    said = {"model": "openai/m", "stream": stream, "max_tokens": 100}
-    body = orjson.dumps({**said, "messages": [{"role": "user", "content": content}]})
+    said = [{"role": "user", "content": content}]
+    body = orjson.dumps({**gateway.spoken.asked, "stream": stream, "messages": said})
     host, port = gateway.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=10) as connection:
         connection.sendall(
-            f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {gateway.key}\r\n"
+            f"POST {gateway.spoken.path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {gateway.key}\r\n"
             f"Content-Length: {len(body)}\r\n\r\n".encode()
             + body
         )
@@ -49,7 +50,8 @@ def slow(upstream, seconds: float, *, status: int = 200, head: bool = False):
     async def handler(request: web.Request) -> web.StreamResponse:
         body = orjson.loads(await request.read())
         if head:
-            return await play(request, [b" ", seconds, *(STREAM if body.get("stream") else [orjson.dumps(answer())])])
+            told = upstream.events if body.get("stream") else [orjson.dumps(upstream.json)]
+            return await play(request, [b" ", seconds, *told])
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             if request.transport is None or request.transport.is_closing():
@@ -58,7 +60,7 @@ def slow(upstream, seconds: float, *, status: int = 200, head: bool = False):
             await asyncio.sleep(0.02)
         if status != 200:
             return web.json_response({"error": {"message": "no"}}, status=status)
-        return await play(request, list(STREAM)) if body.get("stream") else web.json_response(answer())
+        return await play(request, upstream.events) if body.get("stream") else web.json_response(upstream.json)
 
     upstream.handler = handler
     return hung_up
@@ -74,6 +76,7 @@ def called(upstream) -> None:
     wait_until(lambda: upstream.calls)
 
 
+@each_protocol
 @pytest.mark.parametrize("stream", [False, True], ids=["json", "stream"])
 def test_a_caller_that_leaves_before_the_upstreams_head_is_charged_what_it_used(gateway, upstream, customer, stream):
     slow(upstream, 1.5)
@@ -85,13 +88,14 @@ def test_a_caller_that_leaves_before_the_upstreams_head_is_charged_what_it_used(
     assert generation.cost == COST
 
 
+@each_protocol
 def test_a_caller_that_leaves_after_the_upstreams_head_is_charged_what_it_used(gateway, upstream):
     async def head_first(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         await response.prepare(request)
         await response.write(b"  ")
         await asyncio.sleep(1.2)
-        await response.write(orjson.dumps(answer()))
+        await response.write(orjson.dumps(upstream.json))
         await response.write_eof()
         return response
 
@@ -102,6 +106,7 @@ def test_a_caller_that_leaves_after_the_upstreams_head_is_charged_what_it_used(g
     assert wait_for("metered").cost == COST
 
 
+@each_protocol
 @pytest.mark.parametrize("stream", [False, True], ids=["json", "stream"])
 def test_a_caller_that_has_shut_its_sending_side_alone_gets_the_answer(gateway, upstream, stream):
     slow(upstream, 0.5)
@@ -121,6 +126,7 @@ def test_an_abandoned_request_counts_as_in_flight_until_its_upstream_is_done(gat
     assert wait_for("metered").cost == COST
 
 
+@each_protocol
 @pytest.mark.parametrize("stream", [False, True], ids=["json", "stream"])
 def test_what_stays_unknown_at_the_total_timeout_is_charged_as_the_prompts_fair_count(
     gateway, upstream, customer, stream
@@ -136,6 +142,7 @@ def test_what_stays_unknown_at_the_total_timeout_is_charged_as_the_prompts_fair_
     assert is_the_prompt_alone(generation)
 
 
+@each_protocol
 @pytest.mark.parametrize(("stream", "head"), [(False, False), (False, True), (True, True)])
 def test_a_silence_longer_than_a_caller_would_wait_is_waited_for_once_it_left(gateway, upstream, stream, head):
     Upstream.objects.update(timeout_seconds=1)
@@ -147,9 +154,10 @@ def test_a_silence_longer_than_a_caller_would_wait_is_waited_for_once_it_left(ga
     assert (wait_for("metered").usage_source, only_generation().cost) == ("upstream", COST)
 
 
-def test_a_stream_cut_at_its_total_timeout_is_charged_the_prompt_and_what_was_relayed(gateway, upstream):
+@each_protocol
+def test_a_stream_cut_at_its_total_timeout_is_charged_the_prompt_and_what_was_relayed(gateway, upstream, spoken):
     Upstream.objects.update(timeout_seconds=1, total_timeout_seconds=1)
-    upstream.events = [STREAM[0], chunk({"content": "one two three four "}), 6.0]
+    upstream.events = [*spoken.begun, 6.0]
     gateway.look_at_catalog()
     with asking(gateway, stream=True) as connection:
         while b"four" not in connection.recv(65536):
@@ -159,6 +167,7 @@ def test_a_stream_cut_at_its_total_timeout_is_charged_the_prompt_and_what_was_re
     assert (generation.output_tokens, generation.input_tokens > 0) == (5, True)
 
 
+@each_protocol
 @pytest.mark.parametrize("stream", [False, True], ids=["json", "stream"])
 def test_an_upstream_that_does_not_bill_what_is_abandoned_is_hung_up_on_at_once(gateway, upstream, customer, stream):
     load(gateway, upstream, bills_abandoned=False)
@@ -174,9 +183,10 @@ def test_an_upstream_that_does_not_bill_what_is_abandoned_is_hung_up_on_at_once(
     assert hung_up[0] - left < 4
 
 
-def test_of_a_stream_hung_up_on_what_was_relayed_is_charged(gateway, upstream):
+@each_protocol
+def test_of_a_stream_hung_up_on_what_was_relayed_is_charged(gateway, upstream, spoken):
     load(gateway, upstream, bills_abandoned=False)
-    upstream.events = [STREAM[0], chunk({"content": "one two three four "}), 1.9, *STREAM[1:]]
+    upstream.events = [*spoken.begun, 1.9, *spoken.stream[-3:]]
     with asking(gateway, stream=True) as connection:
         while b"four" not in connection.recv(65536):
             pass

@@ -15,11 +15,12 @@ from proxy.models import Generation
 from proxy.prices.loading import load_catalog
 from proxy.relay import relay
 from tests.proxy.conftest import catalog, only_generation, settle, wait_for
+from tests.spoken import ALL
 from tests.upstream import STREAM, chunk, usage
 from tests.upstream import stream as play
 
 COST = Decimal("0.00042000")
-WORDS = [chunk({"role": "assistant", "content": ""}), chunk({"content": "one two three four "})]
+each_protocol = pytest.mark.parametrize("spoken", ALL, ids=str)
 
 
 def events_of(response) -> list:
@@ -27,14 +28,15 @@ def events_of(response) -> list:
     return [line[6:] for line in response.iter_lines() if line.startswith("data: ")]
 
 
-def halt(upstream, *, after: int) -> threading.Event:
-    """The upstream sends so many events, and the others once the event is set."""
-    go_on = threading.Event()
+def halt(gateway, upstream, *, before: bytes) -> threading.Event:
+    """The upstream sends its events until one that holds this, and the others once the event is set."""
+    go_on, events = threading.Event(), list(gateway.spoken.stream)
+    after = next(at for at, event in enumerate(events) if before in event)
 
     async def halting(request: web.Request) -> web.StreamResponse:
-        response = await play(request, list(STREAM[:after]))
+        response = await play(request, events[:after])
         await asyncio.to_thread(go_on.wait, 10)
-        for event in STREAM[after:]:
+        for event in events[after:]:
             await response.write(event)
         return response
 
@@ -42,16 +44,14 @@ def halt(upstream, *, after: int) -> threading.Event:
     return go_on
 
 
-def leave_after(gateway, upstream, *, received: bytes, events: int) -> None:
-    """Ask for a stream, and hang up once the upstream has sent so many events and `received` has come."""
-    go_on = halt(upstream, after=events)
-    body = orjson.dumps(
-        {"model": "openai/m", "stream": True, "max_tokens": 100, "messages": [{"role": "user", "content": "hello"}]}
-    )
+def leave_after(gateway, upstream, *, received: bytes, before: bytes) -> None:
+    """Ask for a stream, and hang up once the upstream has sent what comes before and `received` has come."""
+    go_on = halt(gateway, upstream, before=before)
+    body = orjson.dumps({**gateway.spoken.asked, "stream": True})
     host, port = gateway.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=10) as connection:
         connection.sendall(
-            f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {gateway.key}\r\n"
+            f"POST {gateway.spoken.path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {gateway.key}\r\n"
             f"Content-Length: {len(body)}\r\n\r\n".encode()
             + body
         )
@@ -64,41 +64,46 @@ def leave_after(gateway, upstream, *, received: bytes, events: int) -> None:
     go_on.set()
 
 
+@each_protocol
 def test_client_gone_mid_stream_the_true_usage_is_still_learned_and_charged(gateway, upstream):
-    leave_after(gateway, upstream, received=b"one ", events=2)
+    leave_after(gateway, upstream, received=b"one ", before=b"two ")
     generation = wait_for("metered")
     assert (generation.settlement_reason, generation.usage_source) == ("client_disconnected", "upstream")
     assert generation.cost == COST
 
 
+@each_protocol
 @pytest.mark.parametrize("watched_after", [0.01, 60])
 def test_client_gone_before_the_first_byte_the_true_usage_is_still_learned(
     gateway, upstream, monkeypatch, watched_after
 ):
     monkeypatch.setattr(relay, "WATCH_AFTER_SECONDS", watched_after)
-    leave_after(gateway, upstream, received=b"", events=0)
+    leave_after(gateway, upstream, received=b"", before=b"")
     generation = wait_for("metered")
     assert (generation.settlement_reason, generation.cost) == ("client_disconnected", COST)
 
 
-def test_an_upstream_that_ends_early_bills_what_was_relayed_and_says_so(gateway, upstream):
-    upstream.events = WORDS
+@each_protocol
+def test_an_upstream_that_ends_early_bills_what_was_relayed_and_says_so(gateway, upstream, spoken):
+    upstream.events = list(spoken.begun)
     with gateway.stream() as response:
         events = events_of(response)
-    assert orjson.loads(events[-1])["error"]["code"] == "provider_error"
+    assert spoken.code_of(orjson.loads(events[-1])) == spoken.code("provider_error")
     generation = only_generation()
     assert (generation.settlement_reason, generation.usage_source) == ("upstream_eof", "estimated")
 
 
-def test_an_upstream_that_hangs_times_out_and_bills_what_was_relayed(gateway, upstream):
-    upstream.events = [*WORDS, 3.0]
+@each_protocol
+def test_an_upstream_that_hangs_times_out_and_bills_what_was_relayed(gateway, upstream, spoken):
+    upstream.events = [*spoken.begun, 3.0]
     with gateway.stream() as response:
         events = events_of(response)
-    assert orjson.loads(events[-1])["error"]["code"] == "provider_timeout"
+    assert spoken.code_of(orjson.loads(events[-1])) == spoken.code("provider_timeout")
     generation = only_generation()
     assert (generation.settlement_reason, generation.usage_source) == ("timeout", "estimated")
 
 
+@each_protocol
 def test_an_upstream_that_ends_before_a_word_costs_nothing(gateway, upstream, customer):
     upstream.events = []
     with gateway.stream() as response:
@@ -108,16 +113,18 @@ def test_an_upstream_that_ends_before_a_word_costs_nothing(gateway, upstream, cu
     assert Wallet.objects.get(customer=customer).held == 0
 
 
-def test_error_text_is_not_billed_as_output(gateway, upstream):
-    upstream.events = [b'data: {"error": {"message": "overloaded", "type": "server_error"}}\n\n']
+@each_protocol
+def test_error_text_is_not_billed_as_output(gateway, upstream, spoken):
+    upstream.events = [spoken.failed("overloaded")]
     with gateway.stream() as response:
         response.read()
     assert (response.status_code, response.json()["error"]["message"]) == (502, "overloaded")
     assert wait_for("released").cost == 0
 
 
-def test_an_error_object_in_the_middle_of_a_200_stream_ends_it_with_what_was_relayed(gateway, upstream):
-    upstream.events = [*WORDS, b'data: {"error": {"message": "quota of org-abcdef123 is used up"}}\n\n']
+@each_protocol
+def test_an_error_object_in_the_middle_of_a_200_stream_ends_it_with_what_was_relayed(gateway, upstream, spoken):
+    upstream.events = [*spoken.begun, spoken.failed("quota of org-abcdef123 is used up")]
     with gateway.stream() as response:
         events = events_of(response)
     assert orjson.loads(events[-1])["error"]["message"] == "quota of [removed] is used up"
@@ -125,8 +132,9 @@ def test_an_error_object_in_the_middle_of_a_200_stream_ends_it_with_what_was_rel
     assert (generation.settlement_reason, generation.usage_source) == ("upstream_error", "estimated")
 
 
-def test_garbage_in_a_stream_is_not_relayed(gateway, upstream):
-    upstream.events = [STREAM[0], b"data: {not json}\n\n", b"hello\n\n", *STREAM[1:]]
+@each_protocol
+def test_garbage_in_a_stream_is_not_relayed(gateway, upstream, spoken):
+    upstream.events = [spoken.stream[0], b"data: {not json}\n\n", b"hello\n\n", *spoken.stream[1:]]
     with gateway.stream() as response:
         body = b"".join(response.iter_raw())
     assert b"not json" not in body
@@ -157,28 +165,31 @@ def test_usage_in_the_middle_is_kept_for_the_end(gateway, upstream):
     assert only_generation().cost == COST
 
 
-def test_events_cut_anywhere_arrive_whole(gateway, upstream):
-    whole = b"".join(STREAM).replace(b"\n\n", b"\r\n\r\n")
+@each_protocol
+def test_events_cut_anywhere_arrive_whole(gateway, upstream, spoken):
+    whole = b"".join(spoken.stream).replace(b"\n", b"\r\n")
     upstream.events = [piece for i in range(0, len(whole), 7) for piece in (whole[i : i + 7],)]
     with gateway.stream() as response:
-        events = events_of(response)
-    assert "".join(orjson.loads(e)["choices"][0]["delta"].get("content") or "" for e in events[:-1]) == "one two three "
-    assert events[-1] == "[DONE]"
+        text = response.read()
+    assert "".join(map(spoken.words_of, spoken.events_in(text.decode()))) == "one two three "
+    assert text.endswith(spoken.last)
     assert only_generation().cost == COST
 
 
-def test_a_stream_reaches_the_client_chunk_by_chunk(gateway, upstream):
-    go_on = halt(upstream, after=2)
+@each_protocol
+def test_a_stream_reaches_the_client_chunk_by_chunk(gateway, upstream, spoken):
+    go_on = halt(gateway, upstream, before=b"two ")
     with gateway.stream() as response:
         pieces = response.iter_raw()
         first = next(pieces)
         go_on.set()
         rest = b"".join(pieces)
-    assert b"[DONE]" in rest
-    assert b"[DONE]" not in first
+    assert rest.endswith(spoken.last)
+    assert spoken.last not in first
 
 
-@pytest.mark.parametrize("status", [500, 502, 429, 401, 403, 402, 404])
+@each_protocol
+@pytest.mark.parametrize("status", [500, 502, 429, 529, 401, 403, 402, 404])
 def test_a_failing_upstream_is_replaced_before_the_first_byte_under_the_same_hold(
     gateway, upstream, second_upstream, status
 ):
@@ -196,11 +207,12 @@ def test_a_failing_upstream_is_replaced_before_the_first_byte_under_the_same_hol
     assert Hold.objects.count() == Generation.objects.count() == 2
 
 
-def test_a_transport_error_gives_the_hold_back_at_once(gateway, upstream, customer):
+@each_protocol
+def test_a_transport_error_gives_the_hold_back_at_once(gateway, upstream, customer, spoken):
     upstream.stop()
     response = gateway.chat()
     upstream.__init__()
-    assert (response.status_code, response.json()["error"]["code"]) == (503, "provider_unavailable")
+    assert (response.status_code, spoken.code_of(response.json())) == (503, spoken.code("provider_unavailable"))
     assert response.headers["x-generation-id"] == wait_for("released").pk
     assert Wallet.objects.get(customer=customer).held == 0
 
@@ -224,14 +236,16 @@ def test_an_upstreams_4xx_about_the_request_comes_back_in_our_shape(gateway, ups
     assert wait_for("released").cost == 0
 
 
+@each_protocol
 @pytest.mark.parametrize("status", [401, 402, 403])
-def test_an_upstreams_refusal_of_our_key_is_our_problem(gateway, upstream, status):
+def test_an_upstreams_refusal_of_our_key_is_our_problem(gateway, upstream, status, spoken):
     upstream.status, upstream.json = status, {"error": {"message": "Incorrect API key provided: sk-first-upstream-key"}}
     response = gateway.chat()
-    assert (response.status_code, response.json()["error"]["code"]) == (502, "provider_error")
+    assert (response.status_code, spoken.code_of(response.json())) == (502, spoken.code("provider_error"))
     assert "sk-first" not in response.text
 
 
+@each_protocol
 def test_an_answer_that_is_not_json_is_502_and_free(gateway, upstream):
     async def garbage(request):
         return web.Response(body=b"<html>", content_type="text/html")
@@ -241,8 +255,9 @@ def test_an_answer_that_is_not_json_is_502_and_free(gateway, upstream):
     assert wait_for("released").cost == 0
 
 
-def test_every_outcome_leaves_the_books_clean(gateway, upstream, customer):
-    upstream.events = WORDS
+@each_protocol
+def test_every_outcome_leaves_the_books_clean(gateway, upstream, customer, spoken):
+    upstream.events = list(spoken.begun)
     with gateway.stream() as response:
         response.read()
     gateway.chat()

@@ -67,14 +67,14 @@ class ChatCompletions(Endpoint[ChatCall]):
 
     unit_fields = {OUTPUT_AUDIO: "modalities", OUTPUT_IMAGE: "modalities", WEB_SEARCH: "web_search_options"}
 
-    def check(self, call: ChatCall, entry: Entry) -> None:
+    def check(self, call: ChatCall, entry: Entry) -> ChatCall:
         tier = call.service_tier
         if tier is not None and tier not in PRICED_TIERS and not entry.price.varies_by({SERVICE_TIER: tier}):
             raise BadRequest("`service_tier` may be auto, default or flex here.", param="service_tier")
-        super().check(call, entry)
+        return super().check(call, entry)
 
     def read(self, asked: Asked) -> ChatCall:
         return chat.read(asked.body)
 
-    def error(self, refusal: Refusal) -> bytes:
+    def error(self, refusal: Refusal, request_id: str) -> bytes:
         return chat.error(refusal)

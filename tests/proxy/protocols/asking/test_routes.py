@@ -8,7 +8,7 @@ from billing.models import Hold
 from proxy.prices.loading import load_catalog
 from proxy.protocols.base import BadRequest
 from proxy.protocols.openai import chat
-from proxy.protocols.openai.chat.asked.fields import OTHER_LIMITS, STEERING
+from proxy.protocols.steering import OTHER_LIMITS, STEERING
 from tests.proxy.conftest import catalog, wait_for
 from tests.proxy.protocols.asking.test_members import HELLO, sent
 from tests.upstream import answer
@@ -163,6 +163,6 @@ def test_audio_is_refused_until_a_price_names_it(gateway):
 
 def test_an_upstream_of_an_unspoken_protocol_is_refused_with_the_catalog(upstream, db):
     data = catalog(upstream)
-    data["upstreams"][0]["protocol"] = "anthropic"
-    with pytest.raises(ValueError, match="anthropic"):
+    data["upstreams"][0]["protocol"] = "gemini"
+    with pytest.raises(ValueError, match="gemini"):
         load_catalog(data)

@@ -68,7 +68,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxServer]
 @pytest.fixture
 def upstream(sandbox: SandboxServer) -> SimpleNamespace:
     """The sandbox's model in the place of the scripted one."""
-    return SimpleNamespace(url=sandbox.upstream_url)
+    return SimpleNamespace(url=sandbox.upstream_url, protocol="openai")
 
 
 def ask(gateway: Any, *, stream: bool, fault: str = "") -> tuple[int, list[Any], Any]:

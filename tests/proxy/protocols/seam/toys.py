@@ -125,7 +125,7 @@ class Toy(Endpoint[Call]):
     name = "openai"
     end = b"event: over\ndata: {}" + END
 
-    def error(self, refusal: Refusal) -> bytes:
+    def error(self, refusal: Refusal, request_id: str) -> bytes:
         return orjson.dumps({"toy_error": refusal.code, "status": refusal.status})
 
     def read(self, asked: Asked) -> Call:

@@ -13,9 +13,10 @@ from proxy.prices.versions import terms_of
 from proxy.protocols.base import MOST_OUTPUT_TOKENS, BadRequest
 from proxy.protocols.members import check_bytes, first, joined
 from proxy.protocols.openai.chat.asked.call import ChatCall
-from proxy.protocols.openai.chat.asked.fields import LIMITS, OURS, READ, is_steering, refuse_steering
+from proxy.protocols.openai.chat.asked.fields import LIMITS, OURS, READ
 from proxy.protocols.openai.chat.asked.media import read_material
-from proxy.protocols.openai.chat.asked.reading import Fields
+from proxy.protocols.reading import Fields
+from proxy.protocols.steering import is_steering, refuse_steering
 from proxy.protocols.structure import NotJson
 
 MOST_CHOICES = 128
@@ -56,7 +57,7 @@ def read_carefully(raw: bytes) -> ChatCall:
     asked_apart = _asked_apart(body)
     tier = _tier(body)
     removed = _remove_offered_tools(body)
-    refuse_steering(body.members)
+    refuse_steering(body.members, READ)
     _refuse_steering_metadata(body)
     options, include_usage = _stream_options(body)
     material, units = read_material(raw, body)
@@ -100,7 +101,7 @@ def _refuse_steering_metadata(body: Fields) -> None:
     if raw is not None and first(raw) == b"{":
         told = Fields(raw, known=NOTHING, place="metadata")
         for name, value in told.members.items():
-            if is_steering(name) and first(value) in (b"[", b"{"):
+            if is_steering(name, READ) and first(value) in (b"[", b"{"):
                 raise BadRequest(f"`metadata.{name[:100]}` may be a text here.", param=f"metadata.{name[:100]}")
 
 

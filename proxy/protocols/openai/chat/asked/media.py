@@ -15,7 +15,7 @@ import orjson
 from proxy.prices.bounds import Material, wide_bytes
 from proxy.protocols.base import BadRequest
 from proxy.protocols.members import first, size
-from proxy.protocols.openai.chat.asked.reading import Fields
+from proxy.protocols.reading import Fields
 
 AUDIO, VIDEO = "input_audio", "input_video"
 # Parts whose tokens are in their bytes.

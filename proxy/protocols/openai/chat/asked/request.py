@@ -14,7 +14,8 @@ from proxy.protocols.base import MOST_OUTPUT_TOKENS
 from proxy.protocols.members import Ambiguous, check_bytes, joined, members_of, objects_of, size
 from proxy.protocols.openai.chat.asked.call import ChatCall
 from proxy.protocols.openai.chat.asked.careful import LONGEST_MODEL, MOST_CHOICES, OPTIONS, TOOL, read_carefully
-from proxy.protocols.openai.chat.asked.fields import LIMITS, OURS, READ, refuse_steering
+from proxy.protocols.openai.chat.asked.fields import LIMITS, OURS, READ
+from proxy.protocols.steering import refuse_steering
 from proxy.protocols.structure import LARGE, NotJson
 
 ESCAPED = b"\\u00"
@@ -85,7 +86,7 @@ def _plain(raw: bytes) -> ChatCall | None:
     """The request, if it is plainly in order."""
     check_bytes(raw)
     members = members_of(raw, READ)
-    refuse_steering(members)
+    refuse_steering(members, READ)
     if not READ.isdisjoint(members.keys() - USUAL):
         return None
     # None of these names stands twice by now. To skip a short body's messages costs less than to leave them out.

@@ -1,4 +1,4 @@
-"""The members of an object that a caller sent, with its path for the errors."""
+"""The members of an object that a caller sent, with its path for errors."""
 
 from typing import Any
 

@@ -1,0 +1,227 @@
+"""An answer of Messages as a stream: relay the events as bytes, keep the last word for after METER.
+
+https://docs.claude.com/en/api/messages-streaming . Events that only carry a piece of a block go on together; each other
+one is looked at. The message's head waits for the first of them, so that another upstream may be tried until then.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from proxy.prices.usage import Usage
+from proxy.protocols import lossless
+from proxy.protocols.anthropic.messages import usage as usages
+from proxy.protocols.anthropic.messages.answer import reason_of, text_of, x_chuizi
+from proxy.protocols.anthropic.messages.failure import failure_in
+from proxy.protocols.anthropic.messages.produced import Produced
+from proxy.protocols.base import Charged, Reported
+from proxy.protocols.sse import END, bare_of, data_of, error_of, events_of
+
+STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+PIECE = b"event: content_block_delta\ndata: "
+SPOKEN = (PIECE + b'{"type":"content_block_delta",', PIECE + b'{"type": "content_block_delta",')
+"""How the events begin that need no look each; each upstream has one way."""
+MOST_KEPT = 64
+"""Events behind `message_delta` that are kept back: there is none but `message_stop`."""
+NOTHING: Mapping[str, Any] = {}
+
+
+class MessageStream:
+    """What has been seen of a stream."""
+
+    def __init__(self) -> None:
+        self.done = False
+        self.error: Any = None
+        """The error that ended the stream; nothing after it is taken."""
+        self.finish_reason = ""
+        self._early = b""
+        self._has_blocks = False
+        self._kept: list[tuple[str, bytes, dict[str, Any]]] = []
+        """From `message_delta` on: types, data and what it says."""
+        self._opening = self._next_opening = b""
+        self._produced = Produced()
+        self._said: Mapping[str, Any] = NOTHING
+        self._has_ended_count = False
+        self._model = self._upstream_id = ""
+
+    @property
+    def content_bytes(self) -> int:
+        """Bytes of what was produced; at least 1 where anything was."""
+        return self._produced.bytes
+
+    @property
+    def is_complete(self) -> bool:
+        return self.done
+
+    @property
+    def is_over(self) -> bool:
+        """Nothing that follows is taken."""
+        return self.done or self.error is not None
+
+    @property
+    def is_answer(self) -> bool:
+        return self._has_blocks or usages.is_counted(self._told)
+
+    @property
+    def failure(self) -> Any:
+        return self.error
+
+    @property
+    def reported(self) -> Reported:
+        told = self._told
+        return Reported(
+            usage=None if told is None else told.usage,
+            finish_reason=self.finish_reason,
+            is_odd=told is not None and told.is_odd,
+            model=self._model,
+            upstream_id=self._upstream_id,
+            service_tier=usages.tier_of(told),
+            told=told,
+            stated_cost=usages.stated_cost(told),
+        )
+
+    @property
+    def _told(self) -> usages.Told | None:
+        """The output that the head counts is none: the model had not begun."""
+        if self._has_ended_count:
+            return usages.read(self._said)
+        return usages.read({name: value for name, value in self._said.items() if name != "output_tokens"})
+
+    def take(self, events: bytes) -> bytes:
+        """What to relay of whole events now; less than came where something is kept back."""
+        if not events or self.is_over:
+            return b""
+        if self._are_pieces(events):
+            self._produced.add(events)
+            return events
+        return b"".join([self._take_one(event) for event in events_of(events)])
+
+    def tail(self, charged: Charged, usage: Usage) -> bytes:
+        """What stands before `message_stop`: the last `message_delta` with usage and charged."""
+        told = self.reported.told
+        last = max((at for at, kept in enumerate(self._kept) if kept[0] == "message_delta"), default=None)
+        if last is None:
+            reason = {"stop_reason": self.finish_reason or None, "stop_sequence": None}
+            self._kept.append(("message_delta", b'{"type":"message_delta","delta":%b}' % lossless.write(reason), {}))
+            last = len(self._kept) - 1
+        kind, data, said = self._kept[last]
+        counts = said.get("usage")
+        changes: dict[str, bytes | None] = {
+            "usage": usages.shown(told, counts if isinstance(counts, dict) else {}, usage, cost=charged.cost),
+            "x_chuizi": x_chuizi(charged),
+        }
+        ours = _framed(kind, lossless.splice(data, changes))
+        before = b"".join([_framed(kind, data) for kind, data, _said in self._kept[:last]])
+        return before + ours + b"".join([_framed(kind, data) for kind, data, _said in self._kept[last + 1 :]])
+
+    def release(self) -> bytes:
+        """What was kept back, where the stream does not end with it."""
+        early, self._early = self._early, b""
+        kept, self._kept = self._kept, []
+        return early + b"".join([_framed(kind, data) for kind, data, _said in kept])
+
+    def _are_pieces(self, events: bytes) -> bool:
+        """Whether they are pieces of blocks and nothing else; a blank line stands between events alone."""
+        opening = self._opening
+        return (
+            bool(opening)
+            and not self._kept
+            and events.startswith(opening)
+            and events.count(self._next_opening) == events.count(END) - 1
+        )
+
+    def _take_one(self, event: bytes) -> bytes:
+        if self.is_over:
+            return b""
+        if (failed := error_of(event)) is not None:
+            self._fail(_loaded(failed) or {"message": failed.decode("utf-8", "replace")})
+            return self.release()
+        try:
+            said, data = lossless.load_sound(data_of(event) or bare_of(event))
+        except ValueError:
+            return b""  # garbage, and comments, are not relayed
+        if not isinstance(said, dict):
+            return b""
+        kind = said.get("type")
+        if kind == "error" or (said.get("error") and not isinstance(said.get("delta"), dict)):
+            self._fail(said)
+            return self.release()
+        if not isinstance(kind, str) or not kind.isidentifier():
+            return b""
+        return self._take(kind, data, said, event)
+
+    def _take(self, kind: str, data: bytes, said: dict[str, Any], event: bytes) -> bytes:
+        if kind == "message_stop":
+            self.done = True
+            return b""
+        if kind == "message_start":
+            self._early += _framed(kind, self._begun(data, said))
+            return b""
+        if kind == "message_delta":
+            self._end(said)
+        if kind == "message_delta" or (self._kept and not kind.startswith("content_block")):
+            self._kept.append((kind, _without_cost(data, said), said))
+            if len(self._kept) > MOST_KEPT:
+                raise ValueError("too many events behind the last")
+            return b""
+        if kind == "ping" and not self._has_blocks:
+            self._early += event
+            return b""
+        if kind.startswith("content_block"):
+            self._has_blocks = True
+            self._produced.add(data)
+            if not self._opening:
+                self._learn(event)
+        return self.release() + _as_it_came(kind, data, event)
+
+    def _begun(self, data: bytes, said: dict[str, Any]) -> bytes:
+        message = said.get("message")
+        if not isinstance(message, dict):
+            return data
+        self._model, self._upstream_id = text_of(message, "model"), text_of(message, "id")
+        counts = message.get("usage")
+        self._said = usages.merged(self._said, counts)
+        if b"ost" in data and isinstance(counts, dict):
+            message = {**usages.without_cost(message), "usage": usages.without_cost(counts)}
+            return lossless.splice(data, {"message": lossless.write(message)})
+        return data
+
+    def _end(self, said: dict[str, Any]) -> None:
+        delta, counts = said.get("delta"), said.get("usage")
+        if isinstance(delta, dict):
+            self.finish_reason = reason_of(delta) or self.finish_reason
+        self._said = usages.merged(self._said, counts)
+        if isinstance(counts, dict) and usages.read(counts) is not None:
+            self._has_ended_count = True
+
+    def _fail(self, said: Any) -> None:
+        self.error = failure_in({"type": "error", **said} if isinstance(said, dict) else said)
+
+    def _learn(self, event: bytes) -> None:
+        opening = next((way for way in SPOKEN if event.startswith(way)), b"")
+        if opening:
+            self._opening, self._next_opening = opening, END + opening
+
+
+def _as_it_came(kind: str, data: bytes, event: bytes) -> bytes:
+    """The event itself where it is framed as this protocol's are; clients go by the event's name."""
+    is_usual = event.startswith(b"event: %b\ndata: " % kind.encode()) and event.count(b"\n") == 3
+    return event if is_usual else _framed(kind, data)
+
+
+def _without_cost(data: bytes, said: dict[str, Any]) -> bytes:
+    counts = said.get("usage")
+    if b"ost" not in data or not isinstance(counts, dict):
+        return data
+    return lossless.splice(data, {"usage": lossless.write(usages.without_cost(counts))})
+
+
+def _framed(kind: str, data: bytes) -> bytes:
+    # A line break may stand between the members of an object; in an event it would begin a field.
+    return b"event: %b\ndata: %b\n\n" % (kind.encode(), data.replace(b"\n", b" "))
+
+
+def _loaded(data: bytes) -> Any:
+    try:
+        return lossless.load(data)
+    except ValueError:
+        return None

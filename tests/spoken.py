@@ -1,0 +1,157 @@
+"""The protocols that callers and upstreams speak, for tests that hold for each: the same answer in the form of each.
+
+@pytest.mark.parametrize("spoken", ALL, ids=str)
+def test_something(gateway, upstream, spoken): ...
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from tests.upstream import STREAM, FakeUpstream, answer, chunk
+
+MESSAGES_ASKED = [{"role": "user", "content": "hello"}]
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """`stream` are the events of an answer of three words that used 20 tokens and 5; `told` is the answer in one piece.
+
+    `begun` are the events of a stream that has said four words and not ended; the rest reads what callers get.
+    """
+
+    name: str
+    path: str
+    protocol: str
+    stream: Sequence[bytes]
+    begun: Sequence[bytes]
+    told: dict[str, Any]
+    last: bytes
+    """What ends a stream."""
+    words_of: Callable[[Any], str]
+    """What an answer or an event says."""
+    code_of: Callable[[Any], str]
+    """Of an answer or an event that is an error, its code or type; "" where it is none."""
+    failed: Callable[[str], bytes]
+    """An event that is an error, with these words."""
+    codes: dict[str, str] = field(default_factory=dict)
+    """What an error of the gateway is called here, by its code in OpenAI's shape."""
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        return {"model": "openai/m", "messages": MESSAGES_ASKED, "max_tokens": 100}
+
+    def upstream(self) -> FakeUpstream:
+        return FakeUpstream(self.protocol, json=self.told, events=self.stream)
+
+    def code(self, code: str) -> str:
+        return self.codes.get(code, code)
+
+    @staticmethod
+    def events_in(text: str) -> list[Any]:
+        """The data of a stream's events as JSON, but for [DONE]."""
+        lines = [line[6:] for line in text.split("\n") if line.startswith("data: ")]
+        return [orjson.loads(line) for line in lines if line != "[DONE]"]
+
+
+def _chat_words(said: Any) -> str:
+    found = [choice.get("delta") or choice.get("message") or {} for choice in said.get("choices") or ()]
+    return "".join(one.get("content") or "" for one in found)
+
+
+def _chat_code(said: Any) -> str:
+    error = said.get("error")
+    return str(error["code"]) if error else ""
+
+
+CHAT = Spoken(
+    name="chat",
+    path="/v1/chat/completions",
+    protocol="openai",
+    stream=STREAM,
+    begun=[chunk({"role": "assistant", "content": ""}), chunk({"content": "one two three four "})],
+    told=answer(),
+    last=b"data: [DONE]\n\n",
+    words_of=_chat_words,
+    code_of=_chat_code,
+    failed=lambda words: b"data: " + orjson.dumps({"error": {"message": words, "type": "server_error"}}) + b"\n\n",
+)
+
+
+def event(kind: str, **said: Any) -> bytes:
+    """An event of Messages."""
+    return b"event: %b\ndata: %b\n\n" % (kind.encode(), orjson.dumps({"type": kind, **said}))
+
+
+def message(**more: Any) -> dict[str, Any]:
+    return {
+        "id": "msg_theirs",
+        "type": "message",
+        "role": "assistant",
+        "model": "m-2026",
+        "content": [{"type": "text", "text": "one two three"}],
+        "stop_reason": "end_turn",
+        "stop_sequence": None,
+        "usage": {"input_tokens": 20, "output_tokens": 5},
+        **more,
+    }
+
+
+def text_events(*words: str, usage: dict[str, Any] | None = None) -> list[bytes]:
+    """From the head to the words; the block is still open."""
+    counts = {"input_tokens": 20, "output_tokens": 1} if usage is None else usage
+    head = message(content=[], stop_reason=None, usage=counts)
+    return [
+        event("message_start", message=head),
+        event("content_block_start", index=0, content_block={"type": "text", "text": ""}),
+        event("ping"),
+        *(event("content_block_delta", index=0, delta={"type": "text_delta", "text": word}) for word in words),
+    ]
+
+
+def ending(usage: dict[str, Any] | None = None, *, reason: str = "end_turn") -> list[bytes]:
+    counts = {"output_tokens": 5} if usage is None else usage
+    return [
+        event("content_block_stop", index=0),
+        event("message_delta", delta={"stop_reason": reason, "stop_sequence": None}, usage=counts),
+        event("message_stop"),
+    ]
+
+
+def _message_words(said: Any) -> str:
+    if "content" in said:
+        return "".join(block.get("text", "") for block in said["content"])
+    delta = said.get("delta") if said.get("type") == "content_block_delta" else None
+    return str(delta.get("text", "")) if delta else ""
+
+
+def _message_code(said: Any) -> str:
+    return str(said["error"]["type"]) if said.get("error") else ""
+
+
+MESSAGES = Spoken(
+    name="messages",
+    path="/v1/messages",
+    protocol="anthropic",
+    stream=[*text_events("one ", "two ", "three "), *ending()],
+    begun=text_events("one two three four "),
+    told=message(),
+    last=event("message_stop"),
+    words_of=_message_words,
+    code_of=_message_code,
+    failed=lambda words: event("error", error={"type": "api_error", "message": words}),
+    codes={
+        "provider_error": "api_error",
+        "provider_timeout": "timeout_error",
+        "provider_unavailable": "overloaded_error",
+        "validation_error": "invalid_request_error",
+        "context_length_exceeded": "invalid_request_error",
+        "insufficient_balance": "billing_error",
+    },
+)
+ALL = (CHAT, MESSAGES)
