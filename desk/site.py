@@ -245,6 +245,7 @@ SIDEBAR = (
             (_("Upstreams"), "cloud", "proxy_upstream"),
             (_("Margin"), "percent", "proxy_marginday"),
             (_("Purchases"), "shopping_cart", "proxy_purchasebatch"),
+            (_("Attempts"), "alt_route", "proxy_attempt"),
             (_("Gateway leases"), "dns", "proxy_lease"),
         ),
     ),

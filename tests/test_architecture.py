@@ -69,11 +69,12 @@ WRITES = {
     "billing_hold": ("billing/books/holds.py",),
     "billing_wallet": ("billing/books/ledger.py", "billing/books/holds.py"),
     # The demo's past is made by hand.
+    "proxy_attempt": ("proxy/settlement/attempts.py", "proxy/purchases/rows.py", "proxy/purchases/dollars.py"),
     "proxy_generation": (
         "proxy/admission/writer.py",
         "proxy/settlement/metered.py",
         "proxy/settlement/settle.py",
-        "proxy/purchases/posting.py",
+        "proxy/purchases/rows.py",
         "proxy/purchases/dollars.py",
         "proxy/rerating/posting.py",
         "chuizi/local/demo.py",

@@ -235,6 +235,7 @@ class Gateway(Process):
                 metering=self._metering,
                 release=self._release,
                 drains=self._drains,
+                attempts=self._attempts,
             )
 
         while True:

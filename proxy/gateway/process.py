@@ -22,6 +22,7 @@ from proxy.prices import catalog
 from proxy.prices.catalog import Catalog
 from proxy.relay.client import Client
 from proxy.settlement import lease, reversals, settle
+from proxy.settlement.attempts import FLUSH_SECONDS, Attempts
 from proxy.settlement.metering import Metering
 from proxy.watch import metrics
 
@@ -44,6 +45,7 @@ class Process:
         self._cut_at = 0.0
         self._in_flight: set[asyncio.Task[None]] = set()
         self._drains = Drains()
+        self._attempts = Attempts()
         self._budget = BodyBudget(settings.BODY_BUDGET_BYTES)
         self._catalog = Catalog(version=0, models={})
         self._catalog_looked = 0.0
@@ -65,6 +67,7 @@ class Process:
         self._client = Client(allow_private=settings.ALLOW_PRIVATE_UPSTREAMS)
         self._upkeep = asyncio.create_task(self._keep_up())
         self._showing = asyncio.create_task(self._show())
+        self._noting = asyncio.create_task(self._note_attempts())
 
     async def stop(self) -> None:
         """Wait for requests until they are cut, then let the batchers finish."""
@@ -79,9 +82,12 @@ class Process:
         await self._keyring.close()
         await self._client.close()
         self._reader.shutdown(wait=False, cancel_futures=True)
-        self._upkeep.cancel()
-        self._showing.cancel()
-        await asyncio.gather(self._upkeep, self._showing, return_exceptions=True)
+        tasks = (self._upkeep, self._showing, self._noting)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._write_attempts()
+        self._attempts.give_up()
         metrics.catch_up()
         await in_thread(lease.give_back)(self._lease_id)
 
@@ -139,6 +145,17 @@ class Process:
             except Exception:
                 log.exception("a figure cannot be shown")  # their folder may be full; METER must not suffer from it
             await asyncio.sleep(SHOW_SECONDS)
+
+    async def _note_attempts(self) -> None:
+        while True:
+            await asyncio.sleep(FLUSH_SECONDS)
+            await self._write_attempts()
+
+    async def _write_attempts(self) -> None:
+        try:
+            await self._attempts.flush()
+        except Exception as error:
+            log.warning("%s attempts wait for the database: %s", len(self._attempts), type(error).__name__)
 
     # --- Upkeep ----------------------------------------------------------------------------------------------------
 

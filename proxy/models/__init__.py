@@ -1,3 +1,4 @@
+from proxy.models.attempts import UNKNOWN, Attempt
 from proxy.models.catalog import SPOKEN, Currency, Kind, Model, Protocol, Route, Upstream
 from proxy.models.generations import NET_COST, SWEPT_ALIVE, Generation, Lease
 from proxy.models.margin import CustomerMarginDay, MarginDay
@@ -10,6 +11,8 @@ __all__ = [
     "NET_COST",
     "SPOKEN",
     "SWEPT_ALIVE",
+    "UNKNOWN",
+    "Attempt",
     "Currency",
     "CustomerMarginDay",
     "Generation",

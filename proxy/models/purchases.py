@@ -14,6 +14,9 @@ class PurchaseBatch(models.Model):
     """
 
     generations = ArrayField(models.CharField(max_length=28), verbose_name=_("model requests"))
+    attempts = ArrayField(
+        models.BigIntegerField(), default=list, db_default=[], verbose_name=_("attempts at upstreams")
+    )
     created_at = models.DateTimeField(_("created at"), db_default=Now())
     posted_at = models.DateTimeField(_("posted at"), null=True)
     failures = models.SmallIntegerField(_("failures"), default=0, db_default=0)

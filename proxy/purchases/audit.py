@@ -9,11 +9,16 @@ MOST_BATCHES = 50
 
 OWED = """
 SELECT coalesce(o.key, t.key), coalesce(o.amount, 0), t.amount FROM (
- SELECT 'purchase:' || b.id || ':' || u.name || ':' || g.purchase_currency AS key, sum(g.purchase_cost) AS amount
- FROM {page} b CROSS JOIN LATERAL unnest(b.generations) AS one(id)
- JOIN proxy_generation g ON g.id = one.id AND g.purchase_batch = b.id
- JOIN proxy_upstream u ON u.id = g.upstream_id
- WHERE b.posted_at IS NOT NULL AND g.purchase_cost > 0 GROUP BY 1
+ SELECT 'purchase:' || b.id || ':' || u.name || ':' || paid.currency AS key, sum(paid.cost) AS amount
+ FROM {page} b CROSS JOIN LATERAL (
+  SELECT g.upstream_id, g.purchase_currency AS currency, g.purchase_cost AS cost FROM proxy_generation g
+  WHERE g.id = ANY(b.generations) AND g.purchase_batch = b.id AND g.purchase_cost > 0
+  UNION ALL
+  SELECT a.upstream_id, a.purchase_currency, a.purchase_cost FROM proxy_attempt a
+  WHERE a.id = ANY(b.attempts) AND a.purchase_batch = b.id AND a.purchase_cost > 0
+ ) paid
+ JOIN proxy_upstream u ON u.id = paid.upstream_id
+ WHERE b.posted_at IS NOT NULL GROUP BY 1
 ) o FULL JOIN (
  SELECT t.key, t.amount FROM {page} b
  JOIN billing_transfer t ON t.key >= 'purchase:' || b.id || ':' AND t.key < 'purchase:' || b.id || ';'
@@ -26,7 +31,7 @@ WHERE NOT EXISTS (SELECT FROM proxy_purchasebatch b WHERE b.id = split_part(t.ke
 
 
 def check_purchases(customer_id: int | None) -> Iterator[str]:
-    """Each batch's transfers equal the sums of its requests' costs, and no transfer is of no batch."""
+    """Each batch's transfers equal the sums of its requests' and attempts' costs, and no transfer is of no batch."""
     if customer_id is not None:
         return
     for key, owed, posted in pages(OWED, table="proxy_purchasebatch", key="id", first=0, most=MOST_BATCHES):

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+import orjson
 
 from billing.books.money import LARGEST
 from core.records import value
@@ -21,25 +23,23 @@ from proxy.prices.versions import PriceVersion, terms_of
 
 COLUMNS = (
     *("id", "customer_id", "model_id", "upstream_id", "price_id", "created_at", "settled_at", "usage_source", "bound"),
-    *(
-        "factor",
-        "upstream_cost",
-        "cost",
-        "corrected_cost",
-        "asked_tier",
-        "service_tier",
-        "input_tokens",
-        "output_tokens",
-        "cached_tokens",
-    ),
-    *("cache_write_tokens", "cache_write_1h_tokens", "reasoning_tokens", "units", "more"),
+    *("factor", "upstream_cost", "cost", "corrected_cost", "asked_tier", "service_tier", "input_tokens"),
+    *("output_tokens", "cached_tokens", "cache_write_tokens", "cache_write_1h_tokens", "reasoning_tokens", "units"),
+    "more::text",
 )
+OF_ATTEMPT = {"model_id": "a.model_id", "upstream_id": "a.upstream_id", "settled_at": "a.ended_at"} | {
+    "usage_source": "'upstream'",
+    **dict.fromkeys(("upstream_cost", "cost", "corrected_cost"), "NULL::numeric"),
+    **{name: f"a.{name}" for name in COLUMNS[COLUMNS.index("service_tier") :]},
+}
+"""Where COLUMNS of an attempt `a` are; the others are its request's, `g`."""
 
 
 class Used(NamedTuple):
-    """A request as `COLUMNS` read it. Costs in USD; `more` as it is stored."""
+    """A request as `COLUMNS` read it, or an attempt of it. Costs in USD; `more` as JSON text."""
 
     pk: str
+    """The request's."""
     customer_id: int
     model_id: int
     upstream_id: int | None
@@ -61,7 +61,8 @@ class Used(NamedTuple):
     cache_write_1h_tokens: int
     reasoning_tokens: int
     units: Decimal
-    more: Any
+    more: str | None
+    attempt: int | None = None
 
 
 @value
@@ -148,5 +149,5 @@ def usage_of(one: Used) -> Usage:
         cache_write_1h_tokens=one.cache_write_1h_tokens,
         reasoning_tokens=one.reasoning_tokens,
         units=one.units,
-        more=loaded(one.more),
+        more=None if one.more is None else loaded(orjson.loads(one.more)),
     )

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import Q
@@ -11,16 +12,24 @@ from billing import rates
 from billing.books.money import ZERO
 from billing.months.periods import day_of
 from core.arrays import columns
-from proxy.models import Currency, Generation, PurchaseBatch
+from proxy.models import Attempt, Currency, Generation, PurchaseBatch
 from proxy.purchases import margin
 
-FILL = (
-    "WITH lacking AS (SELECT id FROM proxy_generation WHERE id = ANY(%s) AND purchase_batch = %s"
-    " AND purchase_usd IS NULL AND purchase_currency <> '' ORDER BY id FOR NO KEY UPDATE)"
-    " UPDATE proxy_generation g SET purchase_usd = round(g.purchase_cost::numeric(40, 28) / r.rate, 8)"
+_LACKING = (
+    "WITH lacking AS (SELECT id FROM {table} WHERE id = ANY(%s) AND purchase_batch = %s"
+    " AND purchase_usd IS NULL AND purchase_currency <> '' ORDER BY id FOR NO KEY UPDATE) "
+)
+_SETS = (
+    " SET purchase_usd = round(t.purchase_cost::numeric(40, 28) / r.rate, 8)"
     " FROM lacking, unnest(%s::text[], %s::numeric[]) AS r(currency, rate)"
-    " WHERE g.id = lacking.id AND g.purchase_currency = r.currency"
-    " RETURNING g.settled_at, g.model_id, g.upstream_id, g.customer_id, g.purchase_usd"
+    " WHERE t.id = lacking.id AND t.purchase_currency = r.currency "
+    "RETURNING t.purchase_usd, t.model_id, t.upstream_id, "
+)
+FILL = _LACKING.format(table="proxy_generation") + f"UPDATE proxy_generation t{_SETS} t.customer_id, t.settled_at"
+FILL_ATTEMPTS = (
+    _LACKING.format(table="proxy_attempt")
+    + f"UPDATE proxy_attempt t{_SETS}"
+    + "(SELECT customer_id FROM proxy_generation WHERE id = t.generation_id), t.ended_at"
 )
 
 
@@ -45,14 +54,17 @@ def fill_in(*, now: datetime) -> int:
 
 
 def _fill(batch: PurchaseBatch, known: Mapping[str, Decimal]) -> None:
+    filled: list[tuple[Any, ...]] = []
     with connection.cursor() as cursor:
-        cursor.execute(FILL, [batch.generations, batch.pk, *columns(list(known.items()))])
-        filled = cursor.fetchall()
-    without = Q(purchase_usd=None) & ~Q(purchase_currency="")
-    left = Generation.objects.filter(without, pk__in=batch.generations, purchase_batch=batch.pk)
-    PurchaseBatch.objects.filter(pk=batch.pk).update(lacks_rate=left.exists())
+        for query, ids in ((FILL, batch.generations), (FILL_ATTEMPTS, batch.attempts)):
+            cursor.execute(query, [ids, batch.pk, *columns(list(known.items()))])
+            filled += cursor.fetchall()
+    without = Q(purchase_usd=None, purchase_batch=batch.pk) & ~Q(purchase_currency="")
+    left = Generation.objects.filter(without, pk__in=batch.generations)
+    left_of_attempts = Attempt.objects.filter(without, pk__in=batch.attempts)
+    PurchaseBatch.objects.filter(pk=batch.pk).update(lacks_rate=left.exists() or left_of_attempts.exists())
     if batch.is_counted:
         margin.add(
             margin.Row(day_of(settled), model, upstream, whose, ZERO, ZERO, worth, requests=0, is_rated_late=True)
-            for settled, model, upstream, whose, worth in filled
+            for worth, model, upstream, whose, settled in filled
         )

@@ -15,12 +15,18 @@ MOST_BATCHES = 50
 """In a page: each has up to thousands of requests."""
 COMPARED = ("requests", "charged", "purchase", "unknown", "unrated")
 BY_REQUESTS = """
-SELECT (g.settled_at AT TIME ZONE '{zone}')::date, g.model_id, g.upstream_id, count(*), sum(coalesce(g.cost, 0)),
- sum(coalesce(g.purchase_usd, 0)), count(*) FILTER (WHERE g.purchase_cost IS NULL),
- count(*) FILTER (WHERE g.purchase_cost IS NOT NULL AND g.purchase_usd IS NULL),
- sum(coalesce(g.corrected_cost, g.cost, 0) - coalesce(g.cost, 0))
-FROM {page} b CROSS JOIN LATERAL unnest(b.generations) AS one(id)
-JOIN proxy_generation g ON g.id = one.id AND g.purchase_batch = b.id
+SELECT (paid.at AT TIME ZONE '{zone}')::date, paid.model_id, paid.upstream_id, sum(paid.requests),
+ sum(paid.charged), sum(coalesce(paid.usd, 0)), count(*) FILTER (WHERE paid.cost IS NULL),
+ count(*) FILTER (WHERE paid.cost IS NOT NULL AND paid.usd IS NULL), sum(paid.corrected)
+FROM {page} b CROSS JOIN LATERAL (
+ SELECT g.settled_at AS at, g.model_id, g.upstream_id, 1 AS requests, coalesce(g.cost, 0) AS charged,
+  g.purchase_usd AS usd, g.purchase_cost AS cost,
+  coalesce(g.corrected_cost, g.cost, 0) - coalesce(g.cost, 0) AS corrected
+ FROM proxy_generation g WHERE g.id = ANY(b.generations) AND g.purchase_batch = b.id
+ UNION ALL
+ SELECT a.ended_at, a.model_id, a.upstream_id, 0, 0, a.purchase_usd, a.purchase_cost, 0
+ FROM proxy_attempt a WHERE a.id = ANY(b.attempts) AND a.purchase_batch = b.id
+) paid
 WHERE b.is_counted GROUP BY 1, 2, 3"""
 TOTALS = f"SELECT day, model_id, upstream_id, {', '.join(COMPARED)}, corrected FROM proxy_marginday"
 SUMS = ", ".join(f"sum({name}) AS {name}" for name in (*COMPARED, "corrected", "bonus", "listed", "unknown_listed"))

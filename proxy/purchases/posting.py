@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
 from django.db import DatabaseError, OperationalError, connection, transaction
 from django.db.models import F, Q, QuerySet
@@ -21,11 +20,11 @@ from billing.books.kinds import Kind
 from billing.books.ledger import LedgerError, Posting, house_account, post_all
 from billing.books.money import ZERO, charge
 from billing.months.periods import day_of
-from core.arrays import array, columns
 from core.clock import database_now
 from proxy.models import PurchaseBatch, Upstream
 from proxy.purchases import margin
-from proxy.purchases.costs import COLUMNS, Prices, Purchase, Used
+from proxy.purchases.costs import Prices, Purchase, Used
+from proxy.purchases.rows import Batch, read, together, write
 
 log = logging.getLogger(__name__)
 
@@ -36,22 +35,11 @@ LATE = timedelta(minutes=5)
 """The task runs every few seconds."""
 
 TAKE = (
-    "SELECT id, generations FROM proxy_purchasebatch WHERE posted_at IS NULL AND id > %s"
+    "SELECT id, generations, attempts FROM proxy_purchasebatch WHERE posted_at IS NULL AND id > %s"
     " AND created_at <= clock_timestamp() - failures::int * failures * interval '1 minute'"
     " ORDER BY id LIMIT %s FOR NO KEY UPDATE SKIP LOCKED"
 )
 """One that has failed is tried again, ever more rarely: after n failures 2n + 1 minutes after the last try."""
-READ = (
-    f"SELECT {', '.join(COLUMNS)} FROM proxy_generation"
-    " WHERE id = ANY(%s) AND purchase_batch IS NULL AND metered_at IS NOT NULL AND usage_source <> 'none'"
-    " AND upstream_id IS NOT NULL ORDER BY id FOR NO KEY UPDATE"
-)
-WRITE = (
-    "UPDATE proxy_generation g SET purchase_batch = %s, purchase_cost = r.cost, purchase_currency = r.currency,"
-    " purchase_usd = r.usd, is_flagged = g.is_flagged OR r.cost IS NULL"
-    " FROM unnest(%s::text[], %s::numeric[], %s::text[], %s::numeric[]) AS r(id, cost, currency, usd)"
-    " WHERE g.id = r.id"
-)
 
 
 def post_all_purchases(*, now: datetime) -> int:
@@ -65,7 +53,7 @@ def post_all_purchases(*, now: datetime) -> int:
 
 
 def _post_after(last: int, *, now: datetime) -> tuple[int, int] | None:
-    """Post some batches beyond `last` in one; return the last of them and how many requests they had."""
+    """Post some batches beyond `last` in one; return the last of them and how many requests and attempts they had."""
     with transaction.atomic():
         taken = _take(last)
         if not taken:
@@ -73,8 +61,8 @@ def _post_after(last: int, *, now: datetime) -> tuple[int, int] | None:
         failure = _try(taken, now=now)
     if failure is not None:
         for batch in taken:
-            _post_alone(batch[0], now=now)
-    return taken[-1][0], sum(len(generations) for _, generations in taken)
+            _post_alone(batch.pk, now=now)
+    return taken[-1].pk, sum(batch.size for batch in taken)
 
 
 def overdue(batches: QuerySet[PurchaseBatch]) -> QuerySet[PurchaseBatch]:
@@ -82,17 +70,17 @@ def overdue(batches: QuerySet[PurchaseBatch]) -> QuerySet[PurchaseBatch]:
     return batches.filter(Q(failures__gt=0) | Q(created_at__lt=Now() - LATE), posted_at=None)
 
 
-def _take(last: int) -> list[tuple[int, list[str]]]:
+def _take(last: int) -> list[Batch]:
     with connection.cursor() as cursor:
         cursor.execute(TAKE, [last, MOST_BATCHES])
-        found = cursor.fetchall()
-    taken: list[tuple[int, list[str]]] = []
+        found = [Batch(*row) for row in cursor.fetchall()]
+    taken: list[Batch] = []
     count = 0
-    for pk, generations in found:
-        count += len(generations)
+    for batch in found:
+        count += batch.size
         if taken and count > MOST_REQUESTS:
             break
-        taken.append((pk, generations))
+        taken.append(batch)
     return taken
 
 
@@ -104,21 +92,22 @@ def _post_alone(pk: int, *, now: datetime) -> None:
         )
         if row is None:
             return
-        failure = _try([(row.pk, row.generations)], now=now)
+        batch = Batch(row.pk, row.generations, row.attempts)
+        failure = _try([batch], now=now)
         if failure is None:
             return
-        if len(row.generations) < 2:
-            log.error("the purchase of %s could not be posted: %s", row.generations, failure)
+        if batch.size < 2:
+            log.error("the purchase of %s%s could not be posted: %s", batch.generations, batch.attempts, failure)
             PurchaseBatch.objects.filter(pk=pk).update(failures=F("failures") + 1)
             return
-        middle = len(row.generations) // 2
-        PurchaseBatch.objects.filter(pk=pk).update(generations=row.generations[:middle])
-        other = PurchaseBatch.objects.create(generations=row.generations[middle:])
+        first, second = batch.halves()
+        PurchaseBatch.objects.filter(pk=pk).update(generations=first[0], attempts=first[1])
+        other = PurchaseBatch.objects.create(generations=second[0], attempts=second[1])
     for half in (pk, other.pk):
         _post_alone(half, now=now)
 
 
-def _try(taken: Sequence[tuple[int, list[str]]], *, now: datetime) -> Exception | None:
+def _try(taken: Sequence[Batch], *, now: datetime) -> Exception | None:
     """Post locked batches as the first of them; return what was wrong, nothing being written then."""
     try:
         with transaction.atomic():
@@ -130,38 +119,28 @@ def _try(taken: Sequence[tuple[int, list[str]]], *, now: datetime) -> Exception 
     return None
 
 
-def _post(taken: Sequence[tuple[int, list[str]]], *, now: datetime) -> None:
-    batch, ids = taken[0][0], [pk for _, generations in taken for pk in generations]
-    with connection.cursor() as cursor:
-        cursor.execute(READ, [array(ids)])
-        used = [Used(*row) for row in cursor.fetchall()]
+def _post(taken: Sequence[Batch], *, now: datetime) -> None:
+    batch = together(taken)
+    used = read(batch)
     prices = Prices(used)
     purchases = [(one, prices.purchase_of(one)) for one in used]
     names = dict(Upstream.objects.filter(pk__in={one.upstream_id for one in used}).values_list("pk", "name"))
     worth = {currency: rates.newest(currency, now=now) for currency in {paid.currency for _, paid in purchases}}
-    if purchases:
-        with connection.cursor() as cursor:
-            rows = [_row(one, paid, worth[paid.currency]) for one, paid in purchases]
-            cursor.execute(WRITE, [batch, *columns(rows)])
-            if cursor.rowcount != len(rows):
-                raise LookupError("a locked request is not where it was")
+    write(batch.pk, [(one, paid, _in_dollars(paid, worth[paid.currency])) for one, paid in purchases])
     owed: dict[tuple[str, str], Decimal] = defaultdict(lambda: ZERO)
     for one, paid in purchases:
         if paid.is_believed:
             owed[names[one.upstream_id or 0], paid.currency] += paid.cost
-    post_all([_posting(batch, *whose, amount) for whose, amount in owed.items() if amount], now=now)
-    PurchaseBatch.objects.filter(pk__in=[pk for pk, _ in taken[1:]]).delete()
-    PurchaseBatch.objects.filter(pk=batch).update(
-        generations=ids, posted_at=now, lacks_rate=any(rate is None for rate in worth.values()), is_counted=True
+    post_all([_posting(batch.pk, *whose, amount) for whose, amount in owed.items() if amount], now=now)
+    PurchaseBatch.objects.filter(pk__in=[other.pk for other in taken[1:]]).delete()
+    PurchaseBatch.objects.filter(pk=batch.pk).update(
+        generations=batch.generations,
+        attempts=batch.attempts,
+        posted_at=now,
+        lacks_rate=any(rate is None for rate in worth.values()),
+        is_counted=True,
     )
     margin.add(_margin_rows(purchases, worth))
-
-
-def _row(one: Used, paid: Purchase, rate: Decimal | None) -> tuple[Any, ...]:
-    """What cannot be believed has no cost, and is flagged."""
-    if not paid.is_believed:
-        return one.pk, None, "", None
-    return one.pk, paid.cost, paid.currency, _in_dollars(paid, rate)
 
 
 def _margin_rows(purchases: Sequence[tuple[Used, Purchase]], worth: dict[str, Decimal | None]) -> Iterator[margin.Row]:
@@ -178,6 +157,7 @@ def _margin_rows(purchases: Sequence[tuple[Used, Purchase]], worth: dict[str, De
             is_believed=paid.is_believed,
             corrected=net - charged,
             bonus=min(bonus.get(one.pk, ZERO), net),
+            requests=int(one.attempt is None),
         )
 
 

@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any
@@ -12,14 +12,17 @@ import aiohttp
 
 from proxy.batches.timeouts import timeout
 from proxy.errors import Refusal, provider_late
+from proxy.models import Attempt as AttemptRow
 from proxy.models import Generation
 from proxy.prices.catalog import Destination
-from proxy.protocols.base import Call, Habits
+from proxy.protocols import lossless
+from proxy.protocols.base import Call, Habits, Reported
 from proxy.protocols.endpoint import Dialect, Endpoint, Sending
 from proxy.protocols.framing import unpacked
-from proxy.relay import errors
+from proxy.relay import claims, errors
 from proxy.relay.client import LOST, Client
 from proxy.relay.hearing import Hearing
+from proxy.settlement.attempts import Attempt
 from proxy.watch import metrics
 
 log = logging.getLogger(__name__)
@@ -33,6 +36,11 @@ MOST_SECONDS = 7140.0
 MOST_ATTEMPTS = 3
 """At one upstream: once, and again without a field that it does not take, of the two kinds that there are."""
 Reason = Generation.Reason
+Outcome = AttemptRow.Outcome
+UNTOLD = Reported(None)
+NO_HEADERS: Mapping[str, str] = {}
+OUTCOMES = {Reason.TIMEOUT: Outcome.TIMED_OUT, Reason.UPSTREAM_EOF: Outcome.ABANDONED}
+"""What an answer that broke early is as an attempt, where it is no refusal: else it was answered, with nothing."""
 
 
 class NoUpstream(Exception):
@@ -45,12 +53,24 @@ class NoUpstream(Exception):
 
 
 class BrokenEarly(Exception):
-    """An upstream that took the request gave nothing to relay: another may be tried."""
+    """An upstream that took the request gave nothing to relay: another may be tried.
 
-    def __init__(self, refusal: Refusal, reason: Generation.Reason) -> None:
+    `reported` is what it told of itself all the same; `is_refusal` where that is an error of its own.
+    """
+
+    def __init__(
+        self,
+        refusal: Refusal,
+        reason: Generation.Reason,
+        *,
+        reported: Reported = UNTOLD,
+        is_refusal: bool = False,
+    ) -> None:
         super().__init__(refusal.message)
         self.refusal = refusal
         self.reason = reason
+        self.reported = reported
+        self.outcome = Outcome.REFUSED if is_refusal else OUTCOMES.get(reason, Outcome.ANSWERED)
 
 
 class Failover:
@@ -81,6 +101,9 @@ class Failover:
         self._refusal: Refusal | None = None
         self._reason: Generation.Reason | None = None
         self._asked: Destination | None = None
+        self.attempts: tuple[Attempt, ...] = ()
+        """Those that an upstream may bill, or that its bill may name, and that came to nothing here."""
+        self._is_noted = False
         self.took: Destination | None = None
         """Which upstream has the whole request, as long as nothing tells that it came to nothing there."""
         self.waiting: timeout | Hearing | None = None
@@ -112,7 +135,8 @@ class Failover:
                     return response, destination
                 self.took = None
                 async with response:
-                    self._refusal, is_final = await _refused(response, destination, own=self._call.rest)
+                    self._refusal, is_final, body = await _refused(response, destination, own=self._call.rest)
+                self._note_refusal(destination, response.headers, body)
                 if is_final or response.status < 500:
                     self._cooldown.answered(destination)
                 else:
@@ -132,16 +156,19 @@ class Failover:
         """Its answer's head; None where there was none."""
         ready, self._ready = self._ready, None
         sending = ready[1] if ready is not None and ready[0] is habits else self._sending(destination, habits)
-        self.took, self._asked = None, destination
+        self.took, self._asked, self._is_noted = None, destination, False
         self.ends_at = self._end_at(destination)
         try:
             with timeout(min(destination.timeout, self.ends_at - monotonic())) as self.waiting:
                 return await self._client.send(destination, sending, taken=self._was_taken)
         except TimeoutError as error:
+            if self.took is not None:
+                self.note(destination, Outcome.TIMED_OUT)
             self._failed(destination, "timeout", is_reached=not isinstance(error, aiohttp.ConnectionTimeoutError))
             self._refusal = provider_late()
         except (aiohttp.ClientError, OSError) as error:
             log.warning("upstream %s: %s", destination.upstream, type(error).__name__)
+            self.note_open()
             self.took = None
             self._failed(destination, "connection", is_reached=not isinstance(error, aiohttp.ClientConnectorError))
             retry = {"Retry-After": "5"}
@@ -199,6 +226,47 @@ class Failover:
         self.ended_with(destination, broken.refusal)
         self._refusal, self._reason = broken.refusal, broken.reason
 
+    def note(
+        self,
+        destination: Destination,
+        outcome: Outcome,
+        *,
+        headers: Mapping[str, str] = NO_HEADERS,
+        reported: Reported = UNTOLD,
+    ) -> None:
+        """The attempt under way came to nothing here, and its upstream may bill it: a refusal only where it tells its
+        usage, or an id that a bill may name.
+        """
+        attempt = Attempt(
+            destination.upstream_id,
+            outcome,
+            monotonic(),
+            upstream_request_id=claims.request_id(headers, reported),
+            usage=reported.usage,
+            service_tier=claims.served_tier(reported),
+            stated_cost=claims.stated_cost(headers, reported),
+        )
+        if outcome != Outcome.REFUSED or attempt.usage is not None or attempt.upstream_request_id:
+            self.attempts, self._is_noted = (*self.attempts, attempt), True
+
+    def note_open(self) -> None:
+        """Nobody hears the end of the one under way, if an upstream has it whole."""
+        if self.took is not None and not self._is_noted:
+            self.note(self.took, Outcome.ABANDONED)
+
+    def keep_open(self) -> None:
+        """What the one under way used stands with the request itself."""
+        if self._is_noted:
+            self.attempts, self._is_noted = self.attempts[:-1], False
+
+    def _note_refusal(self, destination: Destination, headers: Mapping[str, str], body: bytes) -> None:
+        reported = UNTOLD
+        if b'"usage"' in body:
+            with contextlib.suppress(ValueError, RecursionError):
+                said = lossless.load(body)
+                reported = self.dialect(destination).read_answer(said) if isinstance(said, dict) else UNTOLD
+        self.note(destination, Outcome.REFUSED, headers=headers, reported=reported)
+
     def refusal_of(self, error: object, destination: Destination) -> Refusal:
         """What an error that came with success means for the caller."""
         return errors.of_success(error, destination=destination, own=self._call.rest)
@@ -212,24 +280,28 @@ def count_error(destination: Destination, kind: str) -> None:
     metrics.UPSTREAM_ERRORS.labels(metrics.model_label(destination.model), destination.upstream, kind).inc()
 
 
-async def _refused(response: aiohttp.ClientResponse, destination: Destination, *, own: bytes) -> tuple[Refusal, bool]:
-    """What an upstream's refusal means for the caller, and whether another upstream would say the same."""
-    status = response.status
+async def _refused(
+    response: aiohttp.ClientResponse, destination: Destination, *, own: bytes
+) -> tuple[Refusal, bool, bytes]:
+    """What an upstream's refusal means for the caller, whether another upstream would say the same, and its body, where
+    that was read.
+    """
+    status, body = response.status, b""
     count_error(destination, str(status) if 300 <= status < 600 else "odd")
     if status in errors.OPERATORS_PROBLEM or 300 <= status < 400:
         # Its words name keys and accounts: not even the log has them.
         log.error("upstream %s answers %s", destination.upstream, status)
-        return Refusal(502, "provider_error", "The model's provider refused the gateway's request."), False
+        return Refusal(502, "provider_error", "The model's provider refused the gateway's request."), False, body
     wait = response.headers.get("Retry-After", "")
     if status not in errors.BUSY:
         body = await _error_body(response, seconds=min(ERROR_SECONDS, destination.timeout))
         if status < 500:
-            return errors.callers_fault(status, body, destination=destination, own=own), True
+            return errors.callers_fault(status, body, destination=destination, own=own), True, body
         if fault := errors.of_failure(body, destination=destination, own=own):
-            return fault, True
+            return fault, True, body
     if status in errors.BUSY or status == 529 or (status == 503 and wait):
-        return errors.busy(status, wait, now=datetime.now(UTC)), False
-    return Refusal(502, "provider_error", f"The model's provider failed ({status})."), False
+        return errors.busy(status, wait, now=datetime.now(UTC)), False, body
+    return Refusal(502, "provider_error", f"The model's provider failed ({status})."), False, body
 
 
 async def _error_body(response: aiohttp.ClientResponse, *, seconds: float) -> bytes:

@@ -30,11 +30,11 @@ from proxy.relay.answers.events import relay_stream
 from proxy.relay.answers.raw import relay_bytes
 from proxy.relay.answers.whole import relay_json
 from proxy.relay.client import Client
-from proxy.relay.failover import BrokenEarly, Failover, NoUpstream
+from proxy.relay.failover import NO_HEADERS, BrokenEarly, Failover, NoUpstream, Outcome
+from proxy.settlement.attempts import Attempts
 from proxy.settlement.metered import Metered
 from proxy.settlement.metering import ANSWER_SECONDS, Metering
 
-NO_HEADERS: Mapping[str, str] = {}
 WATCH_AFTER_SECONDS = 0.1
 """An answer that is there sooner asks only once whether anybody still waits for it: a watcher costs a task."""
 LARGEST_COST = Decimal(999999999999)
@@ -79,6 +79,7 @@ class Relay:
         metering: Metering,
         release: Any,
         drains: Drains,
+        attempts: Attempts,
     ) -> None:
         self.exchange = exchange
         self.endpoint = endpoint
@@ -93,6 +94,7 @@ class Relay:
         self._metering = metering
         self._release = release
         self._drains = drains
+        self._attempts = attempts
         self.bound: timeout | None = None
         self.is_gone = False
         self._watcher: asyncio.Task[None] | None = None
@@ -126,6 +128,8 @@ class Relay:
                 self._drains.discard(self.bound)
                 self.bound = self.failover.waiting = None
             self._resolve_if_open()
+            if self.failover.attempts:
+                self._attempts.add(self.admitted.generation_id, self.failover.attempts)
             if self._watcher is not None:
                 self._watcher.cancel()
                 self._watcher = None  # what was cancelled keeps its frames, and they this: a circle, seldom collected
@@ -138,6 +142,7 @@ class Relay:
                 await RELAYS[self.failover.dialect(destination).reply(self.call)](self, response, destination)
         except BrokenEarly as broken:
             self.why = broken.reason
+            self.failover.note(destination, broken.outcome, headers=response.headers, reported=broken.reported)
             if broken.reason != Reason.TIMEOUT:
                 self.failover.took = None
             if self.has_left():
@@ -157,11 +162,14 @@ class Relay:
             return
         self._resolved = True
         if not self.has_left():
+            self.failover.note_open()
             self._release(self.admitted.generation_id, self.why)
         elif self._is_unknown and self.failover.took is not None:
+            self.failover.keep_open()
             nothing, left = Reported(None), Reason.CLIENT_DISCONNECTED
             self._metering.put(self.record(NO_HEADERS, self.failover.took, nothing, produced_bytes=0, reason=left))
         else:
+            self.failover.note_open()
             self._release(self.admitted.generation_id, Reason.CLIENT_DISCONNECTED)
 
     why = Reason.UPSTREAM_ERROR
@@ -306,6 +314,9 @@ class Relay:
         """The answer's end, as `prepare` makes it, once it may leave. Raises `Unwritten`, and `ClientGone` where nobody
         waits for it.
         """
+        if record.usage_source == Source.NONE and self.failover.took is not None:
+            told = Reported(None, upstream_id=record.upstream_request_id)
+            self.failover.note(self.failover.took, Outcome.ANSWERED, reported=told)
         if self.is_gone:
             self.put(record)
             raise ClientGone

@@ -8,8 +8,10 @@ from typing import Any
 from core.arrays import columns
 from core.records import value
 from proxy.batches.pipeline import Query
+from proxy.models import Attempt
 from proxy.prices.sums import Cost
 from proxy.prices.usage import Usage, dumped
+from proxy.settlement import attempts
 
 
 @value
@@ -138,8 +140,10 @@ KEPT = ("upstream_cost", "cost", "is_flagged", "settlement_reason")
 TOO_LATE = (
     f"WITH late AS (UPDATE proxy_generation g SET is_flagged = true, {NOW}"
     + ", ".join(f"{name} = r.{name}" for name in VALUES if name not in KEPT)
-    + f" FROM {_records(COLUMNS)} WHERE g.id = r.id AND g.state = 'released' AND g.metered_at IS NULL RETURNING g.id)"
-    " INSERT INTO proxy_purchasebatch (generations) SELECT array_agg(id) FROM late HAVING count(*) > 0"
+    + f" FROM {_records(COLUMNS)} WHERE g.id = r.id AND g.state = 'released' AND g.metered_at IS NULL"
+    + f" RETURNING g.id AS generation_id, 0 AS number, '{Attempt.Outcome.LATE.value}' AS outcome, g.model_id, r.*,"
+    " r.usage_source = 'upstream' AS is_known), "
+    + attempts.insert("late WHERE upstream_id IS NOT NULL AND usage_source <> 'none'", ended_at="clock_timestamp()")
 )
 """Usage that arrives after a release is stored and flagged, and not charged; its upstream takes something for it."""
 

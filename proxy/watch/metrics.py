@@ -48,6 +48,7 @@ UPSTREAM_REQUESTS = Counter(
 UPSTREAM_ERRORS = Counter(
     "chuizi_upstream_errors_total", "Failed calls by model, upstream and kind.", ["model", "upstream", "kind"]
 )
+ATTEMPTS_LOST = Counter("chuizi_attempts_lost_total", "Attempts at upstreams that could not be written.")
 COOLDOWNS = Counter("chuizi_upstream_cooldowns_total", "Cool-downs begun after failures in a row.", ["upstream"])
 COOLING = Gauge(
     "chuizi_upstream_cooling",

@@ -3,6 +3,7 @@
 import math
 from datetime import timedelta
 from decimal import Decimal
+from time import monotonic
 from typing import Any
 
 from django.db import connection
@@ -14,8 +15,9 @@ from billing.books.allowance import Overrun, Payments, allowance
 from billing.models import Wallet
 from proxy.ids import new_generation_id
 from proxy.models import Generation
-from proxy.settlement import settle
-from tests.histories.steps import MICRO, SHARES, WHO, Steps
+from proxy.prices.usage import Usage as UsedTokens
+from proxy.settlement import attempts, settle
+from tests.histories.steps import MICRO, PICK, SHARES, WHO, Steps, pick
 
 OVERRUN = Overrun(Decimal(1), timedelta(0))
 PER_TOKEN = Decimal("0.0000105")
@@ -74,6 +76,17 @@ class Usage(Steps):
         )
         if is_settled:
             settle.settle_all(now=now)
+
+    @rule(index=PICK, used=st.sampled_from((None, 0, 700)))
+    def an_upstream_was_tried_in_vain(self, index, used):
+        """On a request's way, whatever became of that; None: nobody knows what it used."""
+        generation = pick(Generation.objects.all(), index)
+        if generation is None:
+            return
+        self.number += 1
+        usage = None if used is None else UsedTokens(input_tokens=used)
+        tried = attempts.Attempt(self.model.upstreams.get().pk, "refused", monotonic(), usage=usage)
+        attempts.write([(generation.pk, self.number, tried)])
 
     @rule()
     def a_gateway_is_found_dead(self):

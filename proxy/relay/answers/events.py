@@ -71,7 +71,7 @@ async def relay_stream(relay: "Relay", response: aiohttp.ClientResponse, destina
         count_error(destination, str(refusal.status) if refusal.is_final else reason)
         has_said = relay.out.has_said or stream.content_bytes
         if not has_said and (record.usage_source == Source.NONE or not relay.is_gone):
-            raise BrokenEarly(refusal, reason)
+            raise BrokenEarly(refusal, reason, reported=stream.reported, is_refusal=stream.failure is not None)
         relay.failover.ended_with(destination, refusal)
     await _finish_stream(relay, stream, record, refusal)
     if stream.done:

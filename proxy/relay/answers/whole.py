@@ -49,7 +49,7 @@ async def relay_json(relay: "Relay", response: aiohttp.ClientResponse, destinati
     if failure is not None:
         count_error(destination, str(failure.status) if failure.is_final else "error")
         if not produced:
-            raise BrokenEarly(failure, Reason.UPSTREAM_ERROR)
+            raise BrokenEarly(failure, Reason.UPSTREAM_ERROR, reported=reported, is_refusal=True)
         relay.failover.ended_with(destination, failure)
     else:
         relay.failover.answered(destination)

@@ -14,7 +14,7 @@ from billing.models import Hold, Transfer
 from core.arrays import columns
 from payments.models import ExchangeRate
 from payments.topups import fx
-from proxy.models import Generation, PurchaseBatch
+from proxy.models import Attempt, Generation, PurchaseBatch
 from proxy.prices.sums import Cost
 from proxy.prices.usage import Usage
 from proxy.purchases import dollars, posting
@@ -286,9 +286,16 @@ def release_then_hear(one: Generation, usage: Usage) -> None:
 
 def test_usage_that_comes_after_a_release_is_paid_for(answered):
     load()
-    release_then_hear(answered(**IN_FLIGHT), TOKENS)
-    post()
+    one = answered(**IN_FLIGHT)
+    release_then_hear(one, TOKENS)
+    assert post() == 1
     assert owed() == {"payable:upstream:main:USD": LIST}
+    late = Attempt.objects.get()
+    assert (late.generation_id, late.number, late.outcome, late.is_known) == (one.pk, 0, "late", True)
+    assert (late.input_tokens, late.purchase_cost, late.upstream.name) == (TOKENS.input_tokens, LIST, "main")
+    one.refresh_from_db()
+    assert (one.input_tokens, one.is_flagged, one.purchase_batch) == (TOKENS.input_tokens, True, None)
+    assert not audit().drifts
 
 
 def test_usage_that_comes_after_a_release_and_cannot_be_believed_stays_out_of_the_books(answered):
@@ -297,8 +304,8 @@ def test_usage_that_comes_after_a_release_and_cannot_be_believed_stays_out_of_th
     release_then_hear(one, Usage(input_tokens=1, output_tokens=90_000_000))
     post()
     assert not purchases()
-    one.refresh_from_db()
-    assert (one.purchase_cost, one.is_flagged, one.purchase_batch) == (None, True, PurchaseBatch.objects.get().pk)
+    late = Attempt.objects.get()
+    assert (late.purchase_cost, late.purchase_batch) == (None, PurchaseBatch.objects.get().pk)
 
 
 def test_a_quarantined_request_that_is_released_is_paid_for(answered):
