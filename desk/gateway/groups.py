@@ -1,11 +1,13 @@
 """The staff desk: groups of customers, with the factor of their prices, the models they see and their limits."""
 
+from functools import partial
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
@@ -13,8 +15,11 @@ from accounts.groups import CustomerGroup
 from accounts.keys import policies
 from accounts.models import Customer, User
 from accounts.people.customers import belongs_to_group
+from core.clock import database_now
+from desk.gateway import price_words
 from desk.site import ByRight, FormAdmin
 from desk.trail import staff_of
+from proxy.prices.below_cost import models_at_a_loss
 
 RIGHT = "proxy.set_prices"
 
@@ -51,6 +56,14 @@ class CustomerGroupAdmin(ByRight, FormAdmin):  # type: ignore[misc]
         form: Any = super().get_form(request, obj, change, **kwargs)
         form.staff = staff_of(request)
         return form
+
+    def save_model(self, request: HttpRequest, obj: CustomerGroup, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        now = database_now()
+        found = models_at_a_loss(now=now, dollars=partial(price_words.dollars, now=now), groups=[obj])
+        if obj.factor < 1 and found:
+            words = gettext("Below cost for this group, or for everybody: %(models)s.")
+            messages.warning(request, words % {"models": ", ".join(found)})
 
     @display(description=_("Customers"))
     def customers(self, group: CustomerGroup) -> int:

@@ -36,8 +36,11 @@ def line(one: Difference) -> str:
 
 def loss(one: Loss) -> str:
     facts = {"what": _place(one), "price": _rate(one.price), "cost": _rate(one.cost), "upstream": one.upstream}
-    words = _("%(what)s: sold at %(price)s with the margin, bought at %(cost)s from %(upstream)s, %(per)s.")
-    return words % {**facts, "per": UNITS[one.unit].measure}
+    if one.group:
+        words = _("%(what)s: sold to the group %(group)s at %(price)s, bought at %(cost)s from %(upstream)s, %(per)s.")
+    else:
+        words = _("%(what)s: sold at %(price)s with the margin, bought at %(cost)s from %(upstream)s, %(per)s.")
+    return words % {**facts, "group": one.group, "per": UNITS[one.unit].measure}
 
 
 def beside_list(model: Model, price: Price | None, *, now: datetime) -> list[str]:

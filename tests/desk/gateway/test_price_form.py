@@ -1,8 +1,11 @@
 """The form of a price: the list beside it, what a new one changes, and none below cost unless that is meant."""
 
+from decimal import Decimal
+
 import pytest
 from django.urls import reverse
 
+from accounts.groups import CustomerGroup
 from proxy.models import Model, Upstream
 from proxy.prices.loading import set_cost
 from tests.desk.gateway.test_price_proposals import rate
@@ -53,3 +56,24 @@ def test_a_price_below_cost_is_set_only_by_who_is_sure(form, model):
     assert rate() == "2.4"
     form(input="2.5")
     assert rate() == "2.5"
+
+
+def test_a_price_that_is_below_cost_for_a_group_names_it(form, model):
+    CustomerGroup.objects.create(name="partners", factor=Decimal("0.8"))
+    set_cost(model, Upstream.objects.get(), {"input": "2", "output": "1"}, where="a/m")
+    said = form(input="2.05")
+    assert "Input: sold to the group partners at $1.968, bought at $2 from main, per million tokens." in said
+    assert rate() == "2"
+    form(input="2.2")
+    assert rate() == "2.2"
+
+
+def test_a_factor_that_sells_below_cost_is_told_when_the_group_is_saved(form, model, finance):
+    fields = {"name": "partners", "models": "", "rpm_limit": ""}
+    desk = at_desk(finance)
+    desk.post(reverse("admin:accounts_customergroup_add"), {**fields, "factor": "0.9"})
+    change = reverse("admin:accounts_customergroup_change", args=[CustomerGroup.objects.get().pk])
+    told = "Below cost for this group, or for everybody: a/m."
+    assert told not in desk.get(change).content.decode()
+    answer = desk.post(change, {**fields, "factor": "0.8"}, follow=True)
+    assert told in answer.content.decode()

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from accounts.groups import CustomerGroup
 from core.clock import database_now
 from proxy.models import Model, Upstream
 from proxy.prices.below_cost import losses, models_at_a_loss
@@ -76,3 +77,44 @@ def test_an_upstream_that_is_not_asked_costs_nothing(bought):
     Upstream.objects.update(is_active=False)
     assert lost(model, {"input": "1", "output": "4"}) == []
     assert models_at_a_loss(now=database_now(), dollars=lambda: YUAN) == []
+
+
+def group(name: str, factor: str, *models: str) -> CustomerGroup:
+    return CustomerGroup.objects.create(name=name, factor=Decimal(factor), models=list(models))
+
+
+def of_groups(model: Model, margin: str = "1") -> set[tuple[str, Decimal]]:
+    found = losses(model, priced({"input": "1", "output": "4"}, margin=margin), at=database_now(), dollars=YUAN)
+    return {(one.group, one.price) for one in found if one.unit == "input"}
+
+
+def test_a_groups_factor_sells_below_cost_what_others_pay_enough_for(bought):
+    model = bought({"input": "0.9", "output": "3"})
+    group("friends", "0.9")
+    assert of_groups(model) == set()
+    group("insiders", "0.8")
+    assert of_groups(model) == {("insiders", Decimal("0.8"))}
+    assert of_groups(model, margin="1.2") == set()
+    assert models_at_a_loss(now=database_now(), dollars=lambda: YUAN) == ["a/m"]
+
+
+@pytest.mark.parametrize(("models", "found"), [(["a/m"], True), (["m"], True), (["a/other"], False), ([], True)])
+def test_a_group_counts_where_it_may_call_the_model(bought, models, found):
+    model = bought({"input": "0.9"})
+    group("some", "0.5", *models)
+    group("dear", "3")
+    assert (of_groups(model) == {("some", Decimal("0.5"))}) is found
+
+
+def test_what_is_below_cost_for_everybody_names_no_group(bought):
+    group("some", "0.5")
+    assert of_groups(bought({"input": "1.5"})) == {("", Decimal(1))}
+
+
+def test_a_factor_below_the_margin_sells_below_the_list_price_which_is_the_cost(bought):
+    model = bought(None)
+    assert models_at_a_loss(now=database_now(), dollars=lambda: YUAN) == []
+    group("some", "0.9")
+    assert of_groups(model, margin="1.05") == {("some", Decimal("0.945"))}
+    assert of_groups(model, margin="1.2") == set()
+    assert models_at_a_loss(now=database_now(), dollars=lambda: YUAN) == ["a/m"]
