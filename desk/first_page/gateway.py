@@ -9,6 +9,7 @@ from django.db.models import Count, Sum
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
+from billing.books.money import CENT, shown
 from core.amounts import written
 from core.clock import database_now
 from core.panels import Event, Figure, Found, Panel
@@ -17,6 +18,7 @@ from proxy.ids import first_id_of, is_generation_id
 from proxy.models import NET_COST, SWEPT_ALIVE, Generation, Lease, PriceProposal, PurchaseBatch
 from proxy.prices import catalog
 from proxy.prices.below_cost import models_at_a_loss
+from proxy.purchases import credit
 from proxy.purchases.posting import overdue
 
 State = Generation.State
@@ -93,6 +95,8 @@ def panels() -> Iterable[Panel]:
             ),
         ],
     )
+    if credits := [_credit(one) for one in credit.watched()]:
+        yield Panel(_("Prepaid credit at upstreams"), credits)
     sums = Generation.objects.filter(pk__gte=first_id_of(now - timedelta(hours=24)), state=State.SETTLED).aggregate(
         requests=Count("pk"), cost=Sum(NET_COST), upstream=Sum("upstream_cost")
     )
@@ -106,6 +110,16 @@ def panels() -> Iterable[Panel]:
             Figure(_("Upstream cost"), written(upstream, places=4), settled),
             Figure(_("Margin"), written(cost - upstream, places=4), settled, "bad" if cost < upstream else ""),
         ],
+    )
+
+
+def _credit(one: credit.Credit) -> Figure:
+    """Red below what the upstream's page says."""
+    link = reverse("admin:billing_ledgeraccount_changelist")
+    if one.account_id is not None:
+        link = reverse("admin:billing_ledgeraccount_change", args=[one.account_id])
+    return Figure(
+        one.upstream, shown(one.amount.quantize(CENT), currency=one.currency), link, "bad" if one.is_low else ""
     )
 
 

@@ -65,6 +65,7 @@ class UpstreamForm(forms.ModelForm):  # type: ignore[type-arg]
             "kind",
             "account",
             "currency",
+            "credit_alarm",
             "base_url",
             "priority",
             "timeout_seconds",

@@ -71,6 +71,14 @@ class Upstream(models.Model):
         db_default=Currency.USD,
         help_text=_("Of the purchase prices that are set from now on."),
     )
+    credit_alarm = models.DecimalField(
+        _("alarm below a credit of"),
+        max_digits=20,
+        decimal_places=2,
+        null=True,
+        blank=True,
+        help_text=_("Of what is paid beforehand, in its currency: the first page is red below it. Empty: none."),
+    )
     base_url = models.URLField(_("base URL"), max_length=300)
     api_key = EncryptedTextField(_("API key"), blank=True)
     priority = models.IntegerField(_("priority"), default=1, help_text=_("Lower goes first."))
@@ -95,6 +103,10 @@ class Upstream(models.Model):
             models.CheckConstraint(
                 condition=Q(total_timeout_seconds__gte=F("timeout_seconds"), total_timeout_seconds__lte=7200),
                 name="upstream_total_timeout_within_two_hours",
+            ),
+            models.CheckConstraint(
+                condition=Q(credit_alarm__isnull=True) | Q(credit_alarm__gte=0),
+                name="upstream_credit_alarm_not_negative",
             ),
         ]
 

@@ -1,7 +1,10 @@
 """What turns the gateway's figures of the staff's first page red, and what cures them."""
 
+from decimal import Decimal
+
 from django.utils import timezone
 
+from billing.books.ledger import Posting, house_account, post
 from proxy.models import Generation, Lease, Model, PurchaseBatch, Upstream
 from proxy.prices.loading import set_cost
 from proxy.purchases.posting import post_all_purchases
@@ -48,6 +51,14 @@ def what_an_upstream_takes_is_not_posted(world):
     yield
     PurchaseBatch.objects.update(failures=0)
     post_all_purchases(now=timezone.now())
+
+
+@red("Prepaid credit at upstreams / main")
+def credit_at_an_upstream_runs_low(world):
+    Upstream.objects.update(credit_alarm=10)
+    yield
+    payable, bank = house_account("payable:upstream:main:USD"), house_account("bank:USD")
+    post([Posting("entry:1", "entry", payable, bank, Decimal(10))], now=timezone.now())
 
 
 @red("Gateway / Quarantined, and what they hold")
