@@ -246,6 +246,7 @@ SIDEBAR = (
             (_("Margin"), "percent", "proxy_marginday"),
             (_("Purchases"), "shopping_cart", "proxy_purchasebatch"),
             (_("Attempts"), "alt_route", "proxy_attempt"),
+            (_("Claims not believed"), "report", "proxy_claim"),
             (_("Gateway leases"), "dns", "proxy_lease"),
         ),
     ),

@@ -18,11 +18,13 @@ from proxy.ids import first_id_of, is_generation_id
 from proxy.models import NET_COST, SWEPT_ALIVE, Generation, Lease, PriceProposal, PurchaseBatch
 from proxy.prices import catalog
 from proxy.prices.below_cost import models_at_a_loss
-from proxy.purchases import credit
+from proxy.purchases import claims, credit
 from proxy.purchases.posting import overdue
 
 State = Generation.State
 LATE = timedelta(seconds=30)
+MOST_UPSTREAMS = 5
+"""Named in one figure, those with most first."""
 
 
 def panels() -> Iterable[Panel]:
@@ -37,6 +39,7 @@ def panels() -> Iterable[Panel]:
     proposed = PriceProposal.objects.filter(state=PriceProposal.State.PROPOSED).count()
     swept_alive = Lease.objects.filter(SWEPT_ALIVE).count()
     unposted = overdue(PurchaseBatch.objects.all())[:1000].count()
+    doubted = claims.recent(now=now)
     stuck_held = stuck["held"] or Decimal(0)
     yield Panel(
         _("Gateway"),
@@ -80,6 +83,12 @@ def panels() -> Iterable[Panel]:
                 str(unposted),
                 f"{reverse('admin:proxy_purchasebatch_changelist')}?overdue=1",
                 "bad" if unposted else "",
+            ),
+            Figure(
+                _("Claims not believed, 30 days"),
+                ", ".join(f"{name} {count}" for name, count in doubted[:MOST_UPSTREAMS]) or "0",
+                reverse("admin:proxy_claim_changelist"),
+                "bad" if doubted else "",
             ),
             Figure(
                 _("Quarantined, and what they hold"),

@@ -1,5 +1,6 @@
 from proxy.models.attempts import UNKNOWN, Attempt
 from proxy.models.catalog import SPOKEN, Currency, Kind, Model, Protocol, Route, Upstream
+from proxy.models.claims import Claim
 from proxy.models.generations import NET_COST, SWEPT_ALIVE, Generation, Lease
 from proxy.models.margin import CustomerMarginDay, MarginDay
 from proxy.models.prices import Price, PurchasePrice
@@ -13,6 +14,7 @@ __all__ = [
     "SWEPT_ALIVE",
     "UNKNOWN",
     "Attempt",
+    "Claim",
     "Currency",
     "CustomerMarginDay",
     "Generation",

@@ -14,7 +14,7 @@ import orjson
 
 from billing.books.money import LARGEST
 from core.records import value
-from proxy.models import Currency, Price, PurchasePrice
+from proxy.models import Claim, Currency, Price, PurchasePrice
 from proxy.prices.loading import in_force
 from proxy.prices.sums import cost_of
 from proxy.prices.units import REQUEST
@@ -26,11 +26,14 @@ COLUMNS = (
     *("factor", "upstream_cost", "cost", "corrected_cost", "asked_tier", "service_tier", "input_tokens"),
     *("output_tokens", "cached_tokens", "cache_write_tokens", "cache_write_1h_tokens", "reasoning_tokens", "units"),
     "more::text",
+    "usage_source = 'estimated' AND settlement_reason = 'completed' AND is_flagged",
 )
+HAS_GAP = COLUMNS[-1]
 OF_ATTEMPT = {"model_id": "a.model_id", "upstream_id": "a.upstream_id", "settled_at": "a.ended_at"} | {
     "usage_source": "'upstream'",
     **dict.fromkeys(("upstream_cost", "cost", "corrected_cost"), "NULL::numeric"),
-    **{name: f"a.{name}" for name in COLUMNS[COLUMNS.index("service_tier") :]},
+    **{name: f"a.{name}" for name in COLUMNS[COLUMNS.index("service_tier") : -1]},
+    HAS_GAP: "false",
 }
 """Where COLUMNS of an attempt `a` are; the others are its request's, `g`."""
 
@@ -62,6 +65,8 @@ class Used(NamedTuple):
     reasoning_tokens: int
     units: Decimal
     more: str | None
+    has_gap: bool = False
+    """Its answer came whole, and with no usage that could be billed: what is counted is our estimate."""
     attempt: int | None = None
 
 
@@ -72,8 +77,12 @@ class Purchase:
     cost: Decimal
     currency: str
     listed: Decimal
-    is_believed: bool = True
-    """Whether its upstream's claim can be: else it stays out of the books."""
+    doubt: str = ""
+    """Why its upstream's claim cannot be believed, of `Claim.Why`: then it stays out of the books."""
+
+    @property
+    def is_believed(self) -> bool:
+        return not self.doubt
 
 
 class Prices:
@@ -102,7 +111,7 @@ class Prices:
             version = self._compiled.get(paid.pk) or self._compiled.setdefault(paid.pk, PriceVersion.from_row(paid))
             cost, currency = _cost(version, one, _counted_by(version, usage)), paid.currency
         listed = one.upstream_cost or _sold(sale, one, usage)
-        return Purchase(cost, currency, listed, self._is_believed(one, sale, listed) and cost <= LARGEST)
+        return Purchase(cost, currency, listed, self._doubt(one, sale, listed, cost))
 
     @staticmethod
     def _at_list(one: Used, sale: PriceVersion, usage: Usage) -> Decimal:
@@ -111,13 +120,13 @@ class Prices:
             return one.upstream_cost
         return _cost(sale, one, usage)
 
-    def _is_believed(self, one: Used, sale: PriceVersion, listed: Decimal) -> bool:
-        """Not above the bound, which is the most that it can use, nor above what the model can read."""
+    def _doubt(self, one: Used, sale: PriceVersion, listed: Decimal, cost: Decimal) -> str:
+        """What speaks against its usage: above the bound, the most that it can use, or what the model can read."""
         window = self._windows.get(one.model_id)
         if one.usage_source == "upstream" and window is not None and one.input_tokens > window:
-            return False
+            return Claim.Why.WINDOW
         charge = listed * sale.margin * (1 if one.factor is None else one.factor)
-        return charge <= one.bound + Decimal("0.00000001")
+        return Claim.Why.BOUND if charge > one.bound + Decimal("0.00000001") or cost > LARGEST else ""
 
 
 def _cost(price: PriceVersion, one: Used, usage: Usage) -> Decimal:

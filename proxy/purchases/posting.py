@@ -22,7 +22,7 @@ from billing.books.money import ZERO, charge
 from billing.months.periods import day_of
 from core.clock import database_now
 from proxy.models import PurchaseBatch, Upstream
-from proxy.purchases import margin
+from proxy.purchases import claims, margin
 from proxy.purchases.costs import Prices, Purchase, Used
 from proxy.purchases.rows import Batch, read, together, write
 
@@ -140,6 +140,7 @@ def _post(taken: Sequence[Batch], *, now: datetime) -> None:
         lacks_rate=any(rate is None for rate in worth.values()),
         is_counted=True,
     )
+    claims.note(purchases)
     margin.add(_margin_rows(purchases, worth))
 
 

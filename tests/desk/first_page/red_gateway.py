@@ -5,7 +5,7 @@ from decimal import Decimal
 from django.utils import timezone
 
 from billing.books.ledger import Posting, house_account, post
-from proxy.models import Generation, Lease, Model, PurchaseBatch, Upstream
+from proxy.models import Claim, Generation, Lease, Model, PurchaseBatch, Upstream
 from proxy.prices.loading import set_cost
 from proxy.purchases.posting import post_all_purchases
 from proxy.settlement.settle import settle_all
@@ -59,6 +59,17 @@ def credit_at_an_upstream_runs_low(world):
     yield
     payable, bank = house_account("payable:upstream:main:USD"), house_account("bank:USD")
     post([Posting("entry:1", "entry", payable, bank, Decimal(10))], now=timezone.now())
+
+
+@red("Gateway / Claims not believed, 30 days")
+def an_upstream_claims_what_cannot_be(world):
+    request = world.make_request(at=timezone.now())
+    claim = Claim.objects.create(
+        generation_id=request.pk, model=request.model, upstream=Upstream.objects.get(), ended_at=timezone.now(),
+        why="window", claimed={"input_tokens": 1},
+    )  # fmt: skip
+    yield
+    claim.delete()
 
 
 @red("Gateway / Quarantined, and what they hold")
