@@ -2,7 +2,7 @@
 
 from desk import people
 from desk.books import adjustments, entries, events, ledger, mail, months
-from desk.gateway import attempts, catalog, claims, groups, margin, price_proposals, purchases
+from desk.gateway import attempts, catalog, claims, groups, margin, price_proposals, purchases, rerates
 from desk.invoices import queue as invoices
 from desk.payments import disputes, rates, statements, topups
 from desk.refunds import queue as refunds
@@ -10,5 +10,5 @@ from desk.refunds import queue as refunds
 ROOMS = (
     people, ledger, adjustments, entries, months, events, mail, invoices,
     topups, refunds, disputes, statements, rates, catalog, groups, margin, price_proposals, purchases,
-    attempts, claims,
+    attempts, claims, rerates,
 )  # fmt: skip

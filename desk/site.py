@@ -242,6 +242,7 @@ SIDEBAR = (
             (_("Requests"), "receipt_long", "proxy_generation"),
             (_("Models and prices"), "sell", "proxy_model"),
             (_("Price proposals"), "price_change", "proxy_priceproposal"),
+            (_("Re-ratings"), "calculate", "proxy_rerate"),
             (_("Upstreams"), "cloud", "proxy_upstream"),
             (_("Margin"), "percent", "proxy_marginday"),
             (_("Purchases"), "shopping_cart", "proxy_purchasebatch"),

@@ -28,7 +28,8 @@ class ProposalAdmin(ReadOnlyAdmin):
     """`right` is that of finance; the domain's own acts post and refuse, and raise `ProposalError`."""
 
     right: str
-    actions_detail = ("approve", "refuse")
+    approved_words: Any = gettext_lazy("Posted.")
+    actions_detail: tuple[str, ...] = ("approve", "refuse")
 
     def offers(self, obj: Proposal, act: str) -> bool:
         return obj.state == Proposal.State.PROPOSED
@@ -59,7 +60,7 @@ class ProposalAdmin(ReadOnlyAdmin):
         form = forms.Form(request.POST if request.method == "POST" else None)
         if request.method == "POST" and form.is_valid():
             text, why, act = f"Posted: {proposal}", proposal.reason, partial(self.post, proposal)
-            return _decided(request, proposal, act, text=text, why=why, words=_("Posted."))
+            return _decided(request, proposal, act, text=text, why=why, words=str(self.approved_words))
         return self._page(request, proposal, form, title=_("Approve"))
 
     @action(description=gettext_lazy("Refuse or take back"), icon="cancel", permissions=["finance"])

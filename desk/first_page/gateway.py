@@ -5,7 +5,7 @@ from datetime import timedelta
 from decimal import Decimal
 from functools import partial
 
-from django.db.models import Count, Sum
+from django.db.models import Count, Q, Sum
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
@@ -15,7 +15,7 @@ from core.clock import database_now
 from core.panels import Event, Figure, Found, Panel
 from desk.gateway import price_words
 from proxy.ids import first_id_of, is_generation_id
-from proxy.models import NET_COST, SWEPT_ALIVE, Generation, Lease, PriceProposal, PurchaseBatch
+from proxy.models import NET_COST, SWEPT_ALIVE, Generation, Lease, PriceProposal, PurchaseBatch, Rerate
 from proxy.prices import catalog
 from proxy.prices.below_cost import models_at_a_loss
 from proxy.purchases import claims, credit
@@ -37,6 +37,9 @@ def panels() -> Iterable[Panel]:
     unpriced = catalog.without_price()
     losing = models_at_a_loss(now=now, dollars=partial(price_words.dollars, now=now))
     proposed = PriceProposal.objects.filter(state=PriceProposal.State.PROPOSED).count()
+    rerates = Rerate.objects.aggregate(
+        proposed=Count("pk", filter=Q(state=Rerate.State.PROPOSED)), stuck=Count("pk", filter=~Q(problem=""))
+    )
     swept_alive = Lease.objects.filter(SWEPT_ALIVE).count()
     unposted = overdue(PurchaseBatch.objects.all())[:1000].count()
     doubted = claims.recent(now=now)
@@ -77,6 +80,17 @@ def panels() -> Iterable[Panel]:
                 _("Prices to confirm"),
                 str(proposed),
                 f"{reverse('admin:proxy_priceproposal_changelist')}?state__exact=proposed",
+            ),
+            Figure(
+                _("Re-ratings to decide"),
+                str(rerates["proposed"]),
+                f"{reverse('admin:proxy_rerate_changelist')}?queue=proposed",
+            ),
+            Figure(
+                _("Re-ratings that do not go on"),
+                str(rerates["stuck"]),
+                f"{reverse('admin:proxy_rerate_changelist')}?queue=open",
+                "bad" if rerates["stuck"] else "",
             ),
             Figure(
                 _("Purchases not posted"),

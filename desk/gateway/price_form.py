@@ -128,7 +128,7 @@ class PriceForm(forms.Form):
         """What was written, as `loading.set_price` takes it."""
         data = self.cleaned_data
         named = {name: f"{data[name].normalize():f}" for name in self.units if data[name] is not None}
-        more = {name: data[name] for name in ("tiers", "variants", "fallback", "applies_from") if data[name]}
+        more = {name: data[name] for name in ("tiers", "variants", "fallback", "applies_from") if data.get(name)}
         return {**named, **more, "margin": data["margin"]}
 
 

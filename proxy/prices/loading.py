@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from django.conf import settings
@@ -240,6 +240,21 @@ def set_price(model: Model, price: Any, *, where: str, created_by: User | None =
     if listed_as != locked.listed_as:
         Model.objects.filter(pk=model.pk).update(listed_as=listed_as)
     return len(found)
+
+
+def add_correction(model: Model, price: Any, *, where: str, created_by: User | None = None) -> Price:
+    """A version that never comes into force, as it is dated before all others: requests are re-rated by it.
+
+    Raises `InvalidCatalog`, also for a model that has no price.
+    """
+    Model.objects.select_for_update(no_key=True).get(pk=model.pk)
+    stored = list(model.prices.all())
+    if not stored:
+        raise InvalidCatalog(f"{where}: there is no price to correct")
+    columns = price_columns(price, where=where, margin=settings.PRICE_MARGIN)
+    first = min(row.applies_from or row.created_at for row in stored)
+    columns |= {"applies_from": first - timedelta(seconds=1), "version": max(row.version for row in stored) + 1}
+    return Price.objects.create(model=model, created_at=database_now(), created_by=created_by, **columns)
 
 
 def new_versions(

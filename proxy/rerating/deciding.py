@@ -11,6 +11,7 @@ from billing.requests.four_eyes import objection
 from billing.requests.proposals import ProposalError, decide, given, undecided
 from proxy.models import Model, Price, Rerate, RerateShare, Upstream
 from proxy.rerating.reading import ids_of
+from proxy.rerating.rows import save
 
 FINANCE = "proxy.rerate_requests"
 State = Rerate.State
@@ -99,6 +100,7 @@ def refuse(*, proposal_id: int, why: str, by: User, now: datetime) -> Rerate:
             words = _("It is %(state)s already.") % {"state": rerate.get_state_display()}
             raise RerateError(words, field="state")
         decide(rerate, State.REFUSED, by=by, now=now, why=why)
+        save(rerate)
     return rerate
 
 

@@ -12,5 +12,5 @@ def locked(rerate_id: int, state: str) -> Rerate | None:
 
 
 def save(rerate: Rerate, **fields: Any) -> None:
-    """Write how far a locked re-rating came."""
+    """Write how far a locked re-rating came; nothing keeps it from going on any more."""
     Rerate.objects.filter(pk=rerate.pk).update(problem="", **fields)

@@ -49,7 +49,8 @@ from payments.models import (
     Statement,
     StatementLine,
 )
-from proxy.models import Lease, Model, PriceProposal
+from proxy.models import Lease, Model, PriceProposal, Rerate
+from proxy.rerating import deciding
 from tests.outbox import mails
 from tests.payments.fake_refunds import paid_in
 from tests.staffing import ROLES, at_desk, in_role
@@ -66,7 +67,7 @@ FORMS = {
 """What is kept by forms. All the rest of the desk is facts: to be looked at, and moved by the domain's functions."""
 ASKED_FOR = {
     *("billing.refundrequest", "billing.invoicerequest"),
-    *("billing.adjustmentproposal", "billing.journalentry"),
+    *("billing.adjustmentproposal", "billing.journalentry", "proxy.rerate"),
 }
 """Facts that begin at the desk, by a domain function behind a form of its own."""
 SHARED = {"billing_refundrequest_act": refund_acts.ACTS, "billing_invoicerequest_act": invoice_acts.ACTS}
@@ -119,11 +120,13 @@ MAY: dict[str, tuple[str, ...]] = {
             *("payments_statement_give_up", "payments_statement_share"),
             *("payments_discrepancy_explain", "payments_discrepancy_resolve"),
             *(f"proxy_priceproposal_{act}" for act in ("approve", "refuse")),
+            *(f"proxy_rerate_{act}" for act in ("add", "version", "approve", "refuse")),
             *("proxy_model_new_price", "accounts_customergroup_add", "accounts_customergroup_change"),
             *(f"proxy_generation_{act}" for act in ("try_again", "release", "looked_at")),
         ),
         FINANCE,
     ),
+    "proxy_rerate_file": (*LOOKING, *OPERATOR),
     **dict.fromkeys(("proxy_upstream_add", "proxy_upstream_change", "proxy_model_add", "proxy_model_change"), OPERATOR),
     **dict.fromkeys(
         (
@@ -178,6 +181,9 @@ def rows(make_request, customer: Customer, user: User, key, now) -> dict[type[Ro
     )
     model = Model.objects.order_by("pk")[0]
     PriceProposal.objects.create(model=model, listed_as="a/m", prices=[{"input": "1"}], reason="x", proposed_by=chief)
+    about = {"model": model, "price": model.prices.latest("version"), "first_day": now.date(), "last_day": now.date()}
+    deciding.propose(**about, reason="x", by=chief, now=now)
+    Rerate.objects.update(state="proposed")
     MonthLock.objects.create(month=now.date().replace(day=1), locked_by=chief)
     StaffAction.objects.create(user=chief, action="change", object_type="x", object_id="1", object_text="x")
     WelcomedAddress.objects.create(address_hash="0" * 64)

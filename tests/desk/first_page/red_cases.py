@@ -88,7 +88,7 @@ PLAIN = {
     "Last audit / Customers",
     *(f"Money in, 30 days / {name}" for name in ("Card", "Alipay", "WeChat Pay")),
     "Gateway / In flight",
-    "Gateway / Prices to confirm",
+    *(f"Gateway / {name}" for name in ("Prices to confirm", "Re-ratings to decide")),
     *(f"Requests, 24 hours / {name}" for name in ("Settled", "Charged", "Upstream cost")),
 }
 """Figures that only tell, with neither of the tones."""

@@ -5,9 +5,10 @@ from decimal import Decimal
 from django.utils import timezone
 
 from billing.books.ledger import Posting, house_account, post
-from proxy.models import Claim, Generation, Lease, Model, PurchaseBatch, Upstream
+from proxy.models import Claim, Generation, Lease, Model, PurchaseBatch, Rerate, Upstream
 from proxy.prices.loading import set_cost
 from proxy.purchases.posting import post_all_purchases
+from proxy.rerating import deciding
 from proxy.settlement.settle import settle_all
 from tests.desk.first_page.red_cases import CASES, HOUR, red
 
@@ -70,6 +71,16 @@ def an_upstream_claims_what_cannot_be(world):
     )  # fmt: skip
     yield
     claim.delete()
+
+
+@red("Gateway / Re-ratings that do not go on")
+def a_rerating_does_not_go_on(world):
+    model, day = Model.objects.get(slug="openai/gpt-4.1-nano"), timezone.now().date()
+    about = {"model": model, "price": model.prices.get(), "first_day": day, "last_day": day, "reason": "test"}
+    rerate = deciding.propose(**about, by=world.chief, now=timezone.now())
+    Rerate.objects.update(problem="LookupError")
+    yield
+    deciding.refuse(proposal_id=rerate.pk, why="test", by=world.chief, now=timezone.now())
 
 
 @red("Gateway / Quarantined, and what they hold")
