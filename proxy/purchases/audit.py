@@ -29,9 +29,19 @@ STRAYS = """
 SELECT t.key FROM {page} t
 WHERE NOT EXISTS (SELECT FROM proxy_purchasebatch b WHERE b.id = split_part(t.key, ':', 2)::bigint) ORDER BY t.key"""
 
+UNPAID = """
+SELECT a.generation_id, a.number, g.id IS NULL OR m.id IS NULL OR u.id IS NULL FROM {page} a
+LEFT JOIN proxy_generation g ON g.id = a.generation_id
+LEFT JOIN proxy_model m ON m.id = a.model_id
+LEFT JOIN proxy_upstream u ON u.id = a.upstream_id
+WHERE g.id IS NULL OR m.id IS NULL OR u.id IS NULL OR a.is_known AND a.purchase_batch IS NULL AND NOT EXISTS (
+ SELECT FROM proxy_purchasebatch b WHERE b.posted_at IS NULL AND a.id = ANY(b.attempts)) ORDER BY a.id"""
+
 
 def check_purchases(customer_id: int | None) -> Iterator[str]:
-    """Each batch's transfers equal the sums of its requests' and attempts' costs, and no transfer is of no batch."""
+    """Each batch's transfers equal the sums of its requests' and attempts' costs, and no transfer is of no batch; an
+    attempt whose usage is known is posted, or waits in a batch.
+    """
     if customer_id is not None:
         return
     for key, owed, posted in pages(OWED, table="proxy_purchasebatch", key="id", first=0, most=MOST_BATCHES):
@@ -39,3 +49,6 @@ def check_purchases(customer_id: int | None) -> Iterator[str]:
         yield f"{key} is {owed:f} by its requests: {books}"
     for (key,) in pages(STRAYS, table=OF_PURCHASES, key="key", first=""):
         yield f"{key} was posted for no batch"
+    for generation_id, number, is_stray in pages(UNPAID, table="proxy_attempt", key="id", first=0):
+        why = "names a request, model or upstream that is not there" if is_stray else "is in no purchase batch"
+        yield f"attempt {number} of {generation_id} {why}"

@@ -25,6 +25,8 @@ BY_MODALITY = tuple((name, f"{name}_tokens") for name in MODALITIES)
 CACHED_DETAILS = "cached_tokens_details"
 REASONING = ("reasoning_tokens",)
 CITATIONS, SEARCHES = "citation_tokens", "num_search_queries"
+TICKS, TICKS_A_DOLLAR = "cost_in_usd_ticks", Decimal(10) ** 10
+"""docs.x.ai/developers/cost-tracking."""
 MOST_SEARCHES = 1_000_000
 
 
@@ -147,10 +149,14 @@ def is_cost(name: str) -> bool:
 
 
 def stated_cost(told: Told | None) -> Decimal | None:
-    """What an upstream says that it charges, in USD; only `usage.cost` is understood (OpenRouter, LiteLLM)."""
-    cost = None if told is None else told.said.get("cost")
+    """What an upstream says that it charges, in USD, where OpenRouter, LiteLLM, Perplexity or xAI has it."""
+    if told is None:
+        return None
+    cost = told.said.get("cost")
     if isinstance(cost, dict):  # Perplexity
         cost = cost.get("total_cost")
+    if cost is None and (ticks := tokens(told.said, TICKS)) is not None:
+        cost = str(ticks / TICKS_A_DOLLAR)
     return None if cost is None else amount_of(cost)
 
 

@@ -181,3 +181,17 @@ def test_the_audit_compares_what_was_posted_for_attempts(answered, tried):
         cursor.execute("UPDATE proxy_attempt SET purchase_cost = 1")
     key = f"purchase:{PurchaseBatch.objects.get().pk}:main:USD"
     assert f"{key} is {1 + LIST:f} by its requests: the books have {2 * LIST:f}" in audit().drifts
+
+
+def test_the_audit_finds_known_usage_that_nobody_will_post_and_requests_that_there_are_not(answered, tried):
+    load()
+    one = answered()
+    tried(one)
+    tried(one, usage=None, outcome="timed_out")
+    assert not audit().drifts
+    PurchaseBatch.objects.exclude(attempts=[]).update(posted_at=NOW)
+    Attempt.objects.filter(number=2).update(generation_id="gone")
+    assert audit().drifts == [
+        f"attempt 1 of {one.pk} is in no purchase batch",
+        "attempt 2 of gone names a request, model or upstream that is not there",
+    ]
