@@ -15,7 +15,7 @@ from tests.upstream import STREAM, FakeUpstream, answer, chunk
 MESSAGES_ASKED = [{"role": "user", "content": "hello"}]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Spoken:
     """`stream` are the events of an answer of three words that used 20 tokens and 5; `told` is the answer in one piece.
 
@@ -36,6 +36,8 @@ class Spoken:
     """Of an answer or an event that is an error, its code or type; "" where it is none."""
     failed: Callable[[str], bytes]
     """An event that is an error, with these words."""
+    counts: tuple[str, str]
+    """The names of the tokens of input and output in its usage."""
     codes: dict[str, str] = field(default_factory=dict)
     """What an error of the gateway is called here, by its code in OpenAI's shape."""
 
@@ -79,6 +81,7 @@ CHAT = Spoken(
     last=b"data: [DONE]\n\n",
     words_of=_chat_words,
     code_of=_chat_code,
+    counts=("prompt_tokens", "completion_tokens"),
     failed=lambda words: b"data: " + orjson.dumps({"error": {"message": words, "type": "server_error"}}) + b"\n\n",
 )
 
@@ -144,6 +147,7 @@ MESSAGES = Spoken(
     last=event("message_stop"),
     words_of=_message_words,
     code_of=_message_code,
+    counts=("input_tokens", "output_tokens"),
     failed=lambda words: event("error", error={"type": "api_error", "message": words}),
     codes={
         "provider_error": "api_error",
@@ -151,6 +155,8 @@ MESSAGES = Spoken(
         "provider_unavailable": "overloaded_error",
         "validation_error": "invalid_request_error",
         "context_length_exceeded": "invalid_request_error",
+        "model_not_found": "not_found_error",
+        "invalid_api_key": "authentication_error",
         "insufficient_balance": "billing_error",
     },
 )

@@ -31,7 +31,8 @@ from proxy.settlement import settle
 
 CUSTOMER_EMAIL = "demo@chuizi.example"
 STAFF_EMAIL = "staff@chuizi.example"
-UPSTREAM = "sandbox"
+UPSTREAM, NATIVE = "sandbox", "sandbox-anthropic"
+"""The same model behind two protocols."""
 KEY = "sk-upstream-sandbox"
 PAST_MODELS = ("openai/gpt-4.1-mini", "anthropic/claude-sonnet-4-6", "deepseek/deepseek-chat", "openai/gpt-4.1-nano")
 DAYS = 30
@@ -71,11 +72,19 @@ def load_demo_catalog(*, now: datetime) -> None:
     """Well-known models at the sandbox's upstream, unless there is a catalog already."""
     url = os.environ.get("SANDBOX_URL", "http://127.0.0.1:8001") + "/upstream/v1"
     if not Model.objects.exists():
-        upstream = {"name": UPSTREAM, "protocol": "openai", "base_url": url, "api_key": KEY}
+        spoken = {UPSTREAM: "openai", NATIVE: "anthropic"}
+        upstreams = [
+            {"name": name, "protocol": protocol, "base_url": url, "api_key": KEY} for name, protocol in spoken.items()
+        ]
         models = catalog_data(WELL_KNOWN, upstream=UPSTREAM, at=now)
-        load_catalog({"upstreams": [upstream], "models": models}, is_listed=True)
+        for model in models:
+            if model["id"].startswith("anthropic/"):
+                model["upstreams"] = [UPSTREAM, NATIVE]
+        load_catalog({"upstreams": upstreams, "models": models}, is_listed=True)
     # The sandbox's port may be another than last time. Who entered a provider's address and key instead keeps them.
-    stale = Upstream.objects.filter(name=UPSTREAM, base_url__endswith="/upstream/v1").exclude(base_url=url)
+    stale = Upstream.objects.filter(name__in=(UPSTREAM, NATIVE), base_url__endswith="/upstream/v1").exclude(
+        base_url=url
+    )
     stale.update(base_url=url, api_key=KEY)
 
 

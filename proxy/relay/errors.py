@@ -18,6 +18,8 @@ REFUSED = "The model's provider refused the request."
 OPERATORS_PROBLEM = frozenset({401, 402, 403, 404, 405, 406, 407, 411, 412, 415, 417, 421, 426, 428, 431, 499})
 """About the route, its key, or how the gateway itself speaks HTTP: nothing that a caller could mend."""
 BUSY = frozenset({408, 425, 429})
+BUSY_CODES = frozenset({"overloaded_error", "rate_limit_error"})
+"""The same, where it comes with success, as in a stream that has begun."""
 DEFAULT_WAIT, LONGEST_WAIT = 5, 3600
 """Seconds of Retry-After: where none is told, and at most."""
 MOST_ITEMS = 8
@@ -98,6 +100,8 @@ def of_success(error: object, *, destination: Destination, own: bytes) -> Refusa
     sentence = cleaned(said.sentence, secrets=secrets_of(destination), own=own)
     if code := _code_of(said, sentence):
         return Refusal(400, code, sentence or REFUSED, param=_param(said, destination, own))
+    if not BUSY_CODES.isdisjoint(said.codes):
+        return busy(429 if "rate_limit_error" in said.codes else 529, "", now=datetime.now(UTC))
     return Refusal(502, "provider_error", sentence or FAILED)
 
 

@@ -30,7 +30,7 @@ class Calls:
     def note(self, body: dict[str, Any], headers: dict[str, str]) -> None:
         self.total += 1
         self.by_model[str(body.get("model"))] += 1
-        shown = {name: value for name, value in headers.items() if name.lower() != "authorization"}
+        shown = {name: value for name, value in headers.items() if name.lower() not in ("authorization", "x-api-key")}
         self.last.append({"at": time.time(), "body": body, "headers": shown})
 
 
@@ -94,12 +94,12 @@ async def complete(request: web.Request) -> web.StreamResponse:
     if body.get("stream"):
         options = body.get("stream_options")
         wants_usage = isinstance(options, dict) and bool(options.get("include_usage"))
-        pace = _option(body, "pace_ms", request.app[WORLD].config.pace * 1000) / 1000
+        pace = option(body, "pace_ms", request.app[WORLD].config.pace * 1000) / 1000
         return await stream(request, answer, wants_usage=wants_usage, pace=pace)
     if fault == "garbage":
         return web.Response(text="<!doctype html>not json", content_type="application/json")
     if fault in ("eof-mid-stream", "hang-mid-stream"):
-        return await _broken(request, answer, is_cut=fault == "eof-mid-stream")
+        return await broken(request, _body(answer), is_cut=fault == "eof-mid-stream")
     return _json(_body(answer))
 
 
@@ -119,7 +119,7 @@ def think(body: dict[str, Any], *, fault: str = "") -> Answer:
     count = body.get("n") or 1
     if not isinstance(count, int) or not 1 <= count <= 128:
         raise Refused("Invalid 'n': integer from 1 to 128.", param="n")
-    length = int(_option(body, "tokens", 0))
+    length = int(option(body, "tokens", 0))
     said = text.of_length(min(length, LONGEST)) if length else text.reply(text.question(messages), model=model)
     call = None if length else _tool_call(body)
     pieces = text.tokens(orjson.dumps(call["function"]).decode() if call else said)
@@ -176,9 +176,9 @@ def _shaped(answer: Answer, make: Callable[[shapes.Said], shapes.Sent], *, is_st
     return web.Response(body=sent.body, status=sent.status, headers={"Content-Type": sent.label, **sent.headers})
 
 
-async def _broken(request: web.Request, answer: Answer, *, is_cut: bool) -> web.StreamResponse:
+async def broken(request: web.Request, told: dict[str, Any], *, is_cut: bool) -> web.StreamResponse:
     """Half of a JSON answer, then the end of the connection, or nothing more."""
-    whole = orjson.dumps(_body(answer))
+    whole = orjson.dumps(told)
     response = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": str(len(whole))})
     await response.prepare(request)
     await response.write(whole[: len(whole) // 2])
@@ -209,7 +209,7 @@ def _tool_call(body: dict[str, Any]) -> dict[str, Any] | None:
     return {**call, "function": {"name": names[0], "arguments": "{}"}} if names and names[0] else None
 
 
-def _option(body: dict[str, Any], name: str, default: float) -> float:
+def option(body: dict[str, Any], name: str, default: float) -> float:
     asked = body.get("sandbox")
     value = asked.get(name) if isinstance(asked, dict) else None
     return float(value) if isinstance(value, int | float) and value >= 0 else default

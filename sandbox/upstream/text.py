@@ -48,7 +48,7 @@ def content_tokens(content: Any) -> int:
     if not isinstance(content, list):
         return 0
     parts = [part for part in content if isinstance(part, dict)]
-    images = sum(1 for part in parts if part.get("type") == "image_url")
+    images = sum(1 for part in parts if part.get("type") in ("image_url", "image"))
     return images * IMAGE_TOKENS + sum(len(tokens(str(part.get("text", "")))) for part in parts)
 
 

@@ -14,6 +14,7 @@ from proxy.protocols.anthropic.messages.answer import reason_of, text_of, x_chui
 from proxy.protocols.anthropic.messages.failure import failure_in
 from proxy.protocols.anthropic.messages.produced import Produced
 from proxy.protocols.base import Charged, Reported
+from proxy.protocols.counts import tokens
 from proxy.protocols.sse import END, bare_of, data_of, error_of, events_of
 
 STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
@@ -111,12 +112,19 @@ class MessageStream:
         }
         ours = _framed(kind, lossless.splice(data, changes))
         before = b"".join([_framed(kind, data) for kind, data, _said in self._kept[:last]])
-        return before + ours + b"".join([_framed(kind, data) for kind, data, _said in self._kept[last + 1 :]])
+        return (
+            self._early
+            + before
+            + ours
+            + b"".join([_framed(kind, data) for kind, data, _said in self._kept[last + 1 :]])
+        )
 
     def release(self) -> bytes:
         """What was kept back, where the stream does not end with it."""
         early, self._early = self._early, b""
         kept, self._kept = self._kept, []
+        if self.error is not None and not self._has_blocks:
+            return b""  # another upstream may be tried
         return early + b"".join([_framed(kind, data) for kind, data, _said in kept])
 
     def _are_pieces(self, events: bytes) -> bool:
@@ -190,7 +198,7 @@ class MessageStream:
         if isinstance(delta, dict):
             self.finish_reason = reason_of(delta) or self.finish_reason
         self._said = usages.merged(self._said, counts)
-        if isinstance(counts, dict) and usages.read(counts) is not None:
+        if isinstance(counts, dict) and (tokens(counts, "output_tokens") is not None or counts.get("iterations")):
             self._has_ended_count = True
 
     def _fail(self, said: Any) -> None:

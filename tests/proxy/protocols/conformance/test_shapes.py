@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 from proxy.models import Generation
+from sandbox.upstream import message_shapes
 from sandbox.upstream.shapes import HOST, KEY, SHAPES
 from tests.proxy.conftest import only_generation, wait_for
-from tests.proxy.relay.answers.raw import told, words
+from tests.proxy.relay.answers.raw import told
 from tests.sandbox_server import SandboxServer
+from tests.spoken import CHAT, MESSAGES, Spoken
 
 TOKENS = 12
 SECRETS = (KEY, HOST, "org-abcdef123456")
@@ -38,7 +40,7 @@ FAILED = Expected(502, "provider_error", "upstream_error", "none", has_words=Fal
 BUSY = Expected(503, "provider_unavailable", "upstream_error", "none", has_words=False)
 FAULT = Expected(400, "validation_error", "upstream_error", "none", has_words=False)
 ODD = Expected(is_flagged=True)
-EXPECTED: dict[str, Expected] = {
+CHATS: dict[str, Expected] = {
     **dict.fromkeys(SHAPES, FINE),
     "error-beside-choices": Expected(reason="upstream_error", code="provider_error", counts="any"),
     "error-in-choice": Expected(reason="upstream_error", code="provider_error", counts="any"),
@@ -55,6 +57,26 @@ EXPECTED: dict[str, Expected] = {
     "dear-cost": ODD,
     "dear-tier": ODD,
 }
+TOO_LARGE = Expected(413, "request_too_large", "upstream_error", "none", has_words=False)
+TOO_LONG = Expected(400, "context_length_exceeded", "upstream_error", "none", has_words=False)
+MESSAGE: dict[str, Expected] = {
+    **dict.fromkeys(message_shapes.SHAPES, FINE),
+    "words-then-error": Expected(reason="upstream_error", code="provider_error", counts="any"),
+    "refused-400": FAULT,
+    "too-long-400": TOO_LONG,
+    "refused-413": TOO_LARGE,
+    **dict.fromkeys(("busy-429", "overloaded-529", "overloaded-event"), BUSY),
+    **dict.fromkeys(("refused-404", "operators-event", "failed-event", "only-stop"), FAILED),
+    "no-usage-tool": Expected(counts="estimated", has_words=False),
+    "no-usage-thinking": Expected(counts="estimated", has_words=False),
+    "usage-zeros": Expected(counts="estimated", is_flagged=True),
+    "usage-no-output": Expected(counts="estimated", is_flagged=True),
+    "usage-beside": Expected(counts="summed"),
+    "dear-cost": ODD,
+    "dear-tier": ODD,
+}
+EXPECTED = {CHAT: CHATS, MESSAGES: MESSAGE}
+CASES = [pytest.param(spoken, name, id=f"{spoken}-{name}") for spoken, found in EXPECTED.items() for name in found]
 
 
 @pytest.fixture(scope="module")
@@ -66,14 +88,16 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxServer]
 
 
 @pytest.fixture
-def upstream(sandbox: SandboxServer) -> SimpleNamespace:
+def upstream(sandbox: SandboxServer, spoken: Spoken) -> SimpleNamespace:
     """The sandbox's model in the place of the scripted one."""
-    return SimpleNamespace(url=sandbox.upstream_url, protocol="openai")
+    return SimpleNamespace(url=sandbox.upstream_url, protocol=spoken.protocol)
 
 
 def ask(gateway: Any, *, stream: bool, fault: str = "") -> tuple[int, list[Any], Any]:
-    options = {"stream_options": {"include_usage": True}} if stream else {}
-    return told(gateway, stream=stream, sandbox={"tokens": TOKENS, "fault": fault}, max_tokens=200, **options)
+    more: dict[str, Any] = {"headers": {"anthropic-version": "2023-06-01"}}
+    if stream and gateway.spoken is CHAT:
+        more["stream_options"] = {"include_usage": True}
+    return told(gateway, stream=stream, sandbox={"tokens": TOKENS, "fault": fault}, max_tokens=200, **more)
 
 
 @pytest.fixture
@@ -83,32 +107,31 @@ def truth(gateway: Any) -> tuple[str, dict[str, Any], Decimal]:
     charge = wait_for("metered").cost
     Generation.objects.all().delete()
     assert charge is not None
-    return words([whole]), whole["usage"], charge
+    return gateway.spoken.words_of(whole), whole["usage"], charge
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["json", "stream"])
-@pytest.mark.parametrize("name", SHAPES)
-def test_a_shape_becomes_what_every_client_can_read_and_is_charged_right(gateway, truth, name, stream, caplog):
+@pytest.mark.parametrize(("spoken", "name"), CASES)
+def test_a_shape_becomes_what_every_client_can_read_and_is_charged_right(gateway, truth, spoken, name, stream, caplog):
     said, usage, charge = truth
-    expected = EXPECTED[name]
+    expected = EXPECTED[spoken][name]
     with caplog.at_level(logging.INFO):
         status, events, headers = ask(gateway, stream=stream, fault=name)
     assert status == expected.status, events
-    assert words(events) == (said if expected.has_words else "")
-    faults = [event["error"] for event in events if event.get("error")]
-    assert [fault["code"] for fault in faults] == ([expected.code] if expected.code else [])
+    assert "".join(map(spoken.words_of, events)) == (said if expected.has_words else "")
+    faults = [code for event in events if (code := spoken.code_of(event))]
+    assert faults == ([spoken.code(expected.code)] if expected.code else [])
     generation = wait_for("released" if expected.counts == "none" else "metered")
     assert only_generation().settlement_reason == expected.reason
     assert headers["x-generation-id"] == generation.pk
-    for event in events:
-        assert event.get("id", generation.pk) == generation.pk
+    if spoken is CHAT:
+        assert {event.get("id", generation.pk) for event in events} == {generation.pk}
     if expected.status == 503:
         assert 1 <= int(headers["retry-after"]) <= 17
     shown = [event["usage"] for event in events if event.get("usage")]
     if expected.counts == "upstream":
         assert (generation.cost, generation.usage_source) == (charge, "upstream")
-        assert shown[-1]["prompt_tokens"] == usage["prompt_tokens"]
-        assert shown[-1]["completion_tokens"] == usage["completion_tokens"]
+        assert [shown[-1][name] for name in spoken.counts] == [usage[name] for name in spoken.counts]
         assert Decimal(str(shown[-1]["cost"])) == charge
         assert "cost_details" not in shown[-1]
     elif expected.counts == "estimated":
@@ -125,4 +148,5 @@ def test_a_shape_becomes_what_every_client_can_read_and_is_charged_right(gateway
 
 
 def test_every_shape_has_its_expectation():
-    assert set(EXPECTED) == set(SHAPES)
+    assert set(CHATS) == set(SHAPES)
+    assert set(MESSAGE) == set(message_shapes.SHAPES)

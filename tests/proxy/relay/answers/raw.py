@@ -31,7 +31,7 @@ def told(gateway: Any, *, stream: bool, **body: Any) -> tuple[int, list[Any], di
         text = response.read().decode()
     if not response.headers["content-type"].startswith("text/event-stream"):
         return response.status_code, [response.json()], response.headers
-    lines = [line[6:] for line in text.split("\n\n") if line.startswith("data: ")]
+    lines = [line[6:] for line in text.split("\n") if line.startswith("data: ")]
     return response.status_code, [lossless.load(line.encode()) for line in lines if line != "[DONE]"], response.headers
 
 
