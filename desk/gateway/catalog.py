@@ -20,6 +20,7 @@ from unfold.widgets import UnfoldAdminPasswordWidget
 from accounts.people.customers import customers_with
 from core.clock import database_now
 from desk.gateway import price_words
+from desk.gateway.cost_form import cost_page
 from desk.gateway.price_form import PriceForm, example_of
 from desk.queues import Queue
 from desk.site import (
@@ -186,7 +187,7 @@ class ModelModelAdmin(ByRight, FormAdmin):  # type: ignore[misc]
     readonly_fields = ("created_at",)
     inlines = (RouteInline, PriceInline, PurchasePriceInline)
     actions = None
-    actions_detail = ("new_price",)
+    actions_detail = ("new_price", "new_cost")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         """What of the list it follows decides its price."""
@@ -241,6 +242,10 @@ class ModelModelAdmin(ByRight, FormAdmin):  # type: ignore[misc]
             button=_("Set price"),
             text=text,
         )
+
+    @action(description=gettext_lazy("New purchase price"), icon="shopping_cart", permissions=["price"])
+    def new_cost(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return cost_page(request, get_object_or_404(Model, pk=row_id(object_id)), self)
 
 
 class BelowCost(Exception):

@@ -1,7 +1,7 @@
 """The form in which staff write a model's new price: the rates of its kind in fields of their own, the rest as JSON."""
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.conf import settings
@@ -16,6 +16,7 @@ from unfold.widgets import (
 )
 
 from proxy.models import Price
+from proxy.models.prices import Version
 from proxy.prices.sums import cost_of
 from proxy.prices.units import INPUT, KINDS, OUTPUT, UNITS, kind_of
 from proxy.prices.usage import Usage
@@ -46,8 +47,12 @@ def _json(label: Any, help_text: Any) -> forms.JSONField:
     )
 
 
-class PriceForm(forms.Form):
-    """`named` are the units of the price of today, which are asked for whatever the kind."""
+class RatesForm(forms.Form):
+    """The rates of a price. `named` are the units of the price of today, which are asked for whatever the kind."""
+
+    FIRST: ClassVar[tuple[str, ...]] = ()
+    LAST: ClassVar[tuple[str, ...]] = ("applies_from",)
+    """The fields before and after the rates."""
 
     kind = forms.ChoiceField(
         label=_("The model is for"),
@@ -66,14 +71,12 @@ class PriceForm(forms.Form):
         _('Such as [{"when": {"service_tier": "flex"}, "input": "0.50"}]; the first that matches wins, rate by rate.'),
     )
     fallback = _json(_("Without a rate of their own"), _('Such as ["input_audio"]: charged as what stands for it.'))
-    margin = _amount(_("Margin: charge = upstream cost x margin"), least=1, places=4, required=True)
     applies_from = forms.DateField(
         label=_("Applies from"),
         required=False,
         widget=UnfoldAdminSingleDateWidget,
         help_text=_("The day begins in UTC. Empty: at once."),
     )
-    sure = forms.BooleanField(label=_("It is right, though it is below cost"), required=False)
 
     def __init__(self, *args: Any, named: tuple[str, ...] = (), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -84,9 +87,8 @@ class PriceForm(forms.Form):
         for name in self.units:
             self.fields[name] = _amount(UNITS[name].field)
         self.initial.update(kind=kind.name, shown=kind.name)
-        self.order_fields(
-            ["kind", "shown", *self.units, "tiers", "variants", "fallback", "margin", "applies_from", "sure"]
-        )
+        rates = ["kind", "shown", *self.units, "tiers", "variants", "fallback"]
+        self.order_fields([*self.FIRST, *rates, *self.LAST])
 
     @property
     def asks_for_another_kind(self) -> bool:
@@ -116,20 +118,35 @@ class PriceForm(forms.Form):
                 raise ValidationError(words)
 
     @staticmethod
-    def initial_of(price: Price | None) -> dict[str, Any]:
+    def initial_of(price: Version | None) -> dict[str, Any]:
         """What the form begins with: the price of today."""
         if price is None:
-            return {"margin": settings.PRICE_MARGIN, "tiers": [], "variants": [], "fallback": []}
+            return {"tiers": [], "variants": [], "fallback": []}
         rates = {name: Decimal(text) for name, text in price.rates.items()}
-        more = {"variants": [], "fallback": [], **(price.more or {})}
-        return {"tiers": price.tiers, "margin": price.margin, **more, **rates}
+        return {"tiers": price.tiers, "variants": [], "fallback": [], **(price.more or {}), **rates}
 
     def price(self) -> dict[str, Any]:
-        """What was written, as `loading.set_price` takes it."""
+        """What was written, as `loading.set_price` and `set_cost` take it."""
         data = self.cleaned_data
         named = {name: f"{data[name].normalize():f}" for name in self.units if data[name] is not None}
         more = {name: data[name] for name in ("tiers", "variants", "fallback", "applies_from") if data.get(name)}
-        return {**named, **more, "margin": data["margin"]}
+        return named | more
+
+
+class PriceForm(RatesForm):
+    """What a model costs its customers."""
+
+    LAST = ("margin", "applies_from", "sure")
+    margin = _amount(_("Margin: charge = upstream cost x margin"), least=1, places=4, required=True)
+    sure = forms.BooleanField(label=_("It is right, though it is below cost"), required=False)
+
+    @staticmethod
+    def initial_of(price: Version | None) -> dict[str, Any]:
+        margin = price.margin if isinstance(price, Price) else settings.PRICE_MARGIN
+        return {**RatesForm.initial_of(price), "margin": margin}
+
+    def price(self) -> dict[str, Any]:
+        return {**super().price(), "margin": self.cleaned_data["margin"]}
 
 
 def example_of(price: Price | None) -> str:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
+from core.amounts import SIGNS
 from payments.topups import fx
 from proxy.models import Model, Price
 from proxy.prices.below_cost import Loss
@@ -27,9 +28,11 @@ def lines(steps: Iterable[tuple[datetime | None, list[Difference]]]) -> list[str
     return found
 
 
-def line(one: Difference) -> str:
+def line(one: Difference, *, currency: str = "USD", without: str = "") -> str:
+    """`without` is what an old rate is called that is none."""
     unit = UNITS[one.unit]
-    facts = {"what": _place(one), "old": _rate(one.old), "new": _rate(one.new), "per": unit.measure}
+    old = without if without and one.old is None else _rate(one.old, currency)
+    facts = {"what": _place(one), "old": old, "new": _rate(one.new, currency), "per": unit.measure}
     said = _("%(what)s: %(old)s → %(new)s %(per)s") % facts
     return f"{said} ({one.share * 100:+.1f} %)" if one.share is not None else said
 
@@ -74,5 +77,5 @@ def dollars(*, now: datetime) -> dict[str, Decimal]:
     return {"USD": Decimal(1), **({"CNY": 1 / rate.rate} if rate is not None else {})}
 
 
-def _rate(rate: Decimal | None) -> str:
-    return _("not sold") if rate is None else f"${round(rate, 6).normalize():f}"
+def _rate(rate: Decimal | None, currency: str = "USD") -> str:
+    return _("not sold") if rate is None else f"{SIGNS[currency]}{round(rate, 6).normalize():f}"

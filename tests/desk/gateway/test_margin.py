@@ -102,7 +102,7 @@ def test_claims_that_cannot_be_believed_stand_apart_and_so_does_what_has_no_rate
     count("1", None, is_believed=False)
     count("1", None)
     shown = page(desk)
-    assert '?flagged=1">1</a> (list cost $0.50, not in the purchase)' in shown
+    assert '/admin/proxy/claim/">1</a> (list cost $0.50, not in the purchase)' in shown
     assert '?lacks_rate__exact=1">1</a> (not in the purchase)' in shown
     [line] = rows(desk)
     assert (line["cost unknown"], line["list cost of these"], line["no rate"]) == ("1", "0.50000000", "1")
