@@ -1,13 +1,15 @@
-"""Settlement alone: how many generations a second one worker posts, of one customer and of a thousand.
+"""Settlement alone: how many generations a second one worker posts, of one customer and of a thousand; or re-rating.
 
 The work is made with the statements that admission and metering send, so the rows are as they are in service.
-Run: python -m bench.settling [--generations 50000]
+Run: python -m bench.settling [--generations 50000] [--rerating]
 """
 
 import argparse
 import time
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
+from typing import Any
 
 from bench import machine
 
@@ -15,17 +17,25 @@ BATCH = 500
 HELD = Decimal("0.01")
 COST = Decimal("0.00125000")
 CUSTOMERS = (1, 1000)
+RERATED = Decimal("0.00001800")
+"""20 tokens in and 40 out at the prices of `a_model`."""
+PAGES = 100
+"""Between two lines about memory."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.settling", description=__doc__)
     parser.add_argument("--generations", type=int, default=50_000)
     parser.add_argument("--tries", type=int, default=1)
+    parser.add_argument("--rerating", action="store_true")
     arguments = parser.parse_args()
     with machine.database():
         machine.manage("migrate", "--verbosity", "0")
         machine.django()
-        measure(generations=arguments.generations, tries=arguments.tries)
+        if arguments.rerating:
+            rerate(generations=arguments.generations, customers=max(CUSTOMERS))
+        else:
+            measure(generations=arguments.generations, tries=arguments.tries)
         machine.manage("audit_ledger")
 
 
@@ -64,8 +74,8 @@ def make_customers(count: int) -> list[tuple[int, int]]:
     return made
 
 
-def work(people: list[tuple[int, int]], generations: int) -> None:
-    """Metered generations with open holds, their customers in turn."""
+def work(people: list[tuple[int, int]], generations: int, *, cost: Decimal = COST) -> None:
+    """Metered generations with open holds, which cost that much, their customers in turn."""
     from django.db import connection, transaction
 
     from billing.books import holds
@@ -88,7 +98,7 @@ def work(people: list[tuple[int, int]], generations: int) -> None:
             held[row[1]] = held.get(row[1], Decimal(0)) + HELD
         records = [
             metered.Metered(
-                *(row[0], None, "upstream", "completed", "stop", used, used, Cost(upstream=COST, charged=COST), 1, 2)
+                *(row[0], None, "upstream", "completed", "stop", used, used, Cost(upstream=cost, charged=cost), 1, 2)
             ).row()
             for row in rows
         ]
@@ -111,6 +121,54 @@ def a_model() -> tuple[int, int]:
         model=model, version=1, defaults={"billing": "per_token", "rates": rates, "margin": 1}
     )
     return model.pk, price.pk
+
+
+def rerate(*, generations: int, customers: int) -> None:
+    """How many settled requests a second one worker counts and posts at another price, and in how much memory."""
+    from accounts.models import User
+    from chuizi.memory import collect_rarely
+    from proxy.models import Model, Price, Rerate
+    from proxy.purchases.posting import post_all_purchases
+    from proxy.rerating import deciding
+    from proxy.settlement.settle import settle_all
+
+    collect_rarely()  # as a worker does
+    work(make_customers(customers), generations, cost=RERATED)
+    settle_all(now=datetime.now(UTC))
+    post_all_purchases(now=datetime.now(UTC))
+    people = [User.objects.create_superuser(f"{name}@example.com", "a rather long one") for name in ("x", "y")]
+    model, now = Model.objects.get(slug="bench/settling"), datetime.now(UTC)
+    price = Price.objects.create(
+        model=model, version=2, billing="per_token", rates={"input": "0.05", "output": "0.2"}, margin=1
+    )
+    row = deciding.propose(
+        model=model, first_day=now.date(), last_day=now.date(), price=price, reason="benchmark", by=people[0], now=now
+    )
+    until("counted", Rerate.State.PROPOSED, row)
+    deciding.approve(proposal_id=row.pk, by=people[1], now=datetime.now(UTC))
+    until("posted", Rerate.State.DONE, row)
+    print(f"{row.done:,} of {row.seen:,} done, {row.unclear:,} unclear", flush=True)
+
+
+def until(what: str, state: str, row: Any) -> None:
+    """Work until the re-rating is in that state, telling how much memory the process has."""
+    from proxy.rerating import work
+
+    start, steps = time.perf_counter(), 0
+    while row.state != state:
+        work.step(now=datetime.now(UTC))
+        row.refresh_from_db()
+        steps += 1
+        if steps % PAGES == 0:
+            print(f"  {steps} pages, {_resident():.0f} MB", flush=True)
+    rate = row.seen / (time.perf_counter() - start)
+    print(f"{what}: {rate:>7,.0f} requests/s over {row.seen:,}; {_resident():.0f} MB", flush=True)
+
+
+def _resident() -> float:
+    """What the process has in memory, MB."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * 4096 / 1e6
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from proxy.purchases.costs import COLUMNS, Used
 
 MOST_REQUESTS = 500
 """In one transaction."""
-MOST_PASSED = 20_000
+MOST_PASSED = 5_000
 """Of all models' requests that a page passes over, so that a rare model's takes no longer."""
 BALANCES = ("paid", "bonus")
 

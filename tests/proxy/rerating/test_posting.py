@@ -227,7 +227,7 @@ def test_pages_of_any_size_come_to_the_same(answered, customer, monkeypatch):
     monkeypatch.setattr(reading, "MOST_REQUESTS", 3)
     for name in ("READ", "LOCKED"):
         monkeypatch.setattr(reading, name, getattr(reading, name).replace("LIMIT 500", "LIMIT 3"))
-    monkeypatch.setattr(reading, "UPTO", reading.UPTO.replace("LIMIT 20000", "LIMIT 4"))
+    monkeypatch.setattr(reading, "UPTO", reading.UPTO.replace("LIMIT 5000", "LIMIT 4"))
     rerate = approved(version(HALF))
     assert (rerate.seen, rerate.done, RerateShare.objects.get().posted) == (7, 7, 7)
     assert balances(customer) == (0, 10 - 7 * CORRECTED)

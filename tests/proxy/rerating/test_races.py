@@ -4,6 +4,7 @@ import threading
 from decimal import Decimal
 
 import pytest
+from django.db import connection
 
 from billing.audit.run import audit
 from billing.books.reversals import reverse
@@ -126,4 +127,42 @@ def test_one_that_fails_says_so_and_keeps_none_behind_it_waiting(requests, monke
     run()
     rerate.refresh_from_db()
     assert rerate.problem == ""
+    is_right(customer)
+
+
+class Killed(BaseException):
+    pass
+
+
+def test_killed_before_any_statement_it_goes_on_where_it_was(requests, customer):
+    """Each step is killed at its first statement, then at its second, and so on, until it lives."""
+    first, second = people()
+    rerate = deciding.propose(
+        model=requests[0].model, first_day=NOW.date(), last_day=NOW.date(), price=version(HALF), reason="x",
+        by=first, now=NOW,
+    )  # fmt: skip
+    deaths = 0
+    for _step in range(40):
+        for at in range(100):
+            statements = 0
+
+            def kill(execute, sql, params, many, context, at=at):
+                nonlocal statements
+                statements += 1
+                if statements > at:
+                    raise Killed
+                return execute(sql, params, many, context)
+
+            try:
+                with connection.execute_wrapper(kill):
+                    is_work = work.step(now=NOW)
+                break
+            except Killed:
+                deaths += 1
+        rerate.refresh_from_db()
+        if rerate.state == "proposed":
+            deciding.approve(proposal_id=rerate.pk, by=second, now=NOW)
+        elif not is_work:
+            break
+    assert deaths > 100
     is_right(customer)
