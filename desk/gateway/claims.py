@@ -58,7 +58,7 @@ def _day(text: Any) -> date | None:
 
 @admin.register(Claim)
 class ClaimAdmin(ReadOnlyAdmin):
-    list_display = ("of", "attempt", "ended_at", "upstream", "model", "why", "says", "stated_cost", "posted_cost")
+    list_display = ("of", "tried", "ended_at", "upstream", "model", "why", "says", "stated_cost", "posted_cost")
     list_display_links = None
     list_select_related = ("upstream", "model")
     list_filter = ("upstream", DayFilter, "why")
@@ -83,7 +83,15 @@ class ClaimAdmin(ReadOnlyAdmin):
     @display(description=gettext_lazy("model request"))
     def of(self, claim: Claim) -> str:
         where = reverse("admin:proxy_generation_change", args=[claim.generation_id])
-        return format_html('<a href="{}">{}</a>', where, claim.generation_id)
+        return format_html('<a class="underline" href="{}">{}</a>', where, claim.generation_id)
+
+    @display(description=gettext_lazy("Attempts"))
+    def tried(self, claim: Claim) -> str | None:
+        """The one that it is of, where that is not the one charged."""
+        if claim.attempt is None:
+            return None
+        where = reverse("admin:proxy_attempt_change", args=[claim.attempt])
+        return format_html('<a class="underline" href="{}">{}</a>', where, claim.attempt)
 
     @display(description=gettext_lazy("claimed"))
     def says(self, claim: Claim) -> str:

@@ -18,7 +18,7 @@ class Migration(migrations.Migration):
                 ('generation_id', models.CharField(db_collation='C', max_length=28, verbose_name='model request')),
                 ('attempt', models.BigIntegerField(help_text='Empty: the one charged.', null=True, verbose_name='attempt at an upstream')),
                 ('ended_at', models.DateTimeField(db_index=True, verbose_name='ended at')),
-                ('why', models.CharField(choices=[('window', 'more input than the model can read'), ('bound', 'above the most that it can cost'), ('gap', 'a count is missing beside an answer')], max_length=10, verbose_name='why')),
+                ('why', models.CharField(choices=[('window', 'above the context window'), ('bound', 'above the bound'), ('gap', 'a count is missing')], max_length=10, verbose_name='why')),
                 ('claimed', models.JSONField(help_text='What the upstream says that it used.', verbose_name='claimed')),
                 ('stated_cost', models.DecimalField(decimal_places=8, help_text='What the upstream said that it cost, in USD: its claim, never shown to customers.', max_digits=20, null=True, verbose_name='cost the upstream states')),
                 ('posted_cost', models.DecimalField(decimal_places=8, help_text="By our own estimate, in the upstream's currency; empty: nothing.", max_digits=20, null=True, verbose_name='posted instead')),

@@ -13,9 +13,9 @@ class Claim(models.Model):
     """
 
     class Why(models.TextChoices):
-        WINDOW = "window", _("more input than the model can read")
-        BOUND = "bound", _("above the most that it can cost")
-        GAP = "gap", _("a count is missing beside an answer")
+        WINDOW = "window", _("above the context window")
+        BOUND = "bound", _("above the bound")
+        GAP = "gap", _("a count is missing")
 
     generation_id = models.CharField(_("model request"), max_length=28, db_collation="C")
     attempt = models.BigIntegerField(_("attempt at an upstream"), null=True, help_text=_("Empty: the one charged."))
