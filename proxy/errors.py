@@ -43,6 +43,10 @@ def invalid_key() -> Refusal:
     return Refusal(401, "invalid_api_key", "The API key is missing, unknown, expired or disabled.")
 
 
+def account_suspended() -> Refusal:
+    return Refusal(403, "account_suspended", "This account is suspended. Write to support.")
+
+
 def unavailable(message: str, *, retry_after: int = 1) -> Refusal:
     return Refusal(503, "provider_unavailable", message, headers={"Retry-After": str(retry_after)})
 

@@ -88,8 +88,7 @@ class FakeUpstream:
 
     async def _start(self) -> None:
         application = web.Application(client_max_size=2**26)
-        for path in ("/chat/completions", "/messages", "/messages/count_tokens"):
-            application.router.add_post("/v1" + path, self._answer)
+        application.router.add_post("/v1/{path:.+}", self._answer)
         self._runner = web.AppRunner(application, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0, backlog=128)

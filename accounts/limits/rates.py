@@ -28,6 +28,8 @@ WORDS = {
     "address": "Your address may make {limit} requests per minute.",
     "guesses": "Too many unknown API keys.",
     "forms": "You may send {limit} forms per minute.",
+    "free-key": "This key may make {limit} free requests per minute.",
+    "free-customer": "This account may make {limit} free requests per minute.",
 }
 
 
@@ -62,17 +64,17 @@ def count_request(*, key: ApiKey, address: str, now: datetime | None = None) -> 
         f"customer:{key.customer_id}": settings.API_CUSTOMER_RPM,
         f"address:{_hashed(address)}": settings.API_ADDRESS_RPM,
     }
-    return _count({who: limit for who, limit in limits.items() if limit}, now=now)
+    return count({who: limit for who, limit in limits.items() if limit}, now=now)
 
 
 def count_guess(*, address: str) -> Standing | None:
     """Count an unknown key that an address named."""
-    return _count({f"guesses:{_hashed(address)}": GUESSES_PER_MINUTE})
+    return count({f"guesses:{_hashed(address)}": GUESSES_PER_MINUTE})
 
 
 def count_form(*, user: User, now: datetime | None = None) -> Standing | None:
     """Count a form that a person sent, unless there is no room for it; `now` is PostgreSQL's, unless given."""
-    return _count({f"forms:{user.pk}": FORMS_PER_MINUTE}, now=now)
+    return count({f"forms:{user.pk}": FORMS_PER_MINUTE}, now=now)
 
 
 def _hashed(address: str) -> str:
@@ -90,7 +92,8 @@ _WRITE = "UPDATE accounts_apirate SET slot = %s, slots = %s WHERE who = %s"
 FORGET = "DELETE FROM accounts_apirate WHERE slot < %s"
 
 
-def _count(limits: Mapping[str, int], *, now: datetime | None = None) -> Standing | None:
+def count(limits: Mapping[str, int], *, now: datetime | None = None) -> Standing | None:
+    """Count a request of all these, each with its limit a minute, or of none where one is full; None without limits."""
     names = sorted(limits)
     while names:
         with transaction.atomic(), connection.cursor() as cursor:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from allauth.account.models import EmailAddress
 from django.db import transaction
@@ -36,6 +37,12 @@ UPSTREAM, NATIVE = "sandbox", "sandbox-anthropic"
 KEY = "sk-upstream-sandbox"
 PAST_MODELS = ("openai/gpt-4.1-mini", "anthropic/claude-sonnet-4-6", "deepseek/deepseek-chat", "openai/gpt-4.1-nano")
 DAYS = 30
+BESIDE_CHAT: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("openai/text-embedding-3-small", "text-embedding-3-small", {"input": "0.02"}),
+    ("openai/omni-moderation-latest", "omni-moderation", {"request": "0"}),
+    ("cohere/rerank-v3.5", "Rerank 3.5", {"search": "2"}),
+)
+"""A model for each path beside chat and messages: its id, its name, and USD before the margin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +88,20 @@ def load_demo_catalog(*, now: datetime) -> None:
             if model["id"].startswith("anthropic/"):
                 model["upstreams"] = [UPSTREAM, NATIVE]
         load_catalog({"upstreams": upstreams, "models": models}, is_listed=True)
+        load_catalog({"models": models_beside_chat(upstream=UPSTREAM)})
     # The sandbox's port may be another than last time. Who entered a provider's address and key instead keeps them.
     stale = Upstream.objects.filter(name__in=(UPSTREAM, NATIVE), base_url__endswith="/upstream/v1").exclude(
         base_url=url
     )
     stale.update(base_url=url, api_key=KEY)
+
+
+def models_beside_chat(*, upstream: str) -> list[dict[str, Any]]:
+    """The `models` part of a catalog in which all of them go to one upstream under their own names."""
+    return [
+        {"id": slug, "name": name, "upstreams": [upstream], "upstream_model": slug.partition("/")[2], "price": price}
+        for slug, name, price in BESIDE_CHAT
+    ]
 
 
 def _invoice_series(*, now: datetime) -> None:

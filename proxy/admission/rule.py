@@ -8,7 +8,7 @@ from accounts.limits import meters
 from accounts.limits.meters import CustomerCounter, KeyCounter, KeyPolicy
 from billing.books.money import ZERO
 from core.records import value
-from proxy.errors import Refusal, invalid_key
+from proxy.errors import Refusal, account_suspended, invalid_key
 from proxy.prices.sums import ceiling
 
 LEAST_OUTPUT_TOKENS = 256
@@ -103,7 +103,7 @@ def decide(
     if not key.active:
         return invalid_key()
     if customer.suspended:
-        return Refusal(403, "account_suspended", "This account is suspended. Write to support.")
+        return account_suspended()
     left = meters.left(policy=ask.policy, key=key, now=now)
     decision = _hold_for(ask, wallet=wallet, left=left)
     if decision is not None:

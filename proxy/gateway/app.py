@@ -13,6 +13,7 @@ from typing import Any
 from django.conf import settings
 
 from accounts.keys.headers import TwoKeys, key_text
+from accounts.limits.free import count_free
 from accounts.limits.meters import KeyPolicy
 from core.addresses import client_address
 from core.web import cors
@@ -23,7 +24,7 @@ from proxy.admission.queue import Admitted, PolicyChanged
 from proxy.batches.batcher import QueueFull
 from proxy.batches.connections import AWAY
 from proxy.batches.threads import in_thread
-from proxy.errors import Refusal, invalid_key, unavailable
+from proxy.errors import Refusal, account_suspended, invalid_key, unavailable
 from proxy.exchange import LARGE_BODY, ClientGone, Exchange, Receive, Scope, Send
 from proxy.gateway.process import Process
 from proxy.gateway.routes import Route
@@ -81,7 +82,7 @@ class Gateway(Process):
             entry = await self._find_model(call) if call.model or endpoint.holds else None
             model = entry.slug if entry is not None else ""
             if entry is None or not endpoint.holds:
-                await self._pass_on(exchange, endpoint, call, entry, sha256, policy)
+                await self._pass_on(exchange, endpoint, call, entry, sha256, policy, address)
                 return
             relay = await self._admit(exchange, endpoint, call, entry, started, sha256, policy, address)
             try:
@@ -187,7 +188,7 @@ class Gateway(Process):
         """
         balance, is_suspended = await in_thread(queue.standing)(policy.customer_id)
         if is_suspended:
-            raise Refusal(403, "account_suspended", "This account is suspended. Write to support.")
+            raise account_suspended()
         free = self._catalog.free
         if balance <= 0 and not (free & policy.allowed_models if policy.allowed_models else free):
             raise Refusal(402, "insufficient_balance", f"The balance is ${balance:f}. Top up to go on.")
@@ -253,6 +254,26 @@ class Gateway(Process):
                 policy = fresh
                 self._check_policy(policy, address)
 
+    async def _count_free(self, sha256: str, policy: KeyPolicy, address: str) -> KeyPolicy:
+        """Count a request for which nothing is held; a key that changed since it was read is read again."""
+        while True:
+            standing = await in_thread(count_free)(policy)
+            if standing.is_known:
+                break
+            fresh = await self._keyring.reload(sha256)
+            if fresh is None:
+                raise invalid_key()
+            policy = fresh
+            self._check_policy(policy, address)
+        if not standing.is_active:
+            raise invalid_key()
+        if standing.is_suspended:
+            raise account_suspended()
+        if standing.rate is not None and standing.rate.refusal:
+            headers = {"Retry-After": str(standing.rate.reset), **standing.rate.headers}
+            raise Refusal(429, "rate_limit_exceeded", standing.rate.refusal, headers=headers)
+        return policy
+
     async def _pass_on(
         self,
         exchange: Exchange,
@@ -261,8 +282,10 @@ class Gateway(Process):
         entry: Entry | None,
         sha256: str,
         policy: KeyPolicy,
+        address: str,
     ) -> None:
         """What is free, or about something that one account alone knows: nothing is held."""
+        policy = await self._count_free(sha256, policy, address)
         if entry is None:
             destinations = self._catalog.at_account(call.account, endpoint.dialects)
         else:

@@ -9,6 +9,9 @@ from core.records import value
 from proxy.protocols.anthropic.messages.endpoint import CountTokens, Messages
 from proxy.protocols.endpoint import Endpoint
 from proxy.protocols.openai.chat.endpoint import ChatCompletions
+from proxy.protocols.openai.embeddings import Embeddings
+from proxy.protocols.openai.moderations import Moderations
+from proxy.protocols.openai.rerank import Rerank, RerankAgain
 
 PART = re.compile(r"\{(\w+)\}")
 NO_PLACE: Mapping[str, str] = {}
@@ -78,4 +81,4 @@ def _pattern(path: str) -> re.Pattern[str]:
     return re.compile("".join(f"(?P<{piece}>[^/:]+)" if at % 2 else re.escape(piece) for at, piece in pieces))
 
 
-ROUTES = Routes([ChatCompletions(), Messages(), CountTokens()])
+ROUTES = Routes([ChatCompletions(), Embeddings(), Moderations(), Rerank(), RerankAgain(), Messages(), CountTokens()])

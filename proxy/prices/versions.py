@@ -104,6 +104,8 @@ class PriceVersion:
     priced: frozenset[str] = field(init=False, compare=False)
     """The units that have a rate of their own somewhere."""
     has_tokens: bool = field(init=False, compare=False)
+    writes: bool = field(init=False, compare=False)
+    """Text that is made has a rate."""
     makes: tuple[str, ...] = field(init=False, compare=False)
     """What output may be where a request does not say: `TEXT`, that very tuple, where nothing else has a rate."""
     is_by_call: bool = field(init=False, compare=False)
@@ -118,6 +120,7 @@ class PriceVersion:
         held += [tier.rates for tiers in (self.tiers, *(one.tiers for one in self.variants)) for tier in tiers]
         object.__setattr__(self, "priced", frozenset[str]().union(*held))
         object.__setattr__(self, "has_tokens", not TOKEN_UNITS.isdisjoint(self.priced))
+        object.__setattr__(self, "writes", not self.priced.isdisjoint((OUTPUT, OUTPUT_TEXT)))
         object.__setattr__(self, "makes", (OUTPUT, *made) if (made := MADE_APART & self.priced) else TEXT)
         object.__setattr__(self, "is_by_call", self.has_tokens and REQUEST in self.priced)
         object.__setattr__(self, "_varied", frozenset(pair for one in self.variants for pair in one.when.items()))

@@ -46,6 +46,8 @@ class Call:
     """What it asks for that a price may go by (`service_tier`); what it leaves to the upstream is not in it."""
     least: Mapping[str, int] | None = None
     """By unit, what it used at least where the answer does not tell: a search that was asked for."""
+    fair: Usage | None = None
+    """What it used, fairly counted, where the answer does not tell; None: its prompt, and the text that it made."""
     removed: tuple[str, ...] = ()
     """The kinds of tools that were offered to the model and are not on offer here."""
     account: str = ""
@@ -82,10 +84,13 @@ class Reported:
     stated_cost: Decimal | None = None
     """What the upstream says it charges, in its currency."""
 
+    is_whole: bool = False
+    """Its usage is all that such an answer uses, though it has no tokens of input, or of output."""
+
     @property
     def is_counted(self) -> bool:
         """Whether it tells both input and output: what was produced need not be counted."""
-        return self.usage is not None and bool(self.usage.input_tokens and self.usage.output_tokens)
+        return self.usage is not None and (self.is_whole or bool(self.usage.input_tokens and self.usage.output_tokens))
 
 
 @value

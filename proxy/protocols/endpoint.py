@@ -21,7 +21,9 @@ from proxy.prices.bounds import (
 from proxy.prices.catalog import Destination, Entry
 from proxy.prices.units import INPUT, OUTPUT_SIDE, PER_TOKEN, TEXT, TOOLS, UNITS
 from proxy.prices.usage import Usage
+from proxy.prices.versions import PriceVersion
 from proxy.protocols.base import BadRequest, Call, Charged, Habits, Reported
+from proxy.protocols.lossless import load_sound
 from proxy.protocols.sse import DONE, END
 
 Asking = TypeVar("Asking", bound=Call)
@@ -134,7 +136,11 @@ class Dialect(Generic[Asking]):
 
     # An answer in one piece
 
-    def read_answer(self, answer: Mapping[str, Any]) -> Reported:
+    def load(self, raw: bytes) -> tuple[Any, bytes]:
+        """The answer's value, and its text as every parser takes it; raises `ValueError` for what is no JSON."""
+        return load_sound(raw)
+
+    def read_answer(self, call: Asking, answer: Mapping[str, Any]) -> Reported:
         raise NotImplementedError
 
     def failure(self, answer: Any) -> Any:
@@ -153,7 +159,7 @@ class Dialect(Generic[Asking]):
         raise NotImplementedError
 
     def assembly(self) -> Assembly:
-        """For an upstream that streams unasked."""
+        """For an upstream that streams unasked; raises `ValueError` where an answer cannot come so."""
         raise NotImplementedError
 
     # Events
@@ -172,7 +178,7 @@ class Dialect(Generic[Asking]):
         return Reported(None)
 
     def shown(self, body: bytes) -> bytes:
-        """The answer of an endpoint that holds nothing, as its caller sees it."""
+        """The answer of an endpoint that holds nothing, as its caller sees it; raises `ValueError` for what is none."""
         return body
 
 
@@ -209,10 +215,8 @@ class Endpoint(Generic[Asking]):
 
     def check(self, call: Asking, entry: Entry) -> Asking:
         """The request as this model takes it. Raise `BadRequest` or `Refusal` for what it is not for."""
-        if entry.spoken and entry.spoken.isdisjoint(self.dialects):
-            words = f"{entry.slug} is not served at {self.path}: its providers speak another protocol."
-            raise Refusal(400, "validation_error", words, param="model")
-        if entry.price.billing not in self.billing:
+        self.check_spoken(entry)
+        if not self.serves(entry.price):
             raise Refusal(400, "validation_error", f"{entry.slug} is not a {self.what}.", param="model")
         for unit in call.units:
             self._check_unit(unit, call, entry)
@@ -220,6 +224,16 @@ class Endpoint(Generic[Asking]):
         if limit is not None and call.output_limit is not None and call.output_limit > limit:
             raise BadRequest(f"{entry.slug} writes at most {limit} tokens.", param=self.limit_field)
         return call
+
+    def check_spoken(self, entry: Entry) -> None:
+        """Raise `Refusal` where none of its upstreams speaks a protocol that this path can be put to."""
+        if entry.spoken and entry.spoken.isdisjoint(self.dialects):
+            words = f"{entry.slug} is not served at {self.path}: its providers speak another protocol."
+            raise Refusal(400, "validation_error", words, param="model")
+
+    def serves(self, price: PriceVersion) -> bool:
+        """Whether a model at this price is one for this path. Where tokens are priced a text is written, or nothing."""
+        return price.billing in self.billing and (price.writes or not price.has_tokens)
 
     def _check_unit(self, unit: str, call: Asking, entry: Entry) -> None:
         """Raise `BadRequest` for what is asked for and sold apart, but not here."""

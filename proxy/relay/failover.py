@@ -264,7 +264,7 @@ class Failover:
         if b'"usage"' in body:
             with contextlib.suppress(ValueError, RecursionError):
                 said = lossless.load(body)
-                reported = self.dialect(destination).read_answer(said) if isinstance(said, dict) else UNTOLD
+                reported = self.dialect(destination).read_answer(self._call, said) if isinstance(said, dict) else UNTOLD
         self.note(destination, Outcome.REFUSED, headers=headers, reported=reported)
 
     def refusal_of(self, error: object, destination: Destination) -> Refusal:

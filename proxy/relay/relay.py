@@ -278,6 +278,8 @@ class Relay:
             return Source.UPSTREAM, told
         if not produced_bytes and not is_unknown:
             return (Source.NONE, NOTHING) if told is None else (Source.UPSTREAM, told)
+        if self.call.fair is not None:
+            return Source.ESTIMATED, self.call.fair
         told = told or NOTHING
         relayed = fair_tokens(produced_bytes, wide=0) if produced_bytes else 0
         material = self.call.material

@@ -67,14 +67,14 @@ def routes() -> list[web.RouteDef]:
 
 
 async def models(request: web.Request) -> web.Response:
-    if refused := _check_key(request):
+    if refused := check_key(request):
         return refused
     data = [{"id": name, "object": "model", "created": 1_700_000_000, "owned_by": "sandbox"} for name in MODELS]
     return _json({"object": "list", "data": data})
 
 
 async def complete(request: web.Request) -> web.StreamResponse:
-    if refused := _check_key(request):
+    if refused := check_key(request):
         return refused
     try:
         body = orjson.loads(await request.read())
@@ -215,7 +215,7 @@ def option(body: dict[str, Any], name: str, default: float) -> float:
     return float(value) if isinstance(value, int | float) and value >= 0 else default
 
 
-def _check_key(request: web.Request) -> web.Response | None:
+def check_key(request: web.Request) -> web.Response | None:
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not key.strip():
         message = "You didn't provide an API key. You need to provide your API key in an Authorization header."

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-from proxy.errors import provider_broke_off, provider_late
+from proxy.errors import provider_broke_off, provider_late, provider_not_json
 from proxy.exchange import Exchange
 from proxy.models import Generation
 from proxy.prices.catalog import Destination
 from proxy.protocols.base import Call
 from proxy.protocols.endpoint import Endpoint
 from proxy.relay.client import LOST, Client, read_all
-from proxy.relay.failover import BrokenEarly, Failover, NoUpstream
+from proxy.relay.failover import BrokenEarly, Failover, NoUpstream, count_error
 
 Reason = Generation.Reason
 
@@ -34,6 +34,12 @@ async def pass_on(
         except LOST:
             failover.broke(destination, BrokenEarly(provider_broke_off(), Reason.UPSTREAM_EOF))
         else:
+            try:
+                shown = failover.dialect(destination).shown(body)
+            except ValueError:
+                count_error(destination, "garbage")
+                failover.broke(destination, BrokenEarly(provider_not_json(), Reason.UPSTREAM_ERROR))
+                continue
             failover.answered(destination)
-            await exchange.answer(200, failover.dialect(destination).shown(body))
+            await exchange.answer(200, shown)
             return

@@ -30,7 +30,7 @@ async def relay_json(relay: "Relay", response: aiohttp.ClientResponse, destinati
         if not raw.startswith(b"{"):  # most answers come with their head, and are JSON
             with relay.failover.hearing(response, destination) as chunks:
                 raw = await _read(_preceded(raw, chunks) if raw else chunks, response, dialect)
-        answer, raw = lossless.load_sound(raw)
+        answer, raw = dialect.load(raw)
     except TimeoutError:
         count_error(destination, "timeout")
         raise BrokenEarly(provider_late(), Reason.TIMEOUT) from None
@@ -44,7 +44,7 @@ async def relay_json(relay: "Relay", response: aiohttp.ClientResponse, destinati
     failure = None if failed is None else relay.failover.refusal_of(failed, destination)
     if not isinstance(answer, dict):
         answer = {}
-    reported = dialect.read_answer(answer)
+    reported = dialect.read_answer(relay.call, answer)
     produced = 0 if reported.is_counted and failure is None else dialect.produced_bytes(answer)
     if failure is not None:
         count_error(destination, str(failure.status) if failure.is_final else "error")

@@ -42,7 +42,7 @@ class Native(Dialect[MessagesCall]):
     ) -> Habits | None:
         return outgoing.after_refusal(call, destination, habits, refusal)
 
-    def read_answer(self, answer: Mapping[str, Any]) -> Reported:
+    def read_answer(self, call: MessagesCall, answer: Mapping[str, Any]) -> Reported:
         return answers.read_answer(answer)
 
     def failure(self, answer: Any) -> Any:

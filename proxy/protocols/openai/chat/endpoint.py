@@ -29,7 +29,7 @@ class OpenAI(Dialect[ChatCall]):
     ) -> Habits | None:
         return chat.after_refusal(call, destination, habits, refusal)
 
-    def read_answer(self, answer: Mapping[str, Any]) -> Reported:
+    def read_answer(self, call: ChatCall, answer: Mapping[str, Any]) -> Reported:
         return chat.read_answer(answer)
 
     def failure(self, answer: Any) -> Any:

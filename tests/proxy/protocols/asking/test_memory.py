@@ -72,6 +72,8 @@ SHAPES: dict[str, Callable[[], bytes]] = {
 class Silent:
     """An upstream that takes connections and reads nothing."""
 
+    protocol = "openai"
+
     def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._taken: list[socket.socket] = []

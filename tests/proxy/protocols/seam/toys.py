@@ -65,7 +65,7 @@ class Plain(Dialect[Call]):
         body = b'{"name":%b,"most":%d,%b}' % (orjson.dumps(destination.upstream_model), output_limit or 0, call.rest)
         return Sending(self.path, KEYS, (body,))
 
-    def read_answer(self, answer: Mapping[str, Any]) -> Reported:
+    def read_answer(self, call: Call, answer: Mapping[str, Any]) -> Reported:
         return Reported(used_of(answer.get("used")), upstream_id=str(answer.get("no", "")))
 
     def failure(self, answer: Any) -> Any:
@@ -249,7 +249,7 @@ class Translated(Plain):
         said = orjson.loads(b"{%b}" % call.rest)
         return Sending(self.path, {"X-Other-Key": destination.api_key}, (orjson.dumps({"prompt": said["say"]}),))
 
-    def read_answer(self, answer: Mapping[str, Any]) -> Reported:
+    def read_answer(self, call: Call, answer: Mapping[str, Any]) -> Reported:
         told = answer["tokens"]
         return Reported(Usage(input_tokens=told[0], output_tokens=told[1]))
 

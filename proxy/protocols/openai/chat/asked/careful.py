@@ -11,13 +11,13 @@ import msgspec
 from proxy.prices.units import OUTPUT_AUDIO, OUTPUT_IMAGE, WEB_SEARCH
 from proxy.prices.versions import terms_of
 from proxy.protocols.base import MOST_OUTPUT_TOKENS, BadRequest
-from proxy.protocols.members import check_bytes, first, joined
+from proxy.protocols.members import first, joined
+from proxy.protocols.openai.asking import fields_of, flag_of, model_of
 from proxy.protocols.openai.chat.asked.call import ChatCall
 from proxy.protocols.openai.chat.asked.fields import LIMITS, OURS, READ
 from proxy.protocols.openai.chat.asked.media import read_material
 from proxy.protocols.reading import Fields
 from proxy.protocols.steering import is_steering, refuse_steering
-from proxy.protocols.structure import NotJson
 
 MOST_CHOICES = 128
 MODALITIES = {"text": "", "audio": OUTPUT_AUDIO, "image": OUTPUT_IMAGE}
@@ -35,22 +35,12 @@ TIER = re.compile(r"[a-z][a-z0-9_-]*", re.ASCII)
 VOICE = frozenset({"voice", "format"})
 NOTHING = frozenset[str]()
 OPTIONS = frozenset({"include_usage"})
-LONGEST_MODEL = 10_000
 
 
 def read_carefully(raw: bytes) -> ChatCall:
     """Raise `BadRequest` unless the body is a chat completion that can be held, forwarded and priced."""
-    try:
-        check_bytes(raw)
-    except NotJson as error:
-        raise BadRequest(f"The body is not JSON that can be read: {error}.") from None
-    body = Fields(raw, known=READ, place="")
-    model = body.value("model", most=6 * LONGEST_MODEL)
-    if not isinstance(model, str) or not model or len(model) > LONGEST_MODEL:
-        raise BadRequest("`model` must be a model id such as openai/gpt-4.1-nano.", param="model")
-    stream = body.value("stream")
-    if stream is not None and not isinstance(stream, bool):
-        raise BadRequest("`stream` must be true or false.", param="stream")
+    body = fields_of(raw, READ)
+    model, stream = model_of(body), flag_of(body, "stream")
     choices = body.whole("n", least=1, most=MOST_CHOICES)
     limits = {name: body.whole(name, least=1, most=MOST_OUTPUT_TOKENS) for name in LIMITS}
     named = {name: limit for name, limit in limits.items() if limit is not None}
@@ -63,7 +53,7 @@ def read_carefully(raw: bytes) -> ChatCall:
     material, units = read_material(raw, body)
     return ChatCall(
         model=model,
-        stream=bool(stream),
+        stream=stream,
         output_limit=max(named.values(), default=None),
         choices=choices or 1,
         material=material,

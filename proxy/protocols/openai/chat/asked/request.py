@@ -12,8 +12,9 @@ from proxy.prices.bounds import Material, wide_bytes
 from proxy.prices.versions import terms_of
 from proxy.protocols.base import MOST_OUTPUT_TOKENS
 from proxy.protocols.members import Ambiguous, check_bytes, joined, members_of, objects_of, size
+from proxy.protocols.openai.asking import LONGEST_MODEL
 from proxy.protocols.openai.chat.asked.call import ChatCall
-from proxy.protocols.openai.chat.asked.careful import LONGEST_MODEL, MOST_CHOICES, OPTIONS, TOOL, read_carefully
+from proxy.protocols.openai.chat.asked.careful import MOST_CHOICES, OPTIONS, TOOL, read_carefully
 from proxy.protocols.openai.chat.asked.fields import LIMITS, OURS, READ
 from proxy.protocols.steering import refuse_steering
 from proxy.protocols.structure import LARGE, NotJson

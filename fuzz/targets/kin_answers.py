@@ -1,0 +1,43 @@
+"""Any bytes of an answer of a path beside chat are read without a fault, and go on with their cost."""
+
+from decimal import Decimal
+from typing import Any
+
+import orjson
+
+from proxy.prices.usage import Usage
+from proxy.protocols import lossless
+from proxy.protocols.base import Charged
+from proxy.protocols.endpoint import Asked
+from proxy.protocols.openai.embeddings import Embeddings
+from proxy.protocols.openai.rerank import Rerank
+
+PATHS: tuple[tuple[Any, dict[str, Any]], ...] = (
+    (Embeddings(), {"input": "a"}),
+    (Rerank(), {"query": "a", "documents": ["b"]}),
+)
+SEEDS = [
+    b'{"object":"list","data":[{"embedding":[0.5,NaN]}],"usage":{"prompt_tokens":3,"total_tokens":"3","cost":1}}',
+    b'{"results":[{"index":0,"relevance_score":1}],"meta":{"billed_units":{"search_units":1.0}},"usage":{"total_tokens":5}}',
+    b'{"error":{"message":"m"},"data":[]}',
+    b'{"data":"\\ud83d","results":{},"meta":[],"usage":[]}',
+]
+CHARGED = Charged("gen-ours", 12, Decimal("0.00042000"))
+
+
+def check(data: bytes) -> None:
+    for endpoint, asked in PATHS:
+        call = endpoint.read(Asked(orjson.dumps({"model": "m", **asked}), {}, {}))
+        dialect = endpoint.dialects["openai"]
+        try:
+            answer, text = dialect.load(data)
+        except ValueError:
+            continue
+        dialect.failure(answer)
+        if not isinstance(answer, dict):
+            continue
+        reported = dialect.read_answer(call, answer)
+        assert dialect.produced_bytes(answer) >= 0
+        shown = lossless.load(dialect.decorate(text, answer, reported, CHARGED, Usage(input_tokens=1), None))
+        assert shown["x_chuizi"]["cost"] == "0.00042000"
+        assert Decimal(str(shown["usage"]["cost"])) == CHARGED.cost

@@ -1,0 +1,125 @@
+"""`POST /v1/embeddings`: texts, or their token ids, to vectors.
+
+https://platform.openai.com/docs/api-reference/embeddings . Input alone is counted. The answer's vectors are not parsed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from proxy.models import Protocol
+from proxy.prices.bounds import FRAME_TOKENS, LIKELY_FRAME_TOKENS, Material, fair_tokens, likely_tokens, wide_bytes
+from proxy.prices.catalog import Entry
+from proxy.prices.units import INPUT, INPUT_TEXT, REQUEST, TEXT
+from proxy.prices.usage import Usage
+from proxy.prices.versions import PriceVersion
+from proxy.protocols.base import BadRequest, Reported
+from proxy.protocols.counts import tokens
+from proxy.protocols.endpoint import Asked, Bounds
+from proxy.protocols.members import size
+from proxy.protocols.openai.answering import PlainEndpoint, WholeAnswer
+from proxy.protocols.openai.asking import PlainCall, bytes_beside, fields_of, model_of, refuse_stream, rest_of
+from proxy.protocols.openai.chat.answer import text_of
+from proxy.protocols.steering import refuse_steering
+
+MOST_INPUTS = 2_048
+ITEM_TOKENS = 4
+"""What frames a text of ids, beyond the bytes of its brackets."""
+MEDIA = frozenset({"messages", "image", "images", "image_url", "video", "audio"})
+"""How other servers take pictures and conversations here."""
+READ = frozenset({"model", "input", "stream", *MEDIA})
+_input = msgspec.json.Decoder(str | list[str | int | list[int]])
+
+
+def read(raw: bytes) -> PlainCall:
+    """Raise `BadRequest` unless the body can be held, forwarded and priced."""
+    body = fields_of(raw, READ)
+    refuse_steering(body.members, READ)
+    if found := sorted(MEDIA.intersection(body.members)):
+        raise BadRequest(f"`{found[0]}` is not on offer here.", param=found[0])
+    refuse_stream(body)
+    told = body.get("input")
+    try:
+        said = _input.decode(told) if told is not None else []
+    except (msgspec.MsgspecError, RecursionError):
+        raise BadRequest("`input` must be a text, token ids, or a list of them.", param="input") from None
+    ids, inputs = _ids(said)
+    if not inputs or inputs > MOST_INPUTS:
+        raise BadRequest(f"`input` must hold from 1 to {MOST_INPUTS} texts.", param="input")
+    words = told if told is not None and not ids else b""
+    counted = bytes_beside(raw, body.members, "input") + ids + inputs * ITEM_TOKENS if ids else len(raw)
+    wide = wide_bytes(bytes(words))
+    fair = ids or fair_tokens(size(msgspec.Raw(words)), wide=wide)
+    return PlainCall(
+        model=model_of(body),
+        material=Material(text_bytes=counted, wide=wide),
+        rest=rest_of(body),
+        fair=Usage(input_tokens=fair),
+    )
+
+
+def _ids(said: str | list[Any]) -> tuple[int, int]:
+    """How many token ids, and how many inputs. A list of ids alone is one input; raises `BadRequest` for a mixture."""
+    if isinstance(said, str):
+        return 0, 1
+    kinds = {type(item) for item in said}
+    if len(kinds) > 1:
+        raise BadRequest("`input` must hold texts alone, or token ids alone.", param="input")
+    if kinds == {int}:
+        return len(said), 1
+    return sum(len(item) for item in said) if kinds == {list} else 0, len(said)
+
+
+class Vectors(WholeAnswer[PlainCall]):
+    path = "/embeddings"
+
+    def read_answer(self, call: PlainCall, answer: Mapping[str, Any]) -> Reported:
+        said = answer.get("usage")
+        counts = said if isinstance(said, dict) else {}
+        found = [tokens(counts, name) for name in ("prompt_tokens", "input_tokens", "total_tokens")]
+        told = {count for count in found if count is not None}
+        most = max(told, default=0)
+        usage = Usage(input_tokens=most, units=_calls(call)) if most else None
+        return Reported(
+            usage,
+            is_odd=len(told) > 1 or told == {0},
+            is_whole=usage is not None,
+            model=text_of(answer, "model"),
+            upstream_id=text_of(answer, "id"),
+        )
+
+
+def _calls(call: PlainCall) -> Decimal:
+    return Decimal(call.counted == REQUEST)
+
+
+class Embeddings(PlainEndpoint[PlainCall]):
+    path = "/v1/embeddings"
+    what = "model for embeddings"
+    brings = "input"
+    dialects = {Protocol.OPENAI.value: Vectors()}
+
+    def serves(self, price: PriceVersion) -> bool:
+        if not price.has_tokens:
+            return price.priced == {REQUEST}
+        return not price.priced.isdisjoint((INPUT, INPUT_TEXT)) and not price.writes and price.makes is TEXT
+
+    def read(self, asked: Asked) -> PlainCall:
+        return read(asked.body)
+
+    def check(self, call: PlainCall, entry: Entry) -> PlainCall:
+        call = super().check(call, entry)
+        if entry.price.has_tokens or call.fair is None:
+            return replace(call, counted=INPUT)
+        return replace(call, counted=REQUEST, fair=replace(call.fair, units=Decimal(1)))
+
+    def bounds(self, call: PlainCall, entry: Entry) -> Bounds:
+        """By its bytes alone: a model's context is for each of its texts."""
+        if call.counted == REQUEST:
+            return Bounds({REQUEST: 1}, {REQUEST: 1})
+        material = call.material
+        likely = likely_tokens(material.text_bytes, wide=material.wide) + LIKELY_FRAME_TOKENS
+        return Bounds({INPUT: material.text_bytes + FRAME_TOKENS}, {INPUT: likely})

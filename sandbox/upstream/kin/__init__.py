@@ -1,0 +1,9 @@
+"""The paths of OpenAI's and its kin beside chat."""
+
+from aiohttp import web
+
+from sandbox.upstream.kin import embeddings, moderations, rerank
+
+
+def routes() -> list[web.RouteDef]:
+    return [route for path in (embeddings, moderations, rerank) for route in path.routes()]

@@ -1,0 +1,42 @@
+"""A gateway with the demo catalog's models, before the sandbox."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from chuizi.local.demo import models_beside_chat
+from proxy.prices.loading import load_catalog
+from tests.proxy.conftest import Gateway, customer, gateway
+from tests.sandbox_server import SandboxServer
+from tests.spoken import CHAT, Spoken
+
+__all__ = ["customer", "gateway"]
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxServer]:
+    server = SandboxServer(state=Path(tmp_path_factory.mktemp("sandbox")))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def spoken() -> Spoken:
+    return CHAT
+
+
+@pytest.fixture
+def upstream(sandbox: SandboxServer) -> SimpleNamespace:
+    return SimpleNamespace(url=sandbox.upstream_url, protocol="openai")
+
+
+@pytest.fixture
+def served(gateway: Gateway, upstream: Any) -> Gateway:
+    sandbox = {"name": "sandbox", "protocol": "openai", "base_url": upstream.url, "api_key": "sk-upstream-sandbox"}
+    load_catalog({"upstreams": [sandbox], "models": models_beside_chat(upstream="sandbox")})
+    gateway.look_at_catalog()
+    return gateway

@@ -1,0 +1,43 @@
+"""Every example of docs/api.md does what it says."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+PAGE = Path(__file__).parents[2] / "docs" / "api.md"
+SECTION = re.compile(r"^## (`POST .*?)\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+EXAMPLE = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
+EXAMPLES = {
+    f"{title} {number}": code
+    for title, text in SECTION.findall(PAGE.read_text(encoding="utf-8"))
+    for number, code in enumerate(EXAMPLE.findall(text))
+}
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_runs(served, tmp_path, name):
+    environment = {**os.environ, "CHUIZI_URL": served.url, "CHUIZI_KEY": served.key, "no_proxy": "127.0.0.1"}
+    done = subprocess.run(
+        ["bash", "-ec", EXAMPLES[name]], capture_output=True, env=environment, cwd=tmp_path, timeout=30
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    made = done.stdout or b"".join(file.read_bytes() for file in tmp_path.iterdir())
+    assert made
+    assert b'"error"' not in made
+
+
+def test_every_path_has_an_example():
+    from proxy.gateway.routes import ROUTES
+    from proxy.protocols.openai.answering import PlainEndpoint
+
+    paths = {
+        endpoint.path
+        for route in ROUTES._by_path.values()
+        for endpoint in route.values()
+        if isinstance(endpoint, PlainEndpoint)
+    }
+    told = " ".join(title for title, _text in SECTION.findall(PAGE.read_text(encoding="utf-8")))
+    assert {path for path in paths if f"{path}`" not in told} == set()

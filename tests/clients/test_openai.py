@@ -1,0 +1,34 @@
+"""OpenAI's own client, each path beside chat."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+import openai
+import pytest
+
+from tests.proxy.conftest import Gateway, wait_for
+
+
+@pytest.fixture
+def client(served: Gateway) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{served.url}/v1", api_key=served.key, max_retries=0) as client:
+        yield client
+
+
+def test_embeddings_in_a_batch_and_as_the_client_packs_them(client):
+    answer = client.embeddings.create(model="text-embedding-3-small", input=["one", "two"], dimensions=8)
+    assert [len(one.embedding) for one in answer.data] == [8, 8]
+    assert isinstance(answer.data[0].embedding[0], float)
+    assert answer.usage.prompt_tokens == 2
+    assert Decimal(str(answer.usage.cost)) == wait_for("metered").cost > 0
+
+
+def test_moderations_without_a_model(client):
+    answer = client.moderations.create(input=["hello", "violence"])
+    assert [one.flagged for one in answer.results] == [False, True]
+
+
+def test_a_wrong_request_is_the_clients_own_error(client):
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.embeddings.create(model="text-embedding-3-small", input=[])
+    assert caught.value.param == "input"

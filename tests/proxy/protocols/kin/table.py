@@ -1,0 +1,68 @@
+"""The paths of OpenAI's and its kin beside chat: a request to each, an upstream's answer, and what that used."""
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+WORDS = ["one two three", "four five six"]
+
+
+@dataclass(frozen=True)
+class Kin:
+    """`price` in USD as a catalog has it; `cost` with the margin. `lines` are those of the receipt."""
+
+    name: str
+    path: str
+    price: dict[str, Any]
+    asked: dict[str, Any]
+    told: dict[str, Any]
+    lines: dict[str, int]
+    cost: Decimal
+    free: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def sent(self) -> dict[str, Any]:
+        return {"model": "openai/m", **self.asked}
+
+
+def vector(at: int) -> dict[str, Any]:
+    return {"object": "embedding", "index": at, "embedding": [0.25, -0.5]}
+
+
+EMBEDDINGS = Kin(
+    name="embeddings",
+    path="/v1/embeddings",
+    price={"input": "10"},
+    asked={"input": WORDS},
+    told={
+        "object": "list",
+        "data": [vector(0), vector(1)],
+        "model": "m-at-upstream",
+        "usage": {"prompt_tokens": 8, "total_tokens": 8},
+    },
+    lines={"input_token": 8},
+    cost=Decimal("0.000084"),
+)
+RESULTS = [{"index": 1, "relevance_score": 0.9}, {"index": 0, "relevance_score": 0.1}]
+COHERE = Kin(
+    name="rerank",
+    path="/v1/rerank",
+    price={"search": "2"},
+    asked={"query": "five?", "documents": WORDS, "top_n": 2},
+    told={"id": "r-1", "results": RESULTS, "meta": {"billed_units": {"search_units": 1}}},
+    lines={"search": 1},
+    cost=Decimal("0.0021"),
+)
+JINA = Kin(
+    name="rerank by tokens",
+    path="/v2/rerank",
+    price={"input": "10"},
+    asked={"query": "five?", "documents": [{"text": "one"}, "two"]},
+    told={"model": "m-at-upstream", "results": RESULTS, "usage": {"total_tokens": 10}},
+    lines={"input_token": 10},
+    cost=Decimal("0.000105"),
+)
+ALL = (EMBEDDINGS, COHERE, JINA)

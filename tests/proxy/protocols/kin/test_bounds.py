@@ -1,0 +1,66 @@
+"""Whatever an honest provider counts of a request costs no more than was held as its bound."""
+
+import math
+from typing import Any
+
+import orjson
+from hypothesis import given
+from hypothesis import strategies as st
+
+from accounts.limits.meters import KeyPolicy
+from proxy.admission.ask import ask_of
+from proxy.admission.rule import Ask
+from proxy.prices.catalog import Destination, Entry
+from proxy.prices.sums import cost_of
+from proxy.prices.usage import Usage
+from proxy.protocols.endpoint import Asked, Endpoint
+from proxy.protocols.openai.embeddings import Embeddings
+from proxy.protocols.openai.rerank import Rerank
+from tests.proxy.prices.steps import priced
+
+THERE = Destination("openai/m", 1, "main", "openai", "http://127.0.0.1/v1", "k", "theirs", 1, 1)
+POLICY = KeyPolicy(1, 1, 1, 1, math.inf, frozenset(), (), 0, 0, None, None)
+TEXT = st.text(max_size=300)
+IDS = st.lists(st.integers(0, 200_000), min_size=1, max_size=50)
+
+
+def asked(endpoint: Endpoint[Any], price: dict[str, Any], **body: Any) -> tuple[Any, Entry, Ask]:
+    """The call as its model takes it, the model, and what is held."""
+    entry = Entry(1, "openai/m", priced(price, margin="1.05"), (THERE,), None, None)
+    raw = orjson.dumps({"model": "m", **body})
+    call = endpoint.check(endpoint.read(Asked(raw, {}, {})), entry)
+    return call, entry, ask_of(endpoint, call, entry, policy=POLICY, model_rpm=0)
+
+
+def charged(call: Any, entry: Entry, usage: Usage) -> Any:
+    return cost_of(entry.price, usage, asked=call.terms).charged
+
+
+def tokens(text: str) -> int:
+    """A vocabulary's worst: each byte one."""
+    return len(text.encode())
+
+
+@given(said=st.one_of(TEXT, st.lists(TEXT, min_size=1, max_size=20), IDS, st.lists(IDS, min_size=1, max_size=9)))
+def test_vectors(said):
+    call, entry, ask = asked(Embeddings(), {"input": "3"}, input=said)
+    inputs = [said] if isinstance(said, str) or isinstance(said[0], int) else said
+    count = sum(3 + (len(one) if isinstance(one, list) else tokens(one)) for one in inputs)
+    assert charged(call, entry, Usage(input_tokens=count)) <= ask.bound
+    assert charged(call, entry, call.fair) <= ask.bound
+    assert ask.estimate <= ask.bound
+
+
+@given(query=TEXT.filter(bool), documents=st.lists(TEXT, min_size=1, max_size=120))
+def test_ranks(query, documents):
+    for price in ({"search": "2"}, {"input": "3"}, {"request": "1"}):
+        call, entry, ask = asked(Rerank(), price, query=query, documents=documents)
+        if "input" in price:
+            usage = Usage(input_tokens=sum(tokens(query) + tokens(one) + 4 for one in documents))
+        else:
+            room = max(500 - tokens(query), 250)
+            chunks = sum(max(1, math.ceil(tokens(one) / room)) for one in documents)
+            usage = Usage(more={"search": math.ceil(chunks / 100)})
+        assert charged(call, entry, usage) <= ask.bound
+        assert charged(call, entry, call.fair) <= ask.bound
+        assert ask.estimate <= ask.bound

@@ -1,0 +1,73 @@
+"""Each path before the sandbox's model, which fails in each of its ways: status, code, charge, and no secret told."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from proxy.prices.loading import load_catalog
+from sandbox.upstream.faults import WHAT
+from tests.proxy.conftest import Gateway, catalog, only_generation, wait_for
+from tests.proxy.protocols.kin.conftest import post
+from tests.proxy.protocols.kin.table import ALL, Kin
+from tests.sandbox_server import SandboxServer
+
+STREAMED = ("no-done", "usage-middle", "usage-each", "error-in-stream")
+"""Faults that only a stream can have."""
+FAILED = {
+    "400": (400, "context_length_exceeded"),
+    "401": (502, "provider_error"),
+    "403": (502, "provider_error"),
+    "429": (503, "provider_unavailable"),
+    "500": (502, "provider_error"),
+    "503": (502, "provider_error"),
+    "garbage": (502, "provider_error"),
+    "hang": (504, "provider_timeout"),
+    "slow": (504, "provider_timeout"),
+    "eof-mid-stream": (502, "provider_error"),
+    "hang-mid-stream": (504, "provider_timeout"),
+}
+ANSWERED = {"no-usage": "estimated", "zero-usage": "estimated", "huge-usage": "upstream"}
+SECRETS = ("sk-up", "org-sandbox", "127.0.0.1")
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxServer]:
+    server = SandboxServer(state=Path(tmp_path_factory.mktemp("sandbox")))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def upstream(sandbox: SandboxServer) -> SimpleNamespace:
+    return SimpleNamespace(url=sandbox.upstream_url, protocol="openai")
+
+
+@pytest.fixture
+def served(gateway: Gateway, upstream: Any, kin: Kin) -> Gateway:
+    asked = catalog(upstream, price=kin.price)
+    asked["upstreams"][0] |= {"timeout_seconds": 1}
+    load_catalog(asked)
+    gateway.look_at_catalog()
+    return gateway
+
+
+@pytest.mark.parametrize("kin", ALL, ids=str)
+@pytest.mark.parametrize("fault", [None, *(name for name in WHAT if name not in STREAMED)])
+def test_a_fault_becomes_an_error_of_openais_shape_and_nothing_is_charged_for_nothing(served, kin, fault):
+    answer = post(served, kin, sandbox={"fault": fault})
+    if fault in FAILED:
+        assert (answer.status_code, answer.json()["error"]["code"]) == FAILED[fault]
+        assert set(answer.json()["error"]) <= {"message", "type", "code", "param"}
+        assert wait_for("released").cost in (None, 0)
+    else:
+        assert answer.status_code == 200, answer.text
+        generation = wait_for("metered")
+        assert generation.usage_source == ANSWERED.get(fault or "", "upstream")
+        assert 0 < generation.cost <= generation.bound
+        assert generation.is_flagged is (fault in ("huge-usage", "zero-usage"))
+    assert answer.headers["x-generation-id"] == only_generation().pk
+    assert not [secret for secret in SECRETS if secret in answer.text]
