@@ -9,6 +9,8 @@ class ProxyConfig(AppConfig):
     def ready(self) -> None:
         from billing.audit import run
         from billing.books import entries, reversals
+        from billing.discrepancies import sources
+        from proxy.bills import comparing as bills
         from proxy.purchases.accounts import of_upstreams
         from proxy.purchases.audit import check_purchases
         from proxy.purchases.margin_audit import check_margin
@@ -23,3 +25,4 @@ class ProxyConfig(AppConfig):
         reversals.register("requests", netted)
         reversals.register_corrections("re-ratings", corrections)
         entries.offer("upstreams", of_upstreams)
+        sources.register(sources.Source(bills.SOURCE, _("upstreams"), account=bills.account_of))

@@ -13,6 +13,7 @@ from celery.signals import worker_ready
 from django.db import close_old_connections
 
 from core.clock import database_now
+from proxy.bills import work as bills
 from proxy.purchases import dollars, posting
 from proxy.rerating import work
 from proxy.settlement import settle as settlement
@@ -47,6 +48,11 @@ def rerate() -> None:
     until = monotonic() + RERATE_SECONDS
     while work.step(now=database_now()) and monotonic() < until:
         pass
+
+
+@shared_task(name="proxy.tasks.finish_bills")
+def finish_bills() -> None:
+    bills.finish_all(now=database_now())
 
 
 @worker_ready.connect

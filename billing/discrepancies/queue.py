@@ -42,16 +42,18 @@ class Queued:
     cured: int = 0
 
 
-def put(found: Iterable[Difference], *, source: str, day: date, now: datetime) -> Queued:
+def put(found: Iterable[Difference], *, source: str, day: date, now: datetime, about: str = "") -> Queued:
     """Write what is new of a source's day, leave what staff have explained, close what is cured.
 
+    With `about` that is done with those alone whose key begins so, as all that are handed in do.
     Other amounts than were explained are open again. Doing a day again changes nothing that was right. Raises
     `LookupError` for a source that nobody registered.
     """
     sources.get(source)
     queued = Queued()
     with transaction.atomic():
-        there = {(row.kind, row.key): row for row in Discrepancy.objects.filter(provider=source, day=day)}
+        rows = Discrepancy.objects.filter(provider=source, day=day, key__startswith=about)
+        there = {(row.kind, row.key): row for row in rows}
         for difference in found:
             values = {
                 "theirs": difference.theirs,

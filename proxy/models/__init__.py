@@ -1,4 +1,5 @@
 from proxy.models.attempts import UNKNOWN, Attempt
+from proxy.models.bills import UpstreamBill, UpstreamBillLine, UpstreamBillSum
 from proxy.models.catalog import SPOKEN, Currency, Kind, Model, Protocol, Route, Upstream
 from proxy.models.claims import Claim
 from proxy.models.generations import NET_COST, SWEPT_ALIVE, Generation, Lease
@@ -31,4 +32,7 @@ __all__ = [
     "RerateShare",
     "Route",
     "Upstream",
+    "UpstreamBill",
+    "UpstreamBillLine",
+    "UpstreamBillSum",
 ]

@@ -16,7 +16,7 @@ from billing.books.money import LARGEST
 from core.records import value
 from proxy.models import Claim, Currency, Price, PurchasePrice
 from proxy.prices.loading import in_force
-from proxy.prices.sums import cost_of
+from proxy.prices.sums import LineItem, cost_of, line_items
 from proxy.prices.units import REQUEST
 from proxy.prices.usage import Usage, loaded
 from proxy.prices.versions import PriceVersion, terms_of
@@ -102,16 +102,29 @@ class Prices:
     def purchase_of(self, one: Used) -> Purchase:
         """What it cost. Raises `LookupError` where its price is not there."""
         sale, usage = self._sale[one.price_id], usage_of(one)
-        versions = self._paid.get((one.model_id, one.upstream_id), ())
-        begun = [row for row in versions if (row.applies_from or row.created_at) <= one.created_at]
-        paid = in_force(begun, at=one.created_at)
+        paid = self._paid_for(one)
         if paid is None or paid.is_list:
             cost, currency = self._at_list(one, sale, usage), Currency.USD.value
         else:
-            version = self._compiled.get(paid.pk) or self._compiled.setdefault(paid.pk, PriceVersion.from_row(paid))
+            version = self._version(paid)
             cost, currency = _cost(version, one, _counted_by(version, usage)), paid.currency
         listed = one.upstream_cost or _sold(sale, one, usage)
         return Purchase(cost, currency, listed, self._doubt(one, sale, listed, cost))
+
+    def lines_of(self, one: Used) -> list[LineItem]:
+        """What it cost by unit, in the currency of its price, unrounded."""
+        paid = self._paid_for(one)
+        version = self._sale[one.price_id] if paid is None or paid.is_list else self._version(paid)
+        usage = _counted_by(version, usage_of(one))
+        return line_items(version, usage, served=terms_of(one.service_tier or one.asked_tier))
+
+    def _paid_for(self, one: Used) -> PurchasePrice | None:
+        versions = self._paid.get((one.model_id, one.upstream_id), ())
+        begun = [row for row in versions if (row.applies_from or row.created_at) <= one.created_at]
+        return in_force(begun, at=one.created_at)
+
+    def _version(self, paid: PurchasePrice) -> PriceVersion:
+        return self._compiled.get(paid.pk) or self._compiled.setdefault(paid.pk, PriceVersion.from_row(paid))
 
     @staticmethod
     def _at_list(one: Used, sale: PriceVersion, usage: Usage) -> Decimal:
