@@ -41,6 +41,7 @@ def main() -> None:
 
 def measure(*, generations: int, tries: int = 1) -> None:
     from chuizi.memory import collect_rarely
+    from proxy.purchases.posting import post_all_purchases
     from proxy.settlement.settle import settle_all
 
     collect_rarely()  # as a worker does
@@ -54,6 +55,10 @@ def measure(*, generations: int, tries: int = 1) -> None:
             print(
                 f"settlement, one worker, {count:>5} customers: {rate:>7,.0f} generations/s over {done:,}", flush=True
             )
+            start = time.perf_counter()
+            done = post_all_purchases(now=datetime.now(UTC))
+            rate = done / (time.perf_counter() - start)
+            print(f"purchases, one worker, {count:>5} customers: {rate:>8,.0f} generations/s over {done:,}", flush=True)
 
 
 def make_customers(count: int) -> list[tuple[int, int]]:
@@ -87,7 +92,8 @@ def work(people: list[tuple[int, int]], generations: int, *, cost: Decimal = COS
 
     now = datetime.now(UTC)
     used = Usage(input_tokens=20, output_tokens=40)
-    model, price = a_model()
+    costs = Cost(upstream=cost, charged=cost)
+    model, price, upstream = a_model()
     for start in range(0, generations, BATCH):
         rows = []
         for number in range(start, min(start + BATCH, generations)):
@@ -97,9 +103,7 @@ def work(people: list[tuple[int, int]], generations: int, *, cost: Decimal = COS
         for row in rows:
             held[row[1]] = held.get(row[1], Decimal(0)) + HELD
         records = [
-            metered.Metered(
-                *(row[0], None, "upstream", "completed", "stop", used, used, Cost(upstream=cost, charged=cost), 1, 2)
-            ).row()
+            metered.Metered(row[0], upstream, "upstream", "completed", "stop", used, used, costs, 1, 2).row()
             for row in rows
         ]
         with transaction.atomic(), connection.cursor() as cursor:
@@ -111,16 +115,18 @@ def work(people: list[tuple[int, int]], generations: int, *, cost: Decimal = COS
             cursor.execute(metered.MANY, [list(column) for column in zip(*records, strict=True)])
 
 
-def a_model() -> tuple[int, int]:
-    """A model and its price, as their ids."""
-    from proxy.models import Model, Price
+def a_model() -> tuple[int, int, int]:
+    """A model, its price and its upstream, as their ids."""
+    from proxy.models import Model, Price, Upstream
 
     model, _ = Model.objects.get_or_create(slug="bench/settling")
     rates = {"input": "0.1", "output": "0.4"}
     price, _ = Price.objects.get_or_create(
         model=model, version=1, defaults={"billing": "per_token", "rates": rates, "margin": 1}
     )
-    return model.pk, price.pk
+    place = {"protocol": "openai", "base_url": "http://127.0.0.1:9/v1"}
+    upstream, _ = Upstream.objects.get_or_create(name="settling", defaults=place)
+    return model.pk, price.pk, upstream.pk
 
 
 def rerate(*, generations: int, customers: int) -> None:

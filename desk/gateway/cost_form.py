@@ -35,7 +35,7 @@ class CostForm(RatesForm):
 
     FIRST = ("upstream", "shown_upstream", "is_list")
     upstream = forms.ModelChoiceField(
-        label=gettext_lazy("upstream"),
+        label=gettext_lazy("Upstream"),
         queryset=Upstream.objects.none(),
         empty_label=None,
         widget=UnfoldAdminSelectWidget,
