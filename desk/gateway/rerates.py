@@ -109,8 +109,9 @@ class RerateAdmin(ProposalAdmin):
             proposal.reason,
             _("Requests: %(requests)s, customers: %(customers)s, charged %(charged)s, corrected %(corrected)s.")
             % values,
-            _("%(back)s goes back.") % values,
         ]
+        if sums.back:
+            lines.append(_("%(back)s goes back.") % values)
         if sums.up:
             lines.append(_("%(up)s is taken, 7 days after each customer is told, as far as it is available.") % values)
         return "\n".join(lines)

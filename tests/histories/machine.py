@@ -29,7 +29,7 @@ from payments.models import Discrepancy, Dispute, Notification, RefundPart, TopU
 from payments.providers.sheets import StatementNotReady
 from payments.statements import reconcile
 from payments.topups import fx, orders, polling
-from proxy.models import Generation, Model, PurchaseBatch
+from proxy.models import Generation, Model, PurchaseBatch, Rerate
 from proxy.prices.loading import load_catalog
 from proxy.purchases import posting
 from proxy.settlement import settle
@@ -374,6 +374,7 @@ STATES = (
     (Generation, "state"),
     (InvoiceRequest, "state"),
     (CreditTask, "state"),
+    (Rerate, "state"),
     (AdjustmentProposal, "kind"),
     (AdjustmentProposal, "state"),
 )

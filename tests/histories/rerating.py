@@ -18,15 +18,18 @@ WAYS = (deciding.approve, deciding.approve, deciding.refuse)
 
 
 class Rerating(Steps):
-    @rule(input=RATES, upwards=st.booleans(), by=WHO, dies=DYING)
-    def finance_finds_a_price_wrong(self, input, upwards, by, dies):
+    @rule(input=RATES, upwards=st.booleans(), by=WHO, is_approved=st.booleans(), dies=DYING)
+    def finance_finds_a_price_wrong(self, input, upwards, by, is_approved, dies):
         model, now = self.model, self.clock.now()
         with transaction.atomic():
             set_price(model, {"input": input, "output": "40"}, where=model.slug)
         about = {"model": model, "price": model.prices.latest("version"), "by": self.staff[by], "now": now}
         days = {"first_day": (now - timedelta(days=40)).date(), "last_day": now.date()}
         with refused():
-            deciding.propose(**about, **days, held_at=None, upwards=upwards, reason="test")
+            found = deciding.propose(**about, **days, upwards=upwards, reason="test")
+            self.rerating_goes_on(dies, 0)
+            if is_approved:
+                deciding.approve(proposal_id=found.pk, by=self.staff[1 - by], now=now)
         self.rerating_goes_on(dies, 0)
 
     @rule(index=PICK, act=st.sampled_from(WAYS), by=WHO, dies=DYING)
