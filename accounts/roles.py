@@ -176,6 +176,7 @@ STAFF: Mapping[str, StaffRole] = {
             "proxy.generation.handle_quarantined",
             "proxy.marginday.see_margin",
             "proxy.price.set_prices",
+            "proxy.upstreambill.add_bills",
             "proxy.rerate.rerate_requests",
         ),
     ),

@@ -1,6 +1,7 @@
 """The rooms of the desk, each of which registers what it shows."""
 
 from desk import people
+from desk.bills import pages as bills
 from desk.books import adjustments, entries, events, ledger, mail, months
 from desk.gateway import attempts, catalog, claims, groups, margin, price_proposals, purchases, rerates
 from desk.invoices import queue as invoices
@@ -9,6 +10,6 @@ from desk.refunds import queue as refunds
 
 ROOMS = (
     people, ledger, adjustments, entries, months, events, mail, invoices,
-    topups, refunds, disputes, statements, rates, catalog, groups, margin, price_proposals, purchases,
+    topups, refunds, disputes, statements, rates, catalog, groups, margin, price_proposals, purchases, bills,
     attempts, claims, rerates,
 )  # fmt: skip

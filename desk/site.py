@@ -246,6 +246,7 @@ SIDEBAR = (
             (_("Upstreams"), "cloud", "proxy_upstream"),
             (_("Margin"), "percent", "proxy_marginday"),
             (_("Purchases"), "shopping_cart", "proxy_purchasebatch"),
+            (_("Upstreams' bills"), "receipt", "proxy_upstreambill"),
             (_("Attempts"), "alt_route", "proxy_attempt"),
             (_("Claims not believed"), "report", "proxy_claim"),
             (_("Gateway leases"), "dns", "proxy_lease"),

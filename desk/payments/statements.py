@@ -20,6 +20,7 @@ from billing.books import entries
 from billing.books.entries import EntryError
 from billing.books.money import PLACES
 from billing.discrepancies import queue, resolving
+from desk.bills.words import behind
 from desk.books.entry_form import DayInput, EntryForm
 from desk.site import Colours, ReadOnlyAdmin, form_page, row_id
 from desk.trail import recorded, staff_of
@@ -164,6 +165,7 @@ class DiscrepancyAdmin(ReadOnlyAdmin):
     )
     list_filter = ("state", "provider", "kind")
     search_fields = ("key__exact",)
+    readonly_fields = ("told_by",)
     ordering = ("-state", "-found_at")
     actions_detail = ("explain", "resolve")
 
@@ -180,6 +182,10 @@ class DiscrepancyAdmin(ReadOnlyAdmin):
     )
     def shown_state(self, row: Discrepancy) -> tuple[str, str]:
         return row.state, row.get_state_display()
+
+    @display(description=gettext_lazy("Told by"))
+    def told_by(self, row: Discrepancy) -> str:
+        return behind(row) or str(row.get_provider_display())
 
     @display(description=gettext_lazy("Theirs"))
     def shown_theirs(self, row: Discrepancy) -> str:

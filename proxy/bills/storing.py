@@ -88,6 +88,11 @@ def take(bill: UpstreamBill, file: BinaryIO | None = None) -> None:
         raise
 
 
+def again(bill: UpstreamBill) -> bool:
+    """Have a bill that was compared be compared anew; False for one that waits for it anyway, or never will be."""
+    return bool(states.move_all(UpstreamBill.objects.filter(pk=bill.pk, state=State.COMPARED), to=State.READ))
+
+
 def _store(bill: UpstreamBill, found: Read) -> None:
     drop_lines(bill.pk)
     _copy(bill.pk, found.spool)

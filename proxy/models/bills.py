@@ -1,5 +1,6 @@
 """What upstreams bill, line by line, and how it compares with what their requests cost by our prices."""
 
+from decimal import Decimal
 from typing import ClassVar
 
 from django.contrib.postgres.fields import ArrayField
@@ -29,7 +30,7 @@ class UpstreamBill(models.Model):
         starts=(State.WAITING,),
         ends=(State.COMPARED, State.REFUSED, State.REPLACED),
         moves={
-            State.READ: (State.WAITING,),
+            State.READ: (State.WAITING, State.COMPARED),
             State.COMPARED: (State.READ, State.COMPARED),
             State.REFUSED: (State.WAITING,),
             State.REPLACED: (State.READ, State.COMPARED),
@@ -71,6 +72,7 @@ class UpstreamBill(models.Model):
                 name="upstreambill_once",
             ),
         ]
+        permissions = [("add_bills", "Can bring upstreams' bills")]
         indexes = [
             models.Index(fields=["upstream", "-last"], name="upstreambill_of_upstream"),
             models.Index(fields=["id"], condition=Q(state__in=["waiting", "read"]), name="upstreambill_to_do"),
@@ -78,6 +80,11 @@ class UpstreamBill(models.Model):
 
     def __str__(self) -> str:
         return f"bill:{self.pk}, {self.upstream} {self.first} - {self.last}"
+
+    @property
+    def drift(self) -> Decimal | None:
+        """How much more was billed than by our prices, in the bill's currency; None where it tells no amounts."""
+        return None if self.theirs is None or self.ours is None else self.theirs - self.ours
 
 
 class UpstreamBillLine(models.Model):
