@@ -14,6 +14,7 @@ from rest_framework.views import APIView
 
 from accounts.groups import CustomerGroup, group_of
 from accounts.models import ApiKey
+from api import model_shapes
 from api.common.authentication import caller
 from api.common.base import ApiError
 from billing.books.money import ZERO, api_amount
@@ -27,13 +28,18 @@ from proxy.records import one
 
 
 class ModelsView(APIView):
-    """The models that this key may use, in OpenAI's shape, with their prices before the margin."""
+    """The models that this key may use, in OpenAI's shape, with their prices before the margin.
+
+    Where `anthropic-version` is sent, in Anthropic's: a page by `limit` and `after_id`, bare names too.
+    """
 
     @extend_schema(operation_id="models_list", responses={200: dict})
     def get(self, request: Request) -> Response:
         key, group = caller(request).key, group_of(caller(request).customer.group)
-        entries = catalog.load().models
-        slugs = sorted(name for name, entry in entries.items() if name == entry.slug and _may_use(key, group, entry))
+        entries = {name: entry for name, entry in catalog.load().models.items() if _may_use(key, group, entry)}
+        if model_shapes.is_anthropic(request):
+            return _with_request_id(request, model_shapes.anthropic_list(request, entries))
+        slugs = sorted(name for name, entry in entries.items() if name == entry.slug)
         return Response({"object": "list", "data": [_model(entries[slug].at(group.factor)) for slug in slugs]})
 
 
@@ -45,7 +51,24 @@ class ModelView(APIView):
         entry, group = catalog.load().find(model_id), group_of(caller(request).customer.group)
         if entry is None or not _may_use(caller(request).key, group, entry):
             raise ApiError(f"There is no model {model_id[:100]!r} here.", status=404, code="model_not_found")
+        if model_shapes.is_anthropic(request):
+            return _with_request_id(request, model_shapes.anthropic_model(model_id, entry))
         return Response(_model(entry.at(group.factor)))
+
+
+@extend_schema(exclude=True)
+class AnthropicModelsView(ModelsView):
+    """The same below `/anthropic`."""
+
+
+@extend_schema(exclude=True)
+class AnthropicModelView(ModelView):
+    """The same below `/anthropic`."""
+
+
+def _with_request_id(request: Request, data: dict[str, Any]) -> Response:
+    """Anthropic's clients look for it under this name."""
+    return Response(data, headers={"Request-Id": request._request.request_id})  # type: ignore[attr-defined]
 
 
 def _may_use(key: ApiKey, group: CustomerGroup, entry: catalog.Entry) -> bool:

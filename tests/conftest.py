@@ -22,6 +22,7 @@ from billing.invoices.papers import pdf
 from billing.models import Document, Wallet
 from tests import template
 from tests.gateways import kill_those_left
+from tests.running import running  # noqa: F401 - a fixture
 from tests.spoken import CHAT, Spoken
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)

@@ -20,3 +20,34 @@ def test_a_model_that_its_provider_gives_up_says_when(api, catalog):
     found = api.get("/v1/models/openai/whisper-1").json()
     assert (found["deprecated_on"], found["retired_on"]) == ("2026-11-02", "2027-01-31")
     assert not {"deprecated_on", "retired_on"} & api.get("/v1/models/openai/gpt-4.1-nano").json().keys()
+
+
+@pytest.fixture
+def anthropic_api(customer):
+    key = issuing.issue(customer=customer, name="k", now=NOW).text
+    return Client(headers={"x-api-key": key, "anthropic-version": "2023-06-01"})
+
+
+def test_who_sends_anthropics_version_gets_anthropics_list_with_bare_names_too(anthropic_api, catalog):
+    answer = anthropic_api.get("/v1/models?limit=1000")
+    found = answer.json()
+    ids = [model["id"] for model in found["data"]]
+    assert {"openai/gpt-4.1-nano", "gpt-4.1-nano"} <= set(ids)
+    assert ids == sorted(ids)
+    assert (found["has_more"], found["first_id"], found["last_id"]) == (False, ids[0], ids[-1])
+    assert answer["request-id"] == answer["x-request-id"]
+    [one] = [model for model in found["data"] if model["id"] == "gpt-4.1-nano"]
+    assert (one["type"], one["lifecycle"], bool(one["display_name"])) == ("model", "active", True)
+    assert anthropic_api.get("/anthropic/v1/models/gpt-4.1-nano").json() == one
+
+
+def test_anthropics_list_goes_on_where_it_stopped(anthropic_api, catalog):
+    whole = [model["id"] for model in anthropic_api.get("/v1/models?limit=1000").json()["data"]]
+    seen, page = [], {"has_more": True, "last_id": ""}
+    while page["has_more"]:
+        page = anthropic_api.get("/v1/models", {"limit": 2, "after_id": page["last_id"]}).json()
+        seen += [model["id"] for model in page["data"]]
+    assert seen == whole
+    before = anthropic_api.get("/v1/models", {"limit": 2, "before_id": whole[3]}).json()
+    assert ([model["id"] for model in before["data"]], before["has_more"]) == (whole[1:3], True)
+    assert anthropic_api.get("/v1/models?limit=0").status_code == 400

@@ -36,7 +36,13 @@ def upstream(sandbox: SandboxServer) -> SimpleNamespace:
 
 @pytest.fixture
 def served(gateway: Gateway, upstream: Any) -> Gateway:
-    sandbox = {"name": "sandbox", "protocol": "openai", "base_url": upstream.url, "api_key": "sk-upstream-sandbox"}
-    load_catalog({"upstreams": [sandbox], "models": models_beside_chat(upstream="sandbox")})
+    there = {"base_url": upstream.url, "api_key": "sk-upstream-sandbox"}
+    upstreams = [
+        {"name": "sandbox", "protocol": "openai", **there},
+        {"name": "sandbox-anthropic", "protocol": "anthropic", **there},
+    ]
+    price = {"input": "3", "output": "15", "cache_read": "0.3", "cache_write": "3.75", "cache_write_1h": "6"}
+    claude = {"id": "anthropic/claude-sonnet-4-6", "upstreams": ["sandbox-anthropic"], "price": price}
+    load_catalog({"upstreams": upstreams, "models": [claude, *models_beside_chat(upstream="sandbox")]})
     gateway.look_at_catalog()
     return gateway

@@ -3,26 +3,26 @@
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 PAGE = Path(__file__).parents[2] / "docs" / "api.md"
 SECTION = re.compile(r"^## (`POST .*?)\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
-EXAMPLE = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
+EXAMPLE = re.compile(r"^```(sh|python)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+HOW = {"sh": ["bash", "-ec"], "python": [sys.executable, "-c"]}
 EXAMPLES = {
-    f"{title} {number}": code
+    f"{title} {number}": [*HOW[language], code]
     for title, text in SECTION.findall(PAGE.read_text(encoding="utf-8"))
-    for number, code in enumerate(EXAMPLE.findall(text))
+    for number, (language, code) in enumerate(EXAMPLE.findall(text))
 }
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_runs(served, tmp_path, name):
     environment = {**os.environ, "CHUIZI_URL": served.url, "CHUIZI_KEY": served.key, "no_proxy": "127.0.0.1"}
-    done = subprocess.run(
-        ["bash", "-ec", EXAMPLES[name]], capture_output=True, env=environment, cwd=tmp_path, timeout=30
-    )
+    done = subprocess.run(EXAMPLES[name], capture_output=True, env=environment, cwd=tmp_path, timeout=30)
     assert done.returncode == 0, done.stderr.decode()
     made = done.stdout or b"".join(file.read_bytes() for file in tmp_path.iterdir())
     assert made

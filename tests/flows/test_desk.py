@@ -8,7 +8,8 @@ import pypdfium2
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.flows.conftest import Running, log_in
+from tests.flows.conftest import log_in
+from tests.running import Running
 
 ARRIVES = 30_000
 """Milliseconds within which the workers have sent a refund and seen it done."""

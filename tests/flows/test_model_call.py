@@ -6,7 +6,7 @@ from decimal import Decimal
 import httpx2 as httpx
 from openai import OpenAI
 
-from tests.flows.conftest import Running
+from tests.running import Running
 
 
 def settled(running: Running, generation_id: str, *, seconds: float = 5) -> dict:

@@ -7,7 +7,8 @@ from decimal import Decimal
 import pytest
 from playwright.sync_api import expect
 
-from tests.flows.conftest import Running, log_in
+from tests.flows.conftest import log_in
+from tests.running import Running
 
 
 def paid_balance(running: Running) -> Decimal:
