@@ -63,6 +63,10 @@ def provider_not_json() -> Refusal:
     return Refusal(502, "provider_error", "The model's provider sent an answer that is not JSON.")
 
 
+def provider_not_this() -> Refusal:
+    return Refusal(502, "provider_error", "The model's provider sent something else than an answer.")
+
+
 def unwritten(generation_id: str) -> Refusal:
     words = "The answer is there but its usage could not be written, so nothing is charged."
     return unavailable(f"{words} See {generation_id}.", retry_after=RETRY_AFTER_SECONDS)

@@ -41,6 +41,8 @@ BESIDE_CHAT: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("openai/text-embedding-3-small", "text-embedding-3-small", {"input": "0.02"}),
     ("openai/omni-moderation-latest", "omni-moderation", {"request": "0"}),
     ("cohere/rerank-v3.5", "Rerank 3.5", {"search": "2"}),
+    ("openai/tts-1", "tts-1", {"character": "15"}),
+    ("openai/gpt-4o-mini-tts", "gpt-4o-mini-tts", {"input": "0.60", "output_audio": "12"}),
 )
 """A model for each path beside chat and messages: its id, its name, and USD before the margin."""
 

@@ -11,6 +11,8 @@ from proxy.protocols.base import Charged
 from proxy.protocols.endpoint import Asked
 from proxy.protocols.openai.embeddings import Embeddings
 from proxy.protocols.openai.rerank import Rerank
+from proxy.protocols.openai.speech import Speech
+from proxy.protocols.sse import END, Splitter, data_of
 
 PATHS: tuple[tuple[Any, dict[str, Any]], ...] = (
     (Embeddings(), {"input": "a"}),
@@ -20,12 +22,24 @@ SEEDS = [
     b'{"object":"list","data":[{"embedding":[0.5,NaN]}],"usage":{"prompt_tokens":3,"total_tokens":"3","cost":1}}',
     b'{"results":[{"index":0,"relevance_score":1}],"meta":{"billed_units":{"search_units":1.0}},"usage":{"total_tokens":5}}',
     b'{"error":{"message":"m"},"data":[]}',
+    b'data: {"type":"speech.audio.delta","audio":"AAAA"}\n\ndata: {"type":"speech.audio.done","usage":'
+    b'{"input_tokens":1,"output_tokens":2}}\n\n',
+    b'event: speech.audio.done\ndata: {"usage":{},\ndata: "type":"speech.audio.done"}\n\nevent: error\ndata: no\n\n',
     b'{"data":"\\ud83d","results":{},"meta":[],"usage":[]}',
 ]
+STREAMS: tuple[tuple[Any, dict[str, Any]], ...] = ((Speech(), {"input": "a", "stream_format": "sse"}),)
 CHARGED = Charged("gen-ours", 12, Decimal("0.00042000"))
 
 
 def check(data: bytes) -> None:
+    for endpoint, asked in STREAMS:
+        call = endpoint.read(Asked(orjson.dumps({"model": "m", **asked}), {}, {}))
+        stream, splitter = endpoint.dialects["openai"].events(call, "gen-ours"), Splitter()
+        relayed = stream.take(splitter.feed(data)) + stream.take(splitter.rest.rstrip() + END)
+        assert b"done" not in relayed or not stream.done or data.count(b"done") > 1
+        if stream.done:
+            last = lossless.load(data_of(stream.tail(CHARGED, Usage(input_tokens=1, output_tokens=1))))
+            assert last["x_chuizi"]["cost"] == "0.00042000"
     for endpoint, asked in PATHS:
         call = endpoint.read(Asked(orjson.dumps({"model": "m", **asked}), {}, {}))
         dialect = endpoint.dialects["openai"]

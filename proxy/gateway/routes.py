@@ -12,6 +12,7 @@ from proxy.protocols.openai.chat.endpoint import ChatCompletions
 from proxy.protocols.openai.embeddings import Embeddings
 from proxy.protocols.openai.moderations import Moderations
 from proxy.protocols.openai.rerank import Rerank, RerankAgain
+from proxy.protocols.openai.speech import Speech
 
 PART = re.compile(r"\{(\w+)\}")
 NO_PLACE: Mapping[str, str] = {}
@@ -81,4 +82,6 @@ def _pattern(path: str) -> re.Pattern[str]:
     return re.compile("".join(f"(?P<{piece}>[^/:]+)" if at % 2 else re.escape(piece) for at, piece in pieces))
 
 
-ROUTES = Routes([ChatCompletions(), Embeddings(), Moderations(), Rerank(), RerankAgain(), Messages(), CountTokens()])
+ROUTES = Routes(
+    [ChatCompletions(), Embeddings(), Moderations(), Rerank(), RerankAgain(), Speech(), Messages(), CountTokens()]
+)

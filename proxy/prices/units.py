@@ -153,12 +153,12 @@ CACHE_READ, CACHE_WRITE, CACHE_WRITE_1H = "cache_read", "cache_write", "cache_wr
 REASONING, CITATION, REQUEST = "reasoning", "citation", "request"
 INPUT_AUDIO, INPUT_IMAGE, INPUT_VIDEO = "input_audio", "input_image", "input_video"
 OUTPUT_AUDIO, OUTPUT_IMAGE = "output_audio", "output_image"
-WEB_SEARCH = "web_search"
+WEB_SEARCH, CHARACTER, IMAGE, SEARCH = "web_search", "character", "image", "search"
 TEXT = (OUTPUT,)
 """What most requests have made."""
 TOOLS = frozenset({WEB_SEARCH, "file_search", "code_session"})
 """What runs at the provider in the midst of a request, as often as the model's `max_tool_calls` at most."""
-CALLS = frozenset({"image", "search"})
+CALLS = frozenset({IMAGE, SEARCH})
 """What is counted as requests where a price names nothing but `request`."""
 TOKEN_UNITS = frozenset(unit.name for unit in TABLE if unit.side)
 

@@ -24,7 +24,7 @@ from proxy.prices.usage import Usage
 from proxy.prices.versions import PriceVersion
 from proxy.protocols.base import BadRequest, Call, Charged, Habits, Reported
 from proxy.protocols.lossless import load_sound
-from proxy.protocols.sse import DONE, END
+from proxy.protocols.sse import DONE, END, MOST_EVENT_BYTES
 
 Asking = TypeVar("Asking", bound=Call)
 """A protocol's own kind of `Call`."""
@@ -166,6 +166,8 @@ class Dialect(Generic[Asking]):
 
     def events(self, call: Asking, generation_id: str) -> EventStream:
         raise NotImplementedError
+
+    most_event_bytes: ClassVar[int] = MOST_EVENT_BYTES
 
     def as_events(self, answer: bytes) -> bytes:
         """The events of an upstream that answers in one piece, though a stream was asked for."""

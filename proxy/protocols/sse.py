@@ -4,6 +4,10 @@ import re
 from collections.abc import Iterator
 
 MOST_EVENT_BYTES = 4_000_000
+MOST_MEDIA_BYTES = 32_000_000
+"""Of an event that holds a picture."""
+LONG_EVENT = 65_536
+"""Beyond this the pieces of an event are joined once, when it ends."""
 END = b"\n\n"
 BLANK = re.compile(rb"\n{3,}")
 DONE = b"data: [DONE]\n\n"
@@ -17,13 +21,23 @@ class EventTooLong(ValueError):
 class Splitter:
     """Collect chunks, hand out whole events, each with its blank line."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MOST_EVENT_BYTES) -> None:
+        """`most` bytes are waited for the end of an event."""
         self._rest = b""
+        self._most = most
+        self._more: list[bytes] = []
+        self._size = 0
 
     def feed(self, chunk: bytes) -> bytes:
         """The events that `chunk` completes; raises `EventTooLong` when more comes to one that is too long."""
-        if len(self._rest) > MOST_EVENT_BYTES:
-            raise EventTooLong
+        if len(self._rest) > LONG_EVENT:
+            if len(self._rest) + self._size > self._most:
+                raise EventTooLong
+            if b"\n" not in chunk and b"\r" not in chunk:
+                self._more.append(chunk)
+                self._size += len(chunk)
+                return b""
+            self._rest, self._more, self._size = self.rest, [], 0
         data = self._rest + chunk if self._rest else chunk
         tail = b""
         if b"\r" in data:
@@ -46,7 +60,7 @@ class Splitter:
     @property
     def rest(self) -> bytes:
         """What came after the last whole event."""
-        return self._rest
+        return b"".join([self._rest, *self._more]) if self._more else self._rest
 
 
 def events_of(events: bytes) -> Iterator[bytes]:

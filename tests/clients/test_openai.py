@@ -28,6 +28,18 @@ def test_moderations_without_a_model(client):
     assert [one.flagged for one in answer.results] == [False, True]
 
 
+def test_speech_as_bytes_and_as_events(client):
+    sound = client.audio.speech.create(model="tts-1", input="Hello", voice="alloy").content
+    assert sound.startswith(b"RIFF")
+    assert wait_for("metered").cost == Decimal("0.00007875")
+    with client.audio.speech.with_streaming_response.create(
+        model="gpt-4o-mini-tts", input="Hello", voice="alloy", stream_format="sse"
+    ) as answer:
+        events = answer.read().decode()
+    assert events.count("speech.audio.done") == 2
+    assert '"cost":' in events
+
+
 def test_a_wrong_request_is_the_clients_own_error(client):
     with pytest.raises(openai.BadRequestError) as caught:
         client.embeddings.create(model="text-embedding-3-small", input=[])

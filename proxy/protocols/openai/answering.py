@@ -8,7 +8,7 @@ import orjson
 
 from proxy.errors import Refusal
 from proxy.models import Protocol
-from proxy.prices.catalog import Destination
+from proxy.prices.catalog import Destination, Entry
 from proxy.prices.usage import Usage
 from proxy.protocols import lossless
 from proxy.protocols.base import Charged, Habits, Reported
@@ -18,6 +18,7 @@ from proxy.protocols.openai.asking import PlainCall, sending
 from proxy.protocols.openai.chat.answer import error as error_body
 from proxy.protocols.openai.chat.answer import error_of, x_chuizi
 from proxy.protocols.openai.chat.failure import failure_of
+from proxy.protocols.sse import END
 
 Plain = TypeVar("Plain", bound=PlainCall)
 LONG_ANSWER = 65_536
@@ -84,22 +85,44 @@ def _short(value: msgspec.Raw) -> Any:
     return value if memoryview(value).nbytes > LONG_MEMBER else orjson.loads(value)
 
 
-def shown(said: Any, reported: Reported, used: Usage, charged: Charged) -> bytes:
-    """The usage that the caller sees, as JSON: what the upstream said where that is billed, and our cost in USD."""
+def shown(
+    said: Any, reported: Reported, used: Usage, charged: Charged, *, names: tuple[str, ...] = ("prompt_tokens",)
+) -> bytes:
+    """The usage that the caller sees, as JSON: what the upstream said where that is billed, and our cost in USD.
+
+    `names` are what tokens of input, and of output where there are any, are called here.
+    """
     told: dict[str, Any] = {}
     if isinstance(said, dict) and reported.usage == used:
         told = {name: value for name, value in said.items() if not usages.is_cost(name)}
     elif used.input_tokens:
-        total = used.input_tokens + used.output_tokens
-        told = {"prompt_tokens": used.input_tokens, "total_tokens": total}
+        counts = (used.input_tokens, used.output_tokens)
+        told = {**dict(zip(names, counts, strict=False)), "total_tokens": sum(counts)}
     cost = b'"cost":%b}' % f"{charged.cost:f}".encode()
     return b"%b,%b" % (lossless.write(told)[:-1], cost) if told else b"{" + cost
+
+
+def event(kind: str, **said: Any) -> bytes:
+    """An event with a `type`."""
+    return b"event: %b\ndata: %b" % (kind.encode(), orjson.dumps({"type": kind, **said})) + END
 
 
 class PlainEndpoint(Endpoint[Plain]):
     """A path of OpenAI's whose answer is no text of a model."""
 
     name = Protocol.OPENAI.value
+    needs: ClassVar[tuple[str, ...]]
+    """Units of which its price has to have one."""
+
+    def check(self, call: Plain, entry: Entry) -> Plain:
+        if not self.serves(entry.price):
+            units = " or ".join(f"`{unit}`" for unit in self.needs)
+            words = f"{entry.slug} is not a {self.what}: its price names no {units}, or more than that."
+            raise Refusal(400, "validation_error", words, param="model")
+        return super().check(call, entry)
 
     def error(self, refusal: Refusal, request_id: str) -> bytes:
         return error_body(refusal)
+
+    def error_event(self, refusal: Refusal, request_id: str) -> bytes:
+        return event("error", error=error_of(refusal))

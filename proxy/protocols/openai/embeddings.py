@@ -99,6 +99,7 @@ def _calls(call: PlainCall) -> Decimal:
 class Embeddings(PlainEndpoint[PlainCall]):
     path = "/v1/embeddings"
     what = "model for embeddings"
+    needs = (INPUT,)
     brings = "input"
     dialects = {Protocol.OPENAI.value: Vectors()}
 

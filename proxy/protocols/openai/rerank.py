@@ -15,7 +15,7 @@ from core.records import value
 from proxy.models import Protocol
 from proxy.prices.bounds import FRAME_TOKENS, fair_tokens, likely_tokens, wide_bytes
 from proxy.prices.catalog import Entry
-from proxy.prices.units import INPUT, INPUT_TEXT, TEXT
+from proxy.prices.units import INPUT, INPUT_TEXT, SEARCH, TEXT
 from proxy.prices.usage import Usage
 from proxy.prices.versions import PriceVersion
 from proxy.protocols.base import BadRequest, Reported
@@ -28,7 +28,6 @@ from proxy.protocols.openai.chat.answer import text_of as told_text
 from proxy.protocols.steering import refuse_steering
 from proxy.protocols.structure import NotJson
 
-SEARCH = "search"
 CHUNK_TOKENS, SEARCH_CHUNKS = 500, 100
 LEAST_ROOM = 250
 """Tokens of a chunk that are the document's: a longer query is cut."""
@@ -159,6 +158,7 @@ def _held(holder: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 class Rerank(PlainEndpoint[RerankCall]):
     path = "/v1/rerank"
     what = "model that ranks documents"
+    needs = (SEARCH, INPUT)
     dialects: Mapping[str, WholeAnswer[RerankCall]] = {Protocol.OPENAI.value: Ordered()}
 
     def serves(self, price: PriceVersion) -> bool:

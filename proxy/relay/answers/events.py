@@ -87,7 +87,7 @@ async def _pieces(
         if piece := stream.take(dialect.as_events(await read_all(first, rest))):
             yield piece
         return
-    splitter = Splitter()
+    splitter = Splitter(dialect.most_event_bytes)
     if piece := stream.take(splitter.feed(first)):
         yield piece
     if not stream.is_over:

@@ -16,8 +16,11 @@ Answering = Callable[[web.Request, Body, str], Awaitable[web.StreamResponse]]
 BROKEN = ("eof-mid-stream", "hang-mid-stream")
 
 
-def asked(answering: Answering) -> Handler:
-    """A handler of requests whose `answering` gets the body and the fault; it may raise `Refused`."""
+def asked(answering: Answering, *, says_garbage: bool = True) -> Handler:
+    """A handler of requests whose `answering` gets the body and the fault; it may raise `Refused`.
+
+    `says_garbage` where that fault is a page in the place of JSON.
+    """
 
     async def handle(request: web.Request) -> web.StreamResponse:
         if refused := check_key(request):
@@ -31,7 +34,7 @@ def asked(answering: Answering) -> Handler:
             fault = faults.name_of(body)
             if (failed := await faults.refusal(fault)) is not None:
                 return failed
-            if fault == "garbage":
+            if fault == "garbage" and says_garbage:
                 return web.Response(text="<!doctype html>not json", content_type="application/json")
             return await answering(request, body, fault)
         except orjson.JSONDecodeError:

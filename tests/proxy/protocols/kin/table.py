@@ -18,7 +18,8 @@ class Kin:
     told: dict[str, Any]
     lines: dict[str, int]
     cost: Decimal
-    free: dict[str, str] = field(default_factory=dict)
+    counts: dict[str, str] = field(default_factory=dict)
+    """Whose usage is charged with a fault, where it is another than of most: what was known beforehand is no news."""
 
     def __str__(self) -> str:
         return self.name
@@ -66,3 +67,36 @@ JINA = Kin(
     cost=Decimal("0.000105"),
 )
 ALL = (EMBEDDINGS, COHERE, JINA)
+KNOWN = {"no-usage": "upstream", "zero-usage": "upstream", "huge-usage": "upstream"}
+SPEECH = Kin(
+    name="speech",
+    path="/v1/audio/speech",
+    price={"character": "15"},
+    asked={"input": "one two three four", "voice": "alloy"},
+    told={},
+    lines={"character": 18},
+    cost=Decimal("0.0002835"),
+    counts=KNOWN,
+)
+SPOKEN_BY_TOKEN = Kin(
+    name="speech by tokens",
+    path="/v1/audio/speech",
+    price={"input": "1", "output_audio": "12"},
+    asked={"input": "one two three four", "voice": "alloy"},
+    told={},
+    lines={},
+    cost=Decimal(0),
+    counts={"": "estimated", "huge-usage": "estimated"},
+)
+SPOKEN_EVENTS = Kin(
+    name="speech as events",
+    path="/v1/audio/speech",
+    price={"input": "1", "output_audio": "12"},
+    asked={"input": "one two three four", "voice": "alloy", "stream_format": "sse"},
+    told={},
+    lines={"input_token": 5, "output_audio_token": 27},
+    cost=Decimal("0.00034545"),
+)
+MEDIA = (SPEECH, SPOKEN_BY_TOKEN)
+STREAMS = (SPOKEN_EVENTS,)
+"""Those before the sandbox alone."""

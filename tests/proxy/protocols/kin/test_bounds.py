@@ -12,10 +12,11 @@ from proxy.admission.ask import ask_of
 from proxy.admission.rule import Ask
 from proxy.prices.catalog import Destination, Entry
 from proxy.prices.sums import cost_of
-from proxy.prices.usage import Usage
+from proxy.prices.usage import Usage, counted
 from proxy.protocols.endpoint import Asked, Endpoint
 from proxy.protocols.openai.embeddings import Embeddings
 from proxy.protocols.openai.rerank import Rerank
+from proxy.protocols.openai.speech import Speech
 from tests.proxy.prices.steps import priced
 
 THERE = Destination("openai/m", 1, "main", "openai", "http://127.0.0.1/v1", "k", "theirs", 1, 1)
@@ -64,3 +65,17 @@ def test_ranks(query, documents):
         assert charged(call, entry, usage) <= ask.bound
         assert charged(call, entry, call.fair) <= ask.bound
         assert ask.estimate <= ask.bound
+
+
+@given(said=st.text(min_size=1, max_size=300), told=st.text(max_size=50), speed=st.sampled_from([None, 0.25, 1, 4.0]))
+def test_speech(said, told, speed):
+    more = {"input": said, "instructions": told, "speed": speed}
+    call, entry, ask = asked(Speech(), {"character": "15"}, **more)
+    assert charged(call, entry, Usage(more={"character": len(said)})) <= ask.bound
+    call, entry, ask = asked(Speech(), {"input": "1", "output_audio": "12"}, **more)
+    # Slowly read, each letter a digit: 0.4 s, and half a minute of silence.
+    made = math.ceil(len(said) * 8 / min(1, speed or 1)) + 400
+    usage = counted(input_tokens=tokens(said + told) + 3, output_tokens=made, made={"audio": made})
+    assert charged(call, entry, usage) <= ask.bound
+    assert charged(call, entry, call.fair) <= ask.bound
+    assert ask.estimate <= ask.bound

@@ -1,17 +1,19 @@
 """Each path before the sandbox's model, which fails in each of its ways: status, code, charge, and no secret told."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import orjson
 import pytest
 
 from proxy.prices.loading import load_catalog
 from sandbox.upstream.faults import WHAT
 from tests.proxy.conftest import Gateway, catalog, only_generation, wait_for
 from tests.proxy.protocols.kin.conftest import post
-from tests.proxy.protocols.kin.table import ALL, Kin
+from tests.proxy.protocols.kin.table import ALL, MEDIA, STREAMS, Kin
 from tests.sandbox_server import SandboxServer
 
 STREAMED = ("no-done", "usage-middle", "usage-each", "error-in-stream")
@@ -55,8 +57,8 @@ def served(gateway: Gateway, upstream: Any, kin: Kin) -> Gateway:
     return gateway
 
 
-@pytest.mark.parametrize("kin", ALL, ids=str)
-@pytest.mark.parametrize("fault", [None, *(name for name in WHAT if name not in STREAMED)])
+@pytest.mark.parametrize("kin", [*ALL, *MEDIA], ids=str)
+@pytest.mark.parametrize("fault", ["", *(name for name in WHAT if name not in STREAMED)])
 def test_a_fault_becomes_an_error_of_openais_shape_and_nothing_is_charged_for_nothing(served, kin, fault):
     answer = post(served, kin, sandbox={"fault": fault})
     if fault in FAILED:
@@ -66,8 +68,42 @@ def test_a_fault_becomes_an_error_of_openais_shape_and_nothing_is_charged_for_no
     else:
         assert answer.status_code == 200, answer.text
         generation = wait_for("metered")
-        assert generation.usage_source == ANSWERED.get(fault or "", "upstream")
+        source = kin.counts.get(fault, kin.counts.get("", ANSWERED.get(fault, "upstream")))
+        assert generation.usage_source == source
         assert 0 < generation.cost <= generation.bound
-        assert generation.is_flagged is (fault in ("huge-usage", "zero-usage"))
+        assert generation.is_flagged is (fault in ("huge-usage", "zero-usage") and not kin.counts)
     assert answer.headers["x-generation-id"] == only_generation().pk
+    assert not [secret for secret in SECRETS if secret.encode() in answer.content]
+
+
+BEFORE = ("400", "401", "403", "429", "500", "503", "hang", "slow")
+"""Faults of a stream that has not begun."""
+BROKEN = {
+    "eof-mid-stream": "upstream_eof",
+    "hang-mid-stream": "timeout",
+    "error-in-stream": "upstream_error",
+    "no-done": "upstream_eof",
+}
+
+
+@pytest.mark.parametrize("kin", STREAMS, ids=str)
+@pytest.mark.parametrize("fault", ["", *WHAT])
+def test_a_fault_of_a_stream_ends_it_with_an_error_and_nothing_is_charged_for_what_broke_off(served, kin, fault):
+    answer = post(served, kin, sandbox={"fault": fault})
+    if fault in BEFORE:
+        assert (answer.status_code, answer.json()["error"]["code"]) == FAILED[fault]
+        assert wait_for("released").cost in (None, 0)
+        return
+    assert answer.status_code == 200, answer.text
+    last = orjson.loads(answer.text.strip().rpartition("data: ")[2])
+    generation = wait_for("metered")
+    if fault in BROKEN:
+        assert (last["type"], set(last["error"])) == ("error", {"message", "type", "code"})
+        assert (generation.cost, generation.settlement_reason) == (0, BROKEN[fault])
+    else:
+        assert Decimal(last["x_chuizi"]["cost"]) == Decimal(str(last["usage"]["cost"])) == generation.cost
+        assert generation.usage_source == ANSWERED.get(fault, "upstream")
+        assert 0 < generation.cost <= generation.bound
+        assert generation.cost == kin.cost or fault in ANSWERED
+        assert generation.is_flagged is (fault in ("huge-usage", "zero-usage"))
     assert not [secret for secret in SECRETS if secret in answer.text]
