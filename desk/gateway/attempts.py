@@ -1,28 +1,21 @@
 """What upstreams were asked and may bill, beside what was charged to customers."""
 
-from typing import Any
-
 from django.contrib import admin
-from django.db.models import Q, QuerySet
-from django.http import HttpRequest
+from django.db.models import Q
 from django.utils.translation import gettext_lazy
 from unfold.decorators import display
 
+from desk.queues import Queue
 from desk.site import ExactSearch, ReadOnlyAdmin
 from proxy.models import UNKNOWN, Attempt
 
 
-class UnknownFilter(admin.SimpleListFilter):
+class UnknownFilter(Queue):
     """Those that their upstream may bill, and nobody knows for how much."""
 
     title = gettext_lazy("for staff")
     parameter_name = "unknown"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [("1", gettext_lazy("usage unknown"))]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Attempt]) -> QuerySet[Attempt]:
-        return queryset.filter(UNKNOWN) if self.value() == "1" else queryset
+    CHOICES = (("1", gettext_lazy("usage unknown"), lambda rows: rows.filter(UNKNOWN)),)
 
 
 @admin.register(Attempt)
@@ -45,8 +38,8 @@ class AttemptAdmin(ExactSearch, ReadOnlyAdmin):
     list_filter = (UnknownFilter, "outcome", "upstream")
     show_facets = admin.ShowFacets.NEVER
     ordering = ("-id",)
-    search_fields = ("generation_id",)
-    search_help_text = gettext_lazy("A request's id in full (gen-...).")
+    search_fields = ("generation_id", "upstream_request_id")
+    search_help_text = gettext_lazy("A request's id in full (gen-...), or the upstream's own for it.")
     list_per_page = 50
 
     @display(description=gettext_lazy("tokens in, out"))
@@ -54,4 +47,4 @@ class AttemptAdmin(ExactSearch, ReadOnlyAdmin):
         return f"{attempt.input_tokens:,}, {attempt.output_tokens:,}" if attempt.is_known else None
 
     def found(self, term: str) -> Q:
-        return Q(generation_id=term)
+        return Q(generation_id=term) | Q(upstream_request_id=term)

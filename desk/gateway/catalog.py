@@ -11,6 +11,8 @@ from django.db import transaction
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.admin import TabularInline
@@ -36,7 +38,7 @@ from desk.site import (
     row_id,
 )
 from desk.trail import recorded, staff_of
-from proxy.models import Generation, Lease, Model, Price, PurchasePrice, Route, Upstream
+from proxy.models import Attempt, Generation, Lease, Model, Price, PurchasePrice, Route, Upstream
 from proxy.prices.below_cost import losses
 from proxy.prices.listed import wanted
 from proxy.prices.listed.differences import differences
@@ -295,6 +297,7 @@ class GenerationAdmin(ExactSearch, ReadOnlyAdmin):
     list_per_page = 50
     paginator = CappedPaginator
     actions_detail = ("try_again", "release", "looked_at")
+    readonly_fields = ("attempts",)
 
     def has_handle_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return bool(request.user.has_perm(quarantine.RIGHT))
@@ -350,6 +353,14 @@ class GenerationAdmin(ExactSearch, ReadOnlyAdmin):
                 messages.success(request, _("Done."))
             return redirect("admin:proxy_generation_change", generation.pk)
         return form_page(request, model_admin=self, obj=generation, form=form, title=title, button=title, text=text)
+
+    @display(description=gettext_lazy("Attempts"))
+    def attempts(self, generation: Generation) -> str | None:
+        """Those that stand beside it."""
+        if not (count := Attempt.objects.filter(generation_id=generation.pk).count()):
+            return None
+        where = reverse("admin:proxy_attempt_changelist", query={"q": generation.pk})
+        return format_html('<a class="underline" href="{}">{}</a>', where, count)
 
     @display(description=gettext_lazy("State"), label=STATE_COLOURS)
     def coloured_state(self, generation: Generation) -> tuple[str, str]:

@@ -32,12 +32,14 @@ SELECT g.id, NULL::bigint AS attempt, g.created_at, g.metered_at AS ended_at,{_S
  (g.usage_source <> 'none')::int AS requests
 FROM proxy_generation g{_ROUTE.format(t="g")}
 WHERE g.id > %(after)s AND g.id <= %(upto)s AND g.upstream_id = ANY(%(upstreams)s) AND g.metered_at IS NOT NULL
+ AND (g.state <> 'released'
+  OR NOT EXISTS (SELECT FROM proxy_attempt l WHERE l.generation_id = g.id AND l.outcome = 'late'))
 UNION ALL
 SELECT a.generation_id, a.id, g.created_at, a.ended_at,{_SOLD.format(t="a")}, a.is_known::int
 FROM proxy_attempt a JOIN proxy_generation g ON g.id = a.generation_id{_ROUTE.format(t="a")}
 WHERE a.generation_id > %(after)s AND a.generation_id <= %(upto)s AND a.upstream_id = ANY(%(upstreams)s)
 """
-"""The requests that were charged, and the attempts beside them."""
+"""The requests that were charged, and the attempts beside them; usage that came late is an attempt alone."""
 UP_TO = (
     "SELECT max(id) FROM (SELECT id FROM proxy_generation WHERE id > %(after)s AND id < %(before)s"
     " ORDER BY id LIMIT %(page)s) p"

@@ -86,6 +86,9 @@ class Attempt(models.Model):
         verbose_name_plural = _("attempts at upstreams")
         indexes = [
             models.Index(fields=["upstream", "-id"], name="attempt_upstream"),
+            models.Index(
+                fields=["upstream_request_id"], condition=~Q(upstream_request_id=""), name="attempt_request_id"
+            ),
             models.Index(fields=["-id"], condition=UNKNOWN, name="attempt_unknown"),
         ]
         constraints = [

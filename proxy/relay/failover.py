@@ -261,7 +261,7 @@ class Failover:
 
     def _note_refusal(self, destination: Destination, headers: Mapping[str, str], body: bytes) -> None:
         reported = UNTOLD
-        if b'"usage"' in body:
+        if b"usage" in body:
             with contextlib.suppress(ValueError, RecursionError):
                 said = lossless.load(body)
                 reported = self.dialect(destination).read_answer(self._call, said) if isinstance(said, dict) else UNTOLD

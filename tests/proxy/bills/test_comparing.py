@@ -17,7 +17,7 @@ from proxy.bills import storing, work
 from proxy.bills.names import plain
 from proxy.bills.reading import BillError
 from proxy.bills.requests import NoRate
-from proxy.models import Attempt, Upstream, UpstreamBill, UpstreamBillLine, UpstreamBillSum
+from proxy.models import Attempt, Generation, Upstream, UpstreamBill, UpstreamBillLine, UpstreamBillSum
 from proxy.prices.loading import load_catalog
 from tests.conftest import NOW
 from tests.proxy.bills import written
@@ -180,6 +180,20 @@ def test_attempts_count_beside_the_request_that_was_charged(asked, upstream, hea
     }
     bill = day_of(upstream, *rows[head], head=head)
     assert (bill.differences, bill.ours) == (0, Decimal("0.60"))
+
+
+def test_usage_that_came_late_counts_once(asked, upstream):
+    one = asked(at=DAY, cost="0", request_id="a")
+    Generation.objects.update(
+        state="released", purchase_cost=None, purchase_batch=None, purchase_usd=None, purchase_currency=""
+    )
+    used = {"input_tokens": 900, "cached_tokens": 400, "output_tokens": 100, "is_known": True}
+    paid = {"purchase_cost": Decimal("0.40"), "purchase_currency": "USD", "purchase_usd": Decimal("0.40")}
+    whose = {"generation_id": one.pk, "model": one.model, "upstream": upstream, "ended_at": DAY + timedelta(seconds=2)}
+    Attempt.objects.create(**whose, number=0, outcome="late", upstream_request_id="a", **used, **paid)
+    bill = day_of(upstream, "2026-10-05,gpt-4.1,0.40,1000", head="day,model,amount,tokens")
+    assert (bill.differences, bill.ours) == (0, Decimal("0.40"))
+    assert {tuple(pair) for one in UpstreamBillSum.objects.all() for pair in one.counts.values()} == {(1000, 1000)}
 
 
 HEAD_IDS = "day,model,amount,request_id"
