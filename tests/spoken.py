@@ -12,8 +12,6 @@ import orjson
 
 from tests.upstream import STREAM, FakeUpstream, answer, chunk
 
-MESSAGES_ASKED = [{"role": "user", "content": "hello"}]
-
 
 @dataclass(frozen=True, eq=False)
 class Spoken:
@@ -40,13 +38,29 @@ class Spoken:
     """The names of the tokens of input and output in its usage."""
     codes: dict[str, str] = field(default_factory=dict)
     """What an error of the gateway is called here, by its code in OpenAI's shape."""
+    stream_path: str = ""
+    """Where a stream is asked for at a path of its own, and not by a field."""
+    says: Callable[[str], dict[str, Any]] = lambda words: {
+        "model": "openai/m",
+        "messages": [{"role": "user", "content": words}],
+        "max_tokens": 100,
+    }
+    """The body of a request that says these words."""
 
     def __str__(self) -> str:
         return self.name
 
     @property
     def asked(self) -> dict[str, Any]:
-        return {"model": "openai/m", "messages": MESSAGES_ASKED, "max_tokens": 100}
+        return self.says("hello")
+
+    def place(self, *, stream: bool) -> str:
+        """The path of such a request."""
+        return self.stream_path if stream and self.stream_path else self.path
+
+    def body(self, words: str = "hello", *, stream: bool, **more: Any) -> dict[str, Any]:
+        """The body of such a request."""
+        return {**({"stream": stream} if stream and not self.stream_path else {}), **self.says(words), **more}
 
     def upstream(self) -> FakeUpstream:
         return FakeUpstream(self.protocol, json=self.told, events=self.stream)
@@ -160,4 +174,66 @@ MESSAGES = Spoken(
         "insufficient_balance": "billing_error",
     },
 )
-ALL = (CHAT, MESSAGES)
+
+
+def piece(*parts: Any, finish: str | None = None, usage: dict[str, Any] | None = None) -> dict[str, Any]:
+    """An answer of generate, or a piece of one; texts stand for parts that are texts."""
+    said = [{"text": part} if isinstance(part, str) else part for part in parts]
+    candidate = {
+        "content": {"role": "model", "parts": said},
+        "index": 0,
+        **({"finishReason": finish} if finish else {}),
+    }
+    counts = {"usageMetadata": usage} if usage else {}
+    return {"candidates": [candidate], **counts, "modelVersion": "m-2026", "responseId": "theirs"}
+
+
+def generated(*parts: Any, finish: str | None = None, usage: dict[str, Any] | None = None) -> bytes:
+    """A piece as an event."""
+    return b"data: " + orjson.dumps(piece(*parts, finish=finish, usage=usage)) + b"\n\n"
+
+
+GENERATED_USAGE = {"promptTokenCount": 20, "candidatesTokenCount": 5, "totalTokenCount": 25}
+
+
+def _generated_words(said: Any) -> str:
+    parts = [part for one in said.get("candidates") or () for part in one.get("content", {}).get("parts", ())]
+    return "".join(part.get("text", "") for part in parts)
+
+
+def _generated_code(said: Any) -> str:
+    return str(said["error"]["status"]) if said.get("error") else ""
+
+
+GENERATE = Spoken(
+    name="generate",
+    path="/v1beta/models/openai/m:generateContent",
+    stream_path="/v1beta/models/openai/m:streamGenerateContent?alt=sse",
+    protocol="gemini",
+    stream=[
+        generated("one ", usage={"promptTokenCount": 20, "totalTokenCount": 20}),
+        generated("two ", usage={"promptTokenCount": 20, "candidatesTokenCount": 3, "totalTokenCount": 23}),
+        generated("three "),
+        generated("", finish="STOP", usage=GENERATED_USAGE),
+    ],
+    begun=[generated("one two three four ", usage={"promptTokenCount": 20, "totalTokenCount": 20})],
+    told=piece("one two three", finish="STOP", usage=GENERATED_USAGE),
+    last=b'"}}\n\n',
+    words_of=_generated_words,
+    code_of=_generated_code,
+    counts=("promptTokenCount", "candidatesTokenCount"),
+    failed=lambda words: b"data: " + orjson.dumps({"error": {"code": 500, "message": words}}) + b"\n\n",
+    codes={
+        "provider_error": "INTERNAL",
+        "provider_timeout": "DEADLINE_EXCEEDED",
+        "provider_unavailable": "UNAVAILABLE",
+        "validation_error": "INVALID_ARGUMENT",
+        "context_length_exceeded": "INVALID_ARGUMENT",
+        "insufficient_balance": "FAILED_PRECONDITION",
+    },
+    says=lambda words: {
+        "contents": [{"role": "user", "parts": [{"text": words}]}],
+        "generationConfig": {"maxOutputTokens": 100},
+    },
+)
+ALL = (CHAT, MESSAGES, GENERATE)

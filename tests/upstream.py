@@ -108,9 +108,13 @@ class FakeUpstream:
         self.headers.append(dict(request.headers))
         if self.handler is not None:
             return await self.handler(request)
-        if not body.get("stream") or self.status >= 300:
+        if not asks_stream(request, body) or self.status >= 300:
             return web.Response(body=orjson.dumps(self.json), status=self.status, content_type="application/json")
         return await stream(request, self.events)
+
+
+def asks_stream(request: web.Request, body: dict[str, Any]) -> bool:
+    return bool(body.get("stream")) or ":stream" in request.path
 
 
 async def stream(request: web.Request, events: list[bytes | float]) -> web.StreamResponse:

@@ -6,6 +6,7 @@ supplied is in `proxy.exchange`. Which protocol is spoken the endpoint knows.
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import Any
@@ -39,6 +40,7 @@ log = logging.getLogger(__name__)
 
 STALE_METERING_SECONDS = 2.0
 CATALOG_LOOK_SECONDS = 0.05
+KEY_IN_ADDRESS = re.compile(rb"(?:^|&)(?:api_)?key=")
 
 
 def no_model(name: str) -> Refusal:
@@ -144,6 +146,9 @@ class Gateway(Process):
                 raise TwoKeys
         except TwoKeys:
             raise Refusal(401, "invalid_api_key", "The request names two different API keys.") from None
+        if not text and KEY_IN_ADDRESS.search(exchange.scope["query_string"]):
+            words = "A key in the address ends up in logs, so it is not read: send it as a header."
+            raise Refusal(401, "invalid_api_key", words)
         address = client_address(peer=exchange.peer, forwarded_for=exchange.lines(b"x-forwarded-for"))
         sha256, policy = await self._keyring.find(text, address=address)
         policy = await self._checked(sha256, policy, lambda policy: self._check_policy(policy, address))

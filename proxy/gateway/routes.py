@@ -3,18 +3,18 @@
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import unquote
 
 from core.records import value
 from proxy.protocols.anthropic.messages.endpoint import CountTokens, Messages
 from proxy.protocols.endpoint import Endpoint
+from proxy.protocols.gemini.generate.endpoint import Generate, StreamGenerate
 from proxy.protocols.openai.chat.endpoint import ChatCompletions
 from proxy.protocols.openai.embeddings import Embeddings
 from proxy.protocols.openai.moderations import Moderations
 from proxy.protocols.openai.rerank import Rerank, RerankAgain
 from proxy.protocols.openai.speech import Speech
 
-PART = re.compile(r"\{(\w+)\}")
+PART = re.compile(r"\{(\w+(?:\.\.\.)?)\}")
 NO_PLACE: Mapping[str, str] = {}
 
 
@@ -68,7 +68,7 @@ class Routes:
         if route is None:
             for pattern, endpoints in self._patterns:
                 if (match := pattern.fullmatch(path)) is not None:
-                    return Route(endpoints, {name: unquote(part) for name, part in match.groupdict().items()})
+                    return Route(endpoints, match.groupdict())
         return route
 
     def spoken(self) -> frozenset[str]:
@@ -79,9 +79,17 @@ class Routes:
 
 def _pattern(path: str) -> re.Pattern[str]:
     pieces = enumerate(PART.split(path))
-    return re.compile("".join(f"(?P<{piece}>[^/:]+)" if at % 2 else re.escape(piece) for at, piece in pieces))
+    return re.compile("".join(_part(piece) if at % 2 else re.escape(piece) for at, piece in pieces))
+
+
+def _part(name: str) -> str:
+    return f"(?P<{name.removesuffix('...')}>{'.+' if name.endswith('...') else '[^/:]+'})"
 
 
 ROUTES = Routes(
-    [ChatCompletions(), Embeddings(), Moderations(), Rerank(), RerankAgain(), Speech(), Messages(), CountTokens()]
+    [
+        *(ChatCompletions(), Embeddings(), Moderations(), Rerank(), RerankAgain(), Speech()),
+        *(Messages(), CountTokens()),
+        *(Generate(), StreamGenerate()),
+    ]
 )

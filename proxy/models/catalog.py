@@ -16,7 +16,7 @@ class Protocol(models.TextChoices):
     GEMINI = "gemini", "Gemini"
 
 
-SPOKEN = frozenset({Protocol.OPENAI, Protocol.ANTHROPIC})
+SPOKEN = frozenset({Protocol.OPENAI, Protocol.ANTHROPIC, Protocol.GEMINI})
 """The protocols that this version can forward requests in."""
 
 

@@ -190,7 +190,8 @@ class Endpoint(Generic[Asking]):
     name: ClassVar[str]
     """Stored with each request: the protocol in which its caller speaks."""
     path: ClassVar[str]
-    """With `{names}` for parts that vary: `/v1beta/models/{model}:{verb}`. A part holds no slash or colon."""
+    """With `{names}` for parts that vary: `/v1beta/models/{model}:{verb}`. A part holds no slash or colon, unless
+    it ends in dots: `{model...}`."""
     roots: ClassVar[tuple[str, ...]] = ("",)
     """What the path may stand behind, as in `/anthropic/v1/messages`."""
     methods: ClassVar[tuple[str, ...]] = ("POST",)
@@ -211,6 +212,11 @@ class Endpoint(Generic[Asking]):
     dialects: Mapping[str, Dialect[Asking]]
     """By the protocol of the upstream; to no other does a request go."""
 
+    @property
+    def shown_path(self) -> str:
+        """As people are told it."""
+        return (self.roots[0] + self.path).replace("...}", "}")
+
     def read(self, asked: Asked) -> Asking:
         """Raise `BadRequest` for what cannot be held, sent and priced."""
         raise NotImplementedError
@@ -230,7 +236,7 @@ class Endpoint(Generic[Asking]):
     def check_spoken(self, entry: Entry) -> None:
         """Raise `Refusal` where none of its upstreams speaks a protocol that this path can be put to."""
         if entry.spoken and entry.spoken.isdisjoint(self.dialects):
-            words = f"{entry.slug} is not served at {self.path}: its providers speak another protocol."
+            words = f"{entry.slug} is not served at {self.shown_path}: its providers speak another protocol."
             raise Refusal(400, "validation_error", words, param="model")
 
     def serves(self, price: PriceVersion) -> bool:

@@ -35,6 +35,7 @@ MOST_SECONDS = 7140.0
 """A request in all, whatever its upstreams may take: a minute before the sweeper takes it for left behind."""
 MOST_ATTEMPTS = 3
 """At one upstream: once, and again without a field that it does not take, of the two kinds that there are."""
+REFUSED = "The model's provider refused the gateway's request."
 Reason = Generation.Reason
 Outcome = AttemptRow.Outcome
 UNTOLD = Reported(None)
@@ -291,10 +292,13 @@ async def _refused(
     if status in errors.OPERATORS_PROBLEM or 300 <= status < 400:
         # Its words name keys and accounts: not even the log has them.
         log.error("upstream %s answers %s", destination.upstream, status)
-        return Refusal(502, "provider_error", "The model's provider refused the gateway's request."), False, body
+        return Refusal(502, "provider_error", REFUSED), False, body
     wait = response.headers.get("Retry-After", "")
     if status not in errors.BUSY:
         body = await _error_body(response, seconds=min(ERROR_SECONDS, destination.timeout))
+        if status == 400 and errors.OPERATORS_REASON.search(body):
+            log.error("upstream %s answers %s", destination.upstream, status)
+            return Refusal(502, "provider_error", REFUSED), False, b""
         if status < 500:
             return errors.callers_fault(status, body, destination=destination, own=own), True, body
         if fault := errors.of_failure(body, destination=destination, own=own):

@@ -184,7 +184,8 @@ def test_a_new_user_can_be_made(desk):
     assert User.objects.get(email="new@example.org").check_password("a rather long one")
 
 
-def test_an_upstreams_kind_must_fit_a_protocol_that_is_spoken(desk, catalog):
+def test_an_upstreams_kind_must_fit_a_protocol_that_is_spoken(desk, catalog, monkeypatch):
+    monkeypatch.setattr("proxy.prices.loading.SPOKEN", frozenset({"openai", "anthropic"}))
     upstream = Upstream.objects.get()
     path = reverse("admin:proxy_upstream_change", args=[upstream.pk])
     fields = {"name": "main", "base_url": "https://api.example.com/v1", "priority": 1, "timeout_seconds": 60}

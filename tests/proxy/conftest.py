@@ -80,8 +80,8 @@ class Gateway:
 
     def stream(self, **body: Any) -> Any:
         headers = body.pop("headers", None)
-        asked = {"stream": True, **self.spoken.asked, **body}
-        return self.client.stream("POST", self.spoken.path, json=asked, headers=headers)
+        asked = self.spoken.body(stream=True, **body)
+        return self.client.stream("POST", self.spoken.place(stream=True), json=asked, headers=headers)
 
     def look_at_catalog(self) -> None:
         """Now; by itself it does each second."""

@@ -22,6 +22,7 @@ from proxy.relay import relay
 from tests.faults.conftest import wait_until
 from tests.proxy.conftest import catalog, only_generation, wait_for
 from tests.spoken import ALL
+from tests.upstream import asks_stream
 from tests.upstream import stream as play
 
 COST = Decimal("0.00042000")
@@ -31,12 +32,11 @@ each_protocol = pytest.mark.parametrize("spoken", ALL, ids=str)
 @contextmanager
 def asking(gateway, *, stream: bool = False, content: str = "hello") -> Iterator[socket.socket]:
     """Ask, and hang up at the end of the block."""
-    said = [{"role": "user", "content": content}]
-    body = orjson.dumps({**gateway.spoken.asked, "stream": stream, "messages": said})
+    body = orjson.dumps(gateway.spoken.body(content, stream=stream))
     host, port = gateway.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=10) as connection:
         connection.sendall(
-            f"POST {gateway.spoken.path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {gateway.key}\r\n"
+            f"POST {gateway.spoken.place(stream=stream)} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {gateway.key}\r\n"
             f"Content-Length: {len(body)}\r\n\r\n".encode()
             + body
         )
@@ -50,7 +50,7 @@ def slow(upstream, seconds: float, *, status: int = 200, head: bool = False):
     async def handler(request: web.Request) -> web.StreamResponse:
         body = orjson.loads(await request.read())
         if head:
-            told = upstream.events if body.get("stream") else [orjson.dumps(upstream.json)]
+            told = upstream.events if asks_stream(request, body) else [orjson.dumps(upstream.json)]
             return await play(request, [b" ", seconds, *told])
         until = time.monotonic() + seconds
         while time.monotonic() < until:
@@ -60,7 +60,7 @@ def slow(upstream, seconds: float, *, status: int = 200, head: bool = False):
             await asyncio.sleep(0.02)
         if status != 200:
             return web.json_response({"error": {"message": "no"}}, status=status)
-        return await play(request, upstream.events) if body.get("stream") else web.json_response(upstream.json)
+        return await play(request, upstream.events) if asks_stream(request, body) else web.json_response(upstream.json)
 
     upstream.handler = handler
     return hung_up

@@ -47,11 +47,11 @@ def halt(gateway, upstream, *, before: bytes) -> threading.Event:
 def leave_after(gateway, upstream, *, received: bytes, before: bytes) -> None:
     """Ask for a stream, and hang up once the upstream has sent what comes before and `received` has come."""
     go_on = halt(gateway, upstream, before=before)
-    body = orjson.dumps({**gateway.spoken.asked, "stream": True})
+    body = orjson.dumps(gateway.spoken.body(stream=True))
     host, port = gateway.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=10) as connection:
         connection.sendall(
-            f"POST {gateway.spoken.path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {gateway.key}\r\n"
+            f"POST {gateway.spoken.place(stream=True)} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {gateway.key}\r\n"
             f"Content-Length: {len(body)}\r\n\r\n".encode()
             + body
         )

@@ -161,7 +161,8 @@ def test_audio_is_refused_until_a_price_names_it(gateway):
     assert not Hold.objects.exists()
 
 
-def test_an_upstream_of_an_unspoken_protocol_is_refused_with_the_catalog(upstream, db):
+def test_an_upstream_of_an_unspoken_protocol_is_refused_with_the_catalog(upstream, db, monkeypatch):
+    monkeypatch.setattr("proxy.prices.loading.SPOKEN", frozenset({"openai"}))
     data = catalog(upstream)
     data["upstreams"][0]["protocol"] = "gemini"
     with pytest.raises(ValueError, match="gemini"):

@@ -1,0 +1,25 @@
+"""A request to generate as it goes upstream: the caller's own bytes, and the limit that was held before them."""
+
+from urllib.parse import quote
+
+from proxy.prices.catalog import Destination
+from proxy.protocols.endpoint import Sending
+from proxy.protocols.gemini.generate.asked.call import GenerateCall
+
+
+def path_of(destination: Destination, verb: str) -> str:
+    return f"/models/{quote(destination.upstream_model, safe='/@')}:{verb}"
+
+
+def headers_of(call: GenerateCall, destination: Destination) -> dict[str, str]:
+    return {**call.headers, "x-goog-api-key": destination.api_key}
+
+
+def sending(call: GenerateCall, destination: Destination, *, output_limit: int | None) -> Sending:
+    """A stream is asked for as events, however its caller wants it."""
+    limit = b"" if output_limit is None else b'"maxOutputTokens":%d' % output_limit
+    config = b",".join(filter(None, (limit, call.config)))
+    head = b'{"generationConfig":{%b}' % config
+    body = (head + b",", call.rest, b"}") if call.rest else (head + b"}",)
+    verb = "streamGenerateContent?alt=sse" if call.stream else "generateContent"
+    return Sending(path_of(destination, verb), headers_of(call, destination), body)

@@ -1,0 +1,128 @@
+"""An answer of generate as a stream: relay the events as bytes, keep the last one for after METER.
+
+https://ai.google.dev/api/generate-content#method:-models.streamgeneratecontent . Each event is an answer of its own,
+a piece of the whole. Nothing but the end of the bytes ends it, so from the first reason to end on the last event that
+came is kept back.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from proxy.prices.usage import Usage
+from proxy.protocols import lossless
+from proxy.protocols.base import Charged, Reported
+from proxy.protocols.gemini.generate import usage as usages
+from proxy.protocols.gemini.generate.answer import candidates_of, last_words, reason_of, reported, text_of
+from proxy.protocols.gemini.generate.failure import failure_in, is_answer
+from proxy.protocols.gemini.generate.produced import produced_bytes
+from proxy.protocols.sse import bare_of, data_of, error_of, events_of
+
+NOTHING: Mapping[str, Any] = {}
+
+
+class GenerateStream:
+    """What has been seen of a stream."""
+
+    done = False
+    """It has no mark of its own for its end."""
+
+    def __init__(self) -> None:
+        self.error: Any = None
+        """The error that ended the stream; nothing after it is taken."""
+        self.finish_reason = ""
+        self.is_answer = False
+        self.content_bytes = 0
+        """Of what was produced; at least 1 where anything was."""
+        self._kept = b""
+        """The data of the last event, from the first reason to end on."""
+        self._begun: set[Any] = set()
+        self._ended: set[Any] = set()
+        self._said: Mapping[str, Any] = NOTHING
+        self._about: Mapping[str, Any] = NOTHING
+        self._searches = 0
+
+    @property
+    def is_complete(self) -> bool:
+        """Each candidate has said why it ended, or the prompt was blocked."""
+        return bool(self.finish_reason) and self._begun <= self._ended
+
+    @property
+    def is_over(self) -> bool:
+        """Nothing that follows is taken."""
+        return self.error is not None
+
+    @property
+    def failure(self) -> Any:
+        return self.error
+
+    @property
+    def reported(self) -> Reported:
+        return reported(self._told, self._about, reason=self.finish_reason)
+
+    @property
+    def _told(self) -> usages.Told | None:
+        return usages.read(self._said, searches=self._searches)
+
+    def take(self, events: bytes) -> bytes:
+        """What to relay of whole events now; less than came where something is kept back."""
+        return b"".join([self._take_one(event) for event in events_of(events)])
+
+    def tail(self, charged: Charged, usage: Usage) -> bytes:
+        """The last event, with usage and charged."""
+        return _framed(lossless.splice(self._kept or b"{}", last_words(self._told, charged, usage)))
+
+    def release(self) -> bytes:
+        """What was kept back, where the stream does not end with it."""
+        kept, self._kept = self._kept, b""
+        return _framed(kept) if kept else b""
+
+    def _take_one(self, event: bytes) -> bytes:
+        if self.error is not None:
+            return b""
+        if (failed := error_of(event)) is not None:
+            self.error = failure_in({"error": _loaded(failed) or {"message": failed.decode("utf-8", "replace")}})
+            return b""
+        try:
+            said, data = lossless.load_sound(data_of(event) or bare_of(event))
+        except ValueError:
+            return b""  # garbage, and comments, are not relayed
+        if not isinstance(said, dict):
+            return b""
+        if said.get("error"):
+            self.error = failure_in(said)
+            return b""
+        return self._take(said, data, event)
+
+    def _take(self, said: dict[str, Any], data: bytes, event: bytes) -> bytes:
+        counts = said.get(usages.NAME)
+        self._said = usages.merged(self._said, counts)
+        self._about = {**self._about, **{name: said[name] for name in ("modelVersion", "responseId") if name in said}}
+        self._searches = max(self._searches, usages.searches_of({**said, **self._about}))
+        self.content_bytes += produced_bytes(said)
+        self.is_answer = self.is_answer or is_answer(said)
+        for at, candidate in enumerate(candidates_of(said)):
+            index = candidate.get("index", at) if type(candidate.get("index", at)) is int else at
+            self._begun.add(index)
+            if text_of(candidate, "finishReason"):
+                self._ended.add(index)
+        self.finish_reason = self.finish_reason or reason_of(said)
+        if b"ost" in data and isinstance(counts, dict):
+            kept = {name: value for name, value in counts.items() if not usages.is_cost(name)}
+            data = lossless.splice(data, {usages.NAME: lossless.write(kept)})
+            event = _framed(data)
+        if not self.finish_reason:
+            return event if event.startswith(b"data: ") and event.count(b"\n") == 2 else _framed(data)
+        before, self._kept = self.release(), data
+        return before
+
+
+def _framed(data: bytes) -> bytes:
+    # A line break may stand between the members of an object; in an event it would begin a field.
+    return b"data: %b\n\n" % data.replace(b"\n", b" ")
+
+
+def _loaded(data: bytes) -> Any:
+    try:
+        return lossless.load(data)
+    except ValueError:
+        return None
