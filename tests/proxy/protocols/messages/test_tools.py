@@ -1,0 +1,112 @@
+"""Tools that run at the provider: served under a cap where the price has their unit, else taken out or refused."""
+
+from decimal import Decimal
+
+import pytest
+
+from proxy.prices.loading import load_catalog
+from proxy.protocols.base import BadRequest
+from tests.proxy.conftest import PRICE, catalog, only_generation
+from tests.proxy.protocols.messages.asking import CONTEXT, HELLO, LOOK, MESSAGES, SEARCH, entry, read, sent
+from tests.spoken import MESSAGES as SPOKEN
+from tests.spoken import message
+
+FETCH = {"type": "web_fetch_20250910", "name": "web_fetch"}
+RAN = [*HELLO, {"role": "assistant", "content": [{"type": "server_tool_use", "id": "s", "name": "w", "input": {}}]}]
+SELLS = {"web_search": "10"}
+
+
+def test_what_is_only_offered_is_taken_out_and_named():
+    choice = {"type": "auto", "disable_parallel_tool_use": True}
+    call = MESSAGES.check(read(tools=[SEARCH, LOOK, FETCH], tool_choice=choice), entry())
+    assert call.removed == ("web_search_20250305", "web_fetch_20250910")
+    assert (sent(call)["tools"], sent(call)["tool_choice"]) == ([LOOK], choice)
+
+
+def test_where_nothing_is_left_there_are_neither_tools_nor_a_choice():
+    call = MESSAGES.check(read(tools=[SEARCH], tool_choice={"type": "auto"}), entry())
+    assert not {"tools", "tool_choice"} & sent(call).keys()
+    assert sent(call)["messages"] == HELLO
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"tool_choice": {"type": "any"}}, "tool_choice"),
+        ({"tool_choice": {"type": "tool", "name": "web_search"}}, "tool_choice"),
+        ({"messages": RAN}, "tools"),
+    ],
+)
+def test_what_is_more_than_offered_is_refused(fields, param):
+    with pytest.raises(BadRequest) as refused:
+        MESSAGES.check(read(tools=[SEARCH], **fields), entry())
+    assert refused.value.param == param
+
+
+def test_a_search_is_served_under_the_lower_cap_and_held_for_what_it_finds():
+    model = entry(max_tool_calls=3, **SELLS)
+    call = MESSAGES.check(read(tools=[LOOK, SEARCH]), model)
+    assert (call.units, call.removed) == (("web_search",), ())
+    assert sent(call)["tools"] == [LOOK, {**SEARCH, "max_uses": 3}]
+    few = MESSAGES.check(read(tools=[{**SEARCH, "max_uses": 2}]), model)
+    assert sent(few)["tools"][0]["max_uses"] == 2
+    most = MESSAGES.bounds(call, model).most
+    assert most["web_search"] == 3
+    assert most["input"] >= 4 * CONTEXT
+
+
+@pytest.mark.parametrize("model", [{"max_tool_calls": 0, **SELLS}, {"max_tool_calls": 3}])
+def test_a_search_needs_both_its_price_and_a_cap(model):
+    assert MESSAGES.check(read(tools=[SEARCH]), entry(**model)).removed == ("web_search_20250305",)
+
+
+@pytest.mark.parametrize(
+    "tools",
+    [
+        [{"type": "newer_20270101", "name": "x"}],
+        [{"type": "tool_search_tool_regex_20251119", "name": "s"}, {**LOOK, "defer_loading": True}],
+        [{**SEARCH, "max_uses": 0}],
+        [{**SEARCH, "max_uses": "9"}],
+    ],
+)
+def test_tools_that_nobody_could_hold_are_refused(tools):
+    with pytest.raises(BadRequest):
+        MESSAGES.check(read(tools=tools), entry(max_tool_calls=3, **SELLS))
+
+
+def test_two_searches_are_refused_as_each_would_have_its_cap():
+    two = [SEARCH, {**SEARCH, "type": "web_search_20260209", "name": "other"}]
+    with pytest.raises(BadRequest):
+        MESSAGES.check(read(tools=two), entry(max_tool_calls=3, **SELLS))
+
+
+def test_a_tool_that_comes_in_the_midst_of_the_messages_may_not_run_at_the_provider():
+    def added(definition: object) -> list[object]:
+        tool = {"type": "tool_definition", "definition": definition}
+        return [*HELLO, {"role": "system", "content": [{"type": "tool_addition", "tool": tool}]}]
+
+    assert sent(read(messages=added(LOOK)))["messages"] == added(LOOK)
+    with pytest.raises(BadRequest, match="definition"):
+        read(messages=added(SEARCH))
+
+
+@pytest.mark.parametrize("spoken", [SPOKEN], ids=str)
+def test_searches_are_charged_as_told(gateway, upstream):
+    told = catalog(upstream, price={**PRICE, **SELLS}, max_tool_calls=2, context_window=1000)
+    load_catalog(told)
+    gateway.look_at_catalog()
+    used = {"input_tokens": 20, "output_tokens": 5, "server_tool_use": {"web_search_requests": 2}}
+    upstream.json = message(usage=used)
+    answer = gateway.chat(tools=[SEARCH])
+    assert answer.status_code == 200, answer.text
+    found = only_generation()
+    assert (found.more, found.is_flagged) == ({"web_search": 2}, False)
+    assert found.cost == Decimal("0.00042") + Decimal("1.05") * 2 * 10 / 1000
+    assert upstream.calls[0]["tools"][0]["max_uses"] == 2
+
+
+@pytest.mark.parametrize("spoken", [SPOKEN], ids=str)
+def test_a_caller_is_told_of_what_was_taken_out(gateway, upstream):
+    answer = gateway.chat(tools=[SEARCH, LOOK])
+    assert answer.headers["x-chuizi-removed"] == "web_search_20250305"
+    assert upstream.calls[0]["tools"] == [LOOK]
