@@ -3,6 +3,7 @@
 No request waits for it. docs/gateway.md, "Attempts".
 """
 
+import asyncio
 import logging
 from collections import deque
 from collections.abc import Sequence
@@ -78,6 +79,7 @@ class Attempts:
 
     def __init__(self) -> None:
         self._waiting: deque[tuple[str, int, Attempt]] = deque()
+        self._writing = asyncio.Lock()
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -92,10 +94,11 @@ class Attempts:
 
     async def flush(self) -> None:
         """Raises what the database raises while it is away; a repeat is harmless."""
-        while batch := list(islice(self._waiting, MOST_AT_ONCE)):
-            await in_thread(_write_sound)(batch)
-            for _ in batch:
-                self._waiting.popleft()
+        async with self._writing:
+            while batch := list(islice(self._waiting, MOST_AT_ONCE)):
+                await in_thread(_write_sound)(batch)
+                for _ in batch:
+                    self._waiting.popleft()
 
     def give_up(self) -> None:
         """The process ends."""

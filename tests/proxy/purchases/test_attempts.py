@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal
 from time import monotonic
@@ -14,7 +15,7 @@ from django.db.models.functions import Now
 from billing.audit.run import audit
 from payments.models import ExchangeRate
 from payments.topups import fx
-from proxy.models import Attempt, Generation, MarginDay, PurchaseBatch, Upstream
+from proxy.models import Attempt, Claim, Generation, MarginDay, PurchaseBatch, Upstream
 from proxy.prices.usage import Usage
 from proxy.purchases import dollars, posting, rows
 from proxy.settlement import attempts, settle
@@ -111,22 +112,29 @@ def test_written_twice_it_is_one_row_and_posted_once(answered, tried):
     assert owed() == {"payable:upstream:main:USD": 2 * LIST}
 
 
-@pytest.mark.parametrize("place", ["read", "write", "post_all", "margin.add"])
-def test_killed_anywhere_it_posts_once_the_next_time(answered, tried, monkeypatch, place):
-    load()
-    tried(answered())
+def test_killed_between_any_two_statements_it_posts_once_the_next_time(answered, tried):
+    load(domestic=YUAN)
+    one = answered()
+    tried(one, upstream="domestic")
+    tried(one, usage=Usage(input_tokens=100_001))
+    seen: list[tuple[int, int, int]] = []
+    for statements in itertools.count():
+        left = iter(range(statements))
 
-    def die(*_args, **_options):
-        raise KeyboardInterrupt
+        def die(execute: Any, *arguments: Any, left: Any = left) -> Any:
+            if next(left, None) is None:
+                raise KeyboardInterrupt
+            return execute(*arguments)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(f"proxy.purchases.posting.{place}", die)
-        with pytest.raises(KeyboardInterrupt):
+        with connection.execute_wrapper(die), suppress(KeyboardInterrupt):
             post()
-    assert not purchases()
+            break
+        seen.append((len(purchases()), Claim.objects.count(), MarginDay.objects.count()))
+    assert len(seen) > 15
+    assert set(seen) == {(0, 0, 0), (2, 1, 3)}
     post()
-    post()
-    assert owed() == {"payable:upstream:main:USD": 2 * LIST}
+    assert owed() == {"payable:upstream:main:USD": LIST, "payable:upstream:domestic:CNY": Decimal("0.02800000")}
+    assert Claim.objects.count() == 1
     assert not audit().drifts
 
 

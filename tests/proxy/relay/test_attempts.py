@@ -225,6 +225,24 @@ def test_what_cannot_be_written_now_is_kept_up_to_a_bound_and_lost_beyond(monkey
     assert (len(book), lost.get() - before) == (0, 5)
 
 
+def test_written_twice_at_once_none_is_lost(monkeypatch):
+    monkeypatch.setattr(attempts, "MOST_AT_ONCE", 2)
+    told: list[int] = []
+
+    def write(batch: Any) -> None:
+        time.sleep(0.01)
+        told.extend(number for _, number, _ in batch)
+
+    monkeypatch.setattr(attempts, "_write_sound", write)
+    book = waiting(5)
+
+    async def both() -> None:
+        await asyncio.gather(book.flush(), book.flush())
+
+    asyncio.run(both())
+    assert (told, len(book)) == ([1, 2, 3, 4, 5], 0)
+
+
 def test_one_that_the_database_refuses_keeps_no_other(make_generation):
     good = make_generation(cost=None)
     place = Upstream.objects.get().pk
