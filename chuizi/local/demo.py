@@ -41,6 +41,19 @@ BESIDE_CHAT: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("openai/text-embedding-3-small", "text-embedding-3-small", {"input": "0.02"}),
     ("openai/omni-moderation-latest", "omni-moderation", {"request": "0"}),
     ("cohere/rerank-v3.5", "Rerank 3.5", {"search": "2"}),
+    ("openai/gpt-image-1", "gpt-image-1", {"input_text": "5", "input_image": "10", "output_image": "40"}),
+    (
+        "openai/dall-e-3",
+        "DALL-E 3",
+        {
+            "image": "0.04",
+            "variants": [
+                {"when": {"size": "1024x1792"}, "image": "0.08"},
+                {"when": {"size": "1792x1024"}, "image": "0.08"},
+                {"when": {"quality": "hd"}, "image": "0.12"},
+            ],
+        },
+    ),
     ("openai/tts-1", "tts-1", {"character": "15"}),
     ("openai/gpt-4o-mini-tts", "gpt-4o-mini-tts", {"input": "0.60", "output_audio": "12"}),
 )

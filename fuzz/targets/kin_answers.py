@@ -10,6 +10,7 @@ from proxy.protocols import lossless
 from proxy.protocols.base import Charged
 from proxy.protocols.endpoint import Asked
 from proxy.protocols.openai.embeddings import Embeddings
+from proxy.protocols.openai.images import ImageGenerations
 from proxy.protocols.openai.rerank import Rerank
 from proxy.protocols.openai.speech import Speech
 from proxy.protocols.sse import END, Splitter, data_of
@@ -17,17 +18,24 @@ from proxy.protocols.sse import END, Splitter, data_of
 PATHS: tuple[tuple[Any, dict[str, Any]], ...] = (
     (Embeddings(), {"input": "a"}),
     (Rerank(), {"query": "a", "documents": ["b"]}),
+    (ImageGenerations(), {"prompt": "a"}),
 )
 SEEDS = [
     b'{"object":"list","data":[{"embedding":[0.5,NaN]}],"usage":{"prompt_tokens":3,"total_tokens":"3","cost":1}}',
     b'{"results":[{"index":0,"relevance_score":1}],"meta":{"billed_units":{"search_units":1.0}},"usage":{"total_tokens":5}}',
     b'{"error":{"message":"m"},"data":[]}',
+    b'{"data":[{"url":"u"}],"size":"s","quality":"\\u0000","usage":{"input_tokens":1,"output_tokens":2,'
+    b'"input_tokens_details":{"image_tokens":5}}}',
+    b'data: {"type":"image_generation.completed","b64_json":"A","usage":{"input_tokens":1,"output_tokens":9}}\n\n',
     b'data: {"type":"speech.audio.delta","audio":"AAAA"}\n\ndata: {"type":"speech.audio.done","usage":'
     b'{"input_tokens":1,"output_tokens":2}}\n\n',
     b'event: speech.audio.done\ndata: {"usage":{},\ndata: "type":"speech.audio.done"}\n\nevent: error\ndata: no\n\n',
     b'{"data":"\\ud83d","results":{},"meta":[],"usage":[]}',
 ]
-STREAMS: tuple[tuple[Any, dict[str, Any]], ...] = ((Speech(), {"input": "a", "stream_format": "sse"}),)
+STREAMS: tuple[tuple[Any, dict[str, Any]], ...] = (
+    (Speech(), {"input": "a", "stream_format": "sse"}),
+    (ImageGenerations(), {"prompt": "a", "stream": True}),
+)
 CHARGED = Charged("gen-ours", 12, Decimal("0.00042000"))
 
 

@@ -7,6 +7,7 @@ from proxy.prices.catalog import Destination
 from proxy.protocols.base import BadRequest
 from proxy.protocols.endpoint import Asked
 from proxy.protocols.openai.embeddings import Embeddings
+from proxy.protocols.openai.images import ImageGenerations
 from proxy.protocols.openai.moderations import Moderations
 from proxy.protocols.openai.rerank import Rerank
 from proxy.protocols.openai.speech import Speech
@@ -17,10 +18,12 @@ PATHS: tuple[tuple[Any, tuple[str, ...]], ...] = (
     (Embeddings(), ("input",)),
     (Moderations(), ("input",)),
     (Rerank(), ("query", "documents")),
+    (ImageGenerations(), ("prompt", "n", "size", "quality", "partial_images")),
     (Speech(), ("input", "instructions", "speed", "stream_format")),
 )
 """Each with the fields that it is priced by."""
 SEEDS = [
+    b'{"model":"m","prompt":"a","n":2,"size":"1024x1024","quality":"hd","N":3}',
     b'{"model":"m","input":["one",""],"dimensions":8,"encoding_format":"base64"}',
     b'{"model":"m","input":[[1,2],[3]],"user":"u"}',
     b'{"input":"\\u00e9","Input":[1],"model":"m"}',

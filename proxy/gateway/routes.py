@@ -10,6 +10,7 @@ from proxy.protocols.endpoint import Endpoint
 from proxy.protocols.gemini.generate.endpoint import Generate, StreamGenerate
 from proxy.protocols.openai.chat.endpoint import ChatCompletions
 from proxy.protocols.openai.embeddings import Embeddings
+from proxy.protocols.openai.images import ImageGenerations
 from proxy.protocols.openai.moderations import Moderations
 from proxy.protocols.openai.rerank import Rerank, RerankAgain
 from proxy.protocols.openai.speech import Speech
@@ -88,7 +89,7 @@ def _part(name: str) -> str:
 
 ROUTES = Routes(
     [
-        *(ChatCompletions(), Embeddings(), Moderations(), Rerank(), RerankAgain(), Speech()),
+        *(ChatCompletions(), Embeddings(), Moderations(), Rerank(), RerankAgain(), Speech(), ImageGenerations()),
         *(Messages(), CountTokens()),
         *(Generate(), StreamGenerate()),
     ]

@@ -131,6 +131,11 @@ class Generation(models.Model):
         _("other units"), max_digits=20, decimal_places=6, default=0, help_text=_("Requests, seconds or characters.")
     )
     more = models.JSONField(_("rare counts, by unit"), null=True)
+    terms = models.JSONField(
+        _("terms of the price"),
+        null=True,
+        help_text=_("What its price may go by beside the service tier, as asked and as served: size and quality."),
+    )
     factor = models.DecimalField(_("factor of the customer's group"), max_digits=7, decimal_places=4, null=True)
     upstream_cost = models.DecimalField(_("upstream cost, USD"), max_digits=20, decimal_places=8, null=True)
     cost = models.DecimalField(_("charged, USD"), max_digits=20, decimal_places=8, null=True)

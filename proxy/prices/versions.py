@@ -232,6 +232,23 @@ def terms_of(tier: str | None) -> Mapping[str, str]:
     return NO_TERMS if tier in OPEN_TIERS else {SERVICE_TIER: tier or ""}
 
 
+def asked_and_served(
+    asked_tier: str, service_tier: str, more: Mapping[str, Mapping[str, str]] | None
+) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """The terms of a request as stored: its service tiers, and in `more` what else it asked for and was served."""
+    asked, served = terms_of(asked_tier), terms_of(service_tier)
+    if not more:
+        return asked, served
+    return {**asked, **more.get("asked", {})}, {**served, **more.get("served", {})}
+
+
+def beside_tiers(asked: Mapping[str, str], served: Mapping[str, str]) -> Mapping[str, Mapping[str, str]] | None:
+    """What of the terms is stored beside the service tiers."""
+    both = {"asked": dict(asked), "served": dict(served)}
+    found = {whose: terms for whose, terms in both.items() if terms.pop(SERVICE_TIER, None) is not None or terms}
+    return {whose: terms for whose, terms in found.items() if terms} or None
+
+
 def level_at(levels: Sequence[Level], input_tokens: int) -> Level:
     """The dearest rates of a request with up to that much input."""
     best = levels[0]

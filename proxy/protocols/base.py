@@ -79,6 +79,8 @@ class Reported:
     """The answer's own id."""
     service_tier: str = ""
     """The tier it was served at."""
+    served: Mapping[str, str] | None = None
+    """What else it names that a price may go by: size and quality; None where its protocol knows nothing such."""
     told: Any = None
     """Its usage as the protocol reads it, for showing it to the caller."""
     stated_cost: Decimal | None = None

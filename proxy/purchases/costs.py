@@ -4,7 +4,7 @@ Without a purchase price it costs the list price: the model's own before the mar
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -19,11 +19,12 @@ from proxy.prices.loading import in_force
 from proxy.prices.sums import LineItem, cost_of, line_items
 from proxy.prices.units import REQUEST
 from proxy.prices.usage import Usage, loaded
-from proxy.prices.versions import PriceVersion, terms_of
+from proxy.prices.versions import PriceVersion, asked_and_served
 
 COLUMNS = (
     *("id", "customer_id", "model_id", "upstream_id", "price_id", "created_at", "settled_at", "usage_source", "bound"),
-    *("factor", "upstream_cost", "cost", "corrected_cost", "asked_tier", "service_tier", "input_tokens"),
+    *("factor", "upstream_cost", "cost", "corrected_cost", "terms::text", "asked_tier", "service_tier"),
+    "input_tokens",
     *("output_tokens", "cached_tokens", "cache_write_tokens", "cache_write_1h_tokens", "reasoning_tokens", "units"),
     "more::text",
     "usage_source = 'estimated' AND settlement_reason = 'completed' AND is_flagged",
@@ -55,6 +56,7 @@ class Used(NamedTuple):
     upstream_cost: Decimal | None
     cost: Decimal | None
     corrected_cost: Decimal | None
+    terms: str | None
     asked_tier: str
     service_tier: str
     input_tokens: int
@@ -116,7 +118,7 @@ class Prices:
         paid = self._paid_for(one)
         version = self._sale[one.price_id] if paid is None or paid.is_list else self._version(paid)
         usage = _counted_by(version, usage_of(one))
-        return line_items(version, usage, served=terms_of(one.service_tier or one.asked_tier))
+        return line_items(version, usage, served=_billed(one))
 
     def _paid_for(self, one: Used) -> PurchasePrice | None:
         versions = self._paid.get((one.model_id, one.upstream_id), ())
@@ -129,7 +131,7 @@ class Prices:
     @staticmethod
     def _at_list(one: Used, sale: PriceVersion, usage: Usage) -> Decimal:
         """As METER worked it out, by terms that are not stored; but for what was served instead of what was asked."""
-        if one.upstream_cost and one.service_tier in ("", one.asked_tier):
+        if one.upstream_cost and not one.terms and one.service_tier in ("", one.asked_tier):
             return one.upstream_cost
         return _cost(sale, one, usage)
 
@@ -144,7 +146,18 @@ class Prices:
 
 def _cost(price: PriceVersion, one: Used, usage: Usage) -> Decimal:
     """By what was served, as the upstream bills that; by what was asked where it does not tell."""
-    return cost_of(price, usage, served=terms_of(one.service_tier or one.asked_tier)).upstream
+    return cost_of(price, usage, served=_billed(one)).upstream
+
+
+def _billed(one: Used) -> Mapping[str, str]:
+    """The terms that an upstream bills by."""
+    asked, served = terms_of(one)
+    return served if one.service_tier and not one.terms else {**asked, **served}
+
+
+def terms_of(one: Used) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """What it asked for and what was served, of all that a price may go by."""
+    return asked_and_served(one.asked_tier, one.service_tier, orjson.loads(one.terms) if one.terms else None)
 
 
 def _sold(sale: PriceVersion, one: Used, usage: Usage) -> Decimal:
@@ -152,7 +165,8 @@ def _sold(sale: PriceVersion, one: Used, usage: Usage) -> Decimal:
 
     Usage that came late has no cost on its row: it is worked out by this.
     """
-    return cost_of(sale, usage, asked=terms_of(one.asked_tier), served=terms_of(one.service_tier)).upstream
+    asked, served = terms_of(one)
+    return cost_of(sale, usage, asked=asked, served=served).upstream
 
 
 def _counted_by(version: PriceVersion, usage: Usage) -> Usage:

@@ -13,7 +13,7 @@ from proxy.models import NET_COST, Generation, Price
 from proxy.prices.sums import LineItem, line_items
 from proxy.prices.units import UNITS
 from proxy.prices.usage import Amount, Usage, leaves, loaded
-from proxy.prices.versions import PriceVersion, terms_of
+from proxy.prices.versions import PriceVersion, asked_and_served
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ def line_items_of(generation: Generation) -> list[LineItem]:
     """The lines of a request's receipt, at the price it was held at; none before its usage is known."""
     if generation.metered_at is None:
         return []
-    asked, served = terms_of(generation.asked_tier), terms_of(generation.service_tier)
+    asked, served = asked_and_served(generation.asked_tier, generation.service_tier, generation.terms)
     return line_items(_price_of(generation), usage_of(generation), asked=asked, served=served)
 
 

@@ -21,7 +21,7 @@ from proxy.prices.catalog import Destination, Entry
 from proxy.prices.sums import Cost, cost_of, has_unsold
 from proxy.prices.units import INPUT_AUDIO
 from proxy.prices.usage import Usage, at_least
-from proxy.prices.versions import terms_of
+from proxy.prices.versions import beside_tiers, terms_of
 from proxy.protocols.base import Call, Charged, Reported
 from proxy.protocols.endpoint import Endpoint, Reply
 from proxy.relay import claims
@@ -237,7 +237,10 @@ class Relay:
         is_odd = reported.is_odd or reported.usage not in (None, usage)
         if usage.more is not None or (call.least and source != Source.NONE):
             usage = at_least(usage, call.least or {})
-        cost = cost_of(price, usage, asked=call.terms, served=terms_of(tier))
+        served = terms_of(tier)
+        if reported.served is not None:
+            served = {**served, **reported.served}
+        cost = cost_of(price, usage, asked=call.terms, served=served)
         stated = claims.stated_cost(headers, reported)
         bound = self.admitted.decision.bound
         now = monotonic()
@@ -265,6 +268,7 @@ class Relay:
             stated_cost=stated,
             asked_tier=call.service_tier or "",
             service_tier=tier,
+            terms=None if reported.served is None else beside_tiers(call.terms, served),
             factor=None if price.factor == 1 else price.factor,
         )
 

@@ -10,8 +10,8 @@ from billing.books.money import ZERO
 from core.records import value
 from proxy.models import Price
 from proxy.prices.sums import cost_of
-from proxy.prices.versions import PriceVersion, terms_of
-from proxy.purchases.costs import Used, usage_of
+from proxy.prices.versions import PriceVersion
+from proxy.purchases.costs import Used, terms_of, usage_of
 from proxy.rerating.reading import Request
 
 
@@ -60,7 +60,7 @@ class Versions:
     def charge(self, price_id: int, used: Used) -> Decimal:
         """USD, as METER works it out: by what was asked and served, at the group's factor then, within the bound."""
         version = self._version(price_id, used.factor)
-        asked, served = terms_of(used.asked_tier), terms_of(used.service_tier)
+        asked, served = terms_of(used)
         return min(cost_of(version, usage_of(used), asked=asked, served=served).charged, used.bound)
 
     def _version(self, price_id: int, factor: Decimal | None) -> PriceVersion:

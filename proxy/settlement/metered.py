@@ -1,9 +1,11 @@
 """What became of a request, and the statements by which METER writes it: one compare-and-set with the sweeper."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
+
+import orjson
 
 from core.arrays import columns
 from core.records import value
@@ -38,6 +40,8 @@ class Metered:
     service_tier: str = ""
     factor: Decimal | None = None
     """Of the customer's group, where it is not 1."""
+    terms: Mapping[str, Mapping[str, str]] | None = None
+    """What its price may go by beside the service tier: `asked` and `served`."""
 
     def uncharged(self) -> "Metered":
         """The same usage, borne by the house."""
@@ -71,6 +75,7 @@ class Metered:
             self.stated_cost,
             self.asked_tier,
             self.factor,
+            None if self.terms is None else orjson.dumps(self.terms).decode(),
         ]
 
 
@@ -100,8 +105,9 @@ COLUMNS = (
     ("stated_cost", "numeric"),
     ("asked_tier", "text"),
     ("factor", "numeric"),
+    ("terms", "jsonb"),
 )
-AS_ADMITTED = [0, 0, 0, None, None, "", None]
+AS_ADMITTED = [0, 0, 0, None, None, "", None, None]
 """The last columns of COLUMNS as admission wrote them: where a whole batch has them so, they are not written again."""
 NOW = "metered_at = clock_timestamp(), "
 

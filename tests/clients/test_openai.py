@@ -40,6 +40,16 @@ def test_speech_as_bytes_and_as_events(client):
     assert '"cost":' in events
 
 
+def test_pictures_in_one_piece_and_as_events(client):
+    answer = client.images.generate(model="gpt-image-1", prompt="a crab", quality="low", size="1024x1024", n=2)
+    assert [one.b64_json[:5] for one in answer.data] == ["iVBOR", "iVBOR"]
+    assert answer.usage.output_tokens == 544
+    assert Decimal(str(answer.usage.cost)) == wait_for("metered").cost > 0
+    events = list(client.images.generate(model="gpt-image-1", prompt="a crab", stream=True, partial_images=2))
+    assert [event.type.rpartition(".")[2] for event in events] == ["partial_image", "partial_image", "completed"]
+    assert Decimal(events[-1].x_chuizi["cost"]) > 0
+
+
 def test_a_wrong_request_is_the_clients_own_error(client):
     with pytest.raises(openai.BadRequestError) as caught:
         client.embeddings.create(model="text-embedding-3-small", input=[])

@@ -33,6 +33,8 @@ class WholeAnswer(Dialect[Plain]):
 
     path: ClassVar[str]
     holds: ClassVar[str] = "data"
+    names: ClassVar[tuple[str, ...]] = ("prompt_tokens",)
+    """What tokens of input, and of output where there are any, are called here."""
 
     def request(self, call: Plain, destination: Destination, *, output_limit: int | None, habits: Habits) -> Sending:
         return sending(self.path, call, destination)
@@ -71,7 +73,7 @@ class WholeAnswer(Dialect[Plain]):
         refusal: Refusal | None,
     ) -> bytes:  # fmt: skip
         ours: dict[str, bytes | None] = {name: None for name in answer if usages.is_cost(name)}
-        ours["usage"] = shown(answer.get("usage"), reported, used, charged)
+        ours["usage"] = shown(answer.get("usage"), reported, used, charged, names=self.names)
         ours["x_chuizi"] = x_chuizi(charged)
         if refusal is not None:
             ours["error"] = orjson.dumps(error_of(refusal))
@@ -85,13 +87,8 @@ def _short(value: msgspec.Raw) -> Any:
     return value if memoryview(value).nbytes > LONG_MEMBER else orjson.loads(value)
 
 
-def shown(
-    said: Any, reported: Reported, used: Usage, charged: Charged, *, names: tuple[str, ...] = ("prompt_tokens",)
-) -> bytes:
-    """The usage that the caller sees, as JSON: what the upstream said where that is billed, and our cost in USD.
-
-    `names` are what tokens of input, and of output where there are any, are called here.
-    """
+def shown(said: Any, reported: Reported, used: Usage, charged: Charged, *, names: tuple[str, ...]) -> bytes:
+    """The usage that the caller sees, as JSON: what the upstream said where that is billed, and our cost in USD."""
     told: dict[str, Any] = {}
     if isinstance(said, dict) and reported.usage == used:
         told = {name: value for name, value in said.items() if not usages.is_cost(name)}

@@ -24,20 +24,18 @@ UNTOLD = Reported(None)
 
 
 class MediaStream:
-    """`parts` are the types of events that bring something, `last` that of the ones that end it, of which `count` come.
+    """`parts` are the types of events that bring something, `last` that of the one that ends it.
 
-    `read` tells what a last event used; None for what is not told there.
+    `read` tells what it used, by that event.
     """
 
-    def __init__(
-        self, *, parts: frozenset[str], last: str, read: Callable[[Mapping[str, Any]], Reported], count: int = 1
-    ) -> None:
+    def __init__(self, *, parts: frozenset[str], last: str, read: Callable[[Mapping[str, Any]], Reported]) -> None:
         self.done = False
         self.reported = UNTOLD
         self.failure: Any = None
         self.is_answer = False
         self._parts = frozenset(kind.encode() for kind in parts)
-        self._last, self._left, self._read = last, count, read
+        self._last, self._read = last, read
         self._held = b""
         self._said: dict[str, Any] = {}
 
@@ -95,9 +93,8 @@ class MediaStream:
         if kind != self._last:
             self.is_answer = self.is_answer or (isinstance(kind, str) and kind.encode() in self._parts)
             return one
-        before, self._held, self._said = self._held, b"data: " + data.replace(b"\n", b" ") + END, said
+        self._held, self._said = b"data: " + data.replace(b"\n", b" ") + END, said
         self.is_answer = True
         self.reported = self._read(said)
-        self._left -= 1
-        self.done = not self._left
-        return before
+        self.done = True
+        return b""

@@ -34,7 +34,7 @@ def asked(answering: Answering, *, says_garbage: bool = True) -> Handler:
             fault = faults.name_of(body)
             if (failed := await faults.refusal(fault)) is not None:
                 return failed
-            if fault == "garbage" and says_garbage:
+            if fault == "garbage" and says_garbage and not body.get("stream"):
                 return web.Response(text="<!doctype html>not json", content_type="application/json")
             return await answering(request, body, fault)
         except orjson.JSONDecodeError:

@@ -97,6 +97,35 @@ SPOKEN_EVENTS = Kin(
     lines={"input_token": 5, "output_audio_token": 27},
     cost=Decimal("0.00034545"),
 )
-MEDIA = (SPEECH, SPOKEN_BY_TOKEN)
-STREAMS = (SPOKEN_EVENTS,)
+BY_TOKEN = {"input_text": "5", "input_image": "10", "output_image": "40"}
+PICTURES = Kin(
+    name="images",
+    path="/v1/images/generations",
+    price={"image": "0.04"},
+    asked={"prompt": "one two three four", "n": 2},
+    told={},
+    lines={"image": 2},
+    cost=Decimal("0.084"),
+    counts=KNOWN,
+)
+PICTURES_BY_TOKEN = Kin(
+    name="images by tokens",
+    path="/v1/images/generations",
+    price=BY_TOKEN,
+    asked={"prompt": "one two three four", "quality": "low"},
+    told={},
+    lines={"input_text_token": 5, "output_image_token": 272},
+    cost=Decimal("0.01145025"),
+)
+PICTURE_EVENTS = Kin(
+    name="images as events",
+    path="/v1/images/generations",
+    price=BY_TOKEN,
+    asked={"prompt": "one two three four", "quality": "low", "stream": True, "partial_images": 2},
+    told={},
+    lines={"input_text_token": 5, "output_image_token": 472},
+    cost=Decimal("0.01985025"),
+)
+MEDIA = (SPEECH, SPOKEN_BY_TOKEN, PICTURES, PICTURES_BY_TOKEN)
+STREAMS = (SPOKEN_EVENTS, PICTURE_EVENTS)
 """Those before the sandbox alone."""

@@ -15,6 +15,7 @@ from proxy.prices.sums import cost_of
 from proxy.prices.usage import Usage, counted
 from proxy.protocols.endpoint import Asked, Endpoint
 from proxy.protocols.openai.embeddings import Embeddings
+from proxy.protocols.openai.images import ImageGenerations
 from proxy.protocols.openai.rerank import Rerank
 from proxy.protocols.openai.speech import Speech
 from tests.proxy.prices.steps import priced
@@ -76,6 +77,39 @@ def test_speech(said, told, speed):
     # Slowly read, each letter a digit: 0.4 s, and half a minute of silence.
     made = math.ceil(len(said) * 8 / min(1, speed or 1)) + 400
     usage = counted(input_tokens=tokens(said + told) + 3, output_tokens=made, made={"audio": made})
+    assert charged(call, entry, usage) <= ask.bound
+    assert charged(call, entry, call.fair) <= ask.bound
+    assert ask.estimate <= ask.bound
+
+
+SIZES = st.sampled_from([None, "auto", "1024x1024", "1024x1536", "3840x2160"])
+QUALITIES = st.sampled_from([None, "auto", "low", "high", "hd"])
+SERVED = {"size": ["1024x1024", "1024x1536", "3840x2160"], "quality": ["low", "high", "hd"]}
+VARIANTS = [
+    {"when": {"size": "3840x2160"}, "image": "0.9"},
+    {"when": {"quality": "high"}, "image": "0.3"},
+    {"when": {"size": "1024x1536", "quality": "hd"}, "image": "0.2"},
+]
+
+
+@given(
+    prompt=st.text(min_size=1, max_size=200),
+    count=st.integers(1, 10),
+    size=SIZES,
+    quality=QUALITIES,
+    partial=st.integers(0, 3),
+    served=st.fixed_dictionaries({}, optional={name: st.sampled_from(known) for name, known in SERVED.items()}),
+)
+def test_pictures(prompt, count, size, quality, partial, served):
+    more = {"prompt": prompt, "n": count, "size": size, "quality": quality, "partial_images": partial}
+    call, entry, ask = asked(ImageGenerations(), {"image": "0.04", "variants": VARIANTS}, **more)
+    usage = Usage(more={"image": count})
+    assert cost_of(entry.price, usage, asked=call.terms, served=served).charged <= ask.bound
+    price = {"input_text": "5", "input_image": "8", "output_image": "30"}
+    call, entry, ask = asked(ImageGenerations(), price, **more)
+    # gpt-image-1: 6,240 for 1,024 x 1,536 at high quality, and 100 for each partial picture.
+    made = count * (math.ceil(6_240 * (3840 * 2160 / (1024 * 1536) if size == "3840x2160" else 1)) + 100 * partial)
+    usage = counted(input_tokens=tokens(prompt) + 40, output_tokens=made, made={"image": made})
     assert charged(call, entry, usage) <= ask.bound
     assert charged(call, entry, call.fair) <= ask.bound
     assert ask.estimate <= ask.bound
