@@ -20,6 +20,7 @@ from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminPasswordWidget
 
 from accounts.people.customers import customers_with
+from billing.books.money import shown
 from core.clock import database_now
 from desk.gateway import price_words
 from desk.gateway.cost_form import cost_page
@@ -45,6 +46,7 @@ from proxy.prices.listed.differences import differences
 from proxy.prices.loading import asks_for_key, check_protocol, checked_base_url, in_force, set_price
 from proxy.prices.versions import PriceVersion
 from proxy.prices.written import InvalidCatalog
+from proxy.purchases import credit
 from proxy.settlement import flags, quarantine
 
 MANAGE = "proxy.manage_upstreams"
@@ -91,6 +93,8 @@ class UpstreamForm(forms.ModelForm):  # type: ignore[type-arg]
                 check_protocol(data["protocol"], data["kind"], _("This upstream"))
             except InvalidCatalog as error:
                 raise ValidationError(str(error)) from None
+        if (data.get("credit_alarm") or 0) < 0:
+            self.add_error("credit_alarm", _("An alarm is set at zero or above."))
         # The instance is the locked row as it was: what the form says is put on it later.
         if (
             "base_url" in data
@@ -120,7 +124,11 @@ class UpstreamAdmin(ByRight, FormAdmin):  # type: ignore[misc]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         """A name stays: accounts and transfers say it."""
-        return () if obj is None else ("name",)
+        return () if obj is None else ("name", "left")
+
+    @display(description=gettext_lazy("Prepaid credit"))
+    def left(self, upstream: Upstream) -> str:
+        return shown(credit.left_at(upstream), currency=upstream.currency)
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         form: Any = super().get_form(request, obj, change, **kwargs)

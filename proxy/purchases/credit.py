@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from billing.books import chart
-from billing.books.money import ZERO
+from billing.books.money import CENT, ZERO
 from billing.months import journal
 from proxy.models import Upstream
 
@@ -37,3 +37,9 @@ def watched() -> list[Credit]:
         alarm = upstream.credit_alarm or ZERO
         found.append(Credit(upstream.name, upstream.currency, amount, alarm, account_id))
     return found
+
+
+def left_at(upstream: Upstream) -> Decimal:
+    """What is left at one upstream, to the cent or fen; below zero what is owed to it."""
+    name = chart.upstream_payable(upstream.name, upstream.currency)
+    return sum((-one.amount for one in journal.house_balances(name)), ZERO).quantize(CENT)

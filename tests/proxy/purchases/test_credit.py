@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 from django.db import IntegrityError
+from django.urls import reverse
 
 from billing.months import journal
 from proxy.models import Upstream
@@ -13,6 +14,7 @@ from tests.conftest import NOW
 from tests.proxy.purchases.conftest import load
 from tests.proxy.purchases.test_bills import book
 from tests.proxy.purchases.test_posting import YUAN
+from tests.staffing import at_desk, in_role
 
 pytestmark = pytest.mark.django_db
 
@@ -68,3 +70,20 @@ def test_an_alarm_is_no_debt():
     load()
     with pytest.raises(IntegrityError):
         alarm("-1")
+
+
+def test_an_upstreams_page_takes_the_alarm_and_says_what_is_left():
+    load()
+    book()
+    upstream = Upstream.objects.get(name="domestic")
+    desk, path = at_desk(in_role("operator")), reverse("admin:proxy_upstream_change", args=[upstream.pk])
+    page = desk.get(path)
+    assert "1,000.00 CNY" in page.content.decode()
+    given = {name: value for name, value in page.context["adminform"].form.initial.items() if value is not None}
+    given |= {"base_url": "https://api.example.com/v1", "new_api_key": "k", "why": "x"}
+    refused = desk.post(path, {**given, "credit_alarm": "-1"})
+    assert "An alarm is set at zero or above." in refused.content.decode()
+    assert desk.post(path, {**given, "credit_alarm": "250.50"}).status_code == 302
+    assert left() == [("domestic", "CNY", Decimal(1000), False)]
+    upstream.refresh_from_db()
+    assert upstream.credit_alarm == Decimal("250.50")
