@@ -30,7 +30,8 @@ from proxy.records import one
 class ModelsView(APIView):
     """The models that this key may use, in OpenAI's shape, with their prices before the margin.
 
-    Where `anthropic-version` is sent, in Anthropic's: a page by `limit` and `after_id`, bare names too.
+    Where `anthropic-version` is sent, in Anthropic's: a page by `limit` and `after_id`, bare names too. Where
+    `x-goog-api-key` is sent, in Gemini's: a page by `pageSize` and `pageToken`.
     """
 
     @extend_schema(operation_id="models_list", responses={200: dict})
@@ -39,6 +40,8 @@ class ModelsView(APIView):
         entries = {name: entry for name, entry in catalog.load().models.items() if _may_use(key, group, entry)}
         if model_shapes.is_anthropic(request):
             return _with_request_id(request, model_shapes.anthropic_list(request, entries))
+        if model_shapes.is_gemini(request):
+            return Response(model_shapes.gemini_list(request, entries))
         slugs = sorted(name for name, entry in entries.items() if name == entry.slug)
         return Response({"object": "list", "data": [_model(entries[slug].at(group.factor)) for slug in slugs]})
 
@@ -53,6 +56,8 @@ class ModelView(APIView):
             raise ApiError(f"There is no model {model_id[:100]!r} here.", status=404, code="model_not_found")
         if model_shapes.is_anthropic(request):
             return _with_request_id(request, model_shapes.anthropic_model(model_id, entry))
+        if model_shapes.is_gemini(request):
+            return Response(model_shapes.gemini_model(model_id, entry))
         return Response(_model(entry.at(group.factor)))
 
 
@@ -64,6 +69,16 @@ class AnthropicModelsView(ModelsView):
 @extend_schema(exclude=True)
 class AnthropicModelView(ModelView):
     """The same below `/anthropic`."""
+
+
+@extend_schema(exclude=True)
+class GeminiModelsView(ModelsView):
+    """The same at Gemini's paths."""
+
+
+@extend_schema(exclude=True)
+class GeminiModelView(ModelView):
+    """The same at Gemini's paths."""
 
 
 def _with_request_id(request: Request, data: dict[str, Any]) -> Response:

@@ -1,16 +1,16 @@
 """The list of models as clients of other protocols read it, told apart by the headers that they send."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
 from rest_framework.request import Request
 
 from api.common.base import ApiError
-from proxy.models import Model
+from proxy.models import Model, Protocol
 from proxy.prices.catalog import Entry
 
-DEFAULT_LIMIT, MOST = 20, 1000
+DEFAULT_LIMIT, DEFAULT_PAGE, MOST = 20, 50, 1000
 UNKNOWN_DAY = "1970-01-01T00:00:00Z"
 """When a model was made we do not know; Anthropic's own list has this where it does not either."""
 
@@ -47,17 +47,63 @@ def anthropic_model(name: str, entry: Entry) -> dict[str, Any]:
     return _shown({name: entry})[0]
 
 
-def _limit(text: str) -> int:
+def is_gemini(request: Request) -> bool:
+    return "x-goog-api-key" in request.headers or request.path.startswith(("/gemini/", "/v1beta/"))
+
+
+def gemini_list(request: Request, entries: Mapping[str, Entry]) -> dict[str, Any]:
+    """A page of Gemini's list: each model by its id.
+
+    `pageSize` and `pageToken`, the last name of the page before, are those of https://ai.google.dev/api/models . Raises
+    `ApiError`.
+    """
+    names = sorted(name for name, entry in entries.items() if name == entry.slug)
+    most = min(_limit(request.query_params.get("pageSize", str(DEFAULT_PAGE)), name="pageSize"), MOST)
+    after = request.query_params.get("pageToken", "")
+    left = [name for name in names if name > after]
+    page = left[:most]
+    more = {"nextPageToken": page[-1]} if len(left) > most else {}
+    titles = _titles({entries[name].slug for name in page})
+    return {"models": [_gemini(name, entries[name], titles) for name in page], **more}
+
+
+def gemini_model(name: str, entry: Entry) -> dict[str, Any]:
+    """One model, under the name that it was asked for by."""
+    return _gemini(name, entry, _titles({entry.slug}))
+
+
+def _gemini(name: str, entry: Entry, titles: Mapping[str, str]) -> dict[str, Any]:
+    limits = {"inputTokenLimit": entry.context_window, "outputTokenLimit": entry.max_output_tokens}
+    return {
+        "name": f"models/{name}",
+        "baseModelId": name,
+        "version": "001",
+        "displayName": titles.get(entry.slug) or entry.slug,
+        **{field: count for field, count in limits.items() if count is not None},
+        "supportedGenerationMethods": _methods(entry),
+    }
+
+
+def _methods(entry: Entry) -> list[str]:
+    """What it may be asked for in this protocol; nothing where none of its upstreams speaks it."""
+    if Protocol.GEMINI not in entry.spoken:
+        return []
+    return ["generateContent", "streamGenerateContent", "countTokens"] if entry.price.writes else ["embedContent"]
+
+
+def _titles(slugs: Iterable[str]) -> dict[str, str]:
+    return dict(Model.objects.filter(slug__in=slugs).values_list("slug", "name"))
+
+
+def _limit(text: str, *, name: str = "limit") -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 6 and 1 <= int(text) <= MOST):
-        raise ApiError(
-            f"`limit` is a whole number from 1 to {MOST}.", status=400, code="validation_error", param="limit"
-        )
+        raise ApiError(f"`{name}` is a whole number from 1 to {MOST}.", status=400, code="validation_error", param=name)
     return int(text)
 
 
 def _shown(entries: Mapping[str, Entry]) -> Sequence[dict[str, Any]]:
     slugs = {entry.slug for entry in entries.values()}
-    titles = dict(Model.objects.filter(slug__in=slugs).values_list("slug", "name"))
+    titles = _titles(slugs)
     return [
         {
             "type": "model",

@@ -8,12 +8,16 @@ from api.common.base import unknown_path
 from api.common.schema import SchemaView
 from payments.providers import registry
 
+GEMINI = ("v1beta", "gemini/v1beta", "gemini/v1")
+
 urlpatterns = [
     path("v1/keys", keys.KeysView.as_view(), name="api-keys"),
     path("v1/keys/<int:key_id>", keys.KeyView.as_view(), name="api-key"),
     path("v1/key/info", catalog.KeyInfoView.as_view(), name="api-key-info"),
     path("anthropic/v1/models", catalog.AnthropicModelsView.as_view(), name="api-models"),
     path("anthropic/v1/models/<path:model_id>", catalog.AnthropicModelView.as_view(), name="api-model"),
+    *(path(f"{root}/models", catalog.GeminiModelsView.as_view(), name="api-models") for root in GEMINI),
+    *(path(f"{root}/models/<path:model_id>", catalog.GeminiModelView.as_view(), name="api-model") for root in GEMINI),
     path("v1/models", catalog.ModelsView.as_view(), name="api-models"),
     path("v1/models/<path:model_id>", catalog.ModelView.as_view(), name="api-model"),
     path("v1/generation", catalog.GenerationView.as_view(), name="api-generation"),

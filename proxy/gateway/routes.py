@@ -7,6 +7,7 @@ from typing import Any
 from core.records import value
 from proxy.protocols.anthropic.messages.endpoint import CountTokens, Messages
 from proxy.protocols.endpoint import Endpoint
+from proxy.protocols.gemini.count import CountTokens as CountGemini
 from proxy.protocols.gemini.generate.endpoint import Generate, StreamGenerate
 from proxy.protocols.openai.chat.endpoint import ChatCompletions
 from proxy.protocols.openai.embeddings import Embeddings
@@ -91,6 +92,6 @@ ROUTES = Routes(
     [
         *(ChatCompletions(), Embeddings(), Moderations(), Rerank(), RerankAgain(), Speech(), ImageGenerations()),
         *(Messages(), CountTokens()),
-        *(Generate(), StreamGenerate()),
+        *(Generate(), StreamGenerate(), CountGemini()),
     ]
 )

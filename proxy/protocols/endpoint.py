@@ -22,6 +22,7 @@ from proxy.prices.catalog import Destination, Entry
 from proxy.prices.units import INPUT, OUTPUT_SIDE, PER_TOKEN, TEXT, TOOLS, UNITS
 from proxy.prices.usage import Usage
 from proxy.prices.versions import PriceVersion
+from proxy.protocols.array import AsArray
 from proxy.protocols.base import BadRequest, Call, Charged, Habits, Reported
 from proxy.protocols.lossless import load_sound
 from proxy.protocols.sse import DONE, END, MOST_EVENT_BYTES
@@ -267,6 +268,10 @@ class Endpoint(Generic[Asking]):
             likely[unit] = 1
             likely[INPUT] += LIKELY_TOOL_TOKENS
         return Bounds(most, likely, most_extra_output(material), makes=(*makes, *made))
+
+    def array(self, call: Asking) -> AsArray | None:
+        """For a stream that its caller wants as a JSON array, and not as events."""
+        return None
 
     def error(self, refusal: Refusal, request_id: str) -> bytes:
         """The body of an answer that is an error."""

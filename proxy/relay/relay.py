@@ -103,7 +103,7 @@ class Relay:
         self.headers = [(b"x-generation-id", admitted.generation_id.encode())]
         if call.removed:
             self.headers.append((b"x-chuizi-removed", ", ".join(call.removed).encode()))
-        self.out = ClientStream(exchange, self.headers, left=self.client_left)
+        self.out = ClientStream(exchange, self.headers, left=self.client_left, array=endpoint.array(call))
 
     async def run(self) -> None:
         """Raises `Refusal` for an answer that has not begun, `ClientGone` where nobody is left to answer."""

@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 
 from accounts.keys import issuing
-from proxy.models import Model
+from proxy.models import Model, Upstream
 from tests.conftest import NOW
 
 
@@ -51,3 +51,30 @@ def test_anthropics_list_goes_on_where_it_stopped(anthropic_api, catalog):
     before = anthropic_api.get("/v1/models", {"limit": 2, "before_id": whole[3]}).json()
     assert ([model["id"] for model in before["data"]], before["has_more"]) == (whole[1:3], True)
     assert anthropic_api.get("/v1/models?limit=0").status_code == 400
+
+
+@pytest.fixture
+def gemini_api(customer):
+    return Client(headers={"x-goog-api-key": issuing.issue(customer=customer, name="k", now=NOW).text})
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/v1beta/models", "/gemini/v1beta/models", "/gemini/v1/models"])
+def test_who_sends_googles_header_gets_geminis_list(gemini_api, catalog, path):
+    Upstream.objects.update(protocol="gemini")
+    found = gemini_api.get(path, {"pageSize": 1000}).json()["models"]
+    [one] = [model for model in found if model["name"] == "models/openai/gpt-4.1-nano"]
+    assert one["supportedGenerationMethods"] == ["generateContent", "streamGenerateContent", "countTokens"]
+    assert one["displayName"]
+    bare = gemini_api.get("/v1beta/models/gpt-4.1-nano").json()
+    assert bare == {**one, "name": "models/gpt-4.1-nano", "baseModelId": "gpt-4.1-nano"}
+    assert gemini_api.get("/v1beta/models/openai/gpt-4.1-nano").json() == one
+
+
+def test_geminis_list_goes_on_where_it_stopped(gemini_api, catalog):
+    whole = [model["name"] for model in gemini_api.get("/v1beta/models?pageSize=1000").json()["models"]]
+    seen, page = [], {"nextPageToken": ""}
+    while "nextPageToken" in page:
+        page = gemini_api.get("/v1beta/models", {"pageSize": 2, "pageToken": page["nextPageToken"]}).json()
+        seen += [model["name"] for model in page["models"]]
+    assert seen == whole
+    assert gemini_api.get("/v1beta/models?pageSize=0").status_code == 400

@@ -48,6 +48,16 @@ class Content:
         self.images = self.audio = self.sounds = self.films = self.files = self.data_bytes = self.media = 0
         self.continues = False
 
+    def of_request(self, body: Spelled) -> int:
+        """Its contents and what stands before them; how many contents there are. What is kept in a cache nobody
+        here may name."""
+        if body.get("cachedContent") is not None:
+            name = body.spelt["cachedContent"]
+            raise BadRequest(f"`{name}` is not on offer here.", param=name)
+        if (system := body.get("systemInstruction")) is not None:
+            self.whole(system, place=body.spelt["systemInstruction"])
+        return self.all_of(body, "contents")
+
     def all_of(self, holder: Spelled, name: str) -> int:
         """A list of objects with parts; how many there are."""
         count = 0

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from time import monotonic
 
 from proxy.exchange import ClientGone, Exchange
+from proxy.protocols.array import BLANK, AsArray
+from proxy.protocols.array import HEADERS as array_headers
 from proxy.protocols.sse import COMMENT
 
 HEAD_AFTER_SECONDS = 5.0
@@ -27,13 +29,21 @@ def _nobody() -> None:
 
 
 class ClientStream:
-    """Send events to the caller of `exchange`; `left` is called when it is gone."""
+    """Send events to the caller of `exchange`, or the items of an `array`; `left` is called when it is gone."""
 
-    def __init__(self, exchange: Exchange, headers: list[tuple[bytes, bytes]], *, left: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        headers: list[tuple[bytes, bytes]],
+        *,
+        left: Callable[[], None],
+        array: AsArray | None = None,
+    ) -> None:
         self.has_said = False
         """Whether an event of the answer went out."""
         self._exchange = exchange
         self._headers = headers
+        self._array = array
         self._left = left
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
@@ -50,17 +60,21 @@ class ClientStream:
 
     async def send(self, events: bytes) -> None:
         self.has_said = True
-        await self._write(events)
+        await self._write(events if self._array is None else self._array.items(events))
 
     async def comment(self) -> None:
-        await self._write(COMMENT)
+        await self._write(COMMENT if self._array is None else BLANK)
 
     async def end(self, events: bytes) -> None:
         """Raises `ClientGone`, as the last words count."""
         self.close()
         if not self._exchange.started:
-            await self._exchange.start(200, [*HEADERS, *self._headers])
-        await self._exchange.end(events)
+            await self._exchange.start(200, self._head)
+        await self._exchange.end(events if self._array is None else self._array.last(events))
+
+    @property
+    def _head(self) -> list[tuple[bytes, bytes]]:
+        return [*(HEADERS if self._array is None else array_headers), *self._headers]
 
     def close(self) -> None:
         """No more comments."""
@@ -76,7 +90,7 @@ class ClientStream:
         self._sent_at = math.inf  # while it is being sent, nothing else needs to be
         try:
             if not self._exchange.started:
-                await self._exchange.start(200, [*HEADERS, *self._headers])
+                await self._exchange.start(200, self._head)
             await self._exchange.write(data)
         except ClientGone:
             self._left()

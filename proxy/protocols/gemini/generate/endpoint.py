@@ -9,9 +9,10 @@ from proxy.prices.catalog import Destination, Entry
 from proxy.prices.units import CODE_SESSION, INPUT_AUDIO, INPUT_VIDEO, OUTPUT_AUDIO, OUTPUT_IMAGE, WEB_SEARCH
 from proxy.prices.usage import Usage
 from proxy.prices.versions import SERVICE_TIER
+from proxy.protocols.array import AsArray
 from proxy.protocols.base import BadRequest, Charged, Habits, Reported
 from proxy.protocols.endpoint import Asked, Bounds, Dialect, Endpoint, Sending
-from proxy.protocols.gemini import errors
+from proxy.protocols.gemini import errors, paths
 from proxy.protocols.gemini.generate import answer as answers
 from proxy.protocols.gemini.generate.asked import outgoing
 from proxy.protocols.gemini.generate.asked.call import GenerateCall
@@ -23,7 +24,6 @@ from proxy.protocols.gemini.generate.produced import produced_bytes
 from proxy.protocols.gemini.generate.stream import GenerateStream
 from proxy.protocols.sse import END
 
-ROOTS = ("/v1beta", "/v1", "/gemini/v1beta", "/gemini/v1")
 MADE = "generationConfig.responseModalities"
 
 
@@ -63,7 +63,7 @@ class Native(Dialect[GenerateCall]):
 class Generate(Endpoint[GenerateCall]):
     name = Protocol.GEMINI.value
     path = "/models/{model...}:generateContent"
-    roots = ROOTS
+    roots = paths.ROOTS
     what = "model that generates content"
     limit_field = "generationConfig.maxOutputTokens"
     brings = "contents"
@@ -87,6 +87,9 @@ class Generate(Endpoint[GenerateCall]):
         most = dict(bounds.most)
         most[INPUT_AUDIO] = max(most.get(INPUT_AUDIO, 0), most[INPUT_VIDEO])  # its sound, which nobody sees
         return Bounds(most, bounds.likely, bounds.extra_output, makes=bounds.makes)
+
+    def array(self, call: GenerateCall) -> AsArray | None:
+        return AsArray() if call.is_array else None
 
     def error(self, refusal: Refusal, request_id: str) -> bytes:
         return errors.error_body(refusal)

@@ -1,18 +1,9 @@
 """A request to generate as it goes upstream: the caller's own bytes, and the limit that was held before them."""
 
-from urllib.parse import quote
-
 from proxy.prices.catalog import Destination
 from proxy.protocols.endpoint import Sending
 from proxy.protocols.gemini.generate.asked.call import GenerateCall
-
-
-def path_of(destination: Destination, verb: str) -> str:
-    return f"/models/{quote(destination.upstream_model, safe='/@')}:{verb}"
-
-
-def headers_of(call: GenerateCall, destination: Destination) -> dict[str, str]:
-    return {**call.headers, "x-goog-api-key": destination.api_key}
+from proxy.protocols.gemini.paths import headers_of, path_of
 
 
 def sending(call: GenerateCall, destination: Destination, *, output_limit: int | None) -> Sending:
@@ -22,4 +13,4 @@ def sending(call: GenerateCall, destination: Destination, *, output_limit: int |
     head = b'{"generationConfig":{%b}' % config
     body = (head + b",", call.rest, b"}") if call.rest else (head + b"}",)
     verb = "streamGenerateContent?alt=sse" if call.stream else "generateContent"
-    return Sending(path_of(destination, verb), headers_of(call, destination), body)
+    return Sending(path_of(destination, verb), headers_of(call.headers, destination), body)
