@@ -40,8 +40,12 @@ Reason = Generation.Reason
 Outcome = AttemptRow.Outcome
 UNTOLD = Reported(None)
 NO_HEADERS: Mapping[str, str] = {}
-OUTCOMES = {Reason.TIMEOUT: Outcome.TIMED_OUT, Reason.UPSTREAM_EOF: Outcome.ABANDONED}
-"""What an answer that broke early is as an attempt, where it is no refusal: else it was answered, with nothing."""
+OUTCOMES: Mapping[str, Outcome] = {
+    Reason.TIMEOUT: Outcome.TIMED_OUT,
+    Reason.UPSTREAM_EOF: Outcome.ABANDONED,
+    Reason.CLIENT_DISCONNECTED: Outcome.ABANDONED,
+}
+"""What an answer that ended so is as an attempt, where it is no refusal: else it was answered, with nothing."""
 
 
 class NoUpstream(Exception):

@@ -30,7 +30,7 @@ from proxy.relay.answers.events import relay_stream
 from proxy.relay.answers.raw import relay_bytes
 from proxy.relay.answers.whole import relay_json
 from proxy.relay.client import Client
-from proxy.relay.failover import NO_HEADERS, BrokenEarly, Failover, NoUpstream, Outcome
+from proxy.relay.failover import NO_HEADERS, OUTCOMES, BrokenEarly, Failover, NoUpstream, Outcome
 from proxy.settlement.attempts import Attempts
 from proxy.settlement.metered import Metered
 from proxy.settlement.metering import ANSWER_SECONDS, Metering
@@ -322,7 +322,7 @@ class Relay:
         """
         if record.usage_source == Source.NONE and self.failover.took is not None:
             told = Reported(None, upstream_id=record.upstream_request_id)
-            self.failover.note(self.failover.took, Outcome.ANSWERED, reported=told)
+            self.failover.note(self.failover.took, OUTCOMES.get(record.reason, Outcome.ANSWERED), reported=told)
         if self.is_gone:
             self.put(record)
             raise ClientGone

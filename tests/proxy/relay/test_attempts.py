@@ -4,6 +4,7 @@ import asyncio
 import time
 from typing import Any
 
+import httpx2 as httpx
 import orjson
 import pytest
 from aiohttp import web
@@ -155,6 +156,25 @@ def test_an_answer_without_words_and_without_usage_used_nobody_knows_what(gatewa
     upstream.json = {"id": "theirs", "choices": [{"index": 0, "message": {"content": ""}, "finish_reason": "stop"}]}
     gateway.chat()
     assert written(gateway) == [("first", "answered", None, "theirs")]
+
+
+def test_sound_that_breaks_off_is_for_nobody_and_may_be_billed(gateway, upstream):
+    load_catalog(catalog(upstream, price={"character": "15"}, max_output_tokens=None))
+    gateway.look_at_catalog()
+
+    async def sound(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "audio/mpeg", "Content-Length": "90000"})
+        await response.prepare(request)
+        await response.write(b"x" * 50_000)
+        assert request.transport is not None
+        request.transport.close()
+        return response
+
+    upstream.handler = sound
+    with pytest.raises(httpx.HTTPError):
+        gateway.client.post("/v1/audio/speech", json={"model": "openai/m", "input": "hello", "voice": "alloy"})
+    assert wait_for("metered").cost == 0
+    assert written(gateway) == [("first", "abandoned", None, "")]
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["json", "stream"])
