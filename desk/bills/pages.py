@@ -44,16 +44,16 @@ class UpstreamBillAdmin(ReadOnlyAdmin):
     list_select_related = ("upstream",)
     ordering = ("-last", "-id")
     fieldsets = (
-        (None, {"fields": ("upstream", "first", "last", "shown_state", "problem", "billed", "own", "drift")}),
+        (None, {"fields": ("upstream", "first", "last", "state", "problem", "billed", "own", "drift")}),
         (
             gettext_lazy("File"),
             {"fields": ("name", "source", "zone", "lines", "left_out", "added_by", "added_at", "compared_at")},
         ),
     )
-    readonly_fields = ("shown_state", "billed", "own", "drift", "source")
+    readonly_fields = ("billed", "own", "drift", "source")
     actions_list = ("bring",)
     actions_detail = ("again",)
-    change_form_after_template = "admin/bill.html"
+    change_form_before_template = "admin/bill.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[UpstreamBill]:
         found: QuerySet[UpstreamBill] = super().get_queryset(request).defer("raw")

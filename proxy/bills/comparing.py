@@ -47,7 +47,7 @@ def compare(bill: UpstreamBill, *, now: datetime) -> int:
     tolerance = tolerance_of(bill)
     if shape.has_ids:
         matching = Matching(bill, names, asked, tolerance)
-        judged = matching.judged(shape.days)
+        judged = matching.judged()
         ours = matching.total
         told = frozenset({AMOUNT})
     else:

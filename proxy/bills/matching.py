@@ -1,7 +1,7 @@
 """A bill's lines beside our requests, by the upstream's own id of each."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -10,7 +10,7 @@ from django.db import connection
 
 from proxy.bills.figures import AMOUNT, ZERO, Figures, Key, Kind, Tolerance, kind_of
 from proxy.bills.names import Names
-from proxy.bills.requests import Asked
+from proxy.bills.requests import PAGE, Asked
 from proxy.models import UpstreamBill
 
 Judged = list[tuple[Key, Figures, str]]
@@ -23,19 +23,26 @@ WHERE l.bill_id = %(bill)s AND l.request_id = a.request_id AND a.request_id <> '
  AND l.request_id <> '' AND (l.generation, l.ours) IS DISTINCT FROM (a.id, a.cost)"""
 # Lines of one request are one: a log may tell a correction apart, and what is billed twice should be seen.
 TOLD = """
-SELECT model, request_id <> '', generation <> '', is_off, sum(theirs), sum(ours), sum(abs(theirs - ours)), count(*),
+SELECT day, model, request_id <> '', generation <> '', is_off,
+ sum(theirs), sum(ours), sum(abs(theirs - ours)), count(*),
  (array_agg(CASE WHEN generation <> '' THEN generation ELSE request_id END ORDER BY abs(theirs - ours) DESC))[:10]
 FROM (
  SELECT *, abs(theirs - ours) > %(share)s * greatest(theirs, ours) + %(rounding)s * lines AS is_off FROM (
-  SELECT l.model, l.request_id, l.generation, coalesce(l.ours, 0) AS ours, coalesce(both_.theirs, 0) AS theirs, lines
+  SELECT l.day, l.model, l.request_id, l.generation, lines,
+   coalesce(l.ours, 0) AS ours, coalesce(both_.theirs, 0) AS theirs
   FROM proxy_upstreambillline l CROSS JOIN LATERAL (
    SELECT sum(o.amount) AS theirs, count(*) AS lines, min(o.number) AS first FROM proxy_upstreambillline o
-   WHERE o.bill_id = l.bill_id AND o.request_id = l.request_id AND l.request_id <> ''
+   WHERE o.bill_id = %(bill)s AND o.request_id = l.request_id AND o.request_id <> ''
+   HAVING l.request_id <> ''
    UNION ALL SELECT l.amount, 1, l.number WHERE l.request_id = ''
   ) both_
-  WHERE l.bill_id = %(bill)s AND l.day = %(day)s AND both_.first = l.number
+  WHERE l.bill_id = %(bill)s AND l.number > %(after)s AND l.number <= %(upto)s AND both_.first = l.number
  ) one
-) judged GROUP BY 1, 2, 3, 4"""
+) judged GROUP BY 1, 2, 3, 4, 5"""
+UP_TO = (
+    "SELECT max(number) FROM (SELECT number FROM proxy_upstreambillline WHERE bill_id = %(bill)s AND number > %(after)s"
+    " ORDER BY number LIMIT %(page)s) p"
+)
 ASKED = """
 SELECT (created_at AT TIME ZONE %(zone)s)::date, (ended_at AT TIME ZONE %(zone)s)::date, upstream_model,
  request_id <> '', is_told, sum(cost), sum(requests), (array_agg(id ORDER BY cost DESC))[:10]
@@ -66,31 +73,25 @@ class Matching:
         self._off: list[tuple[Key, Figures]] = []
         self.total = ZERO
 
-    def judged(self, days: Iterable[date]) -> Judged:
+    def judged(self) -> Judged:
         """Each model's day. Where either side has something without an id, what is left of it is compared as a sum."""
         for _nothing in self._asked.pages(MATCH, {"bill": self._bill.pk}, days=1):
             pass
-        for day in days:
-            self._read_lines(day)
+        self._read_lines()
         for row in self._asked.pages(ASKED, {"bill": self._bill.pk}):
             self._read_requests(*row)
         agreed: Judged = [(key, figures, "") for key, figures in self._known.items()]
         differing: Judged = [(key, figures, Kind.AMOUNT_DIFFERS) for key, figures in self._off]
         return agreed + differing + [one for key, sides in self._left.items() for one in self._rest(key, sides)]
 
-    def _read_lines(self, day: date) -> None:
-        half = self._tolerance.rounding / 2
-        values: dict[str, Any] = {"bill": self._bill.pk, "day": day, "share": self._tolerance.share, "rounding": half}
-        with connection.cursor() as cursor:
-            cursor.execute(TOLD, values)
-            rows = cursor.fetchall()
+    def _read_lines(self) -> None:
         off: dict[Key, tuple[Figures, Decimal]] = {}
-        for model, is_named, is_known, is_off, theirs, ours, gap, count, ids in rows:
+        for day, model, is_named, is_known, is_off, theirs, ours, gap, count, ids in self._lines():
             key = Key(day, self._names.of(model) if model else "")
             if not is_known:
                 _add(self._left[key].unknown if is_named else self._left[key].unnamed, theirs, ZERO, count, ids)
             elif is_off:
-                figures, before = off.setdefault(key, (Figures(), ZERO))
+                figures, before = off.get(key, (Figures(), ZERO))
                 _add(figures, theirs, ours, count, ids)
                 off[key] = (figures, before + gap)
             else:
@@ -100,6 +101,21 @@ class Matching:
                 self._off.append((key, figures))
             else:
                 _add(self._known[key], figures.theirs[AMOUNT], figures.ours[AMOUNT], figures.requests, [])
+
+    def _lines(self) -> Iterator[Any]:
+        """The bill's lines in groups, page by page."""
+        share, half = self._tolerance.share, self._tolerance.rounding / 2
+        values: dict[str, Any] = {"bill": self._bill.pk, "share": share, "rounding": half, "after": -1, "page": PAGE}
+        while True:
+            with connection.cursor() as cursor:
+                cursor.execute(UP_TO, values)
+                [upto] = cursor.fetchone()
+                if upto is None:
+                    return
+                cursor.execute(TOLD, {**values, "upto": upto})
+                rows = cursor.fetchall()
+            yield from rows
+            values["after"] = upto
 
     def _read_requests(
         self,

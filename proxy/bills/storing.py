@@ -119,6 +119,8 @@ def _copy(bill_id: int, spool: IO[bytes]) -> None:
     while lines := list(islice(spool, LINES_AT_ONCE)):
         with transaction.atomic(), connection.cursor() as cursor, cursor.copy(into) as copy:
             copy.write(b"".join(start + line for line in lines))
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE proxy_upstreambillline")  # else the first plans are for an empty table
 
 
 def _refuse_overlap(bill: UpstreamBill, code: str) -> list[int]:

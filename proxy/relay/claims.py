@@ -12,7 +12,8 @@ from proxy.prices.catalog import Destination
 from proxy.prices.versions import SERVICE_TIER, PriceVersion
 from proxy.protocols.base import Reported, amount_of, printable
 
-REQUEST_IDS = ("x-request-id", "request-id")
+REQUEST_IDS = ("x-generation-id", "x-oneapi-request-id", "x-request-id", "request-id")
+"""Another Chuizi's and new-api's own first: by those they bill."""
 STATED_COSTS = ("x-litellm-response-cost",)
 AGGREGATORS = frozenset({Kind.OPENROUTER, Kind.LITELLM, Kind.RELAY})
 """They choose among providers, and may choose another model."""

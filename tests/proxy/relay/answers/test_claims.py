@@ -38,6 +38,8 @@ def scripted(upstream, *, headers: dict[str, str], **more) -> None:
     [
         ({"X-Request-Id": "req_1", "Request-Id": "req_2"}, "req_1"),
         ({"request-id": "req_2"}, "req_2"),
+        ({"X-Request-Id": "req_1", "X-Generation-Id": "gen-3"}, "gen-3"),
+        ({"X-Request-Id": "req_1", "X-Oneapi-Request-Id": "20261130"}, "20261130"),
         ({}, "chatcmpl-theirs"),
         ({"X-Request-Id": "r" * 900}, "r" * 200),
     ],
