@@ -13,6 +13,7 @@ SELECT customer_id, id, state, cost, charged, given_back, hold_state, whole FROM
   coalesce(p.amount, 0) + coalesce(c.paid, 0) - coalesce(rp.amount, 0) AS paid_left,
   coalesce(b.amount, 0) + coalesce(c.bonus, 0) - coalesce(rb.amount, 0) AS bonus_left,
   CASE WHEN g.state IN ('settled', 'released') THEN coalesce(g.cost, 0) ELSE 0 END AS due,
+  coalesce(g.corrected_cost > g.bound, false) AS is_beyond,
   h.state AS hold_state,
   CASE WHEN g.held = 0 THEN NULL WHEN g.state NOT IN ('settled', 'released') THEN 'open'
    WHEN g.cost > 0 THEN 'captured' ELSE 'released' END AS hold_due,
@@ -41,7 +42,7 @@ SELECT customer_id, id, state, cost, charged, given_back, hold_state, whole FROM
  LEFT JOIN proxy_price v ON v.id = g.price_id AND v.model_id = g.model_id
  LEFT JOIN proxy_upstream u ON u.id = g.upstream_id
 ) found
-WHERE charged <> due OR given_back <> coalesce(correction, 0) OR paid_left < 0 OR bonus_left < 0
+WHERE charged <> due OR given_back <> coalesce(correction, 0) OR paid_left < 0 OR bonus_left < 0 OR is_beyond
  OR hold_state IS DISTINCT FROM hold_due OR NOT same OR NOT whole
 ORDER BY id"""
 OPEN_HOLDS = """

@@ -82,6 +82,8 @@ def test_the_paid_part_goes_back_first_and_never_more_than_was_charged_to_it(ans
     }
     assert all(one.pk in key for key in moved)
     assert balances(customer) == (5, BACK - CHARGED / 4)
+    approved(version({"input": "0.3", "output": "1.5"}))  # nothing of the paid part is left to give back
+    assert balances(customer) == (5, CHARGED * 9 / 10 - CHARGED / 4)
     assert not [drift for drift in audit().drifts if "request" in drift]
 
 

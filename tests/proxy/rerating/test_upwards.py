@@ -51,6 +51,18 @@ def test_it_is_told_and_taken_seven_days_later(answered, customer, user):
     assert not audit().drifts
 
 
+def test_the_audit_finds_what_was_taken_beyond_the_bound(answered):
+    load()
+    one = answered()
+    approved(version(DOUBLE), upwards=True)
+    run(now=LATER)
+    assert not audit().drifts
+    Generation.objects.update(bound=CHARGED, held=CHARGED)
+    Hold.objects.update(bound=CHARGED, amount=CHARGED)
+    [drift] = audit().drifts
+    assert one.pk in drift
+
+
 def test_never_more_than_is_available_and_the_earlier_requests_first(answered, customer):
     load()
     first, second, third = answered(), answered(), answered()
@@ -79,6 +91,29 @@ def test_what_is_taken_of_both_balances_goes_back_paid_part_first(answered, cust
     assert one.corrected_cost == CHARGED / 10
     assert balances(customer) == (0, 10 - CHARGED / 10)
     assert not audit().drifts
+
+
+def test_a_request_that_was_given_back_as_a_whole_costs_nothing_again(answered, customer):
+    load()
+    gone, kept = answered(), answered()
+    reverse(generation_id=gone.pk, now=NOW)
+    approved(version(DOUBLE), upwards=True)
+    assert RerateShare.objects.get().up == CHARGED
+    run(now=LATER)
+    assert Generation.objects.get(pk=gone.pk).net_cost == 0
+    assert Generation.objects.get(pk=kept.pk).net_cost == 2 * CHARGED
+    assert balances(customer) == (0, 10 - 2 * CHARGED)
+
+
+def test_nothing_is_taken_from_whom_nobody_told(answered, customer):
+    load()
+    one = answered()
+    approved(version(DOUBLE), upwards=True)
+    RerateShare.objects.update(announced_at=None)
+    run(now=LATER)
+    one.refresh_from_db()
+    assert (Rerate.objects.get().state, one.corrected_cost) == ("done", None)
+    assert balances(customer) == (0, 10 - CHARGED)
 
 
 def test_it_can_be_stopped_until_it_posts(answered, customer):
