@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from tests.upstream import STREAM, FakeUpstream, answer, chunk
+from tests.upstream import STREAM, FakeUpstream, answer, chunk, usage
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +97,48 @@ CHAT = Spoken(
     code_of=_chat_code,
     counts=("prompt_tokens", "completion_tokens"),
     failed=lambda words: b"data: " + orjson.dumps({"error": {"message": words, "type": "server_error"}}) + b"\n\n",
+)
+
+
+def text(words: str = "", *, finish: str | None = None, **more: Any) -> dict[str, Any]:
+    """A completion without chat, or a chunk of one."""
+    choices = [{"index": 0, "text": words, "logprobs": None, "finish_reason": finish}]
+    return {
+        "id": "cmpl-theirs",
+        "object": "text_completion",
+        "created": 1,
+        "model": "m-2026",
+        "choices": choices,
+        **more,
+    }
+
+
+def texts(*words: str) -> list[bytes]:
+    return [b"data: " + orjson.dumps(text(word)) + b"\n\n" for word in words]
+
+
+def _text_words(said: Any) -> str:
+    return "".join(choice.get("text") or "" for choice in said.get("choices") or ())
+
+
+COMPLETIONS = Spoken(
+    name="completions",
+    path="/v1/completions",
+    protocol="openai",
+    stream=[
+        *texts("one ", "two ", "three "),
+        b"data: " + orjson.dumps(text(finish="stop")) + b"\n\n",
+        b"data: " + orjson.dumps(text(choices=[], usage=usage())) + b"\n\n",
+        b"data: [DONE]\n\n",
+    ],
+    begun=texts("one two three four "),
+    told=text("one two three", finish="stop", usage=usage()),
+    last=b"data: [DONE]\n\n",
+    words_of=_text_words,
+    code_of=_chat_code,
+    counts=("prompt_tokens", "completion_tokens"),
+    failed=CHAT.failed,
+    says=lambda words: {"model": "openai/m", "prompt": words, "max_tokens": 100},
 )
 
 
@@ -236,4 +278,4 @@ GENERATE = Spoken(
         "generationConfig": {"maxOutputTokens": 100},
     },
 )
-ALL = (CHAT, MESSAGES, GENERATE)
+ALL = (CHAT, COMPLETIONS, MESSAGES, GENERATE)

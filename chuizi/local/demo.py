@@ -38,6 +38,7 @@ KEY = "sk-upstream-sandbox"
 PAST_MODELS = ("openai/gpt-4.1-mini", "anthropic/claude-sonnet-4-6", "deepseek/deepseek-chat", "openai/gpt-4.1-nano")
 DAYS = 30
 BESIDE_CHAT: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("openai/gpt-3.5-turbo-instruct", "gpt-3.5-turbo-instruct", {"input": "1.50", "output": "2"}),
     ("openai/text-embedding-3-small", "text-embedding-3-small", {"input": "0.02"}),
     ("openai/omni-moderation-latest", "omni-moderation", {"request": "0"}),
     ("cohere/rerank-v3.5", "Rerank 3.5", {"search": "2"}),

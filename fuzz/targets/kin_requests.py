@@ -6,6 +6,7 @@ from typing import Any
 from proxy.prices.catalog import Destination
 from proxy.protocols.base import BadRequest
 from proxy.protocols.endpoint import Asked
+from proxy.protocols.openai.completions import Completions
 from proxy.protocols.openai.embeddings import Embeddings
 from proxy.protocols.openai.images import ImageGenerations
 from proxy.protocols.openai.moderations import Moderations
@@ -17,12 +18,15 @@ THERE = Destination("openai/m", 1, "main", "openai", "http://127.0.0.1/v1", "k",
 PATHS: tuple[tuple[Any, tuple[str, ...]], ...] = (
     (Embeddings(), ("input",)),
     (Moderations(), ("input",)),
+    (Completions(), ("prompt", "n", "best_of", "suffix")),
     (Rerank(), ("query", "documents")),
     (ImageGenerations(), ("prompt", "n", "size", "quality", "partial_images")),
     (Speech(), ("input", "instructions", "speed", "stream_format")),
 )
 """Each with the fields that it is priced by."""
 SEEDS = [
+    b'{"model":"m","prompt":["a",""],"n":2,"best_of":3,"stream":true,"stream_options":{"include_usage":true}}',
+    b'{"model":"m","prompt":[[1],[2]],"max_tokens":0,"echo":true,"service_tier":"flex"}',
     b'{"model":"m","prompt":"a","n":2,"size":"1024x1024","quality":"hd","N":3}',
     b'{"model":"m","input":["one",""],"dimensions":8,"encoding_format":"base64"}',
     b'{"model":"m","input":[[1,2],[3]],"user":"u"}',

@@ -10,6 +10,7 @@ from proxy.protocols.endpoint import Endpoint
 from proxy.protocols.gemini.count import CountTokens as CountGemini
 from proxy.protocols.gemini.generate.endpoint import Generate, StreamGenerate
 from proxy.protocols.openai.chat.endpoint import ChatCompletions
+from proxy.protocols.openai.completions import Completions
 from proxy.protocols.openai.embeddings import Embeddings
 from proxy.protocols.openai.images import ImageGenerations
 from proxy.protocols.openai.moderations import Moderations
@@ -90,7 +91,16 @@ def _part(name: str) -> str:
 
 ROUTES = Routes(
     [
-        *(ChatCompletions(), Embeddings(), Moderations(), Rerank(), RerankAgain(), Speech(), ImageGenerations()),
+        *(
+            ChatCompletions(),
+            Completions(),
+            Embeddings(),
+            Moderations(),
+            Rerank(),
+            RerankAgain(),
+            Speech(),
+            ImageGenerations(),
+        ),
         *(Messages(), CountTokens()),
         *(Generate(), StreamGenerate(), CountGemini()),
     ]

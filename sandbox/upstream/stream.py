@@ -1,7 +1,7 @@
 """The same answer as server-sent events, a token or two at a time."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -17,12 +17,19 @@ DONE = b"data: [DONE]\n\n"
 FIRST = 4  # paces before the first chunk
 
 
-async def stream(request: web.Request, answer: "Answer", *, wants_usage: bool, pace: float) -> web.StreamResponse:
-    """`pace` is seconds between chunks."""
+async def stream(
+    request: web.Request,
+    answer: "Answer",
+    *,
+    wants_usage: bool,
+    pace: float,
+    shape: Callable[[dict[str, Any]], dict[str, Any]] = dict,
+) -> web.StreamResponse:
+    """`pace` is seconds between chunks; each goes out in its `shape`."""
     response = web.StreamResponse(headers=HEADERS)
     await response.prepare(request)
     await asyncio.sleep(pace * FIRST)
-    chunks = list(chunks_of(answer))
+    chunks = [shape(chunk) for chunk in chunks_of(answer)]
     middle = len(chunks) // 2
     usage = faults.bent_usage(answer.fault, answer.usage)
     for index, chunk in enumerate(chunks):
@@ -38,7 +45,7 @@ async def stream(request: web.Request, answer: "Answer", *, wants_usage: bool, p
         if pace and index:
             await asyncio.sleep(pace)
     if wants_usage and usage is not None and answer.fault != "usage-middle":
-        await _write(response, {**frame_of(answer), "choices": [], "usage": usage})
+        await _write(response, shape({**frame_of(answer), "choices": [], "usage": usage}))
     if answer.fault != "no-done":
         await response.write(DONE)
     await response.write_eof()

@@ -15,6 +15,21 @@ def client(served: Gateway) -> Iterator[openai.OpenAI]:
         yield client
 
 
+def test_completions_without_chat(client):
+    answer = client.completions.create(model="gpt-3.5-turbo-instruct", prompt=["one", "two"], max_tokens=5)
+    assert [bool(one.text) for one in answer.choices] == [True, True]
+    assert answer.usage.completion_tokens == 10
+    assert Decimal(str(answer.usage.cost)) == wait_for("metered").cost > 0
+    chunks = list(
+        client.completions.create(
+            model="gpt-3.5-turbo-instruct", prompt="one", stream=True, stream_options={"include_usage": True}
+        )
+    )
+    assert "".join(one.text for chunk in chunks for one in chunk.choices)
+    assert chunks[-1].usage.completion_tokens == 16
+    assert Decimal(chunks[-1].x_chuizi["cost"]) > 0
+
+
 def test_embeddings_in_a_batch_and_as_the_client_packs_them(client):
     answer = client.embeddings.create(model="text-embedding-3-small", input=["one", "two"], dimensions=8)
     assert [len(one.embedding) for one in answer.data] == [8, 8]

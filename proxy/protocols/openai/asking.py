@@ -1,5 +1,6 @@
 """What the bodies of OpenAI's paths have in common: a JSON object that names a model, read by its members."""
 
+import msgspec
 import orjson
 
 from core.records import value
@@ -12,6 +13,7 @@ from proxy.protocols.structure import NotJson
 
 LONGEST_MODEL = 10_000
 LONGEST_WORD = 100
+_prompts = msgspec.json.Decoder(str | list[str | int | list[int]])
 
 
 @value
@@ -70,6 +72,25 @@ def text_of(body: Fields, name: str) -> str | None:
         except orjson.JSONDecodeError:
             pass
     raise BadRequest(f"`{name}` must be a text.", param=name)
+
+
+def prompts_of(body: Fields, name: str, *, most: int) -> tuple[int, int]:
+    """How many token ids, if it is told in ids, and how many texts. Raises `BadRequest` for a mixture, and for none."""
+    told = body.get(name)
+    try:
+        said = _prompts.decode(told) if told is not None else []
+    except (msgspec.MsgspecError, RecursionError):
+        raise BadRequest(f"`{name}` must be a text, token ids, or a list of them.", param=name) from None
+    if isinstance(said, str):
+        return 0, 1
+    kinds = {type(item) for item in said}
+    if kinds == {int}:
+        return len(said), 1
+    if len(kinds) > 1:
+        raise BadRequest(f"`{name}` must hold texts alone, or token ids alone.", param=name)
+    if not 1 <= len(said) <= most:
+        raise BadRequest(f"`{name}` must hold from 1 to {most} texts.", param=name)
+    return sum(len(item) for item in said if isinstance(item, list)), len(said)
 
 
 def bytes_beside(raw: bytes, members: Members, *names: str) -> int:

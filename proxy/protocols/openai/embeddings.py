@@ -8,8 +8,6 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-import msgspec
-
 from proxy.models import Protocol
 from proxy.prices.bounds import FRAME_TOKENS, LIKELY_FRAME_TOKENS, Material, fair_tokens, likely_tokens, wide_bytes
 from proxy.prices.catalog import Entry
@@ -19,9 +17,16 @@ from proxy.prices.versions import PriceVersion
 from proxy.protocols.base import BadRequest, Reported
 from proxy.protocols.counts import tokens
 from proxy.protocols.endpoint import Asked, Bounds
-from proxy.protocols.members import size
 from proxy.protocols.openai.answering import PlainEndpoint, WholeAnswer
-from proxy.protocols.openai.asking import PlainCall, bytes_beside, fields_of, model_of, refuse_stream, rest_of
+from proxy.protocols.openai.asking import (
+    PlainCall,
+    bytes_beside,
+    fields_of,
+    model_of,
+    prompts_of,
+    refuse_stream,
+    rest_of,
+)
 from proxy.protocols.openai.chat.answer import text_of
 from proxy.protocols.steering import refuse_steering
 
@@ -31,7 +36,6 @@ ITEM_TOKENS = 4
 MEDIA = frozenset({"messages", "image", "images", "image_url", "video", "audio"})
 """How other servers take pictures and conversations here."""
 READ = frozenset({"model", "input", "stream", *MEDIA})
-_input = msgspec.json.Decoder(str | list[str | int | list[int]])
 
 
 def read(raw: bytes) -> PlainCall:
@@ -41,36 +45,18 @@ def read(raw: bytes) -> PlainCall:
     if found := sorted(MEDIA.intersection(body.members)):
         raise BadRequest(f"`{found[0]}` is not on offer here.", param=found[0])
     refuse_stream(body)
-    told = body.get("input")
-    try:
-        said = _input.decode(told) if told is not None else []
-    except (msgspec.MsgspecError, RecursionError):
-        raise BadRequest("`input` must be a text, token ids, or a list of them.", param="input") from None
-    ids, inputs = _ids(said)
-    if not inputs or inputs > MOST_INPUTS:
-        raise BadRequest(f"`input` must hold from 1 to {MOST_INPUTS} texts.", param="input")
-    words = told if told is not None and not ids else b""
+    ids, inputs = prompts_of(body, "input", most=MOST_INPUTS)
+    told = body.members["input"]
+    words = b"" if ids else bytes(told)
     counted = bytes_beside(raw, body.members, "input") + ids + inputs * ITEM_TOKENS if ids else len(raw)
-    wide = wide_bytes(bytes(words))
-    fair = ids or fair_tokens(size(msgspec.Raw(words)), wide=wide)
+    wide = wide_bytes(words)
+    fair = ids or fair_tokens(len(words), wide=wide)
     return PlainCall(
         model=model_of(body),
         material=Material(text_bytes=counted, wide=wide),
         rest=rest_of(body),
         fair=Usage(input_tokens=fair),
     )
-
-
-def _ids(said: str | list[Any]) -> tuple[int, int]:
-    """How many token ids, and how many inputs. A list of ids alone is one input; raises `BadRequest` for a mixture."""
-    if isinstance(said, str):
-        return 0, 1
-    kinds = {type(item) for item in said}
-    if len(kinds) > 1:
-        raise BadRequest("`input` must hold texts alone, or token ids alone.", param="input")
-    if kinds == {int}:
-        return len(said), 1
-    return sum(len(item) for item in said) if kinds == {list} else 0, len(said)
 
 
 class Vectors(WholeAnswer[PlainCall]):

@@ -2,8 +2,8 @@
 
 from aiohttp import web
 
-from sandbox.upstream.kin import embeddings, images, moderations, rerank, speech
+from sandbox.upstream.kin import completions, embeddings, images, moderations, rerank, speech
 
 
 def routes() -> list[web.RouteDef]:
-    return [route for path in (embeddings, images, moderations, rerank, speech) for route in path.routes()]
+    return [route for path in (completions, embeddings, images, moderations, rerank, speech) for route in path.routes()]

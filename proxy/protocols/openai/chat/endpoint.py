@@ -20,9 +20,11 @@ from proxy.protocols.openai.chat.stream import ChatStream
 class OpenAI(Dialect[ChatCall]):
     """Upstreams that speak it themselves."""
 
+    path = "/chat/completions"
+
     def request(self, call: ChatCall, destination: Destination, *, output_limit: int | None, habits: Habits) -> Sending:
         body = chat.upstream_body(call, destination, output_limit=output_limit, habits=habits)
-        return Sending("/chat/completions", {"Authorization": f"Bearer {destination.api_key}"}, body)
+        return Sending(self.path, {"Authorization": f"Bearer {destination.api_key}"}, body)
 
     def after_refusal(
         self, call: ChatCall, destination: Destination, habits: Habits, refusal: Refusal

@@ -1,6 +1,7 @@
 """A chat completion as a stream: relay the events as bytes under our id, keep the last word for after METER."""
 
 import re
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -35,6 +36,10 @@ class ChatStream:
     Where the caller asked for usage (`include_usage`) it stands on a chunk of its own with the receipt; else both
     stand on the chunk with the finish reason, which is kept back, and no chunk goes out without choices.
     """
+
+    object = "chat.completion.chunk"
+    nothing: Mapping[str, Any] = {"delta": {}}
+    """What a choice has where it says nothing more."""
 
     def __init__(self, generation_id: str, *, include_usage: bool = True) -> None:
         self.finish_reason = ""
@@ -140,10 +145,10 @@ class ChatStream:
         if self._held:
             more = {name: lossless.write(value) for name, value in extra.items()}
             return _framed(lossless.splice(self._held, {**more, **changes}))
-        last = {"index": 0, "delta": {}, "finish_reason": self.finish_reason or None}
+        last = {"index": 0, **self.nothing, "finish_reason": self.finish_reason or None}
         chunk = {
             "id": self._generation_id,
-            "object": "chat.completion.chunk",
+            "object": self.object,
             **self._frame,
             **extra,
             "choices": [] if self._include_usage else [last],

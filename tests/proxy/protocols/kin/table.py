@@ -129,3 +129,12 @@ PICTURE_EVENTS = Kin(
 MEDIA = (SPEECH, SPOKEN_BY_TOKEN, PICTURES, PICTURES_BY_TOKEN)
 STREAMS = (SPOKEN_EVENTS, PICTURE_EVENTS)
 """Those before the sandbox alone."""
+COMPLETIONS = Kin(
+    name="completions",
+    path="/v1/completions",
+    price={"input": "10", "output": "40"},
+    asked={"prompt": WORDS, "max_tokens": 8},
+    told={},
+    lines={"input_token": 8, "output_token": 16},
+    cost=Decimal("0.000756"),
+)

@@ -14,6 +14,7 @@ from proxy.prices.catalog import Destination, Entry
 from proxy.prices.sums import cost_of
 from proxy.prices.usage import Usage, counted
 from proxy.protocols.endpoint import Asked, Endpoint
+from proxy.protocols.openai.completions import Completions
 from proxy.protocols.openai.embeddings import Embeddings
 from proxy.protocols.openai.images import ImageGenerations
 from proxy.protocols.openai.rerank import Rerank
@@ -112,4 +113,20 @@ def test_pictures(prompt, count, size, quality, partial, served):
     usage = counted(input_tokens=tokens(prompt) + 40, output_tokens=made, made={"image": made})
     assert charged(call, entry, usage) <= ask.bound
     assert charged(call, entry, call.fair) <= ask.bound
+    assert ask.estimate <= ask.bound
+
+
+@given(
+    said=st.one_of(TEXT, st.lists(TEXT, min_size=1, max_size=9), IDS, st.lists(IDS, min_size=1, max_size=9)),
+    limit=st.none() | st.integers(0, 500),
+    kept=st.none() | st.integers(1, 9),
+    written=st.none() | st.integers(1, 9),
+)
+def test_completions(said, limit, kept, written):
+    more = {"prompt": said, "max_tokens": limit, "n": kept, "best_of": written}
+    call, entry, ask = asked(Completions(), {"input": "3", "output": "7"}, **more)
+    prompts = [said] if isinstance(said, str) or isinstance(said[0], int) else said
+    brought = sum(1 + (len(one) if isinstance(one, list) else tokens(one)) for one in prompts)
+    made = len(prompts) * max(kept or 1, written or 1) * (16 if limit is None else limit)
+    assert charged(call, entry, Usage(input_tokens=brought, output_tokens=made)) <= ask.bound
     assert ask.estimate <= ask.bound

@@ -13,7 +13,7 @@ from proxy.prices.loading import load_catalog
 from sandbox.upstream.faults import WHAT
 from tests.proxy.conftest import Gateway, catalog, only_generation, wait_for
 from tests.proxy.protocols.kin.conftest import post
-from tests.proxy.protocols.kin.table import ALL, MEDIA, STREAMS, Kin
+from tests.proxy.protocols.kin.table import ALL, COMPLETIONS, MEDIA, STREAMS, Kin
 from tests.sandbox_server import SandboxServer
 
 STREAMED = ("no-done", "usage-middle", "usage-each", "error-in-stream")
@@ -57,7 +57,7 @@ def served(gateway: Gateway, upstream: Any, kin: Kin) -> Gateway:
     return gateway
 
 
-@pytest.mark.parametrize("kin", [*ALL, *MEDIA], ids=str)
+@pytest.mark.parametrize("kin", [*ALL, *MEDIA, COMPLETIONS], ids=str)
 @pytest.mark.parametrize("fault", ["", *(name for name in WHAT if name not in STREAMED)])
 def test_a_fault_becomes_an_error_of_openais_shape_and_nothing_is_charged_for_nothing(served, kin, fault):
     answer = post(served, kin, sandbox={"fault": fault})

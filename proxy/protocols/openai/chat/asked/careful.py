@@ -45,11 +45,11 @@ def read_carefully(raw: bytes) -> ChatCall:
     limits = {name: body.whole(name, least=1, most=MOST_OUTPUT_TOKENS) for name in LIMITS}
     named = {name: limit for name, limit in limits.items() if limit is not None}
     asked_apart = _asked_apart(body)
-    tier = _tier(body)
+    tier = tier_of(body)
     removed = _remove_offered_tools(body)
     refuse_steering(body.members, READ)
     _refuse_steering_metadata(body)
-    options, include_usage = _stream_options(body)
+    options, include_usage = stream_options_of(body)
     material, units = read_material(raw, body)
     return ChatCall(
         model=model,
@@ -70,7 +70,7 @@ def read_carefully(raw: bytes) -> ChatCall:
     )
 
 
-def _stream_options(body: Fields) -> tuple[bytes, bool]:
+def stream_options_of(body: Fields) -> tuple[bytes, bool]:
     """What the caller sets of the stream beside its usage, as raw members, and whether it asked for the usage."""
     raw = body.get("stream_options")
     if raw is None:
@@ -95,7 +95,7 @@ def _refuse_steering_metadata(body: Fields) -> None:
                 raise BadRequest(f"`metadata.{name[:100]}` may be a text here.", param=f"metadata.{name[:100]}")
 
 
-def _tier(body: Fields) -> str | None:
+def tier_of(body: Fields) -> str | None:
     """The service tier asked for; whether it is on offer the model's price tells."""
     tier = body.value("service_tier")
     if tier is not None and not (isinstance(tier, str) and 0 < len(tier) <= LONGEST_TIER and TIER.fullmatch(tier)):
