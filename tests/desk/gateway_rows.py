@@ -4,7 +4,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from accounts.models import Customer, User
-from proxy.models import Attempt, Claim, Lease, Model, PriceProposal, Rerate, Upstream
+from proxy.models import Attempt, Claim, Lease, Model, PriceProposal, Rerate, Upstream, UpstreamBill
 from proxy.purchases import margin
 from proxy.rerating import deciding
 
@@ -22,3 +22,4 @@ def of_the_gateway(customer: Customer, chief: User, *, now: datetime) -> None:
     Attempt.objects.create(generation_id="gen-x", number=1, ended_at=now, **tried)
     told = {"model": model, "upstream": upstream, "why": "bound", "claimed": {"input_tokens": 1}}
     Claim.objects.create(generation_id="gen-x", ended_at=now, **told)
+    UpstreamBill.objects.create(upstream=upstream, first=now.date(), last=now.date(), sha256="0" * 64, state="compared")

@@ -126,6 +126,7 @@ MAY: dict[str, tuple[str, ...]] = {
             *("proxy_model_new_price", "proxy_model_new_cost"),
             *("accounts_customergroup_add", "accounts_customergroup_change"),
             *(f"proxy_generation_{act}" for act in ("try_again", "release", "looked_at")),
+            *("proxy_upstreambill_bring", "proxy_upstreambill_again"),
         ),
         FINANCE,
     ),
