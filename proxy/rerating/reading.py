@@ -28,7 +28,7 @@ UPTO = (
     f" ORDER BY id LIMIT {MOST_PASSED}) p"
 )
 READ = (
-    f"SELECT key_id, cost, corrected_cost, {', '.join(COLUMNS)} FROM proxy_generation"
+    f"SELECT key_id, {', '.join(COLUMNS)} FROM proxy_generation"
     " WHERE id > %(after)s AND id <= %(upto)s AND model_id = %(model)s AND state = 'settled' AND cost > 0"
     " AND settled_at <= %(settled_by)s AND (%(upstream)s::bigint IS NULL OR upstream_id = %(upstream)s)"
     " AND (%(held_at)s::bigint IS NULL OR price_id = %(held_at)s)"
@@ -39,18 +39,29 @@ LOCKED = f"{READ} FOR NO KEY UPDATE"
 
 @value
 class Request:
-    """`cost` is what settlement charged, USD, `net` what was left of it; `is_reversed`: given back as a whole."""
+    """A settled request; `is_reversed`: its charge was given back as a whole."""
 
     used: Used
     key_id: int
-    cost: Decimal
-    net: Decimal
-    is_corrected: bool
     is_reversed: bool
 
     @property
     def pk(self) -> str:
         return self.used.pk
+
+    @property
+    def cost(self) -> Decimal:
+        """What settlement charged, USD."""
+        return self.used.cost or ZERO
+
+    @property
+    def net(self) -> Decimal:
+        """What is left of that, USD."""
+        return self.cost if self.used.corrected_cost is None else self.used.corrected_cost
+
+    @property
+    def is_corrected(self) -> bool:
+        return self.used.corrected_cost is not None
 
 
 @value
@@ -83,15 +94,10 @@ def page_of(rerate: Rerate, *, is_locked: bool) -> Page | None:
             return None
         cursor.execute(LOCKED if is_locked else READ, {**asked, "upto": upto})
         rows = cursor.fetchall()
-    gone = reversed_among([row[3] for row in rows if row[2] is not None])
-    requests = [_request(row, gone) for row in rows]
+    found = [(key_id, Used(*used)) for key_id, *used in rows]
+    gone = reversed_among([used.pk for _key_id, used in found if used.corrected_cost is not None])
+    requests = [Request(used, key_id, used.pk in gone) for key_id, used in found]
     return Page(requests, requests[-1].pk if len(requests) == MOST_REQUESTS else upto)
-
-
-def _request(row: tuple[Any, ...], gone: set[str]) -> Request:
-    key_id, cost, corrected, *used = row
-    one = Used(*used)
-    return Request(one, key_id, cost, cost if corrected is None else corrected, corrected is not None, one.pk in gone)
 
 
 def key_of(rerate_id: int, generation_id: str, balance: str) -> str:
