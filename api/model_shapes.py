@@ -88,7 +88,9 @@ def _methods(entry: Entry) -> list[str]:
     """What it may be asked for in this protocol; nothing where none of its upstreams speaks it."""
     if Protocol.GEMINI not in entry.spoken:
         return []
-    return ["generateContent", "streamGenerateContent", "countTokens"] if entry.price.writes else ["embedContent"]
+    if entry.price.writes:
+        return ["generateContent", "streamGenerateContent", "countTokens"]
+    return ["embedContent", "batchEmbedContents"]
 
 
 def _titles(slugs: Iterable[str]) -> dict[str, str]:

@@ -32,8 +32,16 @@ from proxy.settlement import settle
 
 CUSTOMER_EMAIL = "demo@chuizi.example"
 STAFF_EMAIL = "staff@chuizi.example"
-UPSTREAM, NATIVE = "sandbox", "sandbox-anthropic"
-"""The same model behind two protocols."""
+UPSTREAM = "sandbox"
+NATIVE = {"anthropic": ("anthropic", "sandbox-anthropic"), "google": ("gemini", "sandbox-gemini")}
+"""The same model behind other protocols than chat's: by provider, the protocol and the upstream's name."""
+EMBEDDING = {
+    "id": "google/gemini-embedding-001",
+    "name": "Gemini Embedding",
+    "upstreams": ["sandbox-gemini"],
+    "upstream_model": "gemini-embedding-001",
+    "price": {"input": "0.15"},
+}
 KEY = "sk-upstream-sandbox"
 PAST_MODELS = ("openai/gpt-4.1-mini", "anthropic/claude-sonnet-4-6", "deepseek/deepseek-chat", "openai/gpt-4.1-nano")
 DAYS = 30
@@ -95,20 +103,20 @@ def load_demo_catalog(*, now: datetime) -> None:
     """Well-known models at the sandbox's upstream, unless there is a catalog already."""
     url = os.environ.get("SANDBOX_URL", "http://127.0.0.1:8001") + "/upstream/v1"
     if not Model.objects.exists():
-        spoken = {UPSTREAM: "openai", NATIVE: "anthropic"}
+        spoken = {UPSTREAM: "openai", **{name: protocol for protocol, name in NATIVE.values()}}
         upstreams = [
             {"name": name, "protocol": protocol, "base_url": url, "api_key": KEY} for name, protocol in spoken.items()
         ]
         models = catalog_data(WELL_KNOWN, upstream=UPSTREAM, at=now)
         for model in models:
-            if model["id"].startswith("anthropic/"):
-                model["upstreams"] = [UPSTREAM, NATIVE]
+            if (native := NATIVE.get(model["id"].partition("/")[0])) is not None:
+                model["upstreams"] = [UPSTREAM, native[1]]
         load_catalog({"upstreams": upstreams, "models": models}, is_listed=True)
-        load_catalog({"models": models_beside_chat(upstream=UPSTREAM)})
+        load_catalog({"models": [*models_beside_chat(upstream=UPSTREAM), EMBEDDING]})
     # The sandbox's port may be another than last time. Who entered a provider's address and key instead keeps them.
-    stale = Upstream.objects.filter(name__in=(UPSTREAM, NATIVE), base_url__endswith="/upstream/v1").exclude(
-        base_url=url
-    )
+    stale = Upstream.objects.filter(
+        name__in=(UPSTREAM, *(name for _protocol, name in NATIVE.values())), base_url__endswith="/upstream/v1"
+    ).exclude(base_url=url)
     stale.update(base_url=url, api_key=KEY)
 
 

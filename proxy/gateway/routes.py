@@ -8,6 +8,7 @@ from core.records import value
 from proxy.protocols.anthropic.messages.endpoint import CountTokens, Messages
 from proxy.protocols.endpoint import Endpoint
 from proxy.protocols.gemini.count import CountTokens as CountGemini
+from proxy.protocols.gemini.embed import BatchEmbed, Embed
 from proxy.protocols.gemini.generate.endpoint import Generate, StreamGenerate
 from proxy.protocols.openai.chat.endpoint import ChatCompletions
 from proxy.protocols.openai.completions import Completions
@@ -102,6 +103,6 @@ ROUTES = Routes(
             ImageGenerations(),
         ),
         *(Messages(), CountTokens()),
-        *(Generate(), StreamGenerate(), CountGemini()),
+        *(Generate(), StreamGenerate(), CountGemini(), Embed(), BatchEmbed()),
     ]
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chuizi.local.demo import models_beside_chat
+from chuizi.local.demo import EMBEDDING, models_beside_chat
 from proxy.prices.loading import load_catalog
 from tests.proxy.conftest import Gateway, customer, gateway
 from tests.sandbox_server import SandboxServer
@@ -40,9 +40,17 @@ def served(gateway: Gateway, upstream: Any) -> Gateway:
     upstreams = [
         {"name": "sandbox", "protocol": "openai", **there},
         {"name": "sandbox-anthropic", "protocol": "anthropic", **there},
+        {"name": "sandbox-gemini", "protocol": "gemini", **there},
     ]
     price = {"input": "3", "output": "15", "cache_read": "0.3", "cache_write": "3.75", "cache_write_1h": "6"}
     claude = {"id": "anthropic/claude-sonnet-4-6", "upstreams": ["sandbox-anthropic"], "price": price}
-    load_catalog({"upstreams": upstreams, "models": [claude, *models_beside_chat(upstream="sandbox")]})
+    gemini = {
+        "id": "google/gemini-2.5-flash",
+        "upstreams": ["sandbox-gemini"],
+        "price": {"input": "0.3", "output": "2.5"},
+    }
+    load_catalog(
+        {"upstreams": upstreams, "models": [claude, gemini, EMBEDDING, *models_beside_chat(upstream="sandbox")]}
+    )
     gateway.look_at_catalog()
     return gateway
