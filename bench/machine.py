@@ -21,10 +21,12 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 MODEL = "bench/model"
+UPSTREAMS = {"bench": "openai", "bench-messages": "anthropic"}
+"""The same one, by the protocol that it is spoken to in."""
 EMAIL = "bench@example.com"
 PAYMENT_PROVIDERS = ("STRIPE_", "ALIPAY_", "WECHATPAY_")
 SERVER_CORE, LOAD_CORE = 0, 1
-CHAT = "/v1/chat/completions"
+CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,11 +206,14 @@ def prepare(upstream_url: str) -> str:
     """A customer with money, a key without limits, a model at the benchmark's upstream; return the key."""
     manage("migrate", "--verbosity", "0")
     catalog = {
-        "upstreams": [{"name": "bench", "protocol": "openai", "base_url": f"{upstream_url}/v1", "api_key": "sk"}],
+        "upstreams": [
+            {"name": name, "protocol": protocol, "base_url": f"{upstream_url}/v1", "api_key": "sk"}
+            for name, protocol in UPSTREAMS.items()
+        ],
         "models": [
             {
                 "id": MODEL,
-                "upstreams": ["bench"],
+                "upstreams": [*UPSTREAMS],
                 "max_output_tokens": 32768,
                 "price": {"billing": "per_token", "input": "0.10", "output": "0.40"},
             }

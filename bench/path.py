@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bench.machine import CHAT, Load, cpu_seconds, load, resident_mb
+from bench.machine import CHAT, MESSAGES, Load, cpu_seconds, load, resident_mb
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,16 @@ def measure(
         streams_cpu=streams_cpu,
         memory=resident_mb(pid),
     )
+
+
+def other_paths(url: str, *, headers: Mapping[str, str], seconds: float) -> None:
+    """What the gateway does on its other paths, at 32 callers; `url` is that of chat."""
+    for path in (MESSAGES,):
+        for what, stream in (("JSON", False), ("streams", True)):
+            load(url.replace(CHAT, path), headers=headers, callers=8, seconds=1, stream=stream)  # warm up
+            row = load(url.replace(CHAT, path), headers=headers, callers=32, seconds=seconds, stream=stream)
+            name = f"{path}, {what}, 32 callers"
+            print(f"{name:34} {row.rate:>10.0f} {row.p50:>8.2f} {row.p99:>8.2f} {row.failed:>8}", flush=True)
 
 
 def show(found: Path) -> None:

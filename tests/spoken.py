@@ -1,6 +1,6 @@
 """The protocols that callers and upstreams speak, for tests that hold for each: the same answer in the form of each.
 
-@pytest.mark.parametrize("spoken", ALL, ids=str)
+@each_protocol
 def test_something(gateway, upstream, spoken): ...
 """
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
+import pytest
 
 from tests.upstream import STREAM, FakeUpstream, answer, chunk, usage
 
@@ -34,6 +35,10 @@ class Spoken:
     """Of an answer or an event that is an error, its code or type; "" where it is none."""
     failed: Callable[[str], bytes]
     """An event that is an error, with these words."""
+    word: Callable[[str], bytes]
+    """An event that says this."""
+    head: int
+    """How many events of `stream` stand before its three words."""
     counts: tuple[str, str]
     """The names of the tokens of input and output in its usage."""
     codes: dict[str, str] = field(default_factory=dict)
@@ -49,6 +54,20 @@ class Spoken:
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def opening(self) -> Sequence[bytes]:
+        """What stands before the words."""
+        return self.stream[: self.head]
+
+    @property
+    def words(self) -> Sequence[bytes]:
+        return self.stream[self.head : self.head + 3]
+
+    @property
+    def ending(self) -> Sequence[bytes]:
+        """What stands behind the words."""
+        return self.stream[self.head + 3 :]
 
     @property
     def asked(self) -> dict[str, Any]:
@@ -95,6 +114,8 @@ CHAT = Spoken(
     last=b"data: [DONE]\n\n",
     words_of=_chat_words,
     code_of=_chat_code,
+    word=lambda text: chunk({"content": text}),
+    head=1,
     counts=("prompt_tokens", "completion_tokens"),
     failed=lambda words: b"data: " + orjson.dumps({"error": {"message": words, "type": "server_error"}}) + b"\n\n",
 )
@@ -138,6 +159,8 @@ COMPLETIONS = Spoken(
     code_of=_chat_code,
     counts=("prompt_tokens", "completion_tokens"),
     failed=CHAT.failed,
+    word=lambda words: texts(words)[0],
+    head=0,
     says=lambda words: {"model": "openai/m", "prompt": words, "max_tokens": 100},
 )
 
@@ -203,6 +226,8 @@ MESSAGES = Spoken(
     last=event("message_stop"),
     words_of=_message_words,
     code_of=_message_code,
+    word=lambda text: event("content_block_delta", index=0, delta={"type": "text_delta", "text": text}),
+    head=3,
     counts=("input_tokens", "output_tokens"),
     failed=lambda words: event("error", error={"type": "api_error", "message": words}),
     codes={
@@ -263,6 +288,8 @@ GENERATE = Spoken(
     last=b'"}}\n\n',
     words_of=_generated_words,
     code_of=_generated_code,
+    word=lambda text: generated(text),
+    head=0,
     counts=("promptTokenCount", "candidatesTokenCount"),
     failed=lambda words: b"data: " + orjson.dumps({"error": {"code": 500, "message": words}}) + b"\n\n",
     codes={
@@ -279,3 +306,5 @@ GENERATE = Spoken(
     },
 )
 ALL = (CHAT, COMPLETIONS, MESSAGES, GENERATE)
+each_protocol = pytest.mark.parametrize("spoken", ALL, ids=str)
+"""For a test that holds for each of them."""

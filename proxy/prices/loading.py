@@ -15,6 +15,7 @@ from core.addresses import is_literal, is_public
 from core.clock import database_now
 from proxy.models import SPOKEN, Currency, Kind, Model, Price, Protocol, PurchasePrice, Route, Upstream
 from proxy.models.prices import Version
+from proxy.prices.units import CACHE_WRITE
 from proxy.prices.written import InvalidCatalog, price_columns
 
 UPSTREAM_FIELDS = {"name", "protocol", "base_url", "api_key", "api_key_env", "priority", "timeout_seconds"}
@@ -55,7 +56,21 @@ def load_catalog(data: Any, *, is_listed: bool = False) -> str:
         _write_upstream(fields)
     known = {upstream.name: upstream for upstream in Upstream.objects.all()}
     new_prices = sum(_load_model(item, known, is_listed=is_listed) for item in _items(data, "models"))
-    return f"{len(upstreams)} upstreams, {len(_items(data, 'models'))} models, {new_prices} new prices"
+    summary = f"{len(upstreams)} upstreams, {len(_items(data, 'models'))} models, {new_prices} new prices"
+    unwritten = _without_cache_writes([item["id"] for item in _items(data, "models")])
+    more = f"\nno `{CACHE_WRITE}`, so a write to a cache costs plain input: {', '.join(unwritten)}" if unwritten else ""
+    return summary + more
+
+
+def _without_cache_writes(slugs: list[str]) -> list[str]:
+    """Those models that are served in a protocol whose callers mark what to cache, at a price that does not tell it."""
+    marked = Model.objects.filter(slug__in=slugs, routes__upstream__protocol=Protocol.ANTHROPIC).distinct()
+    return [model.slug for model in marked.order_by("slug") if not _has_rate(model, CACHE_WRITE)]
+
+
+def _has_rate(model: Model, name: str) -> bool:
+    price = in_force(model.prices.all(), at=database_now())
+    return price is None or name in price.rates
 
 
 def _items(data: Mapping[str, Any], part: str) -> list[Any]:

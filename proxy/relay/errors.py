@@ -17,8 +17,11 @@ FAILED = "The model's provider failed."
 REFUSED = "The model's provider refused the request."
 OPERATORS_PROBLEM = frozenset({401, 402, 403, 404, 405, 406, 407, 411, 412, 415, 417, 421, 426, 428, 431, 499})
 """About the route, its key, or how the gateway itself speaks HTTP: nothing that a caller could mend."""
-OPERATORS_REASON = re.compile(rb'"reason"\s*:\s*"(?:API_KEY|ACCESS_TOKEN|BILLING|SERVICE_DISABLED|CONSUMER)[A-Z_]*"')
-"""The same, told with 400."""
+OPERATORS_REASON = re.compile(
+    rb'"reason"\s*:\s*"(?:API_KEY|ACCESS_TOKEN|BILLING|SERVICE_DISABLED|CONSUMER)[A-Z_]*"'
+    rb'|"Your credit balance is too low'
+)
+"""The same, told with 400: by Google, and by Anthropic of an account that has run dry."""
 BUSY = frozenset({408, 425, 429})
 BUSY_CODES = frozenset({"overloaded_error", "rate_limit_error"})
 """The same, where it comes with success, as in a stream that has begun."""

@@ -157,6 +157,10 @@ THOUGHT = {"type": "thinking", "thinking": "Let me see. " * 4, "signature": "abc
 SHAPES: dict[str, tuple[str, Shape]] = {
     "words-then-error": ("words, then an error", _words_then_error),
     "refused-400": ("Anthropic's error", _refused(400, {"type": "invalid_request_error", "message": SECRET})),
+    "poor-400": (
+        "the operator's account has run dry",
+        _refused(400, {"type": "invalid_request_error", "message": f"Your credit balance is too low. {SECRET}"}),
+    ),
     "too-long-400": (
         "a context that is too long",
         _refused(400, {"type": "invalid_request_error", "message": "prompt is too long: 9 tokens > 8 maximum"}),

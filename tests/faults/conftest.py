@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.spoken import Spoken
 from tests.upstream import FakeUpstream
 
 
 @pytest.fixture
-def upstream() -> Iterator[FakeUpstream]:
-    server = FakeUpstream()
+def upstream(spoken: Spoken) -> Iterator[FakeUpstream]:
+    server = spoken.upstream()
     yield server
     server.stop()
 

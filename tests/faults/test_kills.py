@@ -34,7 +34,7 @@ from tests.conftest import NOW
 from tests.faults.conftest import wait_until
 from tests.gateways import BODY, GatewayProcess, ask_many, url_of_the_test_database
 from tests.proxy.conftest import catalog
-from tests.upstream import STREAM
+from tests.spoken import each_protocol
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 pytestmark = pytest.mark.faults
@@ -46,12 +46,12 @@ def issued(transactional_db, make_customer, upstream) -> issuing.IssuedKey:
     return issuing.issue(customer=make_customer("10"), name="k", now=NOW)
 
 
-async def leave_streams_open(url: str, key: str, count: int, until) -> None:
+async def leave_streams_open(url: str, body: object, key: str, count: int, until) -> None:
     """Ask for streams that do not end, and stay until `until()`."""
 
     async def ask(session: aiohttp.ClientSession) -> None:
         try:
-            async with session.post(url + "/v1/chat/completions", json={**BODY, "stream": True}) as response:
+            async with session.post(url, json=body) as response:
                 await response.read()
         except aiohttp.ClientError:
             pass
@@ -62,15 +62,19 @@ async def leave_streams_open(url: str, key: str, count: int, until) -> None:
         await asyncio.gather(*tasks)
 
 
-def test_a_gateway_killed_in_the_middle_leaves_orphans_that_are_released_once_and_cost_nothing(issued, upstream):
-    upstream.events = [*STREAM[:3], 8.0]
+@each_protocol
+def test_a_gateway_killed_in_the_middle_leaves_orphans_that_are_released_once_and_cost_nothing(
+    issued, upstream, spoken
+):
+    upstream.events = [*spoken.begun, 8.0]
     gateway = GatewayProcess().wait()
 
     def kill_when_all_are_in_flight() -> None:
         wait_until(lambda: Generation.objects.filter(state="held").count() == 20 and len(upstream.calls) == 20)
         gateway.kill()
 
-    asyncio.run(leave_streams_open(gateway.url, issued.text, 20, kill_when_all_are_in_flight))
+    url, body = gateway.url + spoken.place(stream=True), spoken.body(stream=True)
+    asyncio.run(leave_streams_open(url, body, issued.text, 20, kill_when_all_are_in_flight))
     assert settle.sweep(now=timezone.now()) == 0  # its lease is young yet
     Lease.objects.update(renewed_at=timezone.now() - timedelta(seconds=61))
     assert [settle.sweep(now=timezone.now()) for _ in range(2)] == [20, 0]

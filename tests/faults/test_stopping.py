@@ -17,7 +17,8 @@ from tests.conftest import NOW
 from tests.faults.conftest import wait_until
 from tests.gateways import BODY, GatewayProcess
 from tests.proxy.conftest import catalog
-from tests.upstream import STREAM, FakeUpstream
+from tests.spoken import CHAT, MESSAGES, Spoken
+from tests.upstream import FakeUpstream
 
 pytestmark = pytest.mark.faults
 
@@ -31,16 +32,15 @@ def key(transactional_db, make_customer, upstream) -> str:
 class Stream(threading.Thread):
     """A client in the middle of a stream."""
 
-    def __init__(self, gateway: GatewayProcess, key: str) -> None:
+    def __init__(self, gateway: GatewayProcess, key: str, spoken: Spoken) -> None:
         super().__init__()
-        self.url, self.key, self.text = gateway.url, key, ""
+        self.url, self.body = gateway.url + spoken.place(stream=True), spoken.body(stream=True)
+        self.key, self.text = key, ""
 
     def run(self) -> None:
         headers = {"Authorization": f"Bearer {self.key}"}
         try:
-            with httpx.stream(
-                "POST", f"{self.url}/v1/chat/completions", json={**BODY, "stream": True}, headers=headers, timeout=20
-            ) as response:
+            with httpx.stream("POST", self.url, json=self.body, headers=headers, timeout=20) as response:
                 for piece in response.iter_text():
                     self.text += piece
         except httpx.HTTPError:
@@ -48,11 +48,12 @@ class Stream(threading.Thread):
 
 
 @pytest.fixture
-def streaming(key, upstream: FakeUpstream) -> Iterator[tuple[GatewayProcess, Stream]]:
+def streaming(key, upstream: FakeUpstream, spoken: Spoken) -> Iterator[tuple[GatewayProcess, Stream]]:
     """A gateway that gives two seconds' notice, and a stream of three seconds through it that has begun."""
-    upstream.events = [*STREAM[:3], 1.5, STREAM[3], 1.5, *STREAM[4:]]
+    one, two, three = spoken.words
+    upstream.events = [*spoken.opening, one, two, 1.5, three, 1.5, *spoken.ending]
     gateway = GatewayProcess(STOP_NOTICE_SECONDS="2", DRAIN_SECONDS="10").wait()
-    stream = Stream(gateway, key)
+    stream = Stream(gateway, key, spoken)
     stream.start()
     wait_until(lambda: "two " in stream.text)
     yield gateway, stream
@@ -86,10 +87,11 @@ def test_a_deploy_in_the_middle_of_a_stream_lets_it_end_and_tells_balancers_firs
     assert set(Generation.objects.values_list("state", "settlement_reason")) == {("metered", "completed")}
 
 
-def test_a_stream_longer_than_the_drain_is_cut_and_billed_as_far_as_it_went(key, upstream: FakeUpstream):
-    upstream.events = [*STREAM[:4], 20.0]
+@pytest.mark.parametrize("spoken", [CHAT, MESSAGES], ids=str)
+def test_a_stream_longer_than_the_drain_is_cut_and_billed_as_far_as_it_went(key, upstream: FakeUpstream, spoken):
+    upstream.events = [*spoken.opening, *spoken.words, 20.0]
     gateway = GatewayProcess(STOP_NOTICE_SECONDS="0", DRAIN_SECONDS="1").wait()
-    stream = Stream(gateway, key)
+    stream = Stream(gateway, key, spoken)
     stream.start()
     wait_until(lambda: "three " in stream.text)
     begun = time.monotonic()

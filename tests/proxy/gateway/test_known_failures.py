@@ -22,6 +22,7 @@ from proxy.settlement import settle as settlement
 from tests.conftest import NOW
 from tests.gateways import GatewayProcess, ask_many
 from tests.proxy.conftest import catalog, only_generation, settle, wait_for
+from tests.spoken import each_protocol
 from tests.upstream import STREAM, answer, chunk, usage
 
 COST = Decimal("0.00042000")
@@ -193,33 +194,34 @@ def test_a_client_gone_after_the_last_byte_is_a_completed_request(gateway, upstr
     assert (generation.state, generation.settlement_reason, generation.cost) == ("metered", "completed", COST)
 
 
-def test_a_slow_reader_holds_its_upstream_back_instead_of_filling_the_gateways_memory(gateway, upstream):
+@each_protocol
+def test_a_slow_reader_holds_its_upstream_back_instead_of_filling_the_gateways_memory(gateway, upstream, spoken):
     """Of a stream of 50 MB the upstream gets rid of what sockets and one chunk take, until the client reads on."""
     sent = 0
-    big = chunk({"content": "x" * 100_000})
+    big = spoken.word("x" * 100_000)
 
     async def pour(request: web.Request) -> web.StreamResponse:
         nonlocal sent
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
+        for event in spoken.opening:
+            await response.write(event)
         for _ in range(500):
             await response.write(big)
             sent += len(big)
-        for event in STREAM[-3:]:
+        for event in spoken.ending:
             await response.write(event)
         return response
 
     upstream.handler = pour
-    body = orjson.dumps(
-        {"model": "openai/m", "stream": True, "max_tokens": 100, "messages": [{"role": "user", "content": "hello"}]}
-    )
+    body = orjson.dumps(spoken.body(stream=True))
     host, port = gateway.url.removeprefix("http://").split(":")
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
         client.settimeout(20)
         client.connect((host, int(port)))
         client.sendall(
-            f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {gateway.key}\r\n"
+            f"POST {spoken.place(stream=True)} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {gateway.key}\r\n"
             f"Connection: close\r\nContent-Length: {len(body)}\r\n\r\n".encode()
             + body
         )
@@ -233,7 +235,7 @@ def test_a_slow_reader_holds_its_upstream_back_instead_of_filling_the_gateways_m
             seen += len(piece)
             tail = (tail + piece)[-200:]
     assert seen > 50_000_000
-    assert b"[DONE]" in tail
+    assert spoken.last in tail
     assert wait_for("metered").settlement_reason == "completed"
 
 

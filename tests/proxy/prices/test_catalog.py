@@ -120,6 +120,15 @@ def test_an_upstream_and_a_route_have_settings_of_their_own():
     assert (second.upstream_model, second.limit_field, second.ask_usage) == ("our-nano", "max_tokens", False)
 
 
+def test_a_price_that_does_not_tell_of_cache_writes_is_warned_of_where_callers_mark_them():
+    told = with_model()
+    told["upstreams"] = [{**UPSTREAM, "protocol": "anthropic"}]
+    assert "`cache_write`, so a write to a cache costs plain input: openai/gpt-4.1-nano" in load_catalog(told)
+    told["models"] = [{**MODEL, "price": {**MODEL["price"], "cache_write": "9"}}]
+    assert "cache_write" not in load_catalog(told)
+    assert "cache_write" not in load_catalog(with_model())
+
+
 def test_an_upstream_whose_protocol_is_not_spoken_here_is_refused_with_a_sentence(monkeypatch):
     monkeypatch.setattr(loading, "SPOKEN", frozenset({"openai"}))
     with pytest.raises(InvalidCatalog, match="'main': this version does not speak the protocol gemini"):

@@ -21,12 +21,11 @@ from proxy.prices.loading import load_catalog
 from proxy.relay import relay
 from tests.faults.conftest import wait_until
 from tests.proxy.conftest import catalog, only_generation, wait_for
-from tests.spoken import ALL
+from tests.spoken import each_protocol
 from tests.upstream import asks_stream
 from tests.upstream import stream as play
 
 COST = Decimal("0.00042000")
-each_protocol = pytest.mark.parametrize("spoken", ALL, ids=str)
 
 
 @contextmanager

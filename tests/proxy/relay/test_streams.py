@@ -15,12 +15,11 @@ from proxy.models import Generation
 from proxy.prices.loading import load_catalog
 from proxy.relay import relay
 from tests.proxy.conftest import catalog, only_generation, settle, wait_for
-from tests.spoken import ALL
+from tests.spoken import each_protocol
 from tests.upstream import STREAM, chunk, usage
 from tests.upstream import stream as play
 
 COST = Decimal("0.00042000")
-each_protocol = pytest.mark.parametrize("spoken", ALL, ids=str)
 
 
 def events_of(response) -> list:

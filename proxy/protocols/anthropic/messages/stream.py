@@ -92,9 +92,11 @@ class MessageStream:
         if not events or self.is_over:
             return b""
         if self._are_pieces(events):
-            self._produced.add(events)
-            return events
-        return b"".join([self._take_one(event) for event in events_of(events)])
+            return self._pass_on(events)
+        # Judged alone as among others: what an event becomes does not go by how the network cuts the stream.
+        return b"".join(
+            [self._pass_on(one) if self._are_pieces(one) else self._take_one(one) for one in events_of(events)]
+        )
 
     def tail(self, charged: Charged, usage: Usage) -> bytes:
         """What stands before `message_stop`: the last `message_delta` with usage and charged."""
@@ -127,12 +129,17 @@ class MessageStream:
             return b""  # another upstream may be tried
         return early + b"".join([_framed(kind, data) for kind, data, _said in kept])
 
+    def _pass_on(self, pieces: bytes) -> bytes:
+        self._produced.add(pieces)
+        return pieces
+
     def _are_pieces(self, events: bytes) -> bool:
         """Whether they are pieces of blocks and nothing else; a blank line stands between events alone."""
         opening = self._opening
         return (
             bool(opening)
             and not self._kept
+            and not self.is_over
             and events.startswith(opening)
             and events.count(self._next_opening) == events.count(END) - 1
         )

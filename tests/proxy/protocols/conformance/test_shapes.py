@@ -66,7 +66,8 @@ MESSAGE: dict[str, Expected] = {
     "too-long-400": TOO_LONG,
     "refused-413": TOO_LARGE,
     **dict.fromkeys(("busy-429", "overloaded-529", "overloaded-event"), BUSY),
-    **dict.fromkeys(("refused-404", "operators-event", "failed-event", "only-stop"), FAILED),
+    **dict.fromkeys(("refused-404", "poor-400", "failed-event", "only-stop"), FAILED),
+    "operators-event": Expected(502, "provider_error", "upstream_error", "none", has_words=False, message="r failed."),
     "no-usage-tool": Expected(counts="estimated", has_words=False),
     "no-usage-thinking": Expected(counts="estimated", has_words=False),
     "usage-zeros": Expected(counts="estimated", is_flagged=True),
@@ -121,6 +122,7 @@ def test_a_shape_becomes_what_every_client_can_read_and_is_charged_right(gateway
     assert "".join(map(spoken.words_of, events)) == (said if expected.has_words else "")
     faults = [code for event in events if (code := spoken.code_of(event))]
     assert faults == ([spoken.code(expected.code)] if expected.code else [])
+    assert expected.message in str(events)
     generation = wait_for("released" if expected.counts == "none" else "metered")
     assert only_generation().settlement_reason == expected.reason
     assert headers["x-generation-id"] == generation.pk

@@ -202,3 +202,17 @@ def test_a_cut_after_the_head_goes_to_the_next_and_costs_nothing(gateway, upstre
         told = orjson.loads(response.read())
     assert told["error"]["type"] == "api_error"
     assert wait_for("released").cost == 0
+
+
+def test_events_without_their_names_get_them_as_clients_go_by_those(gateway, upstream):
+    upstream.events = [event.partition(b"\n")[2] for event in MESSAGES.stream]
+    with gateway.stream() as response:
+        text = response.read()
+    assert text.startswith(b"".join(MESSAGES.stream[:-2]))
+
+
+def test_an_answer_without_a_block_has_its_head_too(gateway, upstream):
+    upstream.events = [text_events()[0], *ending()[1:]]
+    with gateway.stream() as response:
+        assert [event["type"] for event in said_by(response)] == ["message_start", "message_delta", "message_stop"]
+    assert only_generation().cost == COST

@@ -9,8 +9,8 @@ import pytest
 from proxy.prices.loading import load_catalog
 from proxy.relay.answers import client_stream
 from tests.proxy.conftest import catalog, only_generation, wait_for
-from tests.proxy.relay.answers.raw import told, words
-from tests.upstream import STREAM
+from tests.proxy.relay.answers.raw import told
+from tests.spoken import each_protocol
 
 
 @pytest.fixture(autouse=True)
@@ -29,49 +29,55 @@ def arrivals(gateway: Any) -> Iterator[tuple[float, bytes]]:
             yield time.monotonic() - start, piece
 
 
-def test_the_head_goes_out_after_some_silence_and_comments_after_it(gateway, upstream):
-    upstream.events = [1.3, *STREAM]
+@each_protocol
+def test_the_head_goes_out_after_some_silence_and_comments_after_it(gateway, upstream, spoken):
+    upstream.events = [1.3, *spoken.stream]
     pieces = list(arrivals(gateway))
     assert pieces[0][0] < 1.2
     comments = [seconds for seconds, piece in pieces if piece == b": waiting\n\n"]
     assert 2 <= len(comments) <= 4
-    assert b"".join(piece for _, piece in pieces).endswith(b"data: [DONE]\n\n")
+    assert b"".join(piece for _, piece in pieces).endswith(spoken.last)
     assert only_generation().settlement_reason == "completed"
 
 
-def test_silence_in_the_middle_is_filled_too_and_no_event_is_cut(gateway, upstream):
-    half = len(STREAM[1]) // 2
-    upstream.events = [STREAM[0], STREAM[1][:half], 1.0, STREAM[1][half:], *STREAM[2:]]
+@each_protocol
+def test_silence_in_the_middle_is_filled_too_and_no_event_is_cut(gateway, upstream, spoken):
+    said, word, *left = spoken.words
+    half = len(word) // 2
+    upstream.events = [*spoken.opening, said, word[:half], 1.0, word[half:], *left, *spoken.ending]
     text = b"".join(piece for _, piece in arrivals(gateway))
     assert text.count(b": waiting\n\n") in (2, 3)
-    assert all(event.startswith((b"data: ", b": waiting")) for event in text.split(b"\n\n")[:-1])
+    assert all(event.startswith((b"data: ", b"event: ", b": waiting")) for event in text.split(b"\n\n")[:-1])
 
 
-def test_a_quick_stream_has_no_comment(gateway, upstream):
-    upstream.events = [piece for event in STREAM for piece in (event, 0.05)]
+@each_protocol
+def test_a_quick_stream_has_no_comment(gateway, upstream, spoken):
+    upstream.events = [piece for event in spoken.stream for piece in (event, 0.05)]
     assert b"waiting" not in b"".join(piece for _, piece in arrivals(gateway))
 
 
 @pytest.mark.parametrize(
     "failing", [[0.6], [0.6, b"data: [DONE]\n\n"], [0.6, b'data: {"error": {"message": "no"}}\n\n'], [3.0]]
 )
+@each_protocol
 def test_after_comments_alone_another_upstream_is_still_tried_under_the_same_200(
-    gateway, upstream, second_upstream, failing
+    gateway, upstream, second_upstream, failing, spoken
 ):
     load_catalog(catalog(upstream, second=second_upstream))
     gateway.look_at_catalog()
     upstream.events = failing
-    second_upstream.events = [0.8, *STREAM]
+    second_upstream.events = [0.8, *spoken.stream]
     status, events, head = told(gateway, stream=True)
-    assert (status, words(events)) == (200, "one two three ")
+    assert (status, "".join(map(spoken.words_of, events))) == (200, "one two three ")
     generation = only_generation()
     assert (generation.settlement_reason, generation.pk) == ("completed", head["x-generation-id"])
     assert len(second_upstream.calls) == 1
 
 
+@each_protocol
 @pytest.mark.parametrize("second_fails", [[0.5], None])
 def test_where_every_upstream_fails_after_the_head_the_stream_ends_with_our_error(
-    gateway, upstream, second_upstream, customer, second_fails
+    gateway, upstream, second_upstream, customer, second_fails, spoken
 ):
     load_catalog(catalog(upstream, second=second_upstream))
     gateway.look_at_catalog()
@@ -82,7 +88,8 @@ def test_where_every_upstream_fails_after_the_head_the_stream_ends_with_our_erro
         second_upstream.events = second_fails
     status, events, _ = told(gateway, stream=True)
     assert status == 200
-    assert events[-1]["error"]["code"] == ("validation_error" if second_fails is None else "provider_error")
+    code = "validation_error" if second_fails is None else "provider_error"
+    assert spoken.code_of(events[-1]) == spoken.code(code)
     assert wait_for("released").cost in (None, 0)
 
 
