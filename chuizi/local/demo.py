@@ -57,9 +57,10 @@ BESIDE_CHAT: tuple[tuple[str, str, dict[str, Any]], ...] = (
         {
             "image": "0.04",
             "variants": [
+                {"when": {"size": "1024x1024", "quality": "hd"}, "image": "0.08"},
+                {"when": {"quality": "hd"}, "image": "0.12"},
                 {"when": {"size": "1024x1792"}, "image": "0.08"},
                 {"when": {"size": "1792x1024"}, "image": "0.08"},
-                {"when": {"quality": "hd"}, "image": "0.12"},
             ],
         },
     ),

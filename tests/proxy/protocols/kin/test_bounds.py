@@ -54,8 +54,9 @@ def test_vectors(said):
     assert ask.estimate <= ask.bound
 
 
-@given(query=TEXT.filter(bool), documents=st.lists(TEXT, min_size=1, max_size=120))
-def test_ranks(query, documents):
+@given(query=TEXT.filter(bool), few=st.lists(TEXT, min_size=1, max_size=20), times=st.integers(1, 30))
+def test_ranks(query, few, times):
+    documents = few * times
     for price in ({"search": "2"}, {"input": "3"}, {"request": "1"}):
         call, entry, ask = asked(Rerank(), price, query=query, documents=documents)
         if "input" in price:

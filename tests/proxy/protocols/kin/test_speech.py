@@ -1,5 +1,8 @@
 """Speech: sound as bytes and as events, by characters and by tokens."""
 
+import asyncio
+import threading
+import time
 from base64 import b64encode
 from decimal import Decimal
 
@@ -9,6 +12,7 @@ import pytest
 from aiohttp import web
 
 from chuizi.asgi import gateway as process
+from proxy.models import Upstream
 from proxy.prices.loading import load_catalog
 from proxy.settlement.metering import Unwritten
 from tests.proxy.conftest import Gateway, catalog, wait_for
@@ -192,3 +196,35 @@ def test_a_model_without_a_price_for_sound_is_refused_with_the_units_named(serve
     assert answer.status_code == 400
     assert "`character` or `output_audio`" in answer.json()["error"]["message"]
     assert not upstream.calls
+
+
+def leave_in_the_midst(gateway: Gateway, upstream: FakeUpstream) -> None:
+    """Hang up once the first sound has come; the upstream has more to say."""
+    went = threading.Event()
+
+    async def slowly(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "audio/mpeg"})
+        await response.prepare(request)
+        await response.write(SOUND[:9000])
+        await asyncio.to_thread(went.wait, 10)
+        await response.write(SOUND[9000:])
+        return response
+
+    upstream.handler = slowly
+    with gateway.client.stream("POST", "/v1/audio/speech", json=SAID) as answer:
+        next(answer.iter_bytes())
+    time.sleep(0.5)  # the gateway hears of it
+    went.set()
+
+
+def test_who_leaves_in_the_midst_pays_for_what_was_asked(served, upstream):
+    leave_in_the_midst(served, upstream)
+    generation = wait_for("metered")
+    assert (generation.settlement_reason, generation.cost) == ("client_disconnected", Decimal("0.00011025"))
+
+
+def test_who_leaves_one_that_does_not_bill_it_pays_nothing(served, upstream):
+    Upstream.objects.update(bills_abandoned=False)
+    served.look_at_catalog()
+    leave_in_the_midst(served, upstream)
+    assert wait_for("released").settlement_reason == "client_disconnected"
