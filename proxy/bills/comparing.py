@@ -34,6 +34,8 @@ SOURCE = "upstreams"
 STEP = Decimal("0.001")
 """The queue keeps 3 places."""
 LONGEST_KEY = 160
+MOST_NAMED = 3
+"""Requests in a detail; the bill's page has more."""
 State = UpstreamBill.State
 
 
@@ -134,7 +136,7 @@ def _difference(bill: UpstreamBill, key: Key, parts: Judged, off: dict[Key, list
         currency=bill.currency if name == AMOUNT else "",
         theirs=theirs.quantize(STEP),
         ours=ours.quantize(STEP),
-        detail="; ".join(filter(None, (", ".join(filter(None, told)), " ".join(ids)))),
+        detail="; ".join(filter(None, (", ".join(filter(None, told)), " ".join(ids[:MOST_NAMED])))),
     )
 
 
