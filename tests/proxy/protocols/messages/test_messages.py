@@ -5,7 +5,7 @@ from decimal import Decimal
 import orjson
 import pytest
 
-from billing.models import Hold
+from billing.models import Hold, Wallet
 from proxy.models import Generation, Upstream
 from tests.proxy.conftest import only_generation, settle, wait_for
 from tests.spoken import MESSAGES, ending, event, message, text_events
@@ -216,3 +216,22 @@ def test_an_answer_without_a_block_has_its_head_too(gateway, upstream):
     with gateway.stream() as response:
         assert [event["type"] for event in said_by(response)] == ["message_start", "message_delta", "message_stop"]
     assert only_generation().cost == COST
+
+
+def refused(answer) -> tuple[int, str]:
+    told = answer.json()
+    assert (told["type"], told["request_id"]) == ("error", answer.headers["request-id"])
+    return answer.status_code, told["error"]["type"]
+
+
+def test_what_is_refused_has_the_types_that_this_protocols_clients_act_upon(gateway, settings):
+    assert refused(gateway.chat(model="openai/none")) == (404, "not_found_error")
+    wrong = gateway.client.post("/v1/messages", json=MESSAGES.asked, headers={"Authorization": "Bearer ck-" + "A" * 32})
+    assert refused(wrong) == (401, "authentication_error")
+    assert refused(gateway.client.get("/v1/messages")) == (405, "invalid_request_error")
+    Wallet.objects.update(bonus=0)
+    poor = gateway.chat()
+    assert refused(poor) == (402, "billing_error")
+    assert poor.headers["x-should-retry"] == "false"
+    settings.MAX_BODY_BYTES = 50
+    assert refused(gateway.chat()) == (413, "request_too_large")
