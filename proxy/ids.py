@@ -30,8 +30,8 @@ def is_generation_id(text: str) -> bool:
 
 
 def first_id_of(moment: datetime) -> str:
-    """The smallest id that a generation made at `moment` or later can have."""
-    number = int(moment.timestamp() * 1000) << 80
+    """The smallest id that a generation made at `moment` or later can have: before 1970 the smallest of all."""
+    number = max(0, int(moment.timestamp() * 1000)) << 80
     return "gen-" + _base62(number)
 
 

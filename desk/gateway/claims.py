@@ -4,10 +4,12 @@ from datetime import date, timedelta
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.text import capfirst
@@ -75,7 +77,10 @@ class ClaimAdmin(ReadOnlyAdmin):
             if not self.has_view_permission(request):
                 raise PermissionDenied
             request.GET = asked
-            found = self.get_changelist_instance(request).queryset[:MOST_LINES]
+            try:
+                found = self.get_changelist_instance(request).queryset[:MOST_LINES]
+            except IncorrectLookupParameters:
+                return redirect(request.path)
             return csv_answer(request, claims.csv(found.iterator()), name=f"claims-{day_of(database_now())}.csv")
         asked["csv"] = "1"
         return super().changelist_view(request, {**(extra_context or {}), "as_csv": asked.urlencode()})  # type: ignore[no-any-return]

@@ -1,11 +1,13 @@
 """The form in which staff write a model's new price: the rates of its kind in fields of their own, the rest as JSON."""
 
+import json
 from decimal import Decimal
 from typing import Any, ClassVar
 
 from django import forms
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.forms.fields import InvalidJSONInput
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import (
@@ -37,8 +39,30 @@ def _amount(label: Any, *, least: int = 0, places: int = 18, required: bool = Fa
     )
 
 
+class JSONText(forms.JSONField):
+    """JSON that could be stored. What is nested too deeply, a number that is too long and half a letter are none."""
+
+    def to_python(self, value: Any) -> Any:
+        try:
+            return _storable(super().to_python(value))
+        except (RecursionError, ValueError):
+            raise ValidationError(self.error_messages["invalid"], code="invalid", params={"value": value}) from None
+
+    def bound_data(self, data: Any, initial: Any) -> Any:
+        try:
+            return _storable(super().bound_data(data, initial))
+        except (RecursionError, ValueError):
+            return InvalidJSONInput(data)
+
+
+def _storable(said: Any) -> Any:
+    """Raises `ValueError`, or `RecursionError`, for what cannot be written as UTF-8."""
+    json.dumps(said, ensure_ascii=False).encode()
+    return said
+
+
 def _json(label: Any, help_text: Any) -> forms.JSONField:
-    return forms.JSONField(
+    return JSONText(
         label=label,
         required=False,
         initial=list,

@@ -72,6 +72,7 @@ def compare(bill: UpstreamBill, *, now: datetime) -> int:
             "ours": charge(ours) if AMOUNT in told else None,
             "differences": sum(len(one) for one in by_day.values()),
             "compared_at": now,
+            "problem": "",
         }
         states.move(bill, to=State.COMPARED, error=lambda row: LookupError(f"{row} is {row.state}"), **found)
     return open_

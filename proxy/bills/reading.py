@@ -24,7 +24,12 @@ PIECE = 1 << 20
 
 
 class BillError(ValueError):
-    """The bill cannot be taken; the message says why, and in which lines."""
+    """The bill cannot be taken; the message says why, and in which lines. It can be stored, whatever the file has."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(
+            "".join(one if one.isprintable() or one == "\n" else "\N{REPLACEMENT CHARACTER}" for one in text)
+        )
 
 
 @dataclass(slots=True)

@@ -37,7 +37,10 @@ def table_rows(file: BinaryIO) -> Iterator[Row]:
     if not line:
         raise Unreadable("the file is empty")
     delimiter = max(",;\t", key=line.count)
-    heading = [_name(cell) for cell in next(csv.reader([line], delimiter=delimiter))]
+    try:
+        heading = [_name(cell) for cell in next(csv.reader([line], delimiter=delimiter))]
+    except csv.Error as error:
+        raise Unreadable(str(error), before) from None
     if len(heading) > MOST_COLUMNS:
         raise Unreadable(f"more than {MOST_COLUMNS} columns", before)
     if len(set(heading)) != len(heading):

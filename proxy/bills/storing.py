@@ -41,7 +41,7 @@ def add(
     by: User | None = None,
     keeps: bool = False,
 ) -> UpstreamBill:
-    """The row of a file's bill of the days `first` to `last`: a new one, or that of the same file and days.
+    """The row of a file's bill of the days `first` to `last`: a new one, or that of the same file, days and zone.
 
     With `keeps` the file is kept until a task reads it. Raises `BillError` for what no bill could be.
     """
@@ -51,15 +51,17 @@ def add(
         raise BillError(f"there is no zone {zone[:40]!r}")
     if code and code not in FORMATS:
         raise BillError(f"there is no format {code[:40]!r}")
-    whose = {"upstream": upstream, "sha256": sha256_of(file), "first": first, "last": last}
-    told = {"zone": zone, "format": code, "tolerance": tolerance, "share": share}
+    whose = {"upstream": upstream, "sha256": sha256_of(file), "first": first, "last": last, "zone": zone}
+    told = {"format": code, "tolerance": tolerance, "share": share}
     with transaction.atomic():
+        raw = _packed(file) if keeps else None
         live = UpstreamBill.objects.filter(**whose, state__in=(State.WAITING, *LIVE)).first()
         if live is not None:
             UpstreamBill.objects.filter(pk=live.pk).update(tolerance=tolerance, share=share)
+            # A command that died leaves one waiting without its file.
+            UpstreamBill.objects.filter(pk=live.pk, state=State.WAITING, raw=None).update(raw=raw)
             live.refresh_from_db()
             return live
-        raw = _packed(file) if keeps else None
         try:
             with transaction.atomic():
                 return UpstreamBill.objects.create(**whose, **told, name=name[:200], added_by=by, raw=raw)
@@ -88,6 +90,11 @@ def take(bill: UpstreamBill, file: BinaryIO | None = None) -> None:
         raise
 
 
+def note_problem(bill: UpstreamBill, text: str) -> None:
+    """Write what keeps a bill from going on; it is gone once the bill does."""
+    UpstreamBill.objects.filter(pk=bill.pk).update(problem=str(BillError(text))[:10_000])
+
+
 def again(bill: UpstreamBill) -> bool:
     """Have a bill that was compared be compared anew; False for one that waits for it anyway, or never will be."""
     return bool(states.move_all(UpstreamBill.objects.filter(pk=bill.pk, state=State.COMPARED), to=State.READ))
@@ -100,7 +107,7 @@ def _store(bill: UpstreamBill, found: Read) -> None:
         _lock(bill.upstream_id)
         replaced = _refuse_overlap(bill, found.format.code)
         known = {"format": found.format.code, "currency": found.currency}
-        _move(bill, to=State.READ, raw=None, lines=found.lines, left_out=found.left_out, **known)
+        _move(bill, to=State.READ, raw=None, problem="", lines=found.lines, left_out=found.left_out, **known)
         states.move_all(UpstreamBill.objects.filter(pk__in=replaced), to=State.REPLACED)
     for pk in replaced:
         drop_lines(pk)

@@ -50,7 +50,10 @@ def _alone(bill: UpstreamBill) -> Iterator[None]:
 
 
 def finish_all(*, now: datetime) -> int:
-    """Finish what was uploaded, each bill on its own; return how many were."""
+    """Finish what was uploaded, each bill on its own; return how many were.
+
+    One that fails says so on its row, and keeps none behind it waiting.
+    """
     done = 0
     kept = Q(state=State.WAITING, raw__isnull=False)
     for pk in list(UpstreamBill.objects.filter(kept | Q(state=State.READ)).order_by("pk").values_list("pk", flat=True)):
@@ -64,4 +67,7 @@ def finish_all(*, now: datetime) -> int:
             log.warning("%s waits: %s", bill, error)
         except Busy:
             continue
+        except Exception as error:
+            log.exception("%s could not be finished", bill)
+            storing.note_problem(bill, f"{type(error).__name__}: {error}")
     return done

@@ -67,7 +67,7 @@ class UpstreamBill(models.Model):
         constraints = [
             models.CheckConstraint(condition=Q(last__gte=F("first")), name="upstreambill_days_in_order"),
             models.UniqueConstraint(
-                fields=["upstream", "sha256", "first", "last"],
+                fields=["upstream", "sha256", "first", "last", "zone"],
                 condition=Q(state__in=["waiting", "read", "compared"]),
                 name="upstreambill_once",
             ),

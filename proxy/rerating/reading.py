@@ -22,6 +22,7 @@ MOST_REQUESTS = 500
 MOST_PASSED = 5_000
 """Of all models' requests that a page passes over, so that a rare model's takes no longer."""
 BALANCES = ("paid", "bonus")
+ONE_DAY = timedelta(days=1)
 
 UPTO = (
     "SELECT max(id) FROM (SELECT id FROM proxy_generation WHERE id > %(after)s AND id < %(end)s"
@@ -73,7 +74,8 @@ class Page:
 
 def ids_of(first: date, last: date) -> tuple[str, str]:
     """The least id of these days (UTC, both included), and the least behind them."""
-    begin, end = (datetime.combine(day, time(), tzinfo=UTC) for day in (first, last + timedelta(days=1)))
+    behind = min(last, date.max - ONE_DAY) + ONE_DAY
+    begin, end = (datetime.combine(day, time(), tzinfo=UTC) for day in (first, behind))
     return first_id_of(begin), first_id_of(end)
 
 

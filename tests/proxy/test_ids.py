@@ -31,3 +31,8 @@ def test_the_first_id_of_a_moment_stands_before_those_made_then():
     made = new_generation_id(int(moment.timestamp()) * 10**9)
     assert first_id_of(moment) <= made
     assert first_id_of(datetime(2026, 11, 28, 8, 15, 1, tzinfo=UTC)) > made
+
+
+def test_the_first_id_of_a_moment_before_1970_stands_before_all():
+    for moment in (datetime(1, 1, 1, tzinfo=UTC), datetime(1969, 12, 31, tzinfo=UTC)):
+        assert first_id_of(moment) == "gen-" + "0" * 24

@@ -79,3 +79,9 @@ def test_who_may_not_see_the_gateway_sees_no_claims(listed, django_user_model):
     nobody = django_user_model.objects.create_user("none@staff.example.org", "a rather long one", is_staff=True)
     for query in ("", "?csv=1"):
         assert at_desk(nobody).get(LIST + query).status_code in (302, 403)
+
+
+@pytest.mark.parametrize("query", ["upstream__id__exact=abc", "nothing=1"])
+def test_a_file_by_a_filter_that_cannot_be_is_the_list_instead(listed, query):
+    answer = at_desk(in_role("finance")).get(f"{LIST}?csv=1&{query}")
+    assert (answer.status_code, answer.headers["Location"]) == (302, LIST)

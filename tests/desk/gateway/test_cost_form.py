@@ -139,6 +139,10 @@ def test_a_model_that_is_sold_for_less_is_told(desk):
         ({"input": "1", "input_audio": "1"}, "has no rate such as"),
         ({"input": "1", "variants": '[{"when": {"colour": "red"}, "input": "1"}]'}, "variants[0].when.colour"),
         ({"input": "1e99"}, "digits"),
+        ({"input": "1", "tiers": "[" * 20_000}, "Enter a valid JSON"),
+        ({"input": "1", "tiers": "[" * 900 + "]" * 900}, "Enter a valid JSON"),
+        ({"input": "1", "tiers": "[" + "9" * 5_000 + "]"}, "Enter a valid JSON"),
+        ({"input": "1", "variants": '["\\ud800"]'}, "Enter a valid JSON"),
     ],
 )
 def test_what_cannot_be_meant_is_told_and_nothing_is_set(desk, fields, words):

@@ -1,6 +1,5 @@
 """Which requests a bill is compared with, what counts as a difference, and what becomes of it."""
 
-import io
 import json
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -13,7 +12,7 @@ from billing import rates
 from billing.discrepancies import queue, resolving
 from billing.models import Discrepancy
 from payments.topups import fx
-from proxy.bills import storing, work
+from proxy.bills import work
 from proxy.bills.names import plain
 from proxy.bills.reading import BillError
 from proxy.bills.requests import NoRate
@@ -313,50 +312,3 @@ def test_an_entry_puts_a_difference_on_what_the_upstream_takes(asked, upstream):
     day_of(upstream, "2026-10-05,gpt-4.1,0.90")
     suggested = resolving.suggestion(Discrepancy.objects.get())
     assert (suggested["debit"], suggested["amount"]) == ("expense:upstream:main:USD", "0.70")
-
-
-def test_a_bill_that_was_killed_while_it_was_stored_begins_anew(month, upstream, monkeypatch):
-    content = written.openrouter([written.of(one) for one in month])
-    monkeypatch.setattr(storing, "LINES_AT_ONCE", 50)
-    copy, pieces = storing.islice, []
-
-    def killed(*arguments: Any) -> Any:
-        pieces.append(1)
-        if len(pieces) == 3:
-            raise KeyboardInterrupt
-        return copy(*arguments)
-
-    monkeypatch.setattr(storing, "islice", killed)
-    with pytest.raises(KeyboardInterrupt):
-        bill_of(content, upstream)
-    bill = UpstreamBill.objects.get()
-    assert (bill.state, UpstreamBillLine.objects.count()) == ("waiting", 100)
-    assert not UpstreamBillSum.objects.exists()
-    assert found() == []
-    monkeypatch.setattr(storing, "islice", copy)
-    again = bill_of(content, upstream)
-    assert (again.pk, again.state, again.lines) == (bill.pk, "compared", 124)
-    assert UpstreamBillLine.objects.count() == 124
-    assert found() == []
-
-
-def test_a_bill_that_was_killed_before_it_was_compared_is_compared_later(asked, upstream):
-    asked(at=DAY)
-    file = io.BytesIO(plain_bill("2026-10-05,gpt-4.1,0.90"))
-    bill = storing.add(file, upstream=upstream, first=DAY.date(), last=DAY.date())
-    storing.take(bill, file)
-    assert found() == []
-    assert work.finish_all(now=NOW) == 1
-    assert len(found()) == 1
-    assert work.finish_all(now=NOW) == 0
-
-
-def test_an_uploaded_file_is_kept_until_it_is_read(asked, upstream):
-    asked(at=DAY)
-    good = plain_bill("2026-10-05,gpt-4.1,0.90")
-    for content in (good, b"nothing"):
-        storing.add(io.BytesIO(content), upstream=upstream, first=DAY.date(), last=DAY.date(), keeps=True)
-    assert UpstreamBill.objects.exclude(raw=None).count() == 2
-    assert work.finish_all(now=NOW) == 1
-    assert sorted(UpstreamBill.objects.values_list("state", flat=True)) == ["compared", "refused"]
-    assert not UpstreamBill.objects.exclude(raw=None).exists()

@@ -110,6 +110,30 @@ def test_a_file_that_is_no_bill_is_refused(content, words):
     assert words in said, said
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"day,model,amount\r2026-10-05,m,1\r", "line 1: new-line character"),
+        (
+            "day,model,amount\n2026-10-05,m,1\n".encode("utf-16-le"),
+            "no format has these columns: d\ufffda\ufffdy\ufffd",
+        ),
+        (b'{"data": [{"start_time": 1, "results": [{"a\\ud800b": "1"}]}]}', "these columns: start_time, a\ufffdb"),
+        (
+            b'{"data": [{"start_time": "\\u0000", "results": []}, {"start_time": "\\u0000", "results": []}]}',
+            "at \ufffd",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_in_words_that_can_be_stored(upstream, content, words):
+    days = {"first": FIRST, "last": LAST}
+    bill = storing.add(io.BytesIO(content), upstream=upstream, **days, keeps=True)
+    assert work.finish_all(now=NOW) == 0
+    bill.refresh_from_db()
+    assert bill.state == "refused"
+    assert words in bill.problem
+
+
 def page(amount: str, *, more: str = "false", start: int = 1_791_158_400, end: int | None = None) -> str:
     ends = start + 86_400 if end is None else end
     result = f'{{"amount": {{"value": {amount}, "currency": "usd"}}, "line_item": "gpt-4.1, input"}}'

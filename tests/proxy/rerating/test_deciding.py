@@ -1,6 +1,6 @@
 """Who chooses requests to charge anew, who approves it, and what cannot be meant."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 
@@ -63,6 +63,12 @@ def test_a_second_about_the_same_days_waits_for_the_first(found):
     assert proposed(found.price, by=people()[1], **other).state == "nothing"
     deciding.refuse(proposal_id=found.pk, why="no", by=people()[0], now=NOW)
     assert proposed(found.price, by=people()[0]).state == "proposed"
+
+
+def test_days_may_reach_beyond_all_requests_on_both_sides(found):
+    deciding.refuse(proposal_id=found.pk, why="no", by=people()[0], now=NOW)
+    again = proposed(found.price, by=people()[0], first_day=date.min, last_day=date.max)
+    assert (again.state, again.seen) == ("proposed", 1)
 
 
 def test_what_cannot_be_meant_is_refused_in_words(answered):
