@@ -1,5 +1,6 @@
 """How a test run is divided among several workers of pytest-xdist."""
 
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -27,6 +28,11 @@ class Files(LoadFileScheduling):  # type: ignore[misc]
 
     def _split_scope(self, nodeid: str) -> str:
         return FLOWS if nodeid.startswith(FLOWS) else str(super()._split_scope(nodeid))
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One more than there are processors: a fifth of a run is waiting for processes, time limits and browsers."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadFileScheduling | None:
