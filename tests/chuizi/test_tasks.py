@@ -28,6 +28,7 @@ QUEUES = {
     "payments.tasks.process_notifications": "payments",
     "payments.tasks.send_refund": "payments",
     "payments.tasks.send_refunds": "payments",
+    "proxy.tasks.finish_bills": "celery",
     "proxy.tasks.post_purchases": "purchases",
     "proxy.tasks.rerate": "rerating",
     "proxy.tasks.settle": "settlement",
