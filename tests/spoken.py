@@ -41,6 +41,8 @@ class Spoken:
     """How many events of `stream` stand before its three words."""
     counts: tuple[str, str]
     """The names of the tokens of input and output in its usage."""
+    usage: str = "usage"
+    """Where its usage stands."""
     codes: dict[str, str] = field(default_factory=dict)
     """What an error of the gateway is called here, by its code in OpenAI's shape."""
     stream_path: str = ""
@@ -265,7 +267,7 @@ GENERATED_USAGE = {"promptTokenCount": 20, "candidatesTokenCount": 5, "totalToke
 
 def _generated_words(said: Any) -> str:
     parts = [part for one in said.get("candidates") or () for part in one.get("content", {}).get("parts", ())]
-    return "".join(part.get("text", "") for part in parts)
+    return "".join(part.get("text", "") for part in parts if not part.get("thought"))
 
 
 def _generated_code(said: Any) -> str:
@@ -291,6 +293,7 @@ GENERATE = Spoken(
     word=lambda text: generated(text),
     head=0,
     counts=("promptTokenCount", "candidatesTokenCount"),
+    usage="usageMetadata",
     failed=lambda words: b"data: " + orjson.dumps({"error": {"code": 500, "message": words}}) + b"\n\n",
     codes={
         "provider_error": "INTERNAL",

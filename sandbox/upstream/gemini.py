@@ -5,6 +5,7 @@ prompt that goes on from an earlier turn as read from a cache.
 """
 
 import asyncio
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ import orjson
 from aiohttp import web
 
 from sandbox import crypto
-from sandbox.upstream import chat, faults, text
+from sandbox.upstream import chat, faults, gemini_shapes, text
 from sandbox.upstream.kin.embeddings import vector_of
 from sandbox.upstream.stream import HEADERS, cut_or_hang
 from sandbox.world import WORLD
@@ -28,6 +29,8 @@ STATUSES = {
     503: "UNAVAILABLE",
 }
 THOUGHT = "The user wrote something. A short answer will do."
+UNDERSCORE = re.compile(r"_([a-z])")
+OWN = frozenset({"args", "response", "parameters", "responseSchema", "responseJsonSchema", "sandbox"})
 FIRST = 4  # paces before the first piece
 WIDTH = 8
 
@@ -57,6 +60,7 @@ async def answer(request: web.Request) -> web.StreamResponse:
         body = orjson.loads(await request.read())
         if not isinstance(body, dict):
             raise chat.Refused("The body must be a JSON object.")
+        body = spelt_alike(body)
         request.app[chat.CALLS].note({"model": model, **body}, dict(request.headers))
         fault = faults.name_of({"model": model, **body})
         if verb == "countTokens":
@@ -72,6 +76,10 @@ async def answer(request: web.Request) -> web.StreamResponse:
         return error(400, str(reason))
     if (failed := await refusal(fault)) is not None:
         return failed
+    if fault in gemini_shapes.SHAPES:
+        is_stream = verb == "streamGenerateContent"
+        sent = gemini_shapes.SHAPES[fault][1](gemini_shapes.Said(whole(found), [*pieces_of(found)], is_stream))
+        return web.Response(body=sent.body, status=sent.status, headers={"Content-Type": sent.label, **sent.headers})
     if verb == "streamGenerateContent":
         pace = chat.option(body, "pace_ms", request.app[WORLD].config.pace * 1000) / 1000
         return await stream(request, found, pace=pace)
@@ -82,6 +90,19 @@ async def answer(request: web.Request) -> web.StreamResponse:
     if fault in ("eof-mid-stream", "hang-mid-stream"):
         return await chat.broken(request, whole(found), is_cut=fault == "eof-mid-stream")
     return _json(whole(found))
+
+
+def spelt_alike(said: Any) -> Any:
+    """Names as `maxOutputTokens`, whichever of the two ways they are spelt; what is the caller's own stays."""
+    if isinstance(said, list):
+        return [spelt_alike(one) for one in said]
+    if not isinstance(said, dict):
+        return said
+    return {
+        camel: value if camel in OWN else spelt_alike(value)
+        for name, value in said.items()
+        if (camel := UNDERSCORE.sub(lambda letter: letter[1].upper(), name))
+    }
 
 
 def think(body: Piece, *, model: str, fault: str = "") -> Answer:

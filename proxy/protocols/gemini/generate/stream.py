@@ -13,10 +13,11 @@ from proxy.protocols import lossless
 from proxy.protocols.base import Charged, Reported
 from proxy.protocols.gemini.generate import usage as usages
 from proxy.protocols.gemini.generate.answer import candidates_of, last_words, reason_of, reported, text_of
-from proxy.protocols.gemini.generate.failure import failure_in, is_answer
+from proxy.protocols.gemini.generate.failure import block_reason, failure_in
 from proxy.protocols.gemini.generate.produced import produced_bytes
 from proxy.protocols.sse import bare_of, data_of, error_of, events_of
 
+MOST_EARLY_BYTES = 100_000
 NOTHING: Mapping[str, Any] = {}
 
 
@@ -33,6 +34,8 @@ class GenerateStream:
         self.is_answer = False
         self.content_bytes = 0
         """Of what was produced; at least 1 where anything was."""
+        self._early = b""
+        """What came before anything was said: another upstream may be tried until then."""
         self._kept = b""
         """The data of the last event, from the first reason to end on."""
         self._begun: set[Any] = set()
@@ -43,7 +46,9 @@ class GenerateStream:
 
     @property
     def is_complete(self) -> bool:
-        """Each candidate has said why it ended, or the prompt was blocked."""
+        """Each candidate has said why it ended, or the prompt was blocked; or what came was no answer at all."""
+        if not self.is_answer:
+            return bool(self._early)
         return bool(self.finish_reason) and self._begun <= self._ended
 
     @property
@@ -73,8 +78,9 @@ class GenerateStream:
 
     def release(self) -> bytes:
         """What was kept back, where the stream does not end with it."""
+        early, self._early = self._early, b""
         kept, self._kept = self._kept, b""
-        return _framed(kept) if kept else b""
+        return early + _framed(kept) if kept else early
 
     def _take_one(self, event: bytes) -> bytes:
         if self.error is not None:
@@ -99,7 +105,7 @@ class GenerateStream:
         self._about = {**self._about, **{name: said[name] for name in ("modelVersion", "responseId") if name in said}}
         self._searches = max(self._searches, usages.searches_of({**said, **self._about}))
         self.content_bytes += produced_bytes(said)
-        self.is_answer = self.is_answer or is_answer(said)
+        self.is_answer = self.is_answer or bool(said.get("candidates")) or block_reason(said) != ""
         for at, candidate in enumerate(candidates_of(said)):
             index = candidate.get("index", at) if type(candidate.get("index", at)) is int else at
             self._begun.add(index)
@@ -111,7 +117,13 @@ class GenerateStream:
             data = lossless.splice(data, {usages.NAME: lossless.write(kept)})
             event = _framed(data)
         if not self.finish_reason:
-            return event if event.startswith(b"data: ") and event.count(b"\n") == 2 else _framed(data)
+            event = event if event.startswith(b"data: ") and event.count(b"\n") == 2 else _framed(data)
+            if not self.is_answer:
+                self._early += event
+                if len(self._early) > MOST_EARLY_BYTES:
+                    raise ValueError("too much before an answer")
+                return b""
+            return self.release() + event
         before, self._kept = self.release(), data
         return before
 

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from proxy.models import Generation
-from sandbox.upstream import message_shapes
+from sandbox.upstream import gemini_shapes, message_shapes
 from sandbox.upstream.shapes import HOST, KEY, SHAPES
 from tests.proxy.conftest import only_generation, wait_for
 from tests.proxy.relay.answers.raw import told
 from tests.sandbox_server import SandboxServer
-from tests.spoken import CHAT, MESSAGES, Spoken
+from tests.spoken import CHAT, GENERATE, MESSAGES, Spoken
 
 TOKENS = 12
 SECRETS = (KEY, HOST, "org-abcdef123456")
@@ -76,7 +76,22 @@ MESSAGE: dict[str, Expected] = {
     "dear-cost": ODD,
     "dear-tier": ODD,
 }
-EXPECTED = {CHAT: CHATS, MESSAGES: MESSAGE}
+GENERATED: dict[str, Expected] = {
+    **dict.fromkeys(gemini_shapes.SHAPES, FINE),
+    "words-then-error": Expected(reason="upstream_error", code="provider_error", counts="any"),
+    **dict.fromkeys(("refused-400", "listed-400"), FAULT),
+    "too-long-400": TOO_LONG,
+    **dict.fromkeys(("busy-429", "overloaded-503"), BUSY),
+    **dict.fromkeys(("key-400", "unknown-404", "operators-event", "failed-event", "empty", "no-candidates"), FAILED),
+    "no-usage-call": Expected(counts="estimated", has_words=False),
+    "no-usage-thought": Expected(counts="estimated", has_words=False),
+    "usage-zeros": Expected(counts="estimated", is_flagged=True),
+    "usage-no-output": Expected(counts="estimated", is_flagged=True),
+    "usage-more": Expected(counts="summed", is_flagged=True),
+    "dear-cost": ODD,
+    "dear-tier": ODD,
+}
+EXPECTED = {CHAT: CHATS, MESSAGES: MESSAGE, GENERATE: GENERATED}
 CASES = [pytest.param(spoken, name, id=f"{spoken}-{name}") for spoken, found in EXPECTED.items() for name in found]
 
 
@@ -98,7 +113,9 @@ def ask(gateway: Any, *, stream: bool, fault: str = "") -> tuple[int, list[Any],
     more: dict[str, Any] = {"headers": {"anthropic-version": "2023-06-01"}}
     if stream and gateway.spoken is CHAT:
         more["stream_options"] = {"include_usage": True}
-    return told(gateway, stream=stream, sandbox={"tokens": TOKENS, "fault": fault}, max_tokens=200, **more)
+    if gateway.spoken is not GENERATE:
+        more["max_tokens"] = 200
+    return told(gateway, stream=stream, sandbox={"tokens": TOKENS, "fault": fault}, **more)
 
 
 @pytest.fixture
@@ -108,7 +125,7 @@ def truth(gateway: Any) -> tuple[str, dict[str, Any], Decimal]:
     charge = wait_for("metered").cost
     Generation.objects.all().delete()
     assert charge is not None
-    return gateway.spoken.words_of(whole), whole["usage"], charge
+    return gateway.spoken.words_of(whole), whole[gateway.spoken.usage], charge
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["json", "stream"])
@@ -130,7 +147,7 @@ def test_a_shape_becomes_what_every_client_can_read_and_is_charged_right(gateway
         assert {event.get("id", generation.pk) for event in events} == {generation.pk}
     if expected.status == 503:
         assert 1 <= int(headers["retry-after"]) <= 17
-    shown = [event["usage"] for event in events if event.get("usage")]
+    shown = [event[spoken.usage] for event in events if event.get(spoken.usage)]
     if expected.counts == "upstream":
         assert (generation.cost, generation.usage_source) == (charge, "upstream")
         assert [shown[-1][name] for name in spoken.counts] == [usage[name] for name in spoken.counts]
@@ -152,3 +169,4 @@ def test_a_shape_becomes_what_every_client_can_read_and_is_charged_right(gateway
 def test_every_shape_has_its_expectation():
     assert set(CHATS) == set(SHAPES)
     assert set(MESSAGE) == set(message_shapes.SHAPES)
+    assert set(GENERATED) == set(gemini_shapes.SHAPES)
