@@ -20,7 +20,7 @@ def ask_of(endpoint: Endpoint[Any], call: Call, entry: Entry, *, policy: KeyPoli
     """What admission decides upon."""
     bounds, price = endpoint.bounds(call, entry), entry.price
     limit = call.output_limit or entry.max_output_tokens or DEFAULT_OUTPUT_TOKENS
-    levels, most, likely = price.worst_at(call.terms), bounds.most, bounds.likely
+    levels, most, likely = price.worst_at(call.terms, bounds.without), bounds.most, bounds.likely
     if len(most) == 1 and bounds.makes is TEXT and (tokens := most.get(INPUT)) is not None:
         level = level_at(levels, tokens)
         input_most, estimate, output_rate = level.input * tokens, level.input * likely[INPUT], level.output

@@ -161,6 +161,11 @@ TOOLS = frozenset({WEB_SEARCH, "file_search", CODE_SESSION})
 """What runs at the provider in the midst of a request, as often as the model's `max_tool_calls` at most."""
 CALLS = frozenset({IMAGE, SEARCH})
 """What is counted as requests where a price names nothing but `request`."""
+WRITES = frozenset(unit.name for unit in TABLE if unit.name.startswith(CACHE_WRITE))
+"""What is written to a cache, of any life."""
+LONG_WRITES = frozenset(
+    name for name in WRITES if name.startswith(f"{CACHE_WRITE}_") and name[len(CACHE_WRITE) + 1].isdigit()
+)
 TOKEN_UNITS = frozenset(unit.name for unit in TABLE if unit.side)
 
 

@@ -31,6 +31,7 @@ SERVICE_TIER = "service_tier"
 TERMS = (SERVICE_TIER, "speed", "inference_geo", "size", "quality", "resolution", "completion_window")
 """What a price may go by beside the length: what a request names, and the answer says was served."""
 NO_TERMS: Mapping[str, str] = {}
+NONE = frozenset[str]()
 Rates = Mapping[str, Decimal]
 LIKE_TEXT = tuple(dict.fromkeys(unit.bounding for unit in TABLE if unit.side and unit.bounding not in (INPUT, OUTPUT)))
 """Units of tokens that an answer may as well count as text."""
@@ -113,7 +114,9 @@ class PriceVersion:
     plain: Sequence[tuple[int, Decimal, Decimal, Decimal]] = field(init=False, compare=False)
     """(above, and USD a million of input, cached input, output): all that most need where no variant applies."""
     _varied: frozenset[tuple[str, str]] = field(init=False, compare=False, repr=False)
-    _worst: dict[tuple[str | None, ...], Sequence[Level]] = field(init=False, compare=False, repr=False)
+    _worst: dict[tuple[frozenset[str] | str | None, ...], Sequence[Level]] = field(
+        init=False, compare=False, repr=False
+    )
 
     def __post_init__(self) -> None:
         held = [self.rates, *(variant.rates for variant in self.variants)]
@@ -157,13 +160,16 @@ class PriceVersion:
                 rates = {**rates, **at_length(variant, input_tokens)}
         return rates
 
-    def worst_at(self, terms: Mapping[str, str]) -> Sequence[Level]:
-        """The dearest rates that a request may come to; what it leaves open of its terms may be anything."""
-        if not self.variants or not terms:
+    def worst_at(self, terms: Mapping[str, str], without: frozenset[str] = NONE) -> Sequence[Level]:
+        """The dearest rates that a request may come to; what it leaves open of its terms may be anything.
+
+        `without` are units that it cannot use.
+        """
+        if not without and (not self.variants or not terms):
             return self.worst
-        key = tuple(terms.get(name) for name in TERMS)
+        key = (without, *(terms.get(name) for name in TERMS))
         if (found := self._worst.get(key)) is None:
-            found = self._dearest(terms)
+            found = self._dearest(terms, without)
             if len(self._worst) < MOST_KEPT:
                 self._worst[key] = found
         return found
@@ -191,14 +197,14 @@ class PriceVersion:
             for above, rates in levels
         )
 
-    def _dearest(self, terms: Mapping[str, str]) -> Sequence[Level]:
+    def _dearest(self, terms: Mapping[str, str], without: frozenset[str] = NONE) -> Sequence[Level]:
         holders = [variant for variant in self.variants if variant.may_fit(terms)]
         tiers = [*self.tiers, *(tier for variant in holders for tier in variant.tiers)]
         borders = sorted({-1, *(tier.above for tier in tiers)})
         found: list[Level] = []
         dearest: dict[str, Decimal] = {}
         for above in borders:
-            for name in self.priced:
+            for name in self.priced - without:
                 unit = UNITS[name]
                 rate = self._most(name, above, holders, terms) * self.margin / unit.per
                 if rate >= dearest.get(unit.bounding, ZERO):

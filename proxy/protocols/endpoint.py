@@ -21,7 +21,7 @@ from proxy.prices.bounds import (
 from proxy.prices.catalog import Destination, Entry
 from proxy.prices.units import INPUT, OUTPUT_SIDE, PER_TOKEN, TEXT, TOOLS, UNITS
 from proxy.prices.usage import Usage
-from proxy.prices.versions import PriceVersion
+from proxy.prices.versions import NONE, PriceVersion
 from proxy.protocols.array import AsArray
 from proxy.protocols.base import BadRequest, Call, Charged, Habits, Reported
 from proxy.protocols.lossless import load_sound
@@ -67,13 +67,15 @@ class Bounds:
     """How much a request can use of each unit, and likely uses, but for the output that its limit counts.
 
     `makes` are what its output may be: what it asks for, or whatever the model's price names. Tokens of output beyond
-    the limit (`extra_output`) are what a provider bills of a prediction that was not used.
+    the limit (`extra_output`) are what a provider bills of a prediction that was not used. `without` are units that it
+    cannot use, so that their rates do not count.
     """
 
     most: Mapping[str, int]
     likely: Mapping[str, int]
     extra_output: int = 0
     makes: tuple[str, ...] = TEXT
+    without: frozenset[str] = NONE
 
 
 class EventStream(Protocol):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from proxy.errors import Refusal
-from proxy.models import Protocol
+from proxy.models import Kind, Protocol
 from proxy.prices.catalog import Destination, Entry
 from proxy.prices.units import INPUT, WEB_SEARCH
 from proxy.prices.usage import Usage
@@ -97,7 +97,9 @@ class Messages(Endpoint[MessagesCall]):
             # The whole is read twice, and what it comes to is written by another limit than the answer's.
             most = {**most, INPUT: 2 * most[INPUT]}
             extra += entry.max_output_tokens or call.output_limit or 0
-        return Bounds(most, bounds.likely, extra, makes=bounds.makes)
+        is_sure = not call.units and not call.compacts and _are_anthropics(entry)
+        without = call.unwritten if is_sure else bounds.without
+        return Bounds(most, bounds.likely, extra, makes=bounds.makes, without=without)
 
     def error(self, refusal: Refusal, request_id: str) -> bytes:
         return errors.error_body(refusal, request_id)
@@ -119,6 +121,11 @@ class CountTokens(Messages):
 
     def read(self, asked: Asked) -> MessagesCall:
         return read(asked, is_counted=True)
+
+
+def _are_anthropics(entry: Entry) -> bool:
+    """Others may write to a cache what nobody marked."""
+    return all(one.kind == Kind.ANTHROPIC for one in entry.destinations if one.protocol == Protocol.ANTHROPIC)
 
 
 def _has_long_context(entry: Entry) -> bool:

@@ -18,12 +18,14 @@ PRICES = st.fixed_dictionaries(
         "tiers": st.just([{"above": 500, "rates": {"input": "33", "cache_write": "44"}}]),
     },
 )
+MARKS = ({"type": "ephemeral"}, {"type": "ephemeral", "ttl": "5m"}, {"type": "ephemeral", "ttl": "1h"})
+SYSTEMS = ["Be brief.", *([{"type": "text", "text": "a" * 40, "cache_control": mark}] for mark in MARKS)]
 FIELDS = st.fixed_dictionaries(
     {},
     optional={
         "tools": st.sampled_from([[LOOK], [SEARCH], [LOOK, SEARCH]]),
         "context_management": st.just({"edits": [{"type": "compact_20260112"}]}),
-        "system": st.text(max_size=50),
+        "system": st.sampled_from(SYSTEMS),
         "max_tokens": st.integers(1, 5_000),
     },
 )
@@ -49,10 +51,16 @@ def test_the_most_that_a_request_can_use_costs_no_more_than_its_bound(fields, pr
     model = entry(max_tool_calls=2, **price)
     call = MESSAGES.check(read(messages=HELLO, **fields), model)
     bounds = MESSAGES.bounds(call, model)
-    level = level_at(model.price.worst_at(call.terms), input_of(bounds.most))
+    level = level_at(model.price.worst_at(call.terms, bounds.without), input_of(bounds.most))
     limit = call.output_limit or 0
     bound = most_cost(level, bounds.most) + most_for(level, "output") * (limit + bounds.extra_output)
     searches = 2 if call.units else 0
+    if not call.compacts and not searches:  # who may be written for what life goes by the marks
+        mark = (fields.get("system") or "-")[0]
+        ttl = mark["cache_control"].get("ttl", "5m") if isinstance(mark, dict) else ""
+        shares = [
+            [fresh, read_, short if ttl else 0, hour if ttl == "1h" else 0] for fresh, read_, short, hour in shares
+        ]
     body = call.material.text_bytes
     turns = [{"type": "message", **split(min(body, CONTEXT), shares[0], output=limit)}]
     turns += [{"type": "message", **split(CONTEXT, share, output=0)} for share in shares[1 : 1 + searches]]
@@ -66,3 +74,17 @@ def test_the_most_that_a_request_can_use_costs_no_more_than_its_bound(fields, pr
     found = usages.read(told)
     assert found is not None
     assert cost_of(model.price, found.usage, asked=call.terms).charged <= ceiling(bound)
+
+
+def test_a_write_to_a_cache_is_held_at_the_dearest_life_that_is_marked():
+    model = entry(cache_write="12", cache_write_1h="20")
+
+    def rate(**fields: Any) -> int:
+        call = read(messages=HELLO, **fields)
+        bounds = MESSAGES.bounds(call, model)
+        return int(level_at(model.price.worst_at(call.terms, bounds.without), 0).input * 1_000_000)
+
+    assert [rate(system=system) for system in SYSTEMS] == [10, 12, 20, 20]
+    assert rate(cache_control={"type": "ephemeral"}) == 12
+    assert rate(metadata={"user_id": 'says "cache_control" and "ttl"'}) == 10
+    assert rate(system=SYSTEMS[0], context_management={"edits": [{"type": "compact_20260112"}]}) == 20

@@ -28,6 +28,8 @@ class MessagesCall(Call):
     query: str = ""
     extra_output: int = 0
     """Tokens of thinking beyond `max_tokens`."""
+    unwritten: frozenset[str] = frozenset()
+    """What is not written to a cache: Anthropic writes what is marked, for 5 minutes unless the mark says longer."""
     compacts: bool = False
     """Whether it may have its context summed up before, which is a turn of its own."""
     tools: tuple[bytes | ServerTool, ...] = ()

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 
-from proxy.prices.versions import terms_of
+from proxy.prices.units import LONG_WRITES, WRITES
+from proxy.prices.versions import NONE, terms_of
 from proxy.protocols import headers
 from proxy.protocols.anthropic.messages.asked.call import MessagesCall
-from proxy.protocols.anthropic.messages.asked.content import Content, material_of
+from proxy.protocols.anthropic.messages.asked.content import ESCAPED_LETTER, Content, material_of
 from proxy.protocols.anthropic.messages.asked.fields import DEFAULTS, OURS, READ, refuse_fields
 from proxy.protocols.anthropic.messages.asked.tools import read_tools
 from proxy.protocols.base import MOST_OUTPUT_TOKENS, BadRequest
@@ -67,6 +68,7 @@ def read(asked: Asked, *, is_counted: bool = False) -> MessagesCall:
         headers=sent,
         query="?beta=true" if asked.query == BETA else "",
         extra_output=_extra_thinking(body, limit, sent),
+        unwritten=_unwritten(raw),
         compacts=_compacts(body),
         tools=tools,
         tool_choice=bytes(choice) if tools and choice is not None else b"",
@@ -77,6 +79,15 @@ def read(asked: Asked, *, is_counted: bool = False) -> MessagesCall:
 def betas_of(sent: Mapping[str, str]) -> list[str]:
     """The names of `anthropic-beta`."""
     return [name.strip() for name in sent.get("anthropic-beta", "").split(",") if name.strip()]
+
+
+def _unwritten(raw: bytes) -> frozenset[str]:
+    """By the marks' names: one inside of a text has its quotes escaped, and a letter that is escaped may hide one."""
+    if ESCAPED_LETTER.search(raw):
+        return NONE
+    if b'"cache_control"' not in raw:
+        return WRITES
+    return NONE if b'"ttl"' in raw else LONG_WRITES
 
 
 def _tier(body: Fields) -> str | None:
