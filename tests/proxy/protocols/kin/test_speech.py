@@ -228,3 +228,26 @@ def test_who_leaves_one_that_does_not_bill_it_pays_nothing(served, upstream):
     served.look_at_catalog()
     leave_in_the_midst(served, upstream)
     assert wait_for("released").settlement_reason == "client_disconnected"
+
+
+@pytest.mark.parametrize("price", [BY_CHARACTER, BY_TOKEN], ids=["characters", "tokens"])
+@pytest.mark.parametrize("reason", ["upstream_eof", "timeout"])
+def test_sound_that_breaks_off_is_cut_and_costs_nothing(served, upstream, reason):
+    async def half(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "audio/mpeg", "Content-Length": str(len(SOUND))})
+        await response.prepare(request)
+        await response.write(SOUND[:9000])
+        await asyncio.sleep(5 if reason == "timeout" else 0.1)
+        request.transport.close()
+        return response
+
+    upstream.handler = half
+    heard: list[bytes] = []
+    with (
+        served.client.stream("POST", "/v1/audio/speech", json=SAID) as answer,
+        pytest.raises(httpx.RemoteProtocolError),
+    ):
+        heard.extend(answer.iter_bytes())
+    assert SOUND.startswith(b"".join(heard))
+    generation = wait_for("metered")
+    assert (generation.settlement_reason, generation.cost) == (reason, 0)
