@@ -14,6 +14,7 @@ from core.addresses import is_literal, is_public
 from proxy.prices.catalog import Destination
 from proxy.protocols.endpoint import Sending
 from proxy.protocols.sse import EventTooLong
+from proxy.relay.answers.budget import AnswerBudget
 from proxy.relay.cooldown import Cooldown
 from proxy.relay.habits import HabitBook
 
@@ -93,6 +94,7 @@ class Client:
     def __init__(self, *, allow_private: bool) -> None:
         self._allow_private = allow_private
         self.habits = HabitBook()
+        self.answers = AnswerBudget(settings.ANSWER_BUDGET_BYTES)
         self.cooldown = Cooldown(
             after=settings.UPSTREAM_FAILURES,
             seconds=settings.UPSTREAM_COOLDOWN_SECONDS,

@@ -91,6 +91,7 @@ class Relay:
         if call.account:
             destinations = [one for one in destinations if one.account == call.account]
         self.failover = Failover(client, endpoint, call, destinations, output_limit=admitted.decision.output_limit)
+        self.client = client
         self._metering = metering
         self._release = release
         self._drains = drains

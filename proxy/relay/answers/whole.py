@@ -12,6 +12,7 @@ from proxy.protocols import lossless
 from proxy.protocols.endpoint import Dialect
 from proxy.protocols.framing import framed
 from proxy.protocols.sse import END, Splitter
+from proxy.relay.answers.long import Share
 from proxy.relay.client import LOST, read_all
 from proxy.relay.failover import BrokenEarly, count_error
 from proxy.settlement.metering import Unwritten
@@ -24,12 +25,20 @@ Reason = Generation.Reason
 
 async def relay_json(relay: "Relay", response: aiohttp.ClientResponse, destination: Destination) -> None:
     """Raises `BrokenEarly` where nothing came of it that could be relayed."""
+    share = Share(relay.client.answers)
+    try:
+        await _relay(relay, response, destination, share)
+    finally:
+        share.give_back()
+
+
+async def _relay(relay: "Relay", response: aiohttp.ClientResponse, destination: Destination, share: Share) -> None:
     dialect = relay.failover.dialect(destination)
     try:
         raw = response.content.read_nowait() if response.content.is_eof() else b""
         if not raw.startswith(b"{"):  # most answers come with their head, and are JSON
             with relay.failover.hearing(response, destination) as chunks:
-                raw = await _read(_preceded(raw, chunks) if raw else chunks, response, dialect)
+                raw = await _read(_preceded(raw, chunks) if raw else chunks, response, dialect, share)
         answer, raw = dialect.load(raw)
     except TimeoutError:
         count_error(destination, "timeout")
@@ -70,11 +79,13 @@ async def _preceded(heard: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator
         yield chunk
 
 
-async def _read(chunks: AsyncIterator[bytes], response: aiohttp.ClientResponse, dialect: Dialect[Any]) -> bytes:
+async def _read(
+    chunks: AsyncIterator[bytes], response: aiohttp.ClientResponse, dialect: Dialect[Any], share: Share
+) -> bytes:
     """The answer in one piece, whatever its framing; raises `Garbled`, and as `read_all`."""
     is_stream, first, rest = await framed(chunks, response.headers.get("Content-Encoding", ""))
     if not is_stream:
-        return await read_all(first, rest)
+        return await share.read(first, rest, expected=response.content_length)
     assembly, splitter = dialect.assembly(), Splitter()
     events = splitter.feed(await read_all(first, rest))
     assembly.take(events)
