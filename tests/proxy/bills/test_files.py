@@ -1,17 +1,21 @@
 """Files that are no bills, or are bad ones: refused with their lines, and nothing of them is kept."""
 
 import io
+import json
 import tracemalloc
+from contextlib import suppress
 from datetime import date
 from decimal import Decimal
 from tempfile import TemporaryFile
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from proxy.bills import storing, work
 from proxy.bills.formats.known import FORMATS
-from proxy.bills.reading import BillError, read
+from proxy.bills.reading import COLUMNS, BillError, read
 from proxy.models import UpstreamBill, UpstreamBillLine
 from tests.conftest import NOW
 from tests.proxy.bills.conftest import FIRST, LAST
@@ -19,6 +23,7 @@ from tests.proxy.bills.conftest import FIRST, LAST
 HEAD = "day,model,amount,input_tokens,currency,request_id\n"
 GOOD = "2026-10-05,gpt-4.1,1.25,1000,USD,req-1\n"
 UTC = ZoneInfo("UTC")
+JSON_NAMES = ["data", "results", "start_time", "starting_at", "amount", "value", "amount_value", "model", "has_more"]
 
 
 def taken(content: bytes | str, *, zone: ZoneInfo = UTC, code: str = "") -> list[list[str]]:
@@ -198,6 +203,41 @@ def test_many_lines_are_read_in_bounded_memory(tmp_path):
         return peak
 
     assert most(40_000) < most(4_000) + 500_000
+
+
+CELLS = st.one_of(
+    st.sampled_from(
+        ["", "2026-10-05", "1791158400", "1.25", "1e-30", "-0", "NaN", "gen-1", "2", "USD", "batch", '"', "=1"]
+    ),
+    st.text(max_size=12),
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | CELLS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(JSON_NAMES) | CELLS, inner, max_size=5),
+    max_leaves=20,
+)
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_read_or_refused(raw):
+    with suppress(BillError):
+        taken(raw)
+
+
+@given(st.sampled_from(sorted(FORMATS)), st.lists(st.lists(CELLS, min_size=1, max_size=8), max_size=4))
+def test_any_cells_are_read_or_refused(code, rows):
+    columns = sorted(FORMATS[code].columns)
+    lines = [",".join((row * len(columns))[: len(columns)]) for row in rows]
+    with suppress(BillError):
+        for line in taken("\n".join([",".join(columns), *lines]).encode("utf-8", "surrogatepass")):
+            assert len(line) == len(COLUMNS)
+
+
+@given(JSON, st.booleans())
+def test_any_json_is_read_or_refused(document, is_page):
+    page = {"data": [{"start_time": 1_791_158_400, "results": [document]}]} if is_page else document
+    with suppress(BillError):
+        taken(json.dumps(page))
 
 
 @pytest.mark.django_db
