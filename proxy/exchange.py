@@ -15,6 +15,8 @@ Send = Callable[[Message], Awaitable[None]]
 
 LARGE_BODY = 262_144
 """Bytes from which on a body is looked at before it is read."""
+LISTED = b"-beta"
+"""How the headers end that name several things, on one line or on several."""
 STALLED_BODY_SECONDS = 30.0
 BODY_SECONDS = 300.0
 LEAST_BODY_RATE = 10_000
@@ -59,8 +61,10 @@ class Exchange:
         self.headers: dict[bytes, bytes] = {}
         self._repeated: set[bytes] = set()
         for name, value in scope["headers"]:
-            if self.headers.setdefault(name, value) != value:
+            if (first := self.headers.setdefault(name, value)) != value:
                 self._repeated.add(name)
+                if name.endswith(LISTED):
+                    self.headers[name] = first + b"," + value
         self.started = False
         self.status = 0
         self.taken = 0

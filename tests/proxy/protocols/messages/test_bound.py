@@ -19,7 +19,7 @@ PRICES = st.fixed_dictionaries(
     },
 )
 MARKS = ({"type": "ephemeral"}, {"type": "ephemeral", "ttl": "5m"}, {"type": "ephemeral", "ttl": "1h"})
-SYSTEMS = ["Be brief.", *([{"type": "text", "text": "a" * 40, "cache_control": mark}] for mark in MARKS)]
+SYSTEMS = ["Be brief.", *([{"type": "text", "text": "a" * 4_000, "cache_control": mark}] for mark in MARKS)]
 FIELDS = st.fixed_dictionaries(
     {},
     optional={

@@ -235,3 +235,11 @@ def test_what_is_refused_has_the_types_that_this_protocols_clients_act_upon(gate
     assert poor.headers["x-should-retry"] == "false"
     settings.MAX_BODY_BYTES = 50
     assert refused(gateway.chat()) == (413, "request_too_large")
+
+
+def test_betas_on_several_lines_all_go_on(gateway, upstream):
+    lines = [("anthropic-beta", "a-2025-01-01"), ("anthropic-beta", "b-2025-01-01")]
+    assert gateway.chat(headers=lines).status_code == 200
+    assert {name.lower(): value for name, value in upstream.headers[0].items()}["anthropic-beta"] == (
+        "a-2025-01-01,b-2025-01-01"
+    )
