@@ -9,6 +9,7 @@ from chuizi.asgi import gateway as process
 from proxy.relay.answers.budget import AnswerBudget
 from proxy.relay.answers.long import LONG_ANSWER, Share
 from tests.proxy.conftest import wait_for
+from tests.upstream import answer
 
 
 async def pieces(*sizes: int) -> AsyncIterator[bytes]:
@@ -60,7 +61,7 @@ def test_who_gives_up_waiting_leaves_the_budget_to_the_next(is_ready):
 def test_a_long_answer_gives_its_share_back(gateway, upstream, status):
     words = "x" * 3_000_000
     if status == 200:
-        upstream.json["choices"][0]["message"]["content"] = words
+        upstream.json = answer(choices=[{"index": 0, "message": {"content": words}, "finish_reason": "stop"}])
     else:
         upstream.json = {"error": {"message": words}}
     before = process._client.answers.left
