@@ -65,6 +65,7 @@ def finish_all(*, now: datetime) -> int:
             log.warning("%s was refused: %s", bill, error)
         except NoRate as error:
             log.warning("%s waits: %s", bill, error)
+            storing.note_problem(bill, str(error))
         except Busy:
             continue
         except Exception as error:

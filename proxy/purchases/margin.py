@@ -86,7 +86,7 @@ _ADD_CUSTOMERS = _adding("proxy_customermarginday", {"day": "date", "customer_id
 
 BONUS = "SELECT left(key, -6), amount FROM billing_transfer WHERE key = ANY(%s)"
 COUNTED = """
-SELECT g.id, g.model_id, g.upstream_id, g.customer_id, coalesce(g.corrected_cost, g.cost) FROM proxy_generation g
+SELECT g.id, g.model_id, g.upstream_id, g.customer_id FROM proxy_generation g
 JOIN proxy_purchasebatch b ON b.id = g.purchase_batch AND b.is_counted WHERE g.id = ANY(%s)"""
 
 
@@ -97,20 +97,17 @@ def bonus_of(generation_ids: Sequence[str]) -> dict[str, Decimal]:
         return dict(cursor.fetchall())
 
 
-def correct(changes: Mapping[str, Decimal], *, now: datetime) -> None:
+def correct(changes: Mapping[str, Decimal], *, bonus: Mapping[str, Decimal], now: datetime) -> None:
     """Count corrections of charges, by request, on the day of `now`: below zero is what was given back, USD.
 
-    The caller has locked the requests and written what their charges came to. One whose purchase waits is counted with
-    it, and one from before there were totals stays out of them. What is given back was paid balance first.
+    `bonus` is what of each was bonus. The caller has locked the requests. One whose purchase waits is counted with it,
+    and one from before there were totals stays out of them.
     """
     with connection.cursor() as cursor:
         cursor.execute(COUNTED, [array(changes)])
         found = cursor.fetchall()
-    bonus, day = bonus_of([pk for pk, *_ in found]), day_of(now)
-    rows = []
-    for pk, model_id, upstream_id, customer_id, after in found:
-        taken, before = bonus.get(pk, ZERO), after - changes[pk]
-        change = min(taken, after) - min(taken, before)
-        row = Row(day, model_id, upstream_id, customer_id, ZERO, ZERO, ZERO, True, changes[pk], change, requests=0)
-        rows.append(row)
-    add(rows)
+    day, nothing = day_of(now), (ZERO, ZERO, ZERO, True)
+    add(
+        Row(*(day, model_id, upstream_id, customer_id), *nothing, changes[pk], bonus.get(pk, ZERO), requests=0)
+        for pk, model_id, upstream_id, customer_id in found
+    )

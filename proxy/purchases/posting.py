@@ -25,6 +25,7 @@ from proxy.models import PurchaseBatch, Upstream
 from proxy.purchases import claims, margin
 from proxy.purchases.costs import Prices, Purchase, Used
 from proxy.purchases.rows import Batch, read, together, write
+from proxy.rerating.reading import moved
 
 log = logging.getLogger(__name__)
 
@@ -146,7 +147,7 @@ def _post(taken: Sequence[Batch], *, now: datetime) -> None:
 
 def _margin_rows(purchases: Sequence[tuple[Used, Purchase]], worth: dict[str, Decimal | None]) -> Iterator[margin.Row]:
     """What these add to the totals of the days on which they were settled."""
-    bonus = margin.bonus_of([one.pk for one, _ in purchases if one.cost])
+    bonus = _bonus_of([one for one, _ in purchases if one.cost])
     days = {moment: day_of(moment) for moment in {one.settled_at for one, _ in purchases}}
     for one, paid in purchases:
         charged = one.cost or ZERO
@@ -160,6 +161,19 @@ def _margin_rows(purchases: Sequence[tuple[Used, Purchase]], worth: dict[str, De
             bonus=min(bonus.get(one.pk, ZERO), net),
             requests=int(one.attempt is None),
         )
+
+
+def _bonus_of(used: Sequence[Used]) -> dict[str, Decimal]:
+    """What of these requests' charges was taken from bonus, and not given back by a re-rating, USD."""
+    bonus = defaultdict(lambda: ZERO, margin.bonus_of([one.pk for one in used]))
+    corrected: dict[int, list[str]] = defaultdict(list)
+    for one in used:
+        if one.corrected_cost is not None:
+            corrected[one.model_id].append(one.pk)
+    for model_id, ids in corrected.items():
+        for pk, balances in moved(model_id, ids).items():
+            bonus[pk] += balances["bonus"]
+    return bonus
 
 
 def _in_dollars(paid: Purchase, rate: Decimal | None) -> Decimal | None:

@@ -52,7 +52,14 @@ class Move:
 
     @property
     def change(self) -> Decimal:
-        amount = self.split.paid + self.split.bonus
+        return self._signed(self.split.paid + self.split.bonus)
+
+    @property
+    def bonus(self) -> Decimal:
+        """What of `change` is on the bonus balance."""
+        return self._signed(self.split.bonus)
+
+    def _signed(self, amount: Decimal) -> Decimal:
         return amount if self.is_up else -amount
 
 
@@ -95,7 +102,8 @@ def _post(rerate: Rerate, corrections: Sequence[Correction], *, now: datetime) -
     postings = [posting for move in moves for posting in _postings(rerate, move, wallets, houses)]
     post_all(postings, now=now, group=rerate.key, actor_id=rerate.decided_by_id)
     _add_to_shares(rerate, moves)
-    margin.correct({move.correction.request.pk: move.change for move in moves}, now=now)
+    bonus = {move.correction.request.pk: move.bonus for move in moves}
+    margin.correct({move.correction.request.pk: move.change for move in moves}, bonus=bonus, now=now)
 
 
 def _moves(rerate: Rerate, corrections: Sequence[Correction], wallets: dict[int, Wallet]) -> list[Move]:

@@ -42,7 +42,8 @@ def netted(generation_id: str) -> Iterator[None]:
     with connection.cursor() as cursor:
         cursor.execute(meters.CORRECT_KEY_METERS, columns([(generation.key_id, counted_on, -generation.net_cost)]))
     Generation.objects.filter(pk=generation_id).update(corrected_cost=ZERO)
-    margin.correct({generation_id: -generation.net_cost}, now=database_now())
+    bonus = -reversals.left_of(generation_id).get("bonus", ZERO)
+    margin.correct({generation_id: -generation.net_cost}, bonus={generation_id: bonus}, now=database_now())
 
 
 def bear(generation_id: str, *, now: datetime, refused: str = "") -> None:

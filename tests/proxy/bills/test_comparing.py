@@ -241,6 +241,8 @@ def test_what_is_paid_in_another_currency_counts_at_the_newest_rate(asked, upstr
         patch.setattr(rates, "newest", lambda currency, *, now: None)
         with pytest.raises(NoRate, match="no exchange rate for CNY"):
             day_of(upstream, row, head="day,model,amount,currency")
+        assert work.finish_all(now=NOW) == 0
+        assert UpstreamBill.objects.get().problem == "there is no exchange rate for CNY"
     fx.set_rate(Decimal("7.00"), source="test", by=None, now=NOW)
     work.finish_all(now=NOW)
     bill = UpstreamBill.objects.get()

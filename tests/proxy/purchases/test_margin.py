@@ -174,19 +174,6 @@ def test_a_charge_that_is_given_back_before_its_purchase_is_posted_is_counted_on
     assert not audit().drifts
 
 
-@A_CENT_OF_BONUS
-def test_a_correction_in_part_leaves_the_bonus_for_last(answered):
-    load()
-    one = answered()
-    post()
-    for after, bonus in (("0.01200000", "0.01"), ("0.00400000", "0.004"), ("0.01100000", "0.01")):
-        before = Generation.objects.get().net_cost
-        Generation.objects.update(corrected_cost=Decimal(after))
-        margin.correct({one.pk: Decimal(after) - before}, now=NOW)
-        found = MarginDay.objects.get()
-        assert (found.charged + found.corrected, found.bonus) == (Decimal(after), Decimal(bonus))
-
-
 def test_a_request_from_before_there_were_totals_stays_out_of_them(answered):
     load()
     one = answered()

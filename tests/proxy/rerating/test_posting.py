@@ -74,7 +74,9 @@ def test_the_paid_part_goes_back_first_and_never_more_than_was_charged_to_it(ans
     spend_bonus(customer, leaving=CHARGED * 3 / 4)
     one = answered()
     assert balances(customer) == (5 - CHARGED / 4, 0)
+    post_all_purchases(now=NOW)
     approved(version(HALF))
+    assert sum(MarginDay.objects.values_list("bonus", flat=True)) == CHARGED * 3 / 4 - (BACK - CHARGED / 4)
     moved = dict(Transfer.objects.filter(kind="rerate").values_list("key", "amount"))
     assert {key.rpartition(":")[2]: amount for key, amount in moved.items()} == {
         "paid": CHARGED / 4,

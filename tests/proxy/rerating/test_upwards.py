@@ -4,13 +4,15 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from django.db.models import Sum
 
 from billing.audit.run import audit
 from billing.books import holds
 from billing.books.reversals import reverse
 from billing.models import Event, Hold, Mail, Transfer
 from billing.outbox import mail
-from proxy.models import Generation, Rerate, RerateShare
+from proxy.models import Generation, MarginDay, Rerate, RerateShare
+from proxy.purchases.posting import post_all_purchases
 from proxy.rerating import announcing, deciding
 from proxy.rerating.announcing import NOTICE
 from proxy.rerating.deciding import RerateError
@@ -142,3 +144,20 @@ def test_each_customer_is_told_once_whatever_the_pages(answered, monkeypatch):
     run()
     assert Event.objects.filter(kind="rerate.announced").count() == 1
     assert Decimal(Event.objects.get(kind="rerate.announced").data["amount"]) == CHARGED
+
+
+@pytest.mark.parametrize("is_posted", [True, False])
+def test_what_is_taken_from_bonus_is_bonus_in_the_margin_and_what_goes_back_is_not(answered, is_posted):
+    load()
+    one = answered()
+    if is_posted:
+        post_all_purchases(now=NOW)
+    approved(version(DOUBLE), upwards=True)
+    run(now=LATER)
+    post_all_purchases(now=LATER)
+    days = MarginDay.objects.aggregate(charged=Sum("charged") + Sum("corrected"), bonus=Sum("bonus"))
+    assert days == {"charged": 2 * CHARGED, "bonus": 2 * CHARGED}
+    reverse(generation_id=one.pk, now=LATER)
+    days = MarginDay.objects.aggregate(charged=Sum("charged") + Sum("corrected"), bonus=Sum("bonus"))
+    assert days == {"charged": 0, "bonus": 0}
+    assert not audit().drifts
