@@ -100,5 +100,5 @@ def said(pieces: Iterable[bytes]) -> tuple[bytes, Reported, int, bool, object, b
     tail = stream.tail(CHARGED, USED)
     for event in (relayed + tail).split(END)[:-1]:
         assert event.startswith(b"event: ")
-        assert b"message_stop" not in event.split(b"\n")[0]
+        assert not event.startswith(b"event: message_stop\n")
     return relayed, stream.reported, stream.content_bytes, stream.is_complete, stream.error, tail

@@ -179,7 +179,7 @@ class MessageStream:
                 raise ValueError("too many events behind the last")
             return b""
         if kind == "ping" and not self._has_blocks:
-            self._early += event
+            self._early += _as_it_came(kind, data, event)
             return b""
         if kind.startswith("content_block"):
             self._has_blocks = True
