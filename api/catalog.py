@@ -27,7 +27,17 @@ from proxy.prices.versions import Rates, Tier, Variant
 from proxy.records import one
 
 
-class ModelsView(APIView):
+class ListView(APIView):
+    """Errors have the shape of the list that was asked for."""
+
+    def handle_exception(self, exc: Exception) -> Response:
+        response = super().handle_exception(exc)
+        if model_shapes.is_gemini(self.request):
+            response.data = model_shapes.gemini_error(response.status_code, response.data["error"]["message"])
+        return response
+
+
+class ModelsView(ListView):
     """The models that this key may use, in OpenAI's shape, with their prices before the margin.
 
     Where `anthropic-version` is sent, in Anthropic's: a page by `limit` and `after_id`, bare names too. Where
@@ -46,7 +56,7 @@ class ModelsView(APIView):
         return Response({"object": "list", "data": [_model(entries[slug].at(group.factor)) for slug in slugs]})
 
 
-class ModelView(APIView):
+class ModelView(ListView):
     """One model, by its id or a bare alias."""
 
     @extend_schema(operation_id="models_retrieve", responses={200: dict})

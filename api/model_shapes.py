@@ -7,8 +7,10 @@ from typing import Any
 from rest_framework.request import Request
 
 from api.common.base import ApiError
+from proxy.errors import Refusal
 from proxy.models import Model, Protocol
 from proxy.prices.catalog import Entry
+from proxy.protocols.gemini.errors import error_of
 
 DEFAULT_LIMIT, DEFAULT_PAGE, MOST = 20, 50, 1000
 UNKNOWN_DAY = "1970-01-01T00:00:00Z"
@@ -70,6 +72,10 @@ def gemini_list(request: Request, entries: Mapping[str, Entry]) -> dict[str, Any
 def gemini_model(name: str, entry: Entry) -> dict[str, Any]:
     """One model, under the name that it was asked for by."""
     return _gemini(name, entry, _titles({entry.slug}))
+
+
+def gemini_error(status: int, message: str) -> dict[str, Any]:
+    return {"error": error_of(Refusal(status, "", message))}
 
 
 def _gemini(name: str, entry: Entry, titles: Mapping[str, str]) -> dict[str, Any]:

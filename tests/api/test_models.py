@@ -77,4 +77,10 @@ def test_geminis_list_goes_on_where_it_stopped(gemini_api, catalog):
         page = gemini_api.get("/v1beta/models", {"pageSize": 2, "pageToken": page["nextPageToken"]}).json()
         seen += [model["name"] for model in page["models"]]
     assert seen == whole
-    assert gemini_api.get("/v1beta/models?pageSize=0").status_code == 400
+    for path, status, code in (
+        ("/v1beta/models?pageSize=0", "INVALID_ARGUMENT", 400),
+        ("/v1/models/a/none", "NOT_FOUND", 404),
+    ):
+        error = gemini_api.get(path).json()["error"]
+        assert (error["code"], error["status"], bool(error["message"])) == (code, status, True)
+    assert Client().get("/v1beta/models").json()["error"]["status"] == "UNAUTHENTICATED"

@@ -23,7 +23,7 @@ THERE = Destination("g/m", 1, "main", "gemini", "http://127.0.0.1/v1", "k", "the
 POLICY = KeyPolicy(1, 1, 1, 1, math.inf, frozenset(), (), 0, 0, None, None)
 CONTEXT, LIMIT, CALLS = 20_000, 500, 4
 PRICE = {
-    **{"input": "3", "output": "20", "cache_read": "0.3", "input_audio": "10", "cache_read_audio": "1"},
+    **{"input": "3", "output": "20", "cache_read": "0.3", "input_audio": "40", "cache_read_audio": "4"},
     **{"input_video": "4", "cache_read_video": "0.4", "output_image": "60", "output_audio": "30"},
     **{"web_search": "14", "tiers": [{"above": 5_000, "rates": {"input": "6", "output": "30"}}]},
 }

@@ -264,6 +264,16 @@ BAD = {
     "other letters": {"generationConfig": {"MaxOutputTokens": 900}},
     "other letters outside": {"GenerationConfig": {"maxOutputTokens": 900}},
     "two candidates": {"generationConfig": {"candidateCount": 1, "candidate_count": 8}},
+    "two addresses": {
+        "contents": [
+            {"parts": [{"fileData": {"fileUri": "https://a/b.png", "file_uri": "files/a", "mimeType": "image/png"}}]}
+        ]
+    },
+    "two types": {
+        "contents": [{"parts": [{"inlineData": {"mime_type": "audio/mp3", "mimeType": "image/png", "data": "AA"}}]}]
+    },
+    "two modalities": {"generationConfig": {"response_modalities": ["IMAGE"], "responseModalities": ["TEXT"]}},
+    "two tiers": {"service_tier": "priority", "serviceTier": "standard"},
     "another limit": {"generationConfig": {"max_tokens": 900}},
     "another model": {"generationConfig": {"routingConfig": {"autoMode": {}}}},
     "a limit elsewhere": {"max_output_tokens": 900},
