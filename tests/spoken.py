@@ -5,6 +5,7 @@ def test_something(gateway, upstream, spoken): ...
 """
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,7 +85,7 @@ class Spoken:
         return {**({"stream": stream} if stream and not self.stream_path else {}), **self.says(words), **more}
 
     def upstream(self) -> FakeUpstream:
-        return FakeUpstream(self.protocol, json=self.told, events=self.stream)
+        return FakeUpstream(self.protocol, json=deepcopy(self.told), events=self.stream)
 
     def code(self, code: str) -> str:
         return self.codes.get(code, code)
