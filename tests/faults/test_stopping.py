@@ -17,7 +17,7 @@ from tests.conftest import NOW
 from tests.faults.conftest import wait_until
 from tests.gateways import BODY, GatewayProcess
 from tests.proxy.conftest import catalog
-from tests.spoken import CHAT, MESSAGES, Spoken
+from tests.spoken import Spoken, each_protocol
 from tests.upstream import FakeUpstream
 
 pytestmark = pytest.mark.faults
@@ -87,7 +87,7 @@ def test_a_deploy_in_the_middle_of_a_stream_lets_it_end_and_tells_balancers_firs
     assert set(Generation.objects.values_list("state", "settlement_reason")) == {("metered", "completed")}
 
 
-@pytest.mark.parametrize("spoken", [CHAT, MESSAGES], ids=str)
+@each_protocol
 def test_a_stream_longer_than_the_drain_is_cut_and_billed_as_far_as_it_went(key, upstream: FakeUpstream, spoken):
     upstream.events = [*spoken.opening, *spoken.words, 20.0]
     gateway = GatewayProcess(STOP_NOTICE_SECONDS="0", DRAIN_SECONDS="1").wait()

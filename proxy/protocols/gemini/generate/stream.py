@@ -43,6 +43,8 @@ class GenerateStream:
         self._said: Mapping[str, Any] = NOTHING
         self._about: Mapping[str, Any] = NOTHING
         self._searches = 0
+        self._is_behind = False
+        """Whether something was said since its output was last told."""
 
     @property
     def is_complete(self) -> bool:
@@ -66,7 +68,11 @@ class GenerateStream:
 
     @property
     def _told(self) -> usages.Told | None:
-        return usages.read(self._said, searches=self._searches)
+        """Of a stream that was cut the output that it told counts where nothing was said since."""
+        said = self._said
+        if self._is_behind and not self.is_complete:
+            said = {name: count for name, count in said.items() if name not in (*usages.MADE, usages.TOTAL)}
+        return usages.read(said, searches=self._searches)
 
     def take(self, events: bytes) -> bytes:
         """What to relay of whole events now; less than came where something is kept back."""
@@ -104,7 +110,12 @@ class GenerateStream:
         self._said = usages.merged(self._said, counts)
         self._about = {**self._about, **{name: said[name] for name in ("modelVersion", "responseId") if name in said}}
         self._searches = max(self._searches, usages.searches_of({**said, **self._about}))
-        self.content_bytes += produced_bytes(said)
+        produced = produced_bytes(said)
+        self.content_bytes += produced
+        if isinstance(counts, dict) and any(counts.get(name) is not None for name in usages.MADE):
+            self._is_behind = False
+        elif produced:
+            self._is_behind = True
         self.is_answer = self.is_answer or bool(said.get("candidates")) or block_reason(said) != ""
         for at, candidate in enumerate(candidates_of(said)):
             index = candidate.get("index", at) if type(candidate.get("index", at)) is int else at

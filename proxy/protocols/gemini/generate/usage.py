@@ -16,6 +16,8 @@ from proxy.protocols.base import amount_of
 from proxy.protocols.counts import tokens
 
 NAME = "usageMetadata"
+MADE, TOTAL = ("candidatesTokenCount", "thoughtsTokenCount"), "totalTokenCount"
+"""What tells of output."""
 MOST_DETAILS = 20
 MOST_QUERIES = 1_000
 ONCE = ("gemini-1", "gemini-2")
@@ -40,7 +42,7 @@ def read(said: Any, *, searches: int = 0) -> Told | None:
     if prompt is None and made is None and thought is None:
         return None
     input_tokens, output_tokens = (prompt or 0) + found, (made or 0) + (thought or 0)
-    total, is_odd = tokens(said, "totalTokenCount"), prompt is None
+    total, is_odd = tokens(said, TOTAL), prompt is None
     if total is not None and total not in (input_tokens + output_tokens, (prompt or 0) + output_tokens):
         if thought and made and thought <= made and total == input_tokens + made:
             output_tokens = made  # the thoughts are among the candidates
@@ -118,7 +120,7 @@ def shown(told: Told | None, used: Usage, *, cost: Decimal) -> bytes:
             "cachedContentTokenCount": used.cached_tokens,
             "candidatesTokenCount": max(0, used.output_tokens - used.reasoning_tokens),
             "thoughtsTokenCount": used.reasoning_tokens,
-            "totalTokenCount": used.input_tokens + used.output_tokens,
+            TOTAL: used.input_tokens + used.output_tokens,
         }
     written = lossless.write(counts)[:-1]
     return b'%b%b"cost":%b}' % (written, b"," if counts else b"", f"{cost:f}".encode())

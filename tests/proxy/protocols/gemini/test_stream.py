@@ -43,3 +43,13 @@ def test_an_upstreams_cost_is_taken_out_and_lines_of_one_event_are_one():
     [told] = stream.take(event).split(b"\n\n")[:-1]
     assert orjson.loads(told[6:])["usageMetadata"] == {"a": 2}
     assert b"\n" not in told
+
+
+def test_of_a_stream_that_was_cut_the_output_counts_as_told_where_nothing_was_said_since():
+    stream = GenerateStream()
+    stream.take(generated("one ", usage={"promptTokenCount": 20, "candidatesTokenCount": 3}))
+    assert stream.reported.usage.output_tokens == 3
+    stream.take(generated("two "))
+    assert (stream.reported.usage.output_tokens, stream.reported.is_counted) == (0, False)
+    stream.take(generated("", finish="STOP"))
+    assert stream.reported.usage.output_tokens == 3
