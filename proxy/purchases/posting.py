@@ -10,14 +10,14 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from django.db import DatabaseError, OperationalError, connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
 from billing import rates
 from billing.books import chart
 from billing.books.kinds import Kind
-from billing.books.ledger import LedgerError, Posting, house_account, post_all
+from billing.books.ledger import Posting, house_account, post_all
 from billing.books.money import ZERO, charge
 from billing.months.periods import day_of
 from core.clock import database_now
@@ -113,9 +113,9 @@ def _try(taken: Sequence[Batch], *, now: datetime) -> Exception | None:
     try:
         with transaction.atomic():
             _post(taken, now=now)
-    except OperationalError:
-        raise
-    except (DatabaseError, ArithmeticError, LookupError, ValueError, LedgerError) as error:
+    except (OperationalError, InterfaceError):
+        raise  # the database is away, whatever the batch
+    except Exception as error:
         return error
     return None
 

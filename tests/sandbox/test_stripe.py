@@ -203,7 +203,7 @@ def test_two_notifications_may_change_places(sandbox, stripe_client, merchant):
     new_session(stripe_client)
     sandbox.pay("stripe", "topup-1")
     events_of(sandbox, merchant, "checkout.session.completed")
-    sandbox.fault("reorder_notification", event="charge.dispute.created")
+    sandbox.fault("reorder_notification", event="charge.dispute.created", seconds=8)
     sandbox.control("POST", "/orders/stripe/topup-1/dispute", step="open")
     sandbox.control("POST", "/orders/stripe/topup-1/dispute", step="withdraw")
     heard = merchant.wait_for(2, matching=lambda notice: b'"type": "charge.dispute.' in notice[2])

@@ -160,6 +160,23 @@ def test_of_a_batch_with_a_bad_request_all_others_are_posted(answered):
     assert not audit().drifts
 
 
+def test_a_mistake_of_ours_in_one_request_stops_no_other(answered, monkeypatch):
+    load()
+    bad, good = answered(), answered()
+    priced = posting.Prices.purchase_of
+
+    def purchase_of(self, one):
+        return priced(self, one) if one.pk != bad.pk else one + 1
+
+    monkeypatch.setattr(posting.Prices, "purchase_of", purchase_of)
+    for _ in range(2):
+        post()
+    assert owed() == {"payable:upstream:main:USD": LIST}
+    good.refresh_from_db()
+    assert good.purchase_cost == LIST
+    assert PurchaseBatch.objects.get(posted_at=None).generations == [bad.pk]
+
+
 def test_killed_while_a_batch_is_divided_it_posts_the_rest_the_next_time(answered, monkeypatch):
     load()
     ones = [answered(is_settled=False) for _ in range(4)]
