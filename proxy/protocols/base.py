@@ -11,6 +11,7 @@ from proxy.prices.usage import Usage
 from proxy.prices.versions import NO_TERMS
 
 MOST_NAME_CHARACTERS = 200
+MOST_REASON_CHARACTERS = 40
 MOST_OUTPUT_TOKENS = 10_000_000
 """A larger limit is no limit that any model has."""
 
@@ -103,12 +104,25 @@ class Charged:
     latency_ms: int
     cost: Decimal
 
+    @property
+    def as_json(self) -> bytes:
+        """The value of `x_chuizi`."""
+        return (
+            f'{{"generation_id":"{self.generation_id}","latency_ms":{self.latency_ms},"cost":"{self.cost:f}"}}'
+        ).encode()
+
 
 def printable(text: str) -> str:
     """A name or id of somebody else's as we may store it: no control characters, no half characters, not too long."""
     if len(text) <= MOST_NAME_CHARACTERS and text.isprintable():
         return text
     return "".join(letter for letter in text[:MOST_NAME_CHARACTERS] if letter.isprintable())
+
+
+def text_of(holder: Mapping[str, Any], name: str) -> str:
+    """A member of few letters as we may store it, or nothing."""
+    value = holder.get(name)
+    return printable(value) if isinstance(value, str) else ""
 
 
 def amount_of(said: Any) -> Decimal | None:

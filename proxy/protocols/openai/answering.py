@@ -12,11 +12,11 @@ from proxy.prices.catalog import Destination, Entry
 from proxy.prices.usage import Usage
 from proxy.protocols import lossless
 from proxy.protocols.base import Charged, Habits, Reported
+from proxy.protocols.counts import is_cost
 from proxy.protocols.endpoint import Assembly, Dialect, Endpoint, Sending
-from proxy.protocols.openai import usage as usages
 from proxy.protocols.openai.asking import PlainCall, sending
 from proxy.protocols.openai.chat.answer import error as error_body
-from proxy.protocols.openai.chat.answer import error_of, x_chuizi
+from proxy.protocols.openai.chat.answer import error_of
 from proxy.protocols.openai.chat.failure import failure_of
 from proxy.protocols.sse import END
 
@@ -72,9 +72,9 @@ class WholeAnswer(Dialect[Plain]):
         self, raw: bytes, answer: Mapping[str, Any], reported: Reported, charged: Charged, used: Usage,
         refusal: Refusal | None,
     ) -> bytes:  # fmt: skip
-        ours: dict[str, bytes | None] = {name: None for name in answer if usages.is_cost(name)}
+        ours: dict[str, bytes | None] = {name: None for name in answer if is_cost(name)}
         ours["usage"] = shown(answer.get("usage"), reported, used, charged, names=self.names)
-        ours["x_chuizi"] = x_chuizi(charged)
+        ours["x_chuizi"] = charged.as_json
         if refusal is not None:
             ours["error"] = orjson.dumps(error_of(refusal))
         return lossless.splice(raw, ours)
@@ -91,7 +91,7 @@ def shown(said: Any, reported: Reported, used: Usage, charged: Charged, *, names
     """The usage that the caller sees, as JSON: what the upstream said where that is billed, and our cost in USD."""
     told: dict[str, Any] = {}
     if isinstance(said, dict) and reported.usage == used:
-        told = {name: value for name, value in said.items() if not usages.is_cost(name)}
+        told = {name: value for name, value in said.items() if not is_cost(name)}
     elif used.input_tokens:
         counts = (used.input_tokens, used.output_tokens)
         told = {**dict(zip(names, counts, strict=False)), "total_tokens": sum(counts)}

@@ -14,7 +14,7 @@ from proxy.prices.catalog import Entry
 from proxy.prices.units import INPUT, INPUT_TEXT, REQUEST, TEXT
 from proxy.prices.usage import Usage
 from proxy.prices.versions import PriceVersion
-from proxy.protocols.base import BadRequest, Reported
+from proxy.protocols.base import BadRequest, Reported, text_of
 from proxy.protocols.counts import tokens
 from proxy.protocols.endpoint import Asked, Bounds
 from proxy.protocols.openai.answering import PlainEndpoint, WholeAnswer
@@ -27,7 +27,6 @@ from proxy.protocols.openai.asking import (
     refuse_stream,
     rest_of,
 )
-from proxy.protocols.openai.chat.answer import text_of
 from proxy.protocols.steering import refuse_steering
 
 MOST_INPUTS = 2_048

@@ -19,11 +19,11 @@ from proxy.prices.units import IMAGE, INPUT, OUTPUT_IMAGE
 from proxy.prices.usage import Usage, counted
 from proxy.prices.versions import PriceVersion
 from proxy.protocols.base import MOST_OUTPUT_TOKENS, BadRequest, Reported
+from proxy.protocols.base import text_of as told_text
 from proxy.protocols.endpoint import Asked, Bounds, Dialect
 from proxy.protocols.openai import usage as usages
 from proxy.protocols.openai.answering import PlainEndpoint, WholeAnswer, event
 from proxy.protocols.openai.asking import PlainCall, fields_of, flag_of, model_of, rest_of, text_of, word_of
-from proxy.protocols.openai.chat.answer import text_of as told_text
 from proxy.protocols.openai.chat.failure import failure_of
 from proxy.protocols.openai.media_events import NAMES, MediaStream
 from proxy.protocols.sse import MOST_MEDIA_BYTES

@@ -19,12 +19,12 @@ from proxy.prices.units import INPUT, INPUT_TEXT, SEARCH, TEXT
 from proxy.prices.usage import Usage
 from proxy.prices.versions import PriceVersion
 from proxy.protocols.base import BadRequest, Reported
+from proxy.protocols.base import text_of as told_text
 from proxy.protocols.counts import tokens
 from proxy.protocols.endpoint import Asked, Bounds
 from proxy.protocols.members import Members, first, members_of, size
 from proxy.protocols.openai.answering import PlainEndpoint, WholeAnswer
 from proxy.protocols.openai.asking import PlainCall, fields_of, model_of, refuse_stream, rest_of, text_of
-from proxy.protocols.openai.chat.answer import text_of as told_text
 from proxy.protocols.steering import refuse_steering
 from proxy.protocols.structure import NotJson
 

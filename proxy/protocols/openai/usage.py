@@ -7,9 +7,9 @@ from typing import Any
 from core.records import value
 from proxy.prices.units import CITATION, MODALITIES, WEB_SEARCH
 from proxy.prices.usage import Usage, counted, is_shown_alike
-from proxy.protocols import lossless
 from proxy.protocols.base import amount_of
-from proxy.protocols.counts import tokens
+from proxy.protocols.counts import Told as AnyTold
+from proxy.protocols.counts import is_counted, tokens, with_cost, without_cost
 from proxy.protocols.openai.choices import choices_of
 
 PLAIN = ("prompt_tokens", "completion_tokens", "total_tokens")
@@ -31,13 +31,9 @@ MOST_SEARCHES = 1_000_000
 
 
 @value
-class Told:
-    """An upstream's usage as understood, and as said. `is_odd` where it contradicts itself or has a gap, `is_plain`
-    where it is the three counts and nothing else."""
+class Told(AnyTold):
+    """`is_plain` where it is the three counts and nothing else."""
 
-    usage: Usage
-    said: Mapping[str, Any]
-    is_odd: bool = False
     is_plain: bool = False
 
 
@@ -103,10 +99,6 @@ def read(said: Any) -> Told | None:
     return Told(usage=usage, said=said, is_odd=is_odd)
 
 
-def is_counted(told: Told | None) -> bool:
-    return told is not None and bool(told.usage.input_tokens or told.usage.output_tokens)
-
-
 def usage(said: Any) -> Usage | None:
     told = read(said)
     return None if told is None else told.usage
@@ -132,7 +124,7 @@ def shown(told: Told | None, used: Usage, *, cost: Decimal) -> bytes:
     if told is None:
         pass
     elif is_told and not told.is_odd:
-        kept = {name: value for name, value in told.said.items() if "cost" not in name.lower()}
+        kept = without_cost(told.said)
         for name, count in counts.items():
             if type(kept.get(name)) is not int:
                 kept[name] = count
@@ -140,12 +132,7 @@ def shown(told: Told | None, used: Usage, *, cost: Decimal) -> bytes:
     else:
         counts["prompt_tokens_details"] = {"cached_tokens": used.cached_tokens}
         counts["completion_tokens_details"] = {"reasoning_tokens": used.reasoning_tokens}
-    return b'%b,"cost":%b}' % (lossless.write(counts)[:-1], f"{cost:f}".encode())
-
-
-def is_cost(name: str) -> bool:
-    """Whether a member is an upstream's own figure of cost: cost, cost_details, estimated_cost, cost_in_usd_ticks."""
-    return "cost" in name.lower()
+    return with_cost(counts, cost)
 
 
 def stated_cost(told: Told | None) -> Decimal | None:

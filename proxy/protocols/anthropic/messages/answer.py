@@ -10,9 +10,9 @@ from proxy.prices.usage import Usage
 from proxy.protocols import lossless
 from proxy.protocols.anthropic import errors
 from proxy.protocols.anthropic.messages import usage as usages
-from proxy.protocols.base import Charged, Reported, printable
+from proxy.protocols.base import MOST_REASON_CHARACTERS, Charged, Reported, text_of
+from proxy.protocols.counts import is_cost, stated_cost
 
-MOST_REASON_CHARACTERS = 40
 FRAME = ("id", "type", "role", "model", "content", "stop_reason", "stop_sequence", "usage")
 
 
@@ -26,18 +26,12 @@ def read_answer(answer: Mapping[str, Any]) -> Reported:
         upstream_id=text_of(answer, "id"),
         service_tier=usages.tier_of(told),
         told=told,
-        stated_cost=usages.stated_cost(told),
+        stated_cost=stated_cost(told),
     )
 
 
 def reason_of(holder: Mapping[str, Any]) -> str:
     return text_of(holder, "stop_reason")[:MOST_REASON_CHARACTERS]
-
-
-def text_of(holder: Mapping[str, Any], name: str) -> str:
-    """A member of few letters as we may store it, or nothing."""
-    value = holder.get(name)
-    return printable(value) if isinstance(value, str) else ""
 
 
 def decorate(
@@ -48,16 +42,11 @@ def decorate(
     if refusal is not None:
         whole = lossless.load_exact(raw)
         raw = lossless.dump({name: whole[name] for name in FRAME if name in whole})
-    ours: dict[str, bytes | None] = {name: None for name in answer if usages.is_cost(name)}
+    ours: dict[str, bytes | None] = {name: None for name in answer if is_cost(name)}
     said = answer.get("usage")
     said = said if isinstance(said, dict) else {}
     ours["usage"] = usages.shown(reported.told, said, used, cost=charged.cost)
-    ours["x_chuizi"] = x_chuizi(charged)
+    ours["x_chuizi"] = charged.as_json
     if refusal is not None:
         ours["error"] = orjson.dumps({"type": errors.type_of(refusal), "message": refusal.message})
     return lossless.splice(raw, ours)
-
-
-def x_chuizi(charged: Charged) -> bytes:
-    told = f'{{"generation_id":"{charged.generation_id}","latency_ms":{charged.latency_ms},"cost":"{charged.cost:f}"}}'
-    return told.encode()

@@ -3,6 +3,7 @@
 from typing import Any
 
 from proxy.protocols.anthropic.messages import usage as usages
+from proxy.protocols.counts import is_counted
 
 UNNAMED: dict[str, Any] = {}
 """An error that says nothing of itself, or nothing that a caller may read."""
@@ -23,7 +24,7 @@ def failure_in(answer: Any) -> Any:
 def is_answer(answer: Any) -> bool:
     """Whether it has what an answer has: content, or usage that counts something."""
     return isinstance(answer, dict) and (
-        isinstance(answer.get("content"), list) or usages.is_counted(usages.read(answer.get("usage")))
+        isinstance(answer.get("content"), list) or is_counted(usages.read(answer.get("usage")))
     )
 
 

@@ -10,11 +10,11 @@ from typing import Any
 from proxy.prices.usage import Usage
 from proxy.protocols import lossless
 from proxy.protocols.anthropic.messages import usage as usages
-from proxy.protocols.anthropic.messages.answer import reason_of, text_of, x_chuizi
+from proxy.protocols.anthropic.messages.answer import reason_of
 from proxy.protocols.anthropic.messages.failure import failure_in
 from proxy.protocols.anthropic.messages.produced import Produced
-from proxy.protocols.base import Charged, Reported
-from proxy.protocols.counts import tokens
+from proxy.protocols.base import Charged, Reported, text_of
+from proxy.protocols.counts import Told, is_counted, stated_cost, tokens, without_cost
 from proxy.protocols.sse import END, bare_of, data_of, error_of, events_of
 
 STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
@@ -60,7 +60,7 @@ class MessageStream:
 
     @property
     def is_answer(self) -> bool:
-        return self._has_blocks or usages.is_counted(self._told)
+        return self._has_blocks or is_counted(self._told)
 
     @property
     def failure(self) -> Any:
@@ -77,11 +77,11 @@ class MessageStream:
             upstream_id=self._upstream_id,
             service_tier=usages.tier_of(told),
             told=told,
-            stated_cost=usages.stated_cost(told),
+            stated_cost=stated_cost(told),
         )
 
     @property
-    def _told(self) -> usages.Told | None:
+    def _told(self) -> Told | None:
         """The output that the head counts is none: the model had not begun."""
         if self._has_ended_count:
             return usages.read(self._said)
@@ -110,7 +110,7 @@ class MessageStream:
         counts = said.get("usage")
         changes: dict[str, bytes | None] = {
             "usage": usages.shown(told, counts if isinstance(counts, dict) else {}, usage, cost=charged.cost),
-            "x_chuizi": x_chuizi(charged),
+            "x_chuizi": charged.as_json,
         }
         ours = _framed(kind, lossless.splice(data, changes))
         before = b"".join([_framed(kind, data) for kind, data, _said in self._kept[:last]])
@@ -196,7 +196,7 @@ class MessageStream:
         counts = message.get("usage")
         self._said = usages.merged(self._said, counts)
         if b"ost" in data and isinstance(counts, dict):
-            message = {**usages.without_cost(message), "usage": usages.without_cost(counts)}
+            message = {**without_cost(message), "usage": without_cost(counts)}
             return lossless.splice(data, {"message": lossless.write(message)})
         return data
 
@@ -227,7 +227,7 @@ def _without_cost(data: bytes, said: dict[str, Any]) -> bytes:
     counts = said.get("usage")
     if b"ost" not in data or not isinstance(counts, dict):
         return data
-    return lossless.splice(data, {"usage": lossless.write(usages.without_cost(counts))})
+    return lossless.splice(data, {"usage": lossless.write(without_cost(counts))})
 
 
 def _framed(kind: str, data: bytes) -> bytes:

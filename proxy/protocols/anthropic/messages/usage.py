@@ -12,24 +12,13 @@ from typing import Any
 from core.records import value
 from proxy.prices.units import WEB_SEARCH
 from proxy.prices.usage import Usage, counted, is_shown_alike
-from proxy.protocols import lossless
-from proxy.protocols.base import amount_of
-from proxy.protocols.counts import tokens
+from proxy.protocols.counts import Told, tokens, with_cost, without_cost
 
 COMPACTION = "compaction"
 OTHER_MODELS = frozenset({"advisor_message", "fallback_message"})
 """Turns of models that nobody here can ask for."""
 MOST_ITERATIONS = 1_000
 MOST_SEARCHES = 1_000_000
-
-
-@value
-class Told:
-    """An upstream's usage as understood, and as said. `is_odd` where it contradicts itself or has a gap."""
-
-    usage: Usage
-    said: Mapping[str, Any]
-    is_odd: bool = False
 
 
 @value
@@ -80,21 +69,6 @@ def read(said: Any) -> Told | None:
     return Told(usage, said, is_odd)
 
 
-def is_counted(told: Told | None) -> bool:
-    return told is not None and bool(told.usage.input_tokens or told.usage.output_tokens)
-
-
-def is_cost(name: str) -> bool:
-    """Whether a member is an upstream's own figure of cost."""
-    return "cost" in name.lower()
-
-
-def stated_cost(told: Told | None) -> Decimal | None:
-    """What an upstream says that it charges, in USD."""
-    cost = None if told is None else told.said.get("cost")
-    return None if cost is None else amount_of(cost)
-
-
 def tier_of(told: Told | None) -> str:
     """The service tier that was served."""
     tier = None if told is None else told.said.get("service_tier")
@@ -115,12 +89,7 @@ def shown(told: Told | None, said: Mapping[str, Any], used: Usage, *, cost: Deci
             "cache_creation_input_tokens": used.cache_write_tokens,
             "output_tokens": used.output_tokens,
         }
-    written = lossless.write(counts)[:-1]
-    return b'%b%b"cost":%b}' % (written, b"," if counts else b"", f"{cost:f}".encode())
-
-
-def without_cost(said: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in said.items() if not is_cost(name)}
+    return with_cost(counts, cost)
 
 
 def merged(before: Mapping[str, Any], said: Any) -> Mapping[str, Any]:

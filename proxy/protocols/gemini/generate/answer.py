@@ -8,12 +8,12 @@ import orjson
 from proxy.errors import Refusal
 from proxy.prices.usage import Usage
 from proxy.protocols import lossless
-from proxy.protocols.base import Charged, Reported, printable
+from proxy.protocols.base import MOST_REASON_CHARACTERS, Charged, Reported, printable, text_of
+from proxy.protocols.counts import Told, is_cost, stated_cost
 from proxy.protocols.gemini import errors
 from proxy.protocols.gemini.generate import usage as usages
 from proxy.protocols.gemini.generate.failure import block_reason
 
-MOST_REASON_CHARACTERS = 40
 FRAME = ("candidates", "promptFeedback", "usageMetadata", "modelVersion", "responseId", "createTime")
 
 
@@ -22,7 +22,7 @@ def read_answer(answer: Mapping[str, Any]) -> Reported:
     return reported(told, answer, reason=reason_of(answer))
 
 
-def reported(told: usages.Told | None, answer: Mapping[str, Any], *, reason: str) -> Reported:
+def reported(told: Told | None, answer: Mapping[str, Any], *, reason: str) -> Reported:
     """`answer` names model and id."""
     return Reported(
         usage=None if told is None else told.usage,
@@ -32,7 +32,7 @@ def reported(told: usages.Told | None, answer: Mapping[str, Any], *, reason: str
         upstream_id=text_of(answer, "responseId"),
         service_tier=usages.tier_of(told),
         told=told,
-        stated_cost=usages.stated_cost(told),
+        stated_cost=stated_cost(told),
     )
 
 
@@ -49,12 +49,6 @@ def candidates_of(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [one for one in said if isinstance(one, dict)] if isinstance(said, list) else []
 
 
-def text_of(holder: Mapping[str, Any], name: str) -> str:
-    """A member of few letters as we may store it, or nothing."""
-    value = holder.get(name)
-    return printable(value) if isinstance(value, str) else ""
-
-
 def decorate(
     raw: bytes, answer: Mapping[str, Any], said: Reported, charged: Charged, used: Usage, refusal: Refusal | None
 ) -> bytes:
@@ -63,14 +57,13 @@ def decorate(
     if refusal is not None:
         whole = lossless.load_exact(raw)
         raw = lossless.dump({name: whole[name] for name in FRAME if name in whole})
-    ours: dict[str, bytes | None] = {name: None for name in answer if usages.is_cost(name)}
+    ours: dict[str, bytes | None] = {name: None for name in answer if is_cost(name)}
     ours |= last_words(said.told, charged, used)
     if refusal is not None:
         ours["error"] = orjson.dumps(errors.error_of(refusal))
     return lossless.splice(raw, ours)
 
 
-def last_words(told: usages.Told | None, charged: Charged, used: Usage) -> dict[str, bytes | None]:
+def last_words(told: Told | None, charged: Charged, used: Usage) -> dict[str, bytes | None]:
     """The members that tell what an answer used and cost."""
-    ours = f'{{"generation_id":"{charged.generation_id}","latency_ms":{charged.latency_ms},"cost":"{charged.cost:f}"}}'
-    return {usages.NAME: usages.shown(told, used, cost=charged.cost), "x_chuizi": ours.encode()}
+    return {usages.NAME: usages.shown(told, used, cost=charged.cost), "x_chuizi": charged.as_json}

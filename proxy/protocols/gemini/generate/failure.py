@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from proxy.protocols.counts import is_counted
 from proxy.protocols.gemini.generate import usage as usages
 
 UNNAMED: dict[str, Any] = {}
@@ -24,9 +25,7 @@ def failure_in(answer: Any) -> Any:
 def is_answer(answer: Any) -> bool:
     """Whether it has what an answer has: candidates, why the prompt was blocked, or usage that counts something."""
     return isinstance(answer, dict) and (
-        bool(answer.get("candidates"))
-        or block_reason(answer) != ""
-        or usages.is_counted(usages.read(answer.get(usages.NAME)))
+        bool(answer.get("candidates")) or block_reason(answer) != "" or is_counted(usages.read(answer.get(usages.NAME)))
     )
 
 

@@ -10,9 +10,10 @@ from typing import Any
 
 from proxy.prices.usage import Usage
 from proxy.protocols import lossless
-from proxy.protocols.base import Charged, Reported
+from proxy.protocols.base import Charged, Reported, text_of
+from proxy.protocols.counts import Told, is_cost
 from proxy.protocols.gemini.generate import usage as usages
-from proxy.protocols.gemini.generate.answer import candidates_of, last_words, reason_of, reported, text_of
+from proxy.protocols.gemini.generate.answer import candidates_of, last_words, reason_of, reported
 from proxy.protocols.gemini.generate.failure import block_reason, failure_in
 from proxy.protocols.gemini.generate.produced import produced_bytes
 from proxy.protocols.sse import bare_of, data_of, error_of, events_of
@@ -67,7 +68,7 @@ class GenerateStream:
         return reported(self._told, self._about, reason=self.finish_reason)
 
     @property
-    def _told(self) -> usages.Told | None:
+    def _told(self) -> Told | None:
         """Of a stream that was cut the output that it told counts where nothing was said since."""
         said = self._said
         if self._is_behind and not self.is_complete:
@@ -124,7 +125,7 @@ class GenerateStream:
                 self._ended.add(index)
         self.finish_reason = self.finish_reason or reason_of(said)
         if b"ost" in data and isinstance(counts, dict):
-            kept = {name: value for name, value in counts.items() if not usages.is_cost(name)}
+            kept = {name: value for name, value in counts.items() if not is_cost(name)}
             data = lossless.splice(data, {usages.NAME: lossless.write(kept)})
             event = _framed(data)
         if not self.finish_reason:

@@ -8,12 +8,9 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from core.records import value
 from proxy.prices.units import MODALITIES, WEB_SEARCH
 from proxy.prices.usage import Usage, counted, is_shown_alike
-from proxy.protocols import lossless
-from proxy.protocols.base import amount_of
-from proxy.protocols.counts import tokens
+from proxy.protocols.counts import Told, tokens, with_cost, without_cost
 
 NAME = "usageMetadata"
 MADE, TOTAL = ("candidatesTokenCount", "thoughtsTokenCount"), "totalTokenCount"
@@ -22,15 +19,6 @@ MOST_DETAILS = 20
 MOST_QUERIES = 1_000
 ONCE = ("gemini-1", "gemini-2")
 """Models of which a request is billed as one search, however often they searched; newer ones by the query."""
-
-
-@value
-class Told:
-    """An upstream's usage as understood, and as said. `is_odd` where it contradicts itself or has a gap."""
-
-    usage: Usage
-    said: Mapping[str, Any]
-    is_odd: bool = False
 
 
 def read(said: Any, *, searches: int = 0) -> Told | None:
@@ -81,21 +69,6 @@ def searches_of(answer: Mapping[str, Any]) -> int:
     return int(bool(queries) or has_any) if is_once else max(len(queries), int(has_any))
 
 
-def is_counted(told: Told | None) -> bool:
-    return told is not None and bool(told.usage.input_tokens or told.usage.output_tokens)
-
-
-def is_cost(name: str) -> bool:
-    """Whether a member is an upstream's own figure of cost."""
-    return "cost" in name.lower()
-
-
-def stated_cost(told: Told | None) -> Decimal | None:
-    """What an upstream says that it charges, in USD."""
-    cost = None if told is None else told.said.get("cost")
-    return None if cost is None else amount_of(cost)
-
-
 def tier_of(told: Told | None) -> str:
     """The service tier that was served, as prices name it."""
     tier = None if told is None else told.said.get("serviceTier")
@@ -113,7 +86,7 @@ def shown(told: Told | None, used: Usage, *, cost: Decimal) -> bytes:
     """The usage that the caller sees, as JSON: what was said if that is what is billed, else what is; with our `cost`
     alone, a number of USD."""
     if told is not None and not told.is_odd and is_shown_alike(told.usage, used):
-        counts = {name: value for name, value in told.said.items() if not is_cost(name)}
+        counts = without_cost(told.said)
     else:
         counts = {
             "promptTokenCount": used.input_tokens,
@@ -122,8 +95,7 @@ def shown(told: Told | None, used: Usage, *, cost: Decimal) -> bytes:
             "thoughtsTokenCount": used.reasoning_tokens,
             TOTAL: used.input_tokens + used.output_tokens,
         }
-    written = lossless.write(counts)[:-1]
-    return b'%b%b"cost":%b}' % (written, b"," if counts else b"", f"{cost:f}".encode())
+    return with_cost(counts, cost)
 
 
 def _by_modality(said: Mapping[str, Any], *names: str) -> dict[str, int] | None:

@@ -8,12 +8,11 @@ import orjson
 from proxy.errors import Refusal
 from proxy.prices.usage import Usage
 from proxy.protocols import lossless
-from proxy.protocols.base import Charged, Reported, printable
+from proxy.protocols.base import MOST_REASON_CHARACTERS, Charged, Reported, text_of
+from proxy.protocols.counts import is_cost, is_counted
 from proxy.protocols.openai import usage as usages
 from proxy.protocols.openai.chat.failure import without_failure
 from proxy.protocols.openai.choices import choices_of
-
-MOST_REASON_CHARACTERS = 40
 
 
 def read_answer(answer: Mapping[str, Any]) -> Reported:
@@ -37,7 +36,7 @@ def tier_of(answer: Mapping[str, Any], told: usages.Told | None) -> str:
 
 def is_answer(answer: Mapping[str, Any]) -> bool:
     """Whether it has what an answer has: choices, or usage that counts something."""
-    return any(choices_of(answer)) or usages.is_counted(usages.find(answer))
+    return any(choices_of(answer)) or is_counted(usages.find(answer))
 
 
 def finish_of(answer: Mapping[str, Any]) -> str:
@@ -46,12 +45,6 @@ def finish_of(answer: Mapping[str, Any]) -> str:
         if reason := text_of(choice, "finish_reason"):
             return reason[:MOST_REASON_CHARACTERS]
     return ""
-
-
-def text_of(answer: Mapping[str, Any], name: str) -> str:
-    """A member of few letters as we may store it, or nothing."""
-    value = answer.get(name)
-    return printable(value) if isinstance(value, str) else ""
 
 
 def decorate(
@@ -63,18 +56,13 @@ def decorate(
         raw = lossless.dump(without_failure(lossless.load_exact(raw)))
     ours: dict[str, bytes | None] = {}
     if b"ost" in raw:
-        ours = {name: None for name in answer if usages.is_cost(name)}
+        ours = {name: None for name in answer if is_cost(name)}
     ours["id"] = orjson.dumps(charged.generation_id)
     ours["usage"] = usages.shown(reported.told, used, cost=charged.cost)
-    ours["x_chuizi"] = x_chuizi(charged)
+    ours["x_chuizi"] = charged.as_json
     if refusal is not None:
         ours["error"] = orjson.dumps(error_of(refusal))
     return lossless.splice(raw, ours)
-
-
-def x_chuizi(charged: Charged) -> bytes:
-    told = f'{{"generation_id":"{charged.generation_id}","latency_ms":{charged.latency_ms},"cost":"{charged.cost:f}"}}'
-    return told.encode()
 
 
 def error_of(refusal: Refusal) -> dict[str, Any]:

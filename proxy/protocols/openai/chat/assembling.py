@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from proxy.protocols import lossless
+from proxy.protocols.counts import is_counted
 from proxy.protocols.openai import usage as usages
 from proxy.protocols.openai.chat.failure import failure_among, failure_in, failure_of, without_failure
 from proxy.protocols.openai.chat.produced import produced_bytes
@@ -47,7 +48,7 @@ class Assembly:
 
     def whole(self) -> dict[str, Any]:
         """The JSON answer of what has come."""
-        if self._text and not self._has_reason and not usages.is_counted(usages.find(self.answer)):
+        if self._text and not self._has_reason and not is_counted(usages.find(self.answer)):
             self.answer.setdefault("error", self._text.decode("utf-8", "replace"))
         choices = [_whole(choice) for _, choice in sorted(self._choices.items())]
         answer = {**self.answer, **({"choices": choices} if choices or "choices" in self.answer else {})}
@@ -81,8 +82,8 @@ class Assembly:
         for name, value in chunk.items():
             if name == "choices":
                 self.answer.setdefault(name, [])
-            elif name == "usage" and value is not None and usages.is_counted(usages.read(self.answer.get(name))):
-                self.answer[name] = value if usages.is_counted(usages.read(value)) else self.answer[name]
+            elif name == "usage" and value is not None and is_counted(usages.read(self.answer.get(name))):
+                self.answer[name] = value if is_counted(usages.read(value)) else self.answer[name]
             elif value is not None or name not in self.answer:
                 self.answer[name] = value
 

@@ -9,9 +9,10 @@ import orjson
 
 from proxy.prices.usage import Usage
 from proxy.protocols import lossless
-from proxy.protocols.base import Charged, Reported
+from proxy.protocols.base import Charged, Reported, text_of
+from proxy.protocols.counts import is_cost, is_counted
 from proxy.protocols.openai import usage as usages
-from proxy.protocols.openai.chat.answer import finish_of, text_of, tier_of, x_chuizi
+from proxy.protocols.openai.chat.answer import finish_of, tier_of
 from proxy.protocols.openai.chat.failure import FAILED, failure_among, failure_in, failure_of, without_failure
 from proxy.protocols.openai.chat.produced import has_media, produced_bytes, word_bytes
 from proxy.protocols.openai.choices import choices_of
@@ -93,7 +94,7 @@ class ChatStream:
     @property
     def is_answer(self) -> bool:
         """It has what an answer has: choices, or usage that counts something."""
-        return self.has_choices or usages.is_counted(self._told)
+        return self.has_choices or is_counted(self._told)
 
     @property
     def failure(self) -> Any:
@@ -104,7 +105,7 @@ class ChatStream:
 
     @property
     def _is_whole(self) -> bool:
-        return bool(self.finish_reason) or usages.is_counted(self._told)
+        return bool(self.finish_reason) or is_counted(self._told)
 
     @property
     def reported(self) -> Reported:
@@ -139,7 +140,7 @@ class ChatStream:
         """What stands before [DONE]: usage and charged."""
         changes: dict[str, bytes | None] = {
             "usage": usages.shown(self._told, usage, cost=charged.cost),
-            "x_chuizi": x_chuizi(charged),
+            "x_chuizi": charged.as_json,
         }
         extra = {name: value for name, value in self._extra.items() if name not in FRAME}
         if self._held:
@@ -238,7 +239,7 @@ class ChatStream:
 
     def _take_chunk(self, data: bytes, chunk: dict[str, Any]) -> bytes:
         told = usages.find(chunk) if data.count(b"usage") > data.count(b'"usage":null') else None
-        if told is not None and (usages.is_counted(told) or not usages.is_counted(self._told)):
+        if told is not None and (is_counted(told) or not is_counted(self._told)):
             self._told = told
             self._stated_cost = usages.stated_cost(told)
         self._service_tier = tier_of(chunk, told) or self._service_tier
@@ -276,7 +277,7 @@ class ChatStream:
             # Before the first word it might be all there is, and another upstream is still to be tried.
             self._early += ours
             return b""
-        self._extra |= {name: value for name, value in chunk.items() if not usages.is_cost(name)}
+        self._extra |= {name: value for name, value in chunk.items() if not is_cost(name)}
         return b""
 
     def _keep(self, data: bytes) -> None:
@@ -297,7 +298,7 @@ class ChatStream:
         """The chunk byte for byte, but for its id; usage comes at the end, and what it cost the upstream never."""
         changes: dict[str, bytes | None] = {"id": self._id}
         for name, value in (chunk or {}).items():
-            if usages.is_cost(name) or (name == "usage" and value):
+            if is_cost(name) or (name == "usage" and value):
                 changes[name] = None
         return lossless.splice(data, changes)
 
