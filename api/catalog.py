@@ -185,6 +185,8 @@ def generation_data(generation: Generation) -> dict[str, Any]:
         "usage_source": generation.usage_source,
         "usage": counts_in(one.counts_of(generation)),
         "service_tier": {"asked": generation.asked_tier or None, "served": generation.service_tier or None},
+        "removed": generation.removed,
+        "ignored": generation.ignored,
         "settlement_reason": generation.settlement_reason or None,
         "line_items": [_line(item) for item in one.line_items_of(generation)],
         "settled_at": _time(generation.settled_at),

@@ -10,6 +10,7 @@ EXPOSED = (
     "Request-Id",
     "X-Generation-Id",
     "X-Chuizi-Ignored",
+    "X-Chuizi-Ignored",
     "X-Chuizi-Removed",
     "X-RateLimit-Limit",
     "X-RateLimit-Remaining",

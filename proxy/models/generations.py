@@ -136,6 +136,11 @@ class Generation(models.Model):
         null=True,
         help_text=_("What its price may go by beside the service tier, as asked and as served: size and quality."),
     )
+    left_out = models.JSONField(
+        _("left out"),
+        null=True,
+        help_text=_("What did not go upstream: tools that were taken out, and hints that its protocol does not know."),
+    )
     factor = models.DecimalField(_("factor of the customer's group"), max_digits=7, decimal_places=4, null=True)
     upstream_cost = models.DecimalField(_("upstream cost, USD"), max_digits=20, decimal_places=8, null=True)
     cost = models.DecimalField(_("charged, USD"), max_digits=20, decimal_places=8, null=True)
@@ -226,6 +231,20 @@ class Generation(models.Model):
 
     def __str__(self) -> str:
         return self.id
+
+    @property
+    def removed(self) -> list[str]:
+        """The kinds of tools that were offered to the model and taken out."""
+        return self._left_out("removed")
+
+    @property
+    def ignored(self) -> list[str]:
+        """The hints for which the upstream's protocol has no words."""
+        return self._left_out("ignored")
+
+    def _left_out(self, name: str) -> list[str]:
+        fields: list[str] = (self.left_out or {}).get(name, [])
+        return fields
 
     @property
     def net_cost(self) -> Decimal | None:

@@ -134,6 +134,10 @@ class Dialect(Generic[Asking]):
         """What to try without, where a refusal is about a field that we added; None where it is not."""
         return None
 
+    def ignored(self, call: Asking) -> tuple[str, ...]:
+        """The request's hints that are left out here, as the upstream's protocol has no words for them: by field."""
+        return ()
+
     def reply(self, call: Asking) -> Reply:
         return Reply.EVENTS if call.stream else Reply.WHOLE
 

@@ -24,7 +24,7 @@ from proxy.prices.usage import Usage, at_least
 from proxy.prices.versions import beside_tiers, terms_of
 from proxy.protocols.base import Call, Charged, Reported
 from proxy.protocols.endpoint import Endpoint, Reply
-from proxy.relay import claims
+from proxy.relay import claims, left_out
 from proxy.relay.answers.client_stream import ClientStream
 from proxy.relay.answers.events import relay_stream
 from proxy.relay.answers.raw import relay_bytes
@@ -101,9 +101,8 @@ class Relay:
         self._watcher: asyncio.Task[None] | None = None
         self._first_byte: float | None = None
         self._resolved = False
-        self.headers = [(b"x-generation-id", admitted.generation_id.encode())]
-        if call.removed:
-            self.headers.append((b"x-chuizi-removed", ", ".join(call.removed).encode()))
+        self.headers = [(b"x-generation-id", admitted.generation_id.encode()), *left_out.headers(call.removed)]
+        self._ignored: tuple[str, ...] = ()
         self.out = ClientStream(exchange, self.headers, left=self.client_left, array=endpoint.array(call))
 
     async def run(self) -> None:
@@ -182,6 +181,10 @@ class Relay:
             self.why = none.reason
             raise none.refusal from None
         self._first_byte = monotonic()
+        ignored = self.failover.dialect(found[1]).ignored(self.call)
+        if ignored != self._ignored:
+            self._ignored = ignored
+            self.headers[1:] = left_out.headers(self.call.removed, ignored)
         return found
 
     def _start_watching(self) -> None:
@@ -271,6 +274,7 @@ class Relay:
             service_tier=tier,
             terms=None if reported.served is None else beside_tiers(call.terms, served),
             factor=None if price.factor == 1 else price.factor,
+            left_out=left_out.stored(call.removed, self.failover.dialect(destination).ignored(call)),
         )
 
     def _usage(self, reported: Reported, produced_bytes: int, *, is_unknown: bool) -> tuple[str, Usage]:

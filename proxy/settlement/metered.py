@@ -42,6 +42,8 @@ class Metered:
     """Of the customer's group, where it is not 1."""
     terms: Mapping[str, Mapping[str, str]] | None = None
     """What its price may go by beside the service tier: `asked` and `served`."""
+    left_out: Mapping[str, Sequence[str]] | None = None
+    """What did not go upstream: `removed` and `ignored`, None where all of it did."""
 
     def uncharged(self) -> "Metered":
         """The same usage, borne by the house."""
@@ -76,6 +78,7 @@ class Metered:
             self.asked_tier,
             self.factor,
             None if self.terms is None else orjson.dumps(self.terms).decode(),
+            None if self.left_out is None else orjson.dumps(self.left_out).decode(),
         ]
 
 
@@ -106,8 +109,9 @@ COLUMNS = (
     ("asked_tier", "text"),
     ("factor", "numeric"),
     ("terms", "jsonb"),
+    ("left_out", "jsonb"),
 )
-AS_ADMITTED = [0, 0, 0, None, None, "", None, None]
+AS_ADMITTED = [0, 0, 0, None, None, "", None, None, None]
 """The last columns of COLUMNS as admission wrote them: where a whole batch has them so, they are not written again."""
 NOW = "metered_at = clock_timestamp(), "
 

@@ -133,3 +133,14 @@ def test_another_customers_receipt_does_not_exist_here(browser_client, make_requ
     other = issuing.issue(customer=make_customer("5", name="Eve"), name="hers", now=now)
     generation = make_request(of=other)
     assert browser_client.get(f"/console/usage/{generation.pk}").status_code == 404
+
+
+def test_a_receipt_names_what_did_not_go_upstream(browser_client, make_request):
+    generation = make_request()
+    page = browser_client.get(f"/console/usage/{generation.pk}").content.decode()
+    assert "Tools taken out" not in page
+    assert "Hints left out" not in page
+    Generation.objects.update(left_out={"removed": ["web_search"], "ignored": ["metadata", "user"]})
+    page = browser_client.get(f"/console/usage/{generation.pk}").content.decode()
+    assert "<dt>Tools taken out</dt><dd>web_search</dd>" in page
+    assert "<dt>Hints left out</dt><dd>metadata, user</dd>" in page

@@ -9,6 +9,7 @@ from proxy.models import Generation
 from proxy.prices.catalog import Destination
 from proxy.protocols.base import Call
 from proxy.protocols.endpoint import Endpoint
+from proxy.relay import left_out
 from proxy.relay.client import LOST, Client, read_all
 from proxy.relay.failover import BrokenEarly, Failover, NoUpstream, count_error
 
@@ -41,5 +42,6 @@ async def pass_on(
                 failover.broke(destination, BrokenEarly(provider_not_json(), Reason.UPSTREAM_ERROR))
                 continue
             failover.answered(destination)
-            await exchange.answer(200, shown)
+            ignored = failover.dialect(destination).ignored(call)
+            await exchange.answer(200, shown, left_out.headers(call.removed, ignored))
             return

@@ -283,9 +283,11 @@ def test_rare_counts_are_replayed_from_the_log(make_generation, tmp_path, said):
     row |= dict.fromkeys(["finish_reason", "upstream_request_id", "asked_tier", "service_tier"], "")
     row |= {"usage_source": "upstream", "settlement_reason": "completed", "cost": "0.5"}
     row["terms"] = '{"served": {"size": "s"}}'
+    row["left_out"] = '{"removed": ["web_search"]}'
     if said is ...:
-        del row["more"], row["terms"]
+        del row["more"], row["terms"], row["left_out"]
     replay(tmp_path, f"meter_unwritten {orjson.dumps(row).decode()}")
     generation.refresh_from_db()
     assert (generation.state, generation.more) == ("metered", {"input_audio": 7} if isinstance(said, str) else None)
     assert generation.terms == (None if said is ... else {"served": {"size": "s"}})
+    assert generation.removed == ([] if said is ... else ["web_search"])

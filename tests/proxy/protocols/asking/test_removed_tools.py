@@ -3,6 +3,7 @@
 import orjson
 import pytest
 
+from proxy.models import Generation
 from proxy.protocols.base import BadRequest
 from proxy.protocols.openai import chat
 
@@ -59,4 +60,8 @@ def test_over_the_wire_the_answer_names_what_was_taken_out(gateway, upstream):
         assert (answer.status_code, answer.headers["x-chuizi-removed"]) == (200, "web_search")
         assert "X-Chuizi-Removed" in answer.headers["access-control-expose-headers"]
         assert upstream.calls[-1]["tools"] == tools[1:]
-    assert "x-chuizi-removed" not in gateway.chat(tools=tools[1:]).headers
+        told = gateway.client.get("/v1/generation", params={"id": answer.headers["x-generation-id"]}).json()["data"]
+        assert (told["removed"], told["ignored"]) == (["web_search"], [])
+    answer = gateway.chat(tools=tools[1:])
+    assert "x-chuizi-removed" not in answer.headers
+    assert Generation.objects.get(pk=answer.headers["x-generation-id"]).left_out is None

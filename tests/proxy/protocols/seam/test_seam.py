@@ -152,6 +152,26 @@ def test_an_upstream_of_another_protocol_is_spoken_to_in_its_own(served, toys, o
     assert charged()[0] == "toy/both"
 
 
+def test_hints_that_a_route_does_not_know_are_told_in_headers_and_on_the_receipt(served, toys, other):
+    other.answers["/elsewhere"] = json(text="hallo", tokens=[3, 5])
+    answer = served.client.post("/toy/translated", json={"model": "toy/both", "say": "hello"})
+    assert answer.headers["x-chuizi-ignored"] == "tone, user"
+    told = served.client.get("/v1/generation", params={"id": answer.headers["x-generation-id"]}).json()["data"]
+    assert (told["removed"], told["ignored"]) == ([], ["tone", "user"])
+    free = served.client.post("/toy/count-elsewhere", json={"model": "toy/both", "say": "hello"})
+    assert (free.status_code, free.headers["x-chuizi-ignored"]) == (200, "tone, user")
+    assert "x-chuizi-ignored" not in served.client.post("/toy/translated", json={"model": "both", "say": "x"}).headers
+
+
+def test_after_a_failover_the_hints_are_those_of_the_route_that_answered(served, toys, other):
+    other.answers["/elsewhere"] = web.Response(text="no JSON")
+    toys.answers["/toy"] = json(words="hi", used={"in": 3, "out": 5})
+    answer = served.client.post("/toy/translated", json={"model": "toy/both", "say": "hello"})
+    assert (answer.json()["words"], len(other.asked)) == ("hi", 1)
+    assert "x-chuizi-ignored" not in answer.headers
+    assert Generation.objects.get().left_out is None
+
+
 def test_where_the_first_speaks_nothing_of_ours_the_next_is_asked(served, toys, other):
     toys.answers["/toy"] = json(words="hi", used={"in": 3, "out": 5})
     answer = served.client.post("/toy/chat", json={"model": "toy/both", "say": "hello"})

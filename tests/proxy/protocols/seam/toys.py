@@ -249,6 +249,12 @@ class Translated(Plain):
         said = orjson.loads(b"{%b}" % call.rest)
         return Sending(self.path, {"X-Other-Key": destination.api_key}, (orjson.dumps({"prompt": said["say"]}),))
 
+    def ignored(self, call: Call) -> tuple[str, ...]:
+        return ("tone", "user") if b"hello" in call.rest else ()
+
+    def shown(self, body: bytes) -> bytes:
+        return body
+
     def read_answer(self, call: Call, answer: Mapping[str, Any]) -> Reported:
         told = answer["tokens"]
         return Reported(Usage(input_tokens=told[0], output_tokens=told[1]))
@@ -268,4 +274,9 @@ class ToyTranslated(ToyChat):
     dialects = {"openai": Plain(), "anthropic": Translated()}
 
 
-TOYS = (ToyChat, ToyVerb, ToyHear, ToySpeak, ToyCount, ToyThing, ToyTranslated)
+class ToyCountElsewhere(ToyTranslated):
+    path = "/toy/count-elsewhere"
+    holds = False
+
+
+TOYS = (ToyChat, ToyVerb, ToyHear, ToySpeak, ToyCount, ToyThing, ToyTranslated, ToyCountElsewhere)
