@@ -4,6 +4,7 @@ https://docs.claude.com/en/api/messages-streaming . Events that only carry a pie
 one is looked at. The message's head waits for the first of them, so that another upstream may be tried until then.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,12 +16,14 @@ from proxy.protocols.anthropic.messages.failure import failure_in
 from proxy.protocols.anthropic.messages.produced import Produced
 from proxy.protocols.base import Charged, Reported, text_of
 from proxy.protocols.counts import Told, is_counted, stated_cost, tokens, without_cost
-from proxy.protocols.sse import END, bare_of, data_of, error_of, events_of
+from proxy.protocols.sse import END, bare_of, data_of, error_of
 
 STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 PIECE = b"event: content_block_delta\ndata: "
 SPOKEN = (PIECE + b'{"type":"content_block_delta",', PIECE + b'{"type": "content_block_delta",')
 """How the events begin that need no look each; each upstream has one way."""
+RUNS = {opening: re.compile(rb"(?:%b[^\n]*+\n\n)++" % re.escape(opening)) for opening in SPOKEN}
+"""Several such events of one line of data."""
 MOST_KEPT = 64
 """Events behind `message_delta` that are kept back: there is none but `message_stop`."""
 NOTHING: Mapping[str, Any] = {}
@@ -94,9 +97,17 @@ class MessageStream:
         if self._are_pieces(events):
             return self._pass_on(events)
         # Judged alone as among others: what an event becomes does not go by how the network cuts the stream.
-        return b"".join(
-            [self._pass_on(one) if self._are_pieces(one) else self._take_one(one) for one in events_of(events)]
-        )
+        relayed, start = [], 0
+        while start < len(events) and not self.is_over:
+            end = self._run_from(events, start)
+            if end > start:
+                relayed.append(self._pass_on(events[start:end]))
+            else:
+                end = events.index(END, start) + len(END)
+                one = events[start:end]
+                relayed.append(self._pass_on(one) if self._are_pieces(one) else self._take_one(one))
+            start = end
+        return b"".join(relayed)
 
     def tail(self, charged: Charged, usage: Usage) -> bytes:
         """What stands before `message_stop`: the last `message_delta` with usage and charged."""
@@ -144,9 +155,14 @@ class MessageStream:
             and events.count(self._next_opening) == events.count(END) - 1
         )
 
+    def _run_from(self, events: bytes, start: int) -> int:
+        """Where a run of such pieces ends that begins there."""
+        if not self._opening or self._kept:
+            return start
+        run = RUNS[self._opening].match(events, start)
+        return start if run is None else run.end()
+
     def _take_one(self, event: bytes) -> bytes:
-        if self.is_over:
-            return b""
         if (failed := error_of(event)) is not None:
             self._fail(_loaded(failed) or {"message": failed.decode("utf-8", "replace")})
             return self.release()
