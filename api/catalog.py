@@ -184,6 +184,7 @@ def generation_data(generation: Generation) -> dict[str, Any]:
         "held": api_amount(generation.held),
         "usage_source": generation.usage_source,
         "usage": counts_in(one.counts_of(generation)),
+        "session": generation.session,
         "service_tier": {"asked": generation.asked_tier or None, "served": generation.service_tier or None},
         "removed": generation.removed,
         "ignored": generation.ignored,

@@ -1,4 +1,4 @@
-"""REST: what a customer used, by day, model or key."""
+"""REST: what a customer used, by day, model, key or session."""
 
 from datetime import date, timedelta
 from typing import Any
@@ -15,13 +15,16 @@ from api.common.base import ApiError
 from billing.books.money import api_amount
 from proxy.records import lists
 
-GROUPS = ("day", "model", "key")
+GROUPS = ("day", "model", "key", "session")
 DAYS = 30
 MOST_DAYS = 366
 
 
 class UsageSerializer(serializers.Serializer[lists.Group]):
-    """One group: a day, a model or a key's prefix in `group`; `cost` in USD as charged, 8 decimals."""
+    """One group: a day, a model, a key's prefix or a session in `group`; `cost` in USD as charged, 8 decimals.
+
+    A session's requests name it by `X-Session-Id`, or as their client does; those that name none are under "".
+    """
 
     group = serializers.CharField(source="name")
     requests = serializers.IntegerField()

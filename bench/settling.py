@@ -98,7 +98,9 @@ def work(people: list[tuple[int, int]], generations: int, *, cost: Decimal = COS
         rows = []
         for number in range(start, min(start + BATCH, generations)):
             customer, key = people[number % len(people)]
-            rows.append((new_generation_id(), customer, key, model, price, None, "openai", False, HELD, HELD, now))
+            rows.append(
+                (new_generation_id(), customer, key, model, price, None, "openai", False, HELD, HELD, now, None)
+            )
         held: dict[int, Decimal] = {}
         for row in rows:
             held[row[1]] = held.get(row[1], Decimal(0)) + HELD

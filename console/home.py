@@ -171,6 +171,7 @@ def _filters(request: HttpRequest) -> lists.Filters:
         model=request.GET.get("model", "").replace("\0", "") or None,
         key_id=int(key) if key.isascii() and key.isdigit() and len(key) < 18 else None,
         state=state if state in SHOWN_STATES else None,
+        session=request.GET.get("session", "").replace("\0", "") or None,
     )
 
 

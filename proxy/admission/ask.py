@@ -47,4 +47,5 @@ def ask_of(endpoint: Endpoint[Any], call: Call, entry: Entry, *, policy: KeyPoli
         output_limit=limit,
         may_shrink=call.output_limit is None and bool(output_rate),
         estimate=ceiling(estimate),
+        session=call.session,
     )

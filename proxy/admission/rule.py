@@ -35,6 +35,7 @@ class Ask:
     output_limit: int
     may_shrink: bool
     estimate: Decimal
+    session: str | None = None
 
     @property
     def bound(self) -> Decimal:

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from time import monotonic
 from typing import Any
 
@@ -32,6 +33,7 @@ from proxy.gateway.routes import Route
 from proxy.prices.catalog import Entry
 from proxy.protocols.base import BadRequest, Call
 from proxy.protocols.endpoint import Asked, Endpoint
+from proxy.protocols.headers import SESSION, session_of
 from proxy.relay.answers.free import pass_on
 from proxy.relay.relay import Relay
 from proxy.watch import metrics
@@ -200,12 +202,16 @@ class Gateway(Process):
 
     async def _read(self, exchange: Exchange, endpoint: Endpoint[Any], place: Mapping[str, str]) -> Call:
         """A large body is read in a thread, one at a time: it stops nobody else, and takes its memory once."""
+        if exchange.repeats(SESSION):
+            raise BadRequest("The request names two different sessions.", param="X-Session-Id")
+        session = session_of(exchange.headers, endpoint.session_headers)
         raw = await exchange.body(most=settings.MAX_BODY_BYTES, budget=self._budget)
         asked = Asked(raw, place, exchange.headers, exchange.scope["query_string"])
         if len(raw) <= LARGE_BODY:
             call: Call = endpoint.read(asked)
-            return call
-        return await asyncio.get_running_loop().run_in_executor(self._reader, endpoint.read, asked)
+        else:
+            call = await asyncio.get_running_loop().run_in_executor(self._reader, endpoint.read, asked)
+        return call if session is None else replace(call, session=session)
 
     async def _find_model(self, call: Call) -> Entry:
         entry = self._catalog.find(call.model)

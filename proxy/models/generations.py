@@ -101,6 +101,9 @@ class Generation(models.Model):
     bound = models.DecimalField(_("upper bound, USD"), max_digits=20, decimal_places=8)
     held = models.DecimalField(_("held, USD"), max_digits=20, decimal_places=8)
     created_at = models.DateTimeField(_("created at"))
+    session = models.CharField(
+        _("session"), max_length=200, null=True, help_text=_("Of the caller's client, as it names it.")
+    )
 
     # Written by METER, in one compare-and-set on the state.
     metered_at = models.DateTimeField(_("metered at"), null=True)
@@ -207,6 +210,9 @@ class Generation(models.Model):
         permissions = [("handle_quarantined", "Can have quarantined requests tried again or released uncharged")]
         indexes = [
             models.Index(fields=["customer", "-id"], name="generation_customer"),
+            models.Index(
+                fields=["customer", "session", "-id"], condition=Q(session__isnull=False), name="generation_session"
+            ),
             models.Index(fields=["lease"], condition=Q(state="held"), name="generation_in_flight"),
             models.Index(fields=["id"], condition=Q(state="metered"), name="generation_to_settle"),
             models.Index(fields=["id"], condition=Q(is_flagged=True), name="generation_flagged"),

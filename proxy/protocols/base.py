@@ -51,6 +51,8 @@ class Call:
     """What it used, fairly counted, where the answer does not tell; None: its prompt, and the text that it made."""
     removed: tuple[str, ...] = ()
     """The kinds of tools that were offered to the model and are not on offer here."""
+    session: str | None = None
+    """Of the caller's client, as it names it: what usage is grouped by, and upstreams are chosen by."""
     account: str = ""
     """The account at its provider that alone knows what the request is about, by the catalog's name for it."""
 

@@ -24,6 +24,7 @@ from proxy.prices.usage import Usage
 from proxy.prices.versions import NONE, PriceVersion
 from proxy.protocols.array import AsArray
 from proxy.protocols.base import BadRequest, Call, Charged, Habits, Reported
+from proxy.protocols.headers import SESSION_HEADERS
 from proxy.protocols.lossless import load_sound
 from proxy.protocols.sse import DONE, END, MOST_EVENT_BYTES
 
@@ -214,6 +215,8 @@ class Endpoint(Generic[Asking]):
     brings: ClassVar[str] = "messages"
     id_header: ClassVar[bytes] = b""
     """Where this protocol's callers look for the request's id, beside X-Request-Id."""
+    session_headers: ClassVar[tuple[bytes, ...]] = SESSION_HEADERS
+    """In which clients of this protocol name their session, beside ours."""
     end: ClassVar[bytes] = DONE
     """What ends a stream, behind the last event."""
     dialects: Mapping[str, Dialect[Asking]]

@@ -7,7 +7,7 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from django.db.models import Count, QuerySet, Sum
+from django.db.models import Count, F, QuerySet, Sum
 from django.db.models.functions import TruncDate
 
 from accounts.models import Customer
@@ -19,6 +19,8 @@ UTC_ZONE = ZoneInfo("UTC")
 ONE_DAY = timedelta(days=1)
 OTHERS = ""
 """The name under which the smaller models of a chart go together."""
+MOST_GROUPS = 1_000
+"""Sessions that are told apart in one answer: there may be any number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,7 @@ class Filters:
     model: str | None = None
     key_id: int | None = None
     state: str | None = None
+    session: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,8 @@ def _matching(*, customer: Customer, filters: Filters) -> QuerySet[Generation]:
         rows = rows.filter(model_id__in=list(Model.objects.filter(slug=filters.model).values_list("pk", flat=True)))
     if filters.key_id is not None:
         rows = rows.filter(key_id=filters.key_id)
+    if filters.session is not None:
+        rows = rows.filter(session=filters.session)
     if filters.state == Generation.State.METERED:
         # To its customer a quarantined one is metered and not yet settled.
         rows = rows.filter(state__in=[Generation.State.METERED, Generation.State.QUARANTINED])
@@ -140,7 +145,7 @@ def spending(*, customer: Customer, days: int, now: datetime, most_models: int =
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """What one day, model or key came to. `cost` is what was charged and not given back, USD.
+    """What one day, model, key or session came to. `cost` is what was charged and not given back, USD.
 
     Tokens are those of requests whose usage is known.
     """
@@ -154,11 +159,12 @@ class Group:
 
 
 def grouped(*, customer: Customer, by: str, first: date, last: date) -> list[Group]:
-    """A customer's requests of some days (UTC, both included), summed up by `day`, `model` or `key`.
+    """A customer's requests of some days (UTC, both included), summed up by `day`, `model`, `key` or `session`.
 
-    Days come newest first, models and keys dearest first. A key goes by its prefix; keys that share one stay apart.
+    Days come newest first, the others dearest first, of sessions the 1,000 dearest. A key goes by its prefix; keys that
+    share one stay apart. The session "" are the requests that name none.
     """
-    field = {"day": "day", "model": "model__slug", "key": "key__prefix"}[by]
+    field = {"day": "day", "model": "model__slug", "key": "key__prefix", "session": "session"}[by]
     rows = (
         Generation.objects.filter(
             customer=customer, pk__gte=first_id_of(_midnight(first)), pk__lt=first_id_of(_midnight(last + ONE_DAY))
@@ -174,8 +180,10 @@ def grouped(*, customer: Customer, by: str, first: date, last: date) -> list[Gro
         )
         .order_by()
     )
+    if by == "session":
+        rows = rows.order_by(F("charged").desc(nulls_last=True), field)[:MOST_GROUPS]
     groups = [
-        Group(str(name), requests, read, written, cached, charged or ZERO)
+        Group("" if name is None else str(name), requests, read, written, cached, charged or ZERO)
         for name, *_key, requests, read, written, cached, charged in rows
     ]
     if by == "day":

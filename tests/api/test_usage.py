@@ -8,6 +8,7 @@ from django.test import Client
 
 from accounts.keys import issuing
 from proxy.models import Generation
+from proxy.records import lists
 from tests.conftest import NOW
 
 
@@ -42,6 +43,17 @@ def test_usage_is_summed_up_by_model_and_by_key(api, used, by):
     [row] = answer["data"]
     assert (row["requests"], row["cost"]) == (4, "0.03000000")
     assert row["group"].startswith("ck-") is (by == "key")
+
+
+def test_usage_is_summed_up_by_session_and_what_names_none_goes_together(api, used, make_request, now, monkeypatch):
+    for session in ("dear", "dear", "cheap"):
+        made = make_request(at=now, bound="0.02", session=session)
+        Generation.objects.filter(pk=made.pk).update(cost=Decimal("0.02"))
+    path = f"/v1/usage?group_by=session&from={used - timedelta(days=1)}&to={used}"
+    rows = [(row["group"], row["requests"], row["cost"]) for row in api.get(path).json()["data"]]
+    assert rows == [("dear", 2, "0.04000000"), ("", 4, "0.03000000"), ("cheap", 1, "0.02000000")]
+    monkeypatch.setattr(lists, "MOST_GROUPS", 1)
+    assert [row["group"] for row in api.get(path).json()["data"]] == ["dear"]
 
 
 def test_days_outside_are_not_counted(api, used):

@@ -39,6 +39,16 @@ def test_pages_lead_on_and_back(browser_client, make_request, listed, now):
     assert 'rel="next"' not in text
 
 
+def test_a_session_is_shown_and_chosen_whatever_its_name(listed, make_request, browser_client):
+    odd = "a/b&c=<i>?#%20"
+    one, _other = make_request(session=odd).pk, make_request(session="b").pk
+    receipt = browser_client.get(f"/console/usage/{one}").content.decode()
+    [link] = re.findall(r'href="/console/usage(\?session=[^"]+)"', receipt)
+    assert "a/b&amp;c=&lt;i&gt;?#%20" in receipt
+    assert listed(link) == [one]
+    assert "a/b&amp;c=&lt;i&gt;?#%20" in browser_client.get("/console/usage").content.decode()
+
+
 def test_filters_by_day_model_key_and_state(listed, make_request, customer, now):
     other = issuing.issue(customer=customer, name="other", now=now)
     plain = make_request().pk

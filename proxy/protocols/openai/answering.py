@@ -14,7 +14,7 @@ from proxy.protocols import lossless
 from proxy.protocols.base import Charged, Habits, Reported
 from proxy.protocols.counts import is_cost
 from proxy.protocols.endpoint import Assembly, Dialect, Endpoint, Sending
-from proxy.protocols.openai.asking import PlainCall, sending
+from proxy.protocols.openai.asking import SESSION_HEADERS, PlainCall, sending
 from proxy.protocols.openai.chat.answer import error as error_body
 from proxy.protocols.openai.chat.answer import error_of
 from proxy.protocols.openai.chat.failure import failure_of
@@ -108,6 +108,7 @@ class PlainEndpoint(Endpoint[Plain]):
     """A path of OpenAI's whose answer is no text of a model."""
 
     name = Protocol.OPENAI.value
+    session_headers = SESSION_HEADERS
     needs: ClassVar[tuple[str, ...]]
     """Units of which its price has to have one."""
 

@@ -5,6 +5,7 @@ import orjson
 
 from core.records import value
 from proxy.prices.catalog import Destination
+from proxy.protocols import headers
 from proxy.protocols.base import BadRequest, Call
 from proxy.protocols.endpoint import Sending
 from proxy.protocols.members import Members, check_bytes, first, joined, size
@@ -13,6 +14,7 @@ from proxy.protocols.structure import NotJson
 
 LONGEST_MODEL = 10_000
 LONGEST_WORD = 100
+SESSION_HEADERS = (b"session-id", b"thread-id", *headers.SESSION_HEADERS)
 _prompts = msgspec.json.Decoder(str | list[str | int | list[int]])
 
 

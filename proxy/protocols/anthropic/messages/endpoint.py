@@ -13,7 +13,7 @@ from proxy.protocols.anthropic import errors
 from proxy.protocols.anthropic.messages import answer as answers
 from proxy.protocols.anthropic.messages.asked import outgoing
 from proxy.protocols.anthropic.messages.asked.call import MessagesCall
-from proxy.protocols.anthropic.messages.asked.request import betas_of, read
+from proxy.protocols.anthropic.messages.asked.request import SESSION_HEADERS, betas_of, read
 from proxy.protocols.anthropic.messages.asked.tools import with_tools
 from proxy.protocols.anthropic.messages.assembling import Assembly, as_events
 from proxy.protocols.anthropic.messages.failure import failure_in
@@ -75,6 +75,7 @@ class Messages(Endpoint[MessagesCall]):
     what = "model that answers messages"
     unit_fields = {WEB_SEARCH: "tools"}
     end = STOP
+    session_headers = SESSION_HEADERS
     dialects: Mapping[str, Dialect[MessagesCall]] = {Protocol.ANTHROPIC.value: Native()}
 
     def read(self, asked: Asked) -> MessagesCall:

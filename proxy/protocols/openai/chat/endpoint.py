@@ -12,6 +12,7 @@ from proxy.prices.versions import SERVICE_TIER
 from proxy.protocols.base import BadRequest, Charged, Habits, Reported
 from proxy.protocols.endpoint import Asked, Dialect, Endpoint, Sending
 from proxy.protocols.openai import chat
+from proxy.protocols.openai.asking import SESSION_HEADERS
 from proxy.protocols.openai.chat.asked.call import ChatCall
 from proxy.protocols.openai.chat.assembling import Assembly
 from proxy.protocols.openai.chat.stream import ChatStream
@@ -66,7 +67,7 @@ class ChatCompletions(Endpoint[ChatCall]):
     path = "/v1/chat/completions"
     what = "chat model"
     dialects = {Protocol.OPENAI.value: OpenAI()}
-
+    session_headers = SESSION_HEADERS
     unit_fields = {OUTPUT_AUDIO: "modalities", OUTPUT_IMAGE: "modalities", WEB_SEARCH: "web_search_options"}
 
     def check(self, call: ChatCall, entry: Entry) -> ChatCall:

@@ -16,6 +16,7 @@ from proxy.protocols.reading import Fields
 from proxy.protocols.structure import NotJson
 
 HEADERS = frozenset({b"anthropic-version", b"anthropic-beta", b"x-client-request-id"})
+SESSION_HEADERS = (b"x-claude-code-session-id", *headers.SESSION_HEADERS)
 BETA = b"beta=true"
 """The query that the SDKs' beta namespace sends."""
 INTERLEAVED = "interleaved-thinking-"
