@@ -43,7 +43,7 @@ from proxy.models import Attempt, Generation, Lease, Model, Price, PurchasePrice
 from proxy.prices.below_cost import losses
 from proxy.prices.listed import wanted
 from proxy.prices.listed.differences import differences
-from proxy.prices.loading import asks_for_key, check_protocol, checked_base_url, in_force, set_price
+from proxy.prices.loading import asks_for_key, check_protocol, checked_base_url, checked_paths, in_force, set_price
 from proxy.prices.versions import PriceVersion
 from proxy.prices.written import InvalidCatalog
 from proxy.purchases import credit
@@ -72,6 +72,7 @@ class UpstreamForm(forms.ModelForm):  # type: ignore[type-arg]
             "currency",
             "credit_alarm",
             "base_url",
+            "paths",
             "priority",
             "timeout_seconds",
             "total_timeout_seconds",
@@ -82,6 +83,13 @@ class UpstreamForm(forms.ModelForm):  # type: ignore[type-arg]
     def clean_base_url(self) -> str:
         try:
             return checked_base_url(self.cleaned_data["base_url"], _("This upstream"))
+        except InvalidCatalog as error:
+            raise ValidationError(str(error)) from None
+
+    def clean_paths(self) -> list[str]:
+        named = [name.strip() for name in self.cleaned_data["paths"]]
+        try:
+            return checked_paths(named, _("This upstream")) if named else []
         except InvalidCatalog as error:
             raise ValidationError(str(error)) from None
 

@@ -298,9 +298,9 @@ class Gateway(Process):
         """What is free, or about something that one account alone knows: nothing is held."""
         policy = await self._count_free(sha256, policy, address)
         if entry is None:
-            destinations = self._catalog.at_account(call.account, endpoint.dialects)
+            destinations = endpoint.among(self._catalog.at_account(call.account))
         else:
             await self._checked(sha256, policy, lambda policy: self._check_model(policy, entry, call.model))
             call = endpoint.check(call, entry)
-            destinations = entry.speaking(endpoint.dialects)
+            destinations = endpoint.among(entry.destinations)
         await pass_on(exchange, endpoint, call, destinations, client=self._client)

@@ -6,7 +6,7 @@ from typing import Any
 
 from core.records import value
 from proxy.protocols.anthropic.messages.endpoint import CountTokens, Messages
-from proxy.protocols.endpoint import Endpoint
+from proxy.protocols.endpoint import Dialect, Endpoint
 from proxy.protocols.gemini.count import CountTokens as CountGemini
 from proxy.protocols.gemini.embed import BatchEmbed, Embed
 from proxy.protocols.gemini.generate.endpoint import Generate, StreamGenerate
@@ -77,8 +77,14 @@ class Routes:
 
     def spoken(self) -> frozenset[str]:
         """The protocols of upstreams to which some endpoint's requests may go."""
-        found = (endpoint.dialects for endpoints in self._by_path.values() for endpoint in endpoints.values())
-        return frozenset(protocol for dialects in found for protocol in dialects)
+        return frozenset(protocol for dialects in self._dialects() for protocol in dialects)
+
+    def asked(self) -> frozenset[str]:
+        """The paths at which upstreams are asked, by the catalog's names."""
+        return frozenset(dialect.asks for dialects in self._dialects() for dialect in dialects.values())
+
+    def _dialects(self) -> Iterable[Mapping[str, Dialect[Any]]]:
+        return (endpoint.dialects for endpoints in self._by_path.values() for endpoint in endpoints.values())
 
 
 def _pattern(path: str) -> re.Pattern[str]:

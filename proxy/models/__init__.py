@@ -1,6 +1,6 @@
 from proxy.models.attempts import UNKNOWN, Attempt
 from proxy.models.bills import UpstreamBill, UpstreamBillLine, UpstreamBillSum
-from proxy.models.catalog import SPOKEN, Currency, Kind, Model, Protocol, Route, Upstream
+from proxy.models.catalog import PATHS, SPOKEN, Currency, Kind, Model, Protocol, Route, Upstream
 from proxy.models.claims import Claim
 from proxy.models.generations import NET_COST, SWEPT_ALIVE, Generation, Lease
 from proxy.models.margin import CustomerMarginDay, MarginDay
@@ -11,6 +11,7 @@ from proxy.models.rerates import Rerate, RerateShare
 
 __all__ = [
     "NET_COST",
+    "PATHS",
     "SPOKEN",
     "SWEPT_ALIVE",
     "UNKNOWN",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
@@ -18,6 +19,11 @@ class Protocol(models.TextChoices):
 
 SPOKEN = frozenset({Protocol.OPENAI, Protocol.ANTHROPIC, Protocol.GEMINI})
 """The protocols that this version can forward requests in."""
+PATHS = (
+    *("chat", "completions", "responses", "embeddings", "images", "audio", "moderations", "rerank"),
+    *("messages", "generate", "embed"),
+)
+"""What an upstream may have of its protocol, by the names that catalogs use."""
 
 
 class Kind(models.TextChoices):
@@ -80,6 +86,14 @@ class Upstream(models.Model):
         help_text=_("Of what is paid beforehand, in its currency: the first page is red below it. Empty: none."),
     )
     base_url = models.URLField(_("base URL"), max_length=300)
+    paths = ArrayField(
+        models.CharField(max_length=20),
+        verbose_name=_("paths"),
+        blank=True,
+        default=list,
+        db_default=[],
+        help_text=_("What it has of its protocol, as in: chat, responses, embeddings. Empty: all."),
+    )
     api_key = EncryptedTextField(_("API key"), blank=True)
     priority = models.IntegerField(_("priority"), default=1, help_text=_("Lower goes first."))
     timeout_seconds = models.PositiveIntegerField(

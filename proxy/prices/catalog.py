@@ -34,6 +34,12 @@ class Destination:
     bills_abandoned: bool = True
     limit_field: str = ""
     ask_usage: bool = True
+    paths: frozenset[str] = frozenset()
+    """What it has of its protocol, by the catalog's names; empty: all."""
+
+    def has(self, path: str) -> bool:
+        """Whether it can be asked at a path by that name; one without a name cannot be left out."""
+        return not self.paths or not path or path in self.paths
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +74,6 @@ class Entry:
             found = self._by_factor[factor] = replace(self, price=self.price.times(factor))
         return found
 
-    def speaking(self, protocols: Mapping[str, object]) -> Sequence[Destination]:
-        """Those of its destinations that speak one of these protocols, in their order."""
-        if self.spoken <= protocols.keys():
-            return self.destinations
-        return tuple(destination for destination in self.destinations if destination.protocol in protocols)
-
     @property
     def names(self) -> frozenset[str]:
         """Its id and its bare name: how a key allows it."""
@@ -98,12 +98,12 @@ class Catalog:
     def find(self, name: str) -> Entry | None:
         return self.models.get(name)
 
-    def at_account(self, account: str, protocols: Mapping[str, object]) -> Sequence[Destination]:
-        """Where a request goes that one account alone can answer, about no model."""
+    def at_account(self, account: str) -> Sequence[Destination]:
+        """Where a request may go that one account alone can answer, about no model."""
         found = {
             destination.upstream_id: destination
             for entry in self.models.values()
-            for destination in entry.speaking(protocols)
+            for destination in entry.destinations
             if destination.account == account
         }
         return tuple(found.values())
@@ -190,4 +190,5 @@ def _destination(route: Route, model: str) -> Destination:
         bills_abandoned=upstream.bills_abandoned,
         limit_field=route.limit_field,
         ask_usage=route.ask_usage,
+        paths=frozenset(upstream.paths),
     )

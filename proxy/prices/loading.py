@@ -13,13 +13,13 @@ from yarl import URL
 from accounts.models import User
 from core.addresses import is_literal, is_public
 from core.clock import database_now
-from proxy.models import SPOKEN, Currency, Kind, Model, Price, Protocol, PurchasePrice, Route, Upstream
+from proxy.models import PATHS, SPOKEN, Currency, Kind, Model, Price, Protocol, PurchasePrice, Route, Upstream
 from proxy.models.prices import Version
 from proxy.prices.units import CACHE_WRITE
 from proxy.prices.written import InvalidCatalog, price_columns
 
 UPSTREAM_FIELDS = {"name", "protocol", "base_url", "api_key", "api_key_env", "priority", "timeout_seconds"}
-UPSTREAM_FIELDS |= {"total_timeout_seconds", "kind", "account", "bills_abandoned", "currency"}
+UPSTREAM_FIELDS |= {"total_timeout_seconds", "kind", "account", "bills_abandoned", "currency", "paths"}
 MODEL_FIELDS = {"id", "name", "description", "upstreams", "upstream_model", "max_output_tokens", "context_window"}
 MODEL_FIELDS |= {"price", "max_tool_calls"}
 ROUTE_FIELDS = {"name", "upstream_model", "limit_field", "ask_usage", "cost"}
@@ -127,6 +127,7 @@ def _upstream(item: dict[str, Any]) -> dict[str, Any]:
         "kind": kind,
         "account": account,
         "currency": currency,
+        "paths": checked_paths(item["paths"], where) if "paths" in item else [],
         "base_url": checked_base_url(item.get("base_url"), where),
         **({} if key is None else {"api_key": str(key)}),
         "priority": item.get("priority", 1),
@@ -135,6 +136,13 @@ def _upstream(item: dict[str, Any]) -> dict[str, Any]:
         "bills_abandoned": _flag(item, "bills_abandoned", where),
         "is_active": True,
     }
+
+
+def checked_paths(named: Any, where: str) -> list[str]:
+    """In the table's order; raises `InvalidCatalog`."""
+    if not isinstance(named, list) or not named or not set(map(str, named)) <= set(PATHS):
+        raise InvalidCatalog(f"{where}: `paths` is a list of {', '.join(PATHS)}")
+    return [name for name in PATHS if name in named]
 
 
 def check_protocol(protocol: Any, kind: Any, where: str) -> None:

@@ -4,7 +4,7 @@ The gateway, its relay and the failover over upstreams know no protocol; they as
 docs/adding-a-protocol.md tells how to write one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
@@ -124,8 +124,11 @@ class Assembly(Protocol):
 class Dialect(Generic[Asking]):
     """How an endpoint's requests are put to upstreams of one protocol, and their answers read and shown.
 
-    Where the upstream's protocol is the endpoint's own the caller's bytes go as they came; else both are translated.
+    `asks` is the catalog's name for the path there: an upstream whose `paths` leave it out is not asked. Where the
+    upstream's protocol is the endpoint's own the caller's bytes go as they came; else both are translated.
     """
+
+    asks: ClassVar[str] = ""
 
     def request(self, call: Asking, destination: Destination, *, output_limit: int | None, habits: Habits) -> Sending:
         """What to send; `output_limit` is what was held, in tokens, None where nothing is."""
@@ -220,12 +223,21 @@ class Endpoint(Generic[Asking]):
     end: ClassVar[bytes] = DONE
     """What ends a stream, behind the last event."""
     dialects: Mapping[str, Dialect[Asking]]
-    """By the protocol of the upstream; to no other does a request go."""
+    """By the protocol of the upstream; to no other does a request go, but as `dialect` says."""
 
     @property
     def shown_path(self) -> str:
         """As people are told it."""
         return (self.roots[0] + self.path).replace("...}", "}")
+
+    def dialect(self, destination: Destination) -> Dialect[Asking] | None:
+        """How to speak with it; None where it cannot be asked."""
+        found = self.dialects.get(destination.protocol)
+        return found if found is not None and destination.has(found.asks) else None
+
+    def among(self, destinations: Sequence[Destination]) -> Sequence[Destination]:
+        """Those that can be asked, in their order."""
+        return [destination for destination in destinations if self.dialect(destination) is not None]
 
     def read(self, asked: Asked) -> Asking:
         """Raise `BadRequest` for what cannot be held, sent and priced."""
@@ -244,9 +256,9 @@ class Endpoint(Generic[Asking]):
         return call
 
     def check_spoken(self, entry: Entry) -> None:
-        """Raise `Refusal` where none of its upstreams speaks a protocol that this path can be put to."""
-        if entry.spoken and entry.spoken.isdisjoint(self.dialects):
-            words = f"{entry.slug} is not served at {self.shown_path}: its providers speak another protocol."
+        """Raise `Refusal` where none of its upstreams has what this path can be put to."""
+        if entry.destinations and not self.among(entry.destinations):
+            words = f"{entry.slug} is not served at {self.shown_path}: its providers do not speak that protocol there."
             raise Refusal(400, "validation_error", words, param="model")
 
     def serves(self, price: PriceVersion) -> bool:

@@ -183,8 +183,11 @@ class Failover:
         return None
 
     def dialect(self, destination: Destination) -> Dialect[Any]:
-        """How to speak with it."""
-        return self._endpoint.dialects[destination.protocol]
+        """How to speak with it; raises `LookupError` for one that cannot be asked."""
+        found = self._endpoint.dialect(destination)
+        if found is None:
+            raise LookupError(destination.upstream)
+        return found
 
     def _sending(self, destination: Destination, habits: Habits) -> Sending:
         return self.dialect(destination).request(

@@ -87,7 +87,7 @@ class Relay:
         self.entry = entry
         self.admitted = admitted
         self._started = started
-        destinations = entry.speaking(endpoint.dialects)
+        destinations = endpoint.among(entry.destinations)
         if call.account:
             destinations = [one for one in destinations if one.account == call.account]
         self.failover = Failover(client, endpoint, call, destinations, output_limit=admitted.decision.output_limit)

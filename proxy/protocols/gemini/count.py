@@ -33,6 +33,8 @@ class CountCall(Call):
 
 
 class Counting(Dialect[CountCall]):
+    asks = "generate"
+
     def request(
         self, call: CountCall, destination: Destination, *, output_limit: int | None, habits: Habits
     ) -> Sending:

@@ -48,6 +48,7 @@ class EmbedCall(Call):
 
 
 class Vectors(Dialect[EmbedCall]):
+    asks = "embed"
     verb: ClassVar[str] = "embedContent"
     holds: ClassVar[str] = "embedding"
 

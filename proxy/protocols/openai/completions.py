@@ -89,6 +89,7 @@ class Completing(OpenAI):
     """Upstreams that speak it themselves."""
 
     path = "/completions"
+    asks = "completions"
 
     def request(self, call: ChatCall, destination: Destination, *, output_limit: int | None, habits: Habits) -> Sending:
         without = habits if call.service_tier else replace(habits, refused=habits.refused | {"service_tier"})

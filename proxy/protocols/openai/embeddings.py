@@ -60,6 +60,7 @@ def read(raw: bytes) -> PlainCall:
 
 class Vectors(WholeAnswer[PlainCall]):
     path = "/embeddings"
+    asks = "embeddings"
 
     def read_answer(self, call: PlainCall, answer: Mapping[str, Any]) -> Reported:
         said = answer.get("usage")

@@ -94,6 +94,7 @@ class Drawn(WholeAnswer[ImageCall]):
     """Upstreams that speak it themselves."""
 
     path = "/images/generations"
+    asks = "images"
     names = NAMES
     most_event_bytes = MOST_MEDIA_BYTES
 

@@ -37,6 +37,7 @@ def read(raw: bytes) -> PlainCall:
 
 class Judged(WholeAnswer[PlainCall]):
     path: ClassVar[str] = "/moderations"
+    asks = "moderations"
 
     def shown(self, body: bytes) -> bytes:
         if not isinstance(orjson.loads(body), dict):

@@ -117,6 +117,7 @@ def _counted(query: bytes, documents: list[msgspec.Raw], count: Any) -> tuple[in
 
 class Ordered(WholeAnswer[RerankCall]):
     path = "/rerank"
+    asks = "rerank"
     holds = "results"
 
     def read_answer(self, call: RerankCall, answer: Mapping[str, Any]) -> Reported:

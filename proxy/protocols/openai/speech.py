@@ -96,6 +96,8 @@ def _slowness(speed: Any) -> Decimal:
 class Spoken(Dialect[SpeechCall]):
     """Upstreams that speak it themselves."""
 
+    asks = "audio"
+
     def request(
         self, call: SpeechCall, destination: Destination, *, output_limit: int | None, habits: Habits
     ) -> Sending:

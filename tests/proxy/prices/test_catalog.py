@@ -111,10 +111,12 @@ def test_upstreams_are_tried_by_priority():
 
 def test_an_upstream_and_a_route_have_settings_of_their_own():
     azure = {**UPSTREAM, "name": "azure-eu", "kind": "azure", "account": "contoso", "bills_abandoned": False}
+    azure["paths"] = ["embeddings", "chat"]
     named = {"name": "azure-eu", "upstream_model": "our-nano", "limit_field": "max_tokens", "ask_usage": False}
     load_catalog({"upstreams": [UPSTREAM, azure], "models": [{**MODEL, "upstreams": ["main", named]}]})
     first, second = catalog.load().find("gpt-4.1-nano").destinations
     assert (first.kind, first.account, first.bills_abandoned) == ("openai", "main", True)
+    assert [(one.has("chat"), one.has("responses")) for one in (first, second)] == [(True, True), (True, False)]
     assert (first.upstream_model, first.limit_field, first.ask_usage) == ("gpt-4.1-nano", "", True)
     assert (second.kind, second.account, second.bills_abandoned) == ("azure", "contoso", False)
     assert (second.upstream_model, second.limit_field, second.ask_usage) == ("our-nano", "max_tokens", False)
@@ -145,6 +147,8 @@ BAD = [
     ([], "upstreams"),
     ({"upstreams": [{**UPSTREAM, "protocol": "smtp"}]}, "protocol"),
     ({"upstreams": [{**UPSTREAM, "base_url": "ftp://x/"}]}, "base_url"),
+    ({"upstreams": [{**UPSTREAM, "paths": ["talk"]}]}, "paths"),
+    ({"upstreams": [{**UPSTREAM, "paths": []}]}, "paths"),
     ({"upstreams": [{**UPSTREAM, "base_url": "https://x/?key=1"}]}, "base_url"),
     ({"upstreams": [{**UPSTREAM, "timeout_seconds": 0}]}, "timeouts"),
     ({"upstreams": [{**UPSTREAM, "total_timeout_seconds": 90_000}]}, "timeouts"),

@@ -31,6 +31,7 @@ class Native(Dialect[MessagesCall]):
     """Upstreams that speak it themselves."""
 
     path = "/messages"
+    asks = "messages"
 
     def request(
         self, call: MessagesCall, destination: Destination, *, output_limit: int | None, habits: Habits

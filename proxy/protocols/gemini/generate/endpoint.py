@@ -30,6 +30,8 @@ MADE = "generationConfig.responseModalities"
 class Native(Dialect[GenerateCall]):
     """Upstreams that speak it themselves."""
 
+    asks = "generate"
+
     def request(
         self, call: GenerateCall, destination: Destination, *, output_limit: int | None, habits: Habits
     ) -> Sending:

@@ -22,6 +22,7 @@ class OpenAI(Dialect[ChatCall]):
     """Upstreams that speak it themselves."""
 
     path = "/chat/completions"
+    asks = "chat"
 
     def request(self, call: ChatCall, destination: Destination, *, output_limit: int | None, habits: Habits) -> Sending:
         body = chat.upstream_body(call, destination, output_limit=output_limit, habits=habits)

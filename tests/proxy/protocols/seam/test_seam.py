@@ -10,7 +10,7 @@ from aiohttp import web
 from billing.models import Hold, Wallet
 from proxy.gateway import routes
 from proxy.gateway.routes import Routes
-from proxy.models import SPOKEN, Generation
+from proxy.models import PATHS, SPOKEN, Generation
 from proxy.prices import catalog as catalogs
 from proxy.prices.loading import load_catalog
 from proxy.settlement.settle import settle_all
@@ -201,3 +201,4 @@ def test_the_table_of_routes_takes_each_path_and_method_once():
 
 def test_what_the_catalog_takes_is_what_is_spoken():
     assert routes.ROUTES.spoken() == SPOKEN
+    assert routes.ROUTES.asked() <= set(PATHS)
