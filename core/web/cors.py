@@ -10,7 +10,6 @@ EXPOSED = (
     "Request-Id",
     "X-Generation-Id",
     "X-Chuizi-Ignored",
-    "X-Chuizi-Ignored",
     "X-Chuizi-Removed",
     "X-RateLimit-Limit",
     "X-RateLimit-Remaining",
@@ -29,7 +28,7 @@ KEPT_SECONDS = 7200
 """How long a browser may go by an answer to its preflight; none keeps one for longer."""
 USUAL = (
     b"authorization, content-type, x-api-key, x-goog-api-key, idempotency-key, anthropic-version, anthropic-beta,"
-    b" x-session-id"
+    b" x-session-id, x-chuizi-body"
 )
 
 

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from proxy.prices.usage import Usage
 from proxy.protocols import lossless
-from proxy.protocols.base import Charged
+from proxy.protocols.base import Charged, Manner
 from proxy.protocols.openai import chat
 
 SEEDS = [
@@ -16,7 +16,7 @@ SEEDS = [
     b'{"base_resp":{"status_code":1004,"status_msg":"m"},"choices":null,"big":340282366920938463463374607431768211455}',
     b'data: {"choices":[{"index":0,"delta":{"content":"one"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n',
 ]
-CHARGED = Charged("gen-ours", 12, Decimal("0.00042000"))
+CHARGED = Charged(Manner("gen-ours"), 12, Decimal("0.00042000"))
 
 
 def check(data: bytes) -> None:
@@ -32,7 +32,7 @@ def check(data: bytes) -> None:
     assert chat.produced_bytes(answer) >= 0
     body = lossless.load(chat.decorate(data, answer, chat.read_answer(answer), CHARGED, Usage(input_tokens=1), None))
     assert (body["id"], body["x_chuizi"]["cost"]) == ("gen-ours", "0.00042000")
-    stream = chat.ChatStream("gen-ours")
+    stream = chat.ChatStream(Manner("gen-ours"))
     stream.take(chat.as_events(data))
     if chat.failure_in(answer) is None and chat.is_answer(answer):
         assert (stream.error, stream.usage) == (None, chat.read_answer(answer).usage)

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from fuzz.choices import Choices
 from proxy.prices.usage import Usage
-from proxy.protocols.base import Charged, Reported
+from proxy.protocols.base import Charged, Manner, Reported
 from proxy.protocols.openai.chat.stream import ChatStream
 from proxy.protocols.sse import END, Splitter
 
@@ -27,7 +27,7 @@ SEEDS = [
     b'data: {"error":{"message":"m"},"choices":[{"delta":{"content":"x"},"finish_reason":"error"}]}\n\n',
     b'\x01\x00\x05: waiting\r\n\r\nerror: {"code":1,"message":"m"}\r\n\r\n{"base_resp":{"status_code":1004}}\n\n',
 ]
-CHARGED = Charged("gen-ours", 12, Decimal("0.00042000"))
+CHARGED = Charged(Manner("gen-ours"), 12, Decimal("0.00042000"))
 USED = Usage(input_tokens=7, output_tokens=5)
 
 
@@ -38,7 +38,7 @@ def check(data: bytes) -> None:
 
 
 def said(pieces: Iterable[bytes], asked: bool) -> tuple[bytes, Reported, int, bool, object, bytes]:
-    stream, splitter = ChatStream("gen-ours", include_usage=asked), Splitter()
+    stream, splitter = ChatStream(Manner("gen-ours"), include_usage=asked), Splitter()
     relayed = b"".join([stream.take(splitter.feed(piece)) for piece in pieces])
     relayed += stream.take(splitter.rest.rstrip() + END) if splitter.rest.strip() else b""
     for event in relayed.split(END)[:-1]:

@@ -12,7 +12,7 @@ from proxy.prices.catalog import Destination, Entry
 from proxy.prices.usage import Usage
 from proxy.prices.versions import PriceVersion
 from proxy.protocols.array import AsArray
-from proxy.protocols.base import BadRequest, Charged, Habits, Reported
+from proxy.protocols.base import BadRequest, Charged, Habits, Manner, Reported
 from proxy.protocols.endpoint import Asked
 from proxy.protocols.gemini.generate.endpoint import StreamGenerate
 from proxy.protocols.gemini.generate.stream import GenerateStream
@@ -61,7 +61,7 @@ WORDS = [
     *(b'"finishReason":', b'"candidates":', b'"index":', b'"error":', b'"blockReason":', b'"functionResponse":'),
 ]
 EXAMPLES = 300
-CHARGED = Charged("gen-ours", 12, Decimal("0.00042000"))
+CHARGED = Charged(Manner("gen-ours"), 12, Decimal("0.00042000"))
 USED = Usage(input_tokens=7, output_tokens=5)
 PLACE = {"model": "m"}
 

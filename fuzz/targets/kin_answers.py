@@ -7,7 +7,7 @@ import orjson
 
 from proxy.prices.usage import Usage
 from proxy.protocols import lossless
-from proxy.protocols.base import Charged
+from proxy.protocols.base import Charged, Manner
 from proxy.protocols.endpoint import Asked
 from proxy.protocols.openai.embeddings import Embeddings
 from proxy.protocols.openai.images import ImageGenerations
@@ -36,13 +36,13 @@ STREAMS: tuple[tuple[Any, dict[str, Any]], ...] = (
     (Speech(), {"input": "a", "stream_format": "sse"}),
     (ImageGenerations(), {"prompt": "a", "stream": True}),
 )
-CHARGED = Charged("gen-ours", 12, Decimal("0.00042000"))
+CHARGED = Charged(Manner("gen-ours"), 12, Decimal("0.00042000"))
 
 
 def check(data: bytes) -> None:
     for endpoint, asked in STREAMS:
         call = endpoint.read(Asked(orjson.dumps({"model": "m", **asked}), {}, {}))
-        stream, splitter = endpoint.dialects["openai"].events(call, "gen-ours"), Splitter()
+        stream, splitter = endpoint.dialects["openai"].events(call, Manner("gen-ours")), Splitter()
         relayed = stream.take(splitter.feed(data)) + stream.take(splitter.rest.rstrip() + END)
         assert b"done" not in relayed or not stream.done or data.count(b"done") > 1
         if stream.done:

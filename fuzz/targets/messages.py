@@ -12,7 +12,7 @@ from proxy.prices.usage import Usage
 from proxy.prices.versions import PriceVersion
 from proxy.protocols.anthropic.messages.endpoint import Messages
 from proxy.protocols.anthropic.messages.stream import MessageStream
-from proxy.protocols.base import BadRequest, Charged, Habits, Reported
+from proxy.protocols.base import BadRequest, Charged, Habits, Manner, Reported
 from proxy.protocols.endpoint import Asked
 from proxy.protocols.sse import END, Splitter
 
@@ -59,7 +59,7 @@ WORDS = [
     *(b'"file_id":', b'"usage":', b'"error":', b'"iterations":', b'"message_delta"', b'"message_stop"', b"\\u0064"),
 ]
 EXAMPLES = 300
-CHARGED = Charged("gen-ours", 12, Decimal("0.00042000"))
+CHARGED = Charged(Manner("gen-ours"), 12, Decimal("0.00042000"))
 USED = Usage(input_tokens=7, output_tokens=5)
 
 

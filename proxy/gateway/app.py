@@ -42,11 +42,19 @@ log = logging.getLogger(__name__)
 
 STALE_METERING_SECONDS = 2.0
 CATALOG_LOOK_SECONDS = 0.05
+BODY = b"x-chuizi-body"
 KEY_IN_ADDRESS = re.compile(rb"(?:^|&)(?:api_)?key=")
 
 
 def no_model(name: str) -> Refusal:
     return Refusal(404, "model_not_found", f"There is no model {name[:100]!r} here.", param="model")
+
+
+def _is_plain(exchange: Exchange) -> bool:
+    """Whether the answer is to have nothing of ours in it; raises `BadRequest`."""
+    if exchange.header(BODY) != "plain" or exchange.repeats(BODY):
+        raise BadRequest("The header X-Chuizi-Body may be plain.", param="X-Chuizi-Body")
+    return True
 
 
 class Gateway(Process):
@@ -205,13 +213,14 @@ class Gateway(Process):
         if exchange.repeats(SESSION):
             raise BadRequest("The request names two different sessions.", param="X-Session-Id")
         session = session_of(exchange.headers, endpoint.session_headers)
+        is_plain = BODY in exchange.headers and _is_plain(exchange)
         raw = await exchange.body(most=settings.MAX_BODY_BYTES, budget=self._budget)
         asked = Asked(raw, place, exchange.headers, exchange.scope["query_string"])
         if len(raw) <= LARGE_BODY:
             call: Call = endpoint.read(asked)
         else:
             call = await asyncio.get_running_loop().run_in_executor(self._reader, endpoint.read, asked)
-        return call if session is None else replace(call, session=session)
+        return call if session is None and not is_plain else replace(call, session=session, is_plain=is_plain)
 
     async def _find_model(self, call: Call) -> Entry:
         entry = self._catalog.find(call.model)

@@ -53,6 +53,8 @@ class Call:
     """The kinds of tools that were offered to the model and are not on offer here."""
     session: str | None = None
     """Of the caller's client, as it names it: what usage is grouped by, and upstreams are chosen by."""
+    is_plain: bool = False
+    """Its answer is to have nothing of ours in it."""
     account: str = ""
     """The account at its provider that alone knows what the request is about, by the catalog's name for it."""
 
@@ -99,12 +101,28 @@ class Reported:
 
 
 @value
+class Manner:
+    """How an answer goes on, from its first byte: under our id; or as it came, without a word of ours."""
+
+    generation_id: str
+    is_plain: bool = False
+
+
+@value
 class Charged:
     """What the gateway adds to an answer. `cost` in USD as charged."""
 
-    generation_id: str
+    manner: Manner
     latency_ms: int
     cost: Decimal
+
+    @property
+    def is_plain(self) -> bool:
+        return self.manner.is_plain
+
+    @property
+    def generation_id(self) -> str:
+        return self.manner.generation_id
 
     @property
     def as_json(self) -> bytes:

@@ -35,6 +35,16 @@ def without_cost(said: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in said.items() if not is_cost(name)}
 
 
+def costs_out(answer: Mapping[str, Any], *, usage: str = "usage") -> dict[str, bytes | None]:
+    """The changes by which an upstream's own figures of cost leave an answer and its usage, as `lossless.splice` takes
+    them."""
+    changes: dict[str, bytes | None] = {name: None for name in answer if is_cost(name)}
+    said = answer.get(usage)
+    if isinstance(said, dict) and any(map(is_cost, said)):
+        changes[usage] = lossless.write(without_cost(said))
+    return changes
+
+
 def with_cost(counts: Mapping[str, Any], cost: Decimal) -> bytes:
     """As JSON, with our `cost` behind them, a number of USD."""
     return b'%b%b"cost":%b}' % (lossless.write(counts)[:-1], b"," if counts else b"", f"{cost:f}".encode())

@@ -23,7 +23,7 @@ from proxy.prices.units import INPUT, OUTPUT_SIDE, PER_TOKEN, TEXT, TOOLS, UNITS
 from proxy.prices.usage import Usage
 from proxy.prices.versions import NONE, PriceVersion
 from proxy.protocols.array import AsArray
-from proxy.protocols.base import BadRequest, Call, Charged, Habits, Reported
+from proxy.protocols.base import BadRequest, Call, Charged, Habits, Manner, Reported
 from proxy.protocols.headers import SESSION_HEADERS
 from proxy.protocols.lossless import load_sound
 from proxy.protocols.sse import DONE, END, MOST_EVENT_BYTES
@@ -166,7 +166,8 @@ class Dialect(Generic[Asking]):
         self, raw: bytes, answer: Mapping[str, Any], reported: Reported, charged: Charged, used: Usage,
         refusal: Refusal | None,
     ) -> bytes:  # fmt: skip
-        """The answer as its caller sees it, with its cost; `refusal` where words came with an error."""
+        """The answer as its caller sees it, with its cost, or without where it is to be plain; `refusal` where words
+        came with an error."""
         raise NotImplementedError
 
     def assembly(self) -> Assembly:
@@ -175,7 +176,7 @@ class Dialect(Generic[Asking]):
 
     # Events
 
-    def events(self, call: Asking, generation_id: str) -> EventStream:
+    def events(self, call: Asking, manner: Manner) -> EventStream:
         raise NotImplementedError
 
     most_event_bytes: ClassVar[int] = MOST_EVENT_BYTES

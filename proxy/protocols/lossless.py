@@ -66,8 +66,10 @@ def write(value: Any) -> bytes:
 def splice(data: bytes, changes: Mapping[str, bytes | None]) -> bytes:
     """An object with some members exchanged or added, or taken out (None); the others byte for byte.
 
-    Raises `ValueError` where `data` is not an object.
+    Raises `ValueError` where something is to change and `data` is not an object.
     """
+    if not changes:
+        return data
     try:
         members: dict[str, Any] = _members.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

@@ -22,7 +22,7 @@ from proxy.prices.sums import Cost, cost_of, has_unsold
 from proxy.prices.units import INPUT_AUDIO
 from proxy.prices.usage import Usage, at_least
 from proxy.prices.versions import beside_tiers, terms_of
-from proxy.protocols.base import Call, Charged, Reported
+from proxy.protocols.base import Call, Charged, Manner, Reported
 from proxy.protocols.endpoint import Endpoint, Reply
 from proxy.relay import claims, left_out
 from proxy.relay.answers.client_stream import ClientStream
@@ -303,8 +303,12 @@ class Relay:
     def _milliseconds(self, moment: float) -> int:
         return round((moment - self._started) * 1000)
 
+    @property
+    def manner(self) -> Manner:
+        return Manner(self.admitted.generation_id, self.call.is_plain)
+
     def charged(self, record: Metered) -> Charged:
-        return Charged(record.generation_id, record.latency_ms, record.cost.charged)
+        return Charged(self.manner, record.latency_ms, record.cost.charged)
 
     def put(self, record: Metered) -> None:
         self._resolved = True

@@ -21,7 +21,7 @@ from proxy.prices.usage import Usage
 from proxy.prices.versions import PriceVersion
 from proxy.protocols import headers, lossless
 from proxy.protocols.base import BadRequest, Call, Charged, Habits, Reported
-from proxy.protocols.counts import is_cost
+from proxy.protocols.counts import costs_out
 from proxy.protocols.endpoint import Asked, Assembly, Bounds, Dialect, Endpoint, Sending
 from proxy.protocols.gemini import errors, paths
 from proxy.protocols.gemini.content import Content
@@ -92,8 +92,7 @@ class Vectors(Dialect[EmbedCall]):
         self, raw: bytes, answer: Mapping[str, Any], reported: Reported, charged: Charged, used: Usage,
         refusal: Refusal | None,
     ) -> bytes:  # fmt: skip
-        ours: dict[str, bytes | None] = {name: None for name in answer if is_cost(name)}
-        return lossless.splice(raw, ours | last_words(reported.told, charged, used))
+        return lossless.splice(raw, costs_out(answer, usage=usages.NAME) | last_words(reported.told, charged, used))
 
     def assembly(self) -> Assembly:
         raise ValueError("events are no such answer")

@@ -12,7 +12,7 @@ from proxy.prices.catalog import Destination, Entry
 from proxy.prices.usage import Usage
 from proxy.protocols import lossless
 from proxy.protocols.base import Charged, Habits, Reported
-from proxy.protocols.counts import is_cost
+from proxy.protocols.counts import costs_out, is_cost
 from proxy.protocols.endpoint import Assembly, Dialect, Endpoint, Sending
 from proxy.protocols.openai.asking import SESSION_HEADERS, PlainCall, sending
 from proxy.protocols.openai.chat.answer import error as error_body
@@ -72,9 +72,10 @@ class WholeAnswer(Dialect[Plain]):
         self, raw: bytes, answer: Mapping[str, Any], reported: Reported, charged: Charged, used: Usage,
         refusal: Refusal | None,
     ) -> bytes:  # fmt: skip
-        ours: dict[str, bytes | None] = {name: None for name in answer if is_cost(name)}
-        ours["usage"] = shown(answer.get("usage"), reported, used, charged, names=self.names)
-        ours["x_chuizi"] = charged.as_json
+        ours = costs_out(answer)
+        if not charged.is_plain:
+            ours["usage"] = shown(answer.get("usage"), reported, used, charged, names=self.names)
+            ours["x_chuizi"] = charged.as_json
         if refusal is not None:
             ours["error"] = orjson.dumps(error_of(refusal))
         return lossless.splice(raw, ours)

@@ -14,7 +14,7 @@ from proxy.prices.bounds import Material, likely_by_unit, most_by_unit, wide_byt
 from proxy.prices.catalog import Destination, Entry
 from proxy.prices.versions import terms_of
 from proxy.protocols import lossless
-from proxy.protocols.base import MOST_OUTPUT_TOKENS, BadRequest, Habits
+from proxy.protocols.base import MOST_OUTPUT_TOKENS, BadRequest, Habits, Manner
 from proxy.protocols.endpoint import Asked, Bounds, Sending
 from proxy.protocols.members import joined
 from proxy.protocols.openai.asking import bytes_beside, fields_of, flag_of, model_of, prompts_of
@@ -100,8 +100,8 @@ class Completing(OpenAI):
     def assembly(self) -> TextAssembly:
         return TextAssembly()
 
-    def events(self, call: ChatCall, generation_id: str) -> TextStream:
-        return TextStream(generation_id, include_usage=call.include_usage)
+    def events(self, call: ChatCall, manner: Manner) -> TextStream:
+        return TextStream(manner, include_usage=call.include_usage)
 
     def as_events(self, answer: bytes) -> bytes:
         return b"data: " + lossless.dump(lossless.load_exact(answer)) + END + DONE

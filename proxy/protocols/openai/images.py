@@ -18,7 +18,7 @@ from proxy.prices.catalog import Entry
 from proxy.prices.units import IMAGE, INPUT, OUTPUT_IMAGE
 from proxy.prices.usage import Usage, counted
 from proxy.prices.versions import PriceVersion
-from proxy.protocols.base import MOST_OUTPUT_TOKENS, BadRequest, Reported
+from proxy.protocols.base import MOST_OUTPUT_TOKENS, BadRequest, Manner, Reported
 from proxy.protocols.base import text_of as told_text
 from proxy.protocols.endpoint import Asked, Bounds, Dialect
 from proxy.protocols.openai import usage as usages
@@ -101,7 +101,7 @@ class Drawn(WholeAnswer[ImageCall]):
     def read_answer(self, call: ImageCall, answer: Mapping[str, Any]) -> Reported:
         return _reported(call, answer, pictures=self.count(answer))
 
-    def events(self, call: ImageCall, generation_id: str) -> MediaStream:
+    def events(self, call: ImageCall, manner: Manner) -> MediaStream:
         return MediaStream(
             parts=frozenset({PARTIAL}), last=COMPLETED, read=lambda said: _reported(call, said, pictures=1)
         )

@@ -11,7 +11,7 @@ from typing import Any
 from proxy.prices.usage import Usage
 from proxy.protocols import lossless
 from proxy.protocols.base import Charged, Reported
-from proxy.protocols.counts import is_cost
+from proxy.protocols.counts import costs_out
 from proxy.protocols.openai.answering import shown
 from proxy.protocols.openai.chat.failure import failure_of
 from proxy.protocols.sse import END, data_of, error_of, events_of
@@ -59,9 +59,10 @@ class MediaStream:
         return held
 
     def tail(self, charged: Charged, usage: Usage) -> bytes:
-        ours: dict[str, bytes | None] = {name: None for name in self._said if is_cost(name)}
-        ours["usage"] = shown(self._said.get("usage"), self.reported, usage, charged, names=NAMES)
-        ours["x_chuizi"] = charged.as_json
+        ours = costs_out(self._said)
+        if not charged.is_plain:
+            ours["usage"] = shown(self._said.get("usage"), self.reported, usage, charged, names=NAMES)
+            ours["x_chuizi"] = charged.as_json
         data = lossless.splice(data_of(self._held), ours)
         return b"event: %b\ndata: %b" % (self._last.encode(), data.replace(b"\n", b" ")) + END
 

@@ -18,7 +18,7 @@ from proxy.prices.catalog import Destination, Entry
 from proxy.prices.units import CHARACTER, INPUT, OUTPUT_AUDIO, REQUEST, TEXT
 from proxy.prices.usage import Usage, counted
 from proxy.prices.versions import PriceVersion
-from proxy.protocols.base import BadRequest, Habits, Reported
+from proxy.protocols.base import BadRequest, Habits, Manner, Reported
 from proxy.protocols.counts import tokens
 from proxy.protocols.endpoint import Asked, Bounds, Dialect, Reply, Sending
 from proxy.protocols.openai.answering import PlainEndpoint, event
@@ -115,7 +115,7 @@ class Spoken(Dialect[SpeechCall]):
     def measured(self, call: SpeechCall, headers: Mapping[str, str], size: int) -> Reported:
         return _reported(call, {})
 
-    def events(self, call: SpeechCall, generation_id: str) -> MediaStream:
+    def events(self, call: SpeechCall, manner: Manner) -> MediaStream:
         return MediaStream(parts=frozenset({DELTA}), last=DONE, read=lambda said: _reported(call, said))
 
     def as_events(self, answer: bytes) -> bytes:

@@ -32,7 +32,7 @@ Source = Generation.UsageSource
 async def relay_stream(relay: "Relay", response: aiohttp.ClientResponse, destination: Destination) -> None:
     """Raises `BrokenEarly` where nothing came of it that could be relayed."""
     dialect = relay.failover.dialect(destination)
-    stream = dialect.events(relay.call, relay.admitted.generation_id)
+    stream = dialect.events(relay.call, relay.manner)
     reason, refusal = Reason.COMPLETED, None
     relay.out.taken()
     try:

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.prices.usage import Usage
-from proxy.protocols.base import Charged
+from proxy.protocols.base import Charged, Manner
 from proxy.protocols.openai.chat.stream import ChatStream
 from proxy.protocols.sse import Splitter
 
 OURS = "gen-ours"
-CHARGED = Charged(OURS, 12, Decimal("0.00042000"))
+CHARGED = Charged(Manner(OURS), 12, Decimal("0.00042000"))
 USED = Usage(input_tokens=7, output_tokens=5)
 HEAD = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
 WORDS = st.text(max_size=12) | st.sampled_from(
@@ -61,7 +61,7 @@ def seen(stream: ChatStream) -> tuple[object, ...]:
 )
 def test_it_makes_no_difference_where_a_stream_is_cut(events, cuts, ends, asked):
     events = [*events, b"data: [DONE]\n\n"] if ends else events
-    alone, together = (ChatStream(OURS, include_usage=asked) for _ in range(2))
+    alone, together = (ChatStream(Manner(OURS), include_usage=asked) for _ in range(2))
     whole = b"".join(events)
     one_by_one = b"".join(map(alone.take, events))
     splitter, places = Splitter(), [0, *sorted(cut % (len(whole) + 1) for cut in cuts), len(whole)]
@@ -74,7 +74,7 @@ def test_it_makes_no_difference_where_a_stream_is_cut(events, cuts, ends, asked)
 @given(words=st.lists(WORDS, min_size=1, max_size=12))
 def test_every_word_is_relayed_under_our_id_and_counted(words):
     events = [event({**HEAD, **choice({"content": text}), "usage": None}) for text in words]
-    stream = ChatStream(OURS)
+    stream = ChatStream(Manner(OURS))
     relayed = [orjson.loads(line[6:]) for line in stream.take(b"".join(events)).split(b"\n\n") if line]
     assert [chunk["id"] for chunk in relayed] == [OURS] * len(words)
     assert [chunk["choices"][0]["delta"]["content"] for chunk in relayed] == words
@@ -85,13 +85,13 @@ def test_a_chunk_without_choices_stays_where_it_stood():
     words = [event({**HEAD, **choice({"content": text})}) for text in ("one ", "two ")]
     nothing = event({**HEAD, "choices": [], "prompt_filter_results": []})
     for events, place in (([*words, nothing], 2), ([words[0], nothing, words[1]], 1), ([nothing, *words], 0)):
-        relayed = ChatStream(OURS).take(b"".join(events)).split(b"\n\n")[:-1]
+        relayed = ChatStream(Manner(OURS)).take(b"".join(events)).split(b"\n\n")[:-1]
         assert [b"filter" in line for line in relayed] == [number == place for number in range(3)]
 
 
 def test_words_that_come_together_with_an_error_are_relayed_and_what_follows_is_not():
     words = [event({**HEAD, **choice({"content": text})}) for text in ("one ", "two ", "three ")]
-    stream = ChatStream(OURS)
+    stream = ChatStream(Manner(OURS))
     relayed = stream.take(words[0] + words[1] + event({"error": {"message": "overloaded"}}) + words[2])
     assert relayed.count(b"\n\n") == 2
     assert stream.error == {"message": "overloaded"}
@@ -99,6 +99,6 @@ def test_words_that_come_together_with_an_error_are_relayed_and_what_follows_is_
 
 
 def test_nothing_is_relayed_after_an_error_that_comes_first():
-    stream = ChatStream(OURS)
+    stream = ChatStream(Manner(OURS))
     assert stream.take(event({**HEAD, "error": {"message": "overloaded"}}) + event({**HEAD, **choice({})})) == b""
     assert stream.error == {"message": "overloaded"}

@@ -11,7 +11,7 @@ from proxy.protocols import lossless
 from proxy.protocols.anthropic import errors
 from proxy.protocols.anthropic.messages import usage as usages
 from proxy.protocols.base import MOST_REASON_CHARACTERS, Charged, Reported, text_of
-from proxy.protocols.counts import is_cost, stated_cost
+from proxy.protocols.counts import costs_out, stated_cost
 
 FRAME = ("id", "type", "role", "model", "content", "stop_reason", "stop_sequence", "usage")
 
@@ -42,11 +42,12 @@ def decorate(
     if refusal is not None:
         whole = lossless.load_exact(raw)
         raw = lossless.dump({name: whole[name] for name in FRAME if name in whole})
-    ours: dict[str, bytes | None] = {name: None for name in answer if is_cost(name)}
-    said = answer.get("usage")
-    said = said if isinstance(said, dict) else {}
-    ours["usage"] = usages.shown(reported.told, said, used, cost=charged.cost)
-    ours["x_chuizi"] = charged.as_json
+    ours = costs_out(answer)
+    if not charged.is_plain:
+        said = answer.get("usage")
+        said = said if isinstance(said, dict) else {}
+        ours["usage"] = usages.shown(reported.told, said, used, cost=charged.cost)
+        ours["x_chuizi"] = charged.as_json
     if refusal is not None:
         ours["error"] = orjson.dumps({"type": errors.type_of(refusal), "message": refusal.message})
     return lossless.splice(raw, ours)

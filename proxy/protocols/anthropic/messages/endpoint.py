@@ -19,7 +19,7 @@ from proxy.protocols.anthropic.messages.assembling import Assembly, as_events
 from proxy.protocols.anthropic.messages.failure import failure_in
 from proxy.protocols.anthropic.messages.produced import produced_bytes
 from proxy.protocols.anthropic.messages.stream import STOP, MessageStream
-from proxy.protocols.base import BadRequest, Charged, Habits, Reported
+from proxy.protocols.base import BadRequest, Charged, Habits, Manner, Reported
 from proxy.protocols.endpoint import Asked, Bounds, Dialect, Endpoint, Sending
 
 LONG_CONTEXT, USUAL_CONTEXT = "context-1m-", 200_000
@@ -61,7 +61,7 @@ class Native(Dialect[MessagesCall]):
     def assembly(self) -> Assembly:
         return Assembly()
 
-    def events(self, call: MessagesCall, generation_id: str) -> MessageStream:
+    def events(self, call: MessagesCall, manner: Manner) -> MessageStream:
         return MessageStream()
 
     def as_events(self, answer: bytes) -> bytes:

@@ -111,6 +111,8 @@ class MessageStream:
 
     def tail(self, charged: Charged, usage: Usage) -> bytes:
         """What stands before `message_stop`: the last `message_delta` with usage and charged."""
+        if charged.is_plain:
+            return self.release()
         told = self.reported.told
         last = max((at for at, kept in enumerate(self._kept) if kept[0] == "message_delta"), default=None)
         if last is None:

@@ -9,7 +9,7 @@ from proxy.errors import Refusal
 from proxy.prices.usage import Usage
 from proxy.protocols import lossless
 from proxy.protocols.base import MOST_REASON_CHARACTERS, Charged, Reported, printable, text_of
-from proxy.protocols.counts import Told, is_cost, stated_cost
+from proxy.protocols.counts import Told, costs_out, stated_cost
 from proxy.protocols.gemini import errors
 from proxy.protocols.gemini.generate import usage as usages
 from proxy.protocols.gemini.generate.failure import block_reason
@@ -57,13 +57,14 @@ def decorate(
     if refusal is not None:
         whole = lossless.load_exact(raw)
         raw = lossless.dump({name: whole[name] for name in FRAME if name in whole})
-    ours: dict[str, bytes | None] = {name: None for name in answer if is_cost(name)}
-    ours |= last_words(said.told, charged, used)
+    ours = costs_out(answer, usage=usages.NAME) | last_words(said.told, charged, used)
     if refusal is not None:
         ours["error"] = orjson.dumps(errors.error_of(refusal))
     return lossless.splice(raw, ours)
 
 
 def last_words(told: Told | None, charged: Charged, used: Usage) -> dict[str, bytes | None]:
-    """The members that tell what an answer used and cost."""
+    """The members that tell what an answer used and cost; none where it is to be plain."""
+    if charged.is_plain:
+        return {}
     return {usages.NAME: usages.shown(told, used, cost=charged.cost), "x_chuizi": charged.as_json}

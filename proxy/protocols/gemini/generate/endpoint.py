@@ -10,7 +10,7 @@ from proxy.prices.units import CODE_SESSION, INPUT_AUDIO, INPUT_VIDEO, OUTPUT_AU
 from proxy.prices.usage import Usage
 from proxy.prices.versions import SERVICE_TIER
 from proxy.protocols.array import AsArray
-from proxy.protocols.base import BadRequest, Charged, Habits, Reported
+from proxy.protocols.base import BadRequest, Charged, Habits, Manner, Reported
 from proxy.protocols.endpoint import Asked, Bounds, Dialect, Endpoint, Sending
 from proxy.protocols.gemini import errors, paths
 from proxy.protocols.gemini.generate import answer as answers
@@ -55,7 +55,7 @@ class Native(Dialect[GenerateCall]):
     def assembly(self) -> Assembly:
         return Assembly()
 
-    def events(self, call: GenerateCall, generation_id: str) -> GenerateStream:
+    def events(self, call: GenerateCall, manner: Manner) -> GenerateStream:
         return GenerateStream()
 
     def as_events(self, answer: bytes) -> bytes:

@@ -81,6 +81,8 @@ class GenerateStream:
 
     def tail(self, charged: Charged, usage: Usage) -> bytes:
         """The last event, with usage and charged."""
+        if charged.is_plain:
+            return self.release()
         return _framed(lossless.splice(self._kept or b"{}", last_words(self._told, charged, usage)))
 
     def release(self) -> bytes:

@@ -9,7 +9,7 @@ from proxy.errors import Refusal
 from proxy.prices.usage import Usage
 from proxy.protocols import lossless
 from proxy.protocols.base import MOST_REASON_CHARACTERS, Charged, Reported, text_of
-from proxy.protocols.counts import is_cost, is_counted
+from proxy.protocols.counts import costs_out, is_counted
 from proxy.protocols.openai import usage as usages
 from proxy.protocols.openai.chat.failure import without_failure
 from proxy.protocols.openai.choices import choices_of
@@ -54,12 +54,11 @@ def decorate(
     in our words."""
     if refusal is not None:
         raw = lossless.dump(without_failure(lossless.load_exact(raw)))
-    ours: dict[str, bytes | None] = {}
-    if b"ost" in raw:
-        ours = {name: None for name in answer if is_cost(name)}
-    ours["id"] = orjson.dumps(charged.generation_id)
-    ours["usage"] = usages.shown(reported.told, used, cost=charged.cost)
-    ours["x_chuizi"] = charged.as_json
+    ours = costs_out(answer) if b"ost" in raw else {}
+    if not charged.is_plain:
+        ours["id"] = orjson.dumps(charged.generation_id)
+        ours["usage"] = usages.shown(reported.told, used, cost=charged.cost)
+        ours["x_chuizi"] = charged.as_json
     if refusal is not None:
         ours["error"] = orjson.dumps(error_of(refusal))
     return lossless.splice(raw, ours)

@@ -9,7 +9,7 @@ from proxy.prices.catalog import Destination, Entry
 from proxy.prices.units import OUTPUT_AUDIO, OUTPUT_IMAGE, WEB_SEARCH
 from proxy.prices.usage import Usage
 from proxy.prices.versions import SERVICE_TIER
-from proxy.protocols.base import BadRequest, Charged, Habits, Reported
+from proxy.protocols.base import BadRequest, Charged, Habits, Manner, Reported
 from proxy.protocols.endpoint import Asked, Dialect, Endpoint, Sending
 from proxy.protocols.openai import chat
 from proxy.protocols.openai.asking import SESSION_HEADERS
@@ -52,8 +52,8 @@ class OpenAI(Dialect[ChatCall]):
     def assembly(self) -> Assembly:
         return Assembly()
 
-    def events(self, call: ChatCall, generation_id: str) -> ChatStream:
-        return ChatStream(generation_id, include_usage=call.include_usage)
+    def events(self, call: ChatCall, manner: Manner) -> ChatStream:
+        return ChatStream(manner, include_usage=call.include_usage)
 
     def as_events(self, answer: bytes) -> bytes:
         return chat.as_events(answer)

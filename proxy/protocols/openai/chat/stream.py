@@ -9,8 +9,8 @@ import orjson
 
 from proxy.prices.usage import Usage
 from proxy.protocols import lossless
-from proxy.protocols.base import Charged, Reported, text_of
-from proxy.protocols.counts import is_cost, is_counted
+from proxy.protocols.base import Charged, Manner, Reported, text_of
+from proxy.protocols.counts import costs_out, is_cost, is_counted
 from proxy.protocols.openai import usage as usages
 from proxy.protocols.openai.chat.answer import finish_of, tier_of
 from proxy.protocols.openai.chat.failure import FAILED, failure_among, failure_in, failure_of, without_failure
@@ -35,14 +35,15 @@ class ChatStream:
     """What has been seen of a stream. Events of words alone are relayed together, as bytes; the others are parsed.
 
     Where the caller asked for usage (`include_usage`) it stands on a chunk of its own with the receipt; else both
-    stand on the chunk with the finish reason, which is kept back, and no chunk goes out without choices.
+    stand on the chunk with the finish reason, which is kept back, and no chunk goes out without choices. Where it is to
+    be plain both are kept back as they came, and usage that the caller did not ask for is left out.
     """
 
     object = "chat.completion.chunk"
     nothing: Mapping[str, Any] = {"delta": {}}
     """What a choice has where it says nothing more."""
 
-    def __init__(self, generation_id: str, *, include_usage: bool = True) -> None:
+    def __init__(self, manner: Manner, *, include_usage: bool = True) -> None:
         self.finish_reason = ""
         self.done = False
         self.error: Any = None
@@ -52,8 +53,8 @@ class ChatStream:
         """An event that is no JSON, with no word of the answer after it."""
         self._early = b""
         self._include_usage = include_usage
-        self._generation_id = generation_id
-        self._id = orjson.dumps(generation_id)
+        self._manner = manner
+        self._id = orjson.dumps(manner.generation_id)
         self._our_head = b'data: {"id":' + self._id
         self._their_head: bytes | None = None
         """How an event of theirs begins, up to its id; b"" where an id is not what they begin with."""
@@ -63,7 +64,7 @@ class ChatStream:
         self._uncounted_bytes = 0
         self._bytes = 0
         self._media = False
-        self._held = b""
+        self._held = self._last = b""
         self._model = self._upstream_id = self._service_tier = ""
         self._stated_cost: Decimal | None = None
         self._frame: dict[str, Any] = {}
@@ -138,6 +139,8 @@ class ChatStream:
 
     def tail(self, charged: Charged, usage: Usage) -> bytes:
         """What stands before [DONE]: usage and charged."""
+        if self._manner.is_plain:
+            return self.release() + self._last
         changes: dict[str, bytes | None] = {
             "usage": usages.shown(self._told, usage, cost=charged.cost),
             "x_chuizi": charged.as_json,
@@ -148,7 +151,7 @@ class ChatStream:
             return _framed(lossless.splice(self._held, {**more, **changes}))
         last = {"index": 0, **self.nothing, "finish_reason": self.finish_reason or None}
         chunk = {
-            "id": self._generation_id,
+            "id": self._manner.generation_id,
             "object": self.object,
             **self._frame,
             **extra,
@@ -190,7 +193,7 @@ class ChatStream:
     def _take_plain(self, events: bytes) -> bytes:
         self.has_choices, self._text = True, b""
         self._keep(events)
-        return events.replace(self._their_head or b"", self._our_head)
+        return events if self._manner.is_plain else events.replace(self._their_head or b"", self._our_head)
 
     # --- Events that need one --------------------------------------------------------------------------------------
 
@@ -260,7 +263,7 @@ class ChatStream:
         if reason:
             self.finish_reason = reason
         ours = self._under_our_id(data, chunk)
-        if reason and not self._include_usage:
+        if reason and (self._manner.is_plain or not self._include_usage):
             before, self._held = self.release(), ours
             return before
         if self._held and word_bytes(data):
@@ -270,12 +273,16 @@ class ChatStream:
     def _take_choiceless(self, data: bytes, chunk: dict[str, Any], *, is_last: bool) -> bytes:
         if not is_last and "choices" not in chunk:
             return b""  # a heartbeat
-        if not is_last and self._include_usage:
+        if not is_last and (self._manner.is_plain or self._include_usage):
             ours = _framed(self._under_our_id(data, chunk))
             if self.has_choices:
                 return ours
             # Before the first word it might be all there is, and another upstream is still to be tried.
             self._early += ours
+            return b""
+        if self._manner.is_plain:
+            if self._include_usage:
+                self._last += _framed(self._under_our_id(data, chunk))
             return b""
         self._extra |= {name: value for name, value in chunk.items() if not is_cost(name)}
         return b""
@@ -294,10 +301,12 @@ class ChatStream:
         if not self._bytes and not self._media:
             self._media = has_media(data)
 
-    def _under_our_id(self, data: bytes, chunk: dict[str, Any] | None = None) -> bytes:
+    def _under_our_id(self, data: bytes, chunk: dict[str, Any]) -> bytes:
         """The chunk byte for byte, but for its id; usage comes at the end, and what it cost the upstream never."""
+        if self._manner.is_plain:
+            return lossless.splice(data, costs_out(chunk))
         changes: dict[str, bytes | None] = {"id": self._id}
-        for name, value in (chunk or {}).items():
+        for name, value in chunk.items():
             if is_cost(name) or (name == "usage" and value):
                 changes[name] = None
         return lossless.splice(data, changes)

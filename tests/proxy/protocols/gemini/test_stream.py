@@ -6,11 +6,11 @@ import orjson
 import pytest
 
 from proxy.prices.usage import Usage
-from proxy.protocols.base import Charged
+from proxy.protocols.base import Charged, Manner
 from proxy.protocols.gemini.generate.stream import GenerateStream
 from tests.spoken import GENERATED_USAGE, generated
 
-CHARGED = Charged("gen-ours", 12, Decimal("0.00042000"))
+CHARGED = Charged(Manner("gen-ours"), 12, Decimal("0.00042000"))
 
 
 def test_from_the_first_reason_to_end_on_the_last_event_is_kept():

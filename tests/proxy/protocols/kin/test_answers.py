@@ -39,6 +39,14 @@ def test_an_answer_is_charged_by_its_units_and_tells_its_cost(served, upstream, 
 
 
 @EACH
+def test_a_plain_answer_is_the_upstreams_without_its_cost(served, upstream, kin):
+    upstream.json = {**kin.told, "cost": 1}
+    answer = served.client.post(kin.path, json=kin.sent, headers={"X-Chuizi-Body": "plain"})
+    assert answer.content == orjson.dumps(kin.told)
+    assert wait_for("metered").cost == kin.cost
+
+
+@EACH
 def test_its_units_stand_in_the_receipt(served, kin):
     answer = post(served, kin)
     wait_for("metered")

@@ -13,7 +13,7 @@ from proxy.prices.bounds import Material
 from proxy.prices.catalog import Destination, Entry
 from proxy.prices.units import PER_REQUEST, PER_SECOND
 from proxy.prices.usage import Usage
-from proxy.protocols.base import BadRequest, Call, Charged, Habits, Reported
+from proxy.protocols.base import BadRequest, Call, Charged, Habits, Manner, Reported
 from proxy.protocols.endpoint import Asked, Bounds, Dialect, Endpoint, Reply, Sending
 from proxy.protocols.sse import END, data_of, events_of
 from tests.upstream import FakeUpstream
@@ -77,7 +77,7 @@ class Plain(Dialect[Call]):
     ) -> bytes:  # fmt: skip
         return orjson.dumps({**answer, "cost": f"{charged.cost:f}", "id": charged.generation_id})
 
-    def events(self, call: Call, generation_id: str) -> "Words":
+    def events(self, call: Call, manner: Manner) -> "Words":
         return Words()
 
 

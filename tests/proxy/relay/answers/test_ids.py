@@ -5,6 +5,7 @@ from itertools import permutations
 import orjson
 import pytest
 
+from proxy.protocols.base import Manner
 from proxy.protocols.openai.chat.stream import ChatStream
 from proxy.protocols.sse import END, Splitter
 from tests.proxy.conftest import only_generation
@@ -35,7 +36,7 @@ def events(order: tuple[str, ...], kind: str, *, call: dict = CALL, spaced: bool
 
 
 def relayed(text: bytes, *, cut: int | None = None, asked: bool = True) -> list[dict]:
-    stream, splitter = ChatStream(OURS, include_usage=asked), Splitter()
+    stream, splitter = ChatStream(Manner(OURS), include_usage=asked), Splitter()
     pieces = [text] if cut is None else [text[:cut], text[cut:]]
     taken = b"".join(stream.take(splitter.feed(piece)) for piece in pieces)
     return [orjson.loads(event.removeprefix(b"data: ")) for event in taken.split(END) if event]
