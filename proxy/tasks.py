@@ -14,6 +14,7 @@ from django.db import close_old_connections
 
 from core.clock import database_now
 from proxy.bills import work as bills
+from proxy.kept import rows as kept
 from proxy.purchases import dollars, posting
 from proxy.rerating import work
 from proxy.settlement import settle as settlement
@@ -53,6 +54,12 @@ def rerate() -> None:
 @shared_task(name="proxy.tasks.finish_bills")
 def finish_bills() -> None:
     bills.finish_all(now=database_now())
+
+
+@shared_task(name="proxy.tasks.tidy_kept")
+def tidy_kept() -> None:
+    """Forget what upstreams keep no longer."""
+    kept.tidy()
 
 
 @worker_ready.connect

@@ -7,7 +7,7 @@ supplied is in `proxy.exchange`. Which protocol is spoken the endpoint knows.
 import asyncio
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from time import monotonic
 from typing import Any
@@ -28,9 +28,11 @@ from proxy.batches.connections import AWAY
 from proxy.batches.threads import in_thread
 from proxy.errors import Refusal, account_suspended, invalid_key, unavailable
 from proxy.exchange import LARGE_BODY, ClientGone, Exchange, Receive, Scope, Send
+from proxy.gateway.pinned import pinned, refuse_unreachable
 from proxy.gateway.process import Process
 from proxy.gateway.routes import Route
-from proxy.prices.catalog import Entry
+from proxy.kept import rows as kept
+from proxy.prices.catalog import Destination, Entry
 from proxy.protocols.base import BadRequest, Call
 from proxy.protocols.endpoint import Asked, Endpoint
 from proxy.protocols.headers import SESSION, session_of
@@ -259,8 +261,12 @@ class Gateway(Process):
                 attempts=self._attempts,
             )
 
+        if call.references:
+            call = await pinned(call, customer_id=policy.customer_id)
         while True:
             policy = await self._checked(sha256, policy, lambda policy: self._check_model(policy, entry, call.model))
+            if call.account:
+                self._refuse_unreachable(call, endpoint.among(entry.destinations, account=call.account))
             fitting = endpoint.check(call, entry)  # it tells of the model
             ask = ask_of(
                 endpoint, fitting, entry.at(policy.factor), policy=policy, model_rpm=settings.DEFAULT_MODEL_RPM
@@ -273,6 +279,9 @@ class Gateway(Process):
                     raise invalid_key() from None
                 policy = fresh
                 self._check_policy(policy, address)
+
+    def _refuse_unreachable(self, call: Call, destinations: Sequence[Destination]) -> None:
+        refuse_unreachable(call, destinations, catalog=self._catalog, cooldown=self._client.cooldown)
 
     async def _count_free(self, sha256: str, policy: KeyPolicy, address: str) -> KeyPolicy:
         """Count a request for which nothing is held; a key that changed since it was read is read again."""
@@ -306,10 +315,20 @@ class Gateway(Process):
     ) -> None:
         """What is free, or about something that one account alone knows: nothing is held."""
         policy = await self._count_free(sha256, policy, address)
+        if call.references:
+            call = await pinned(call, customer_id=policy.customer_id)
         if entry is None:
             destinations = endpoint.among(self._catalog.at_account(call.account))
         else:
             await self._checked(sha256, policy, lambda policy: self._check_model(policy, entry, call.model))
             call = endpoint.check(call, entry)
-            destinations = endpoint.among(entry.destinations)
-        await pass_on(exchange, endpoint, call, destinations, client=self._client)
+            destinations = endpoint.among(entry.destinations, account=call.account)
+        if call.account:
+            self._refuse_unreachable(call, destinations)
+
+        async def forget(_answer: bytes) -> None:
+            for name in call.references:
+                await in_thread(kept.forget)(customer_id=policy.customer_id, name=name)
+
+        before = forget if endpoint.forgets else None
+        await pass_on(exchange, endpoint, call, destinations, client=self._client, before=before)

@@ -41,7 +41,8 @@ class Material:
 
     `low_images` are those of low detail, not among `images`. `audio` are base64 characters of wav and mp3; `sounds` are
     those of other formats and `films`, whose length cannot be seen, as in files. `predicted` are bytes of predicted
-    output: what the model does not use of them is billed as output too.
+    output: what the model does not use of them is billed as output too. `kept` are tokens of what an upstream keeps and
+    the request names.
     """
 
     text_bytes: int
@@ -54,6 +55,7 @@ class Material:
     files: int = 0
     tools: bool = False
     predicted: int = 0
+    kept: int = 0
 
     @property
     def is_plain(self) -> bool:
@@ -63,7 +65,7 @@ class Material:
     @property
     def fair(self) -> int:
         """A fair count of it all: billed as input where an upstream told nothing."""
-        return fair_tokens(self.text_bytes, wide=self.wide) + _likely_images(self) + self.fair_audio
+        return fair_tokens(self.text_bytes, wide=self.wide) + _likely_images(self) + self.fair_audio + self.kept
 
     @property
     def fair_audio(self) -> int:
@@ -102,7 +104,7 @@ def most_by_unit(material: Material, *, context: int | None) -> dict[str, int]:
 
     Images are billed beyond the context: gpt-4o-mini multiplies an image's tokens for the bill alone.
     """
-    text = material.text_bytes + FRAME_TOKENS + material.files * FILE_TOKENS
+    text = material.text_bytes + FRAME_TOKENS + material.files * FILE_TOKENS + material.kept
     if material.tools:
         text += TOOL_FRAME_TOKENS
     if material.is_plain:
@@ -121,7 +123,7 @@ def most_by_unit(material: Material, *, context: int | None) -> dict[str, int]:
 def likely_by_unit(material: Material, *, context: int | None) -> dict[str, int]:
     """Tokens of input, careful and likely, by unit."""
     text = likely_tokens(material.text_bytes, wide=material.wide) + LIKELY_FRAME_TOKENS
-    text += material.files * FILE_TOKENS
+    text += material.files * FILE_TOKENS + material.kept
     if material.tools:
         text += LIKELY_TOOL_FRAME_TOKENS
     if material.is_plain:

@@ -55,6 +55,8 @@ class Call:
     """Of the caller's client, as it names it: what usage is grouped by, and upstreams are chosen by."""
     is_plain: bool = False
     """Its answer is to have nothing of ours in it."""
+    references: tuple[str, ...] = ()
+    """Ids of what an upstream keeps, which it names: they tell the account, and what they bring counts as input."""
     account: str = ""
     """The account at its provider that alone knows what the request is about, by the catalog's name for it."""
 
@@ -91,6 +93,8 @@ class Reported:
     stated_cost: Decimal | None = None
     """What the upstream says it charges, in its currency."""
 
+    kept: tuple[str, ...] = ()
+    """Ids under which the upstream keeps the answer: the answer's own, then those of its parts."""
     is_whole: bool = False
     """Its usage is all that such an answer uses, though it has no tokens of input, or of output."""
 

@@ -209,6 +209,8 @@ class Endpoint(Generic[Asking]):
     methods: ClassVar[tuple[str, ...]] = ("POST",)
     holds: ClassVar[bool] = True
     """Whether it costs something: money is held for it before it leaves."""
+    forgets: ClassVar[bool] = False
+    """Whether what it names is not kept any more once its upstream has answered."""
     billing: ClassVar[frozenset[str]] = frozenset({PER_TOKEN})
     """The kinds of price that a model needs to be asked here."""
     what: ClassVar[str] = "model for this path"
@@ -236,9 +238,9 @@ class Endpoint(Generic[Asking]):
         found = self.dialects.get(destination.protocol)
         return found if found is not None and destination.has(found.asks) else None
 
-    def among(self, destinations: Sequence[Destination]) -> Sequence[Destination]:
-        """Those that can be asked, in their order."""
-        return [destination for destination in destinations if self.dialect(destination) is not None]
+    def among(self, destinations: Sequence[Destination], *, account: str = "") -> Sequence[Destination]:
+        """Those that can be asked, in their order; of one account, if it is named."""
+        return [one for one in destinations if self.dialect(one) is not None and account in ("", one.account)]
 
     def read(self, asked: Asked) -> Asking:
         """Raise `BadRequest` for what cannot be held, sent and priced."""

@@ -43,6 +43,12 @@ class Cooldown:
             return destinations
         return sorted(destinations, key=lambda destination: self._is_cooling(destination, now))
 
+    def wait(self, destinations: Sequence[Destination], *, now: float) -> float:
+        """Seconds until one of them is to be tried again, where all of them cool; else 0."""
+        if not self._troubles:
+            return 0.0
+        return min((self._left(destination, now) for destination in destinations), default=0.0)
+
     def begins(self, destination: Destination, *, now: float) -> None:
         """A request is about to try it; past its cool-down this is the probe, and others go on skipping it."""
         if self._troubles:
@@ -80,11 +86,12 @@ class Cooldown:
             self._show(destination.upstream)
 
     def _is_cooling(self, destination: Destination, now: float) -> bool:
-        for place in _places(destination):
-            trouble = self._troubles.get(place)
-            if trouble is not None and trouble.rounds and now < trouble.until:
-                return True
-        return False
+        return self._left(destination, now) > 0
+
+    def _left(self, destination: Destination, now: float) -> float:
+        """Seconds for which it cools; 0 where it does not."""
+        found = [self._troubles[place] for place in _places(destination) if place in self._troubles]
+        return max((trouble.until - now for trouble in found if trouble.rounds and now < trouble.until), default=0.0)
 
     def _show(self, upstream: str) -> None:
         cooling = [t for t in self._troubles.values() if t.upstream == upstream and t.rounds]

@@ -12,6 +12,7 @@ import aiohttp
 
 from proxy.batches.timeouts import timeout
 from proxy.errors import Refusal, provider_late
+from proxy.kept.rows import unknown
 from proxy.models import Attempt as AttemptRow
 from proxy.models import Generation
 from proxy.prices.catalog import Destination
@@ -140,7 +141,7 @@ class Failover:
                     return response, destination
                 self.took = None
                 async with response:
-                    self._refusal, is_final, body = await _refused(response, destination, own=self._call.rest)
+                    self._refusal, is_final, body = await _refused(response, destination, self._call)
                 self._note_refusal(destination, response.headers, body)
                 if is_final or response.status < 500:
                     self._cooldown.answered(destination)
@@ -289,13 +290,18 @@ def count_error(destination: Destination, kind: str) -> None:
 
 
 async def _refused(
-    response: aiohttp.ClientResponse, destination: Destination, *, own: bytes
+    response: aiohttp.ClientResponse, destination: Destination, call: Call
 ) -> tuple[Refusal, bool, bytes]:
     """What an upstream's refusal means for the caller, whether another upstream would say the same, and its body, where
     that was read.
     """
-    status, body = response.status, b""
+    status, body, own = response.status, b"", call.rest
     count_error(destination, str(status) if 300 <= status < 600 else "odd")
+    if status == 404 and call.references:
+        body = await _error_body(response, seconds=min(ERROR_SECONDS, destination.timeout))
+        gone = [name for name in call.references if not call.model or name.encode() in body]
+        if gone:
+            return unknown(*gone), True, body
     if status in errors.OPERATORS_PROBLEM or 300 <= status < 400:
         # Its words name keys and accounts: not even the log has them.
         log.error("upstream %s answers %s", destination.upstream, status)

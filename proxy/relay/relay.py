@@ -15,6 +15,7 @@ from proxy.batches.timeouts import timeout
 from proxy.errors import Refusal
 from proxy.exchange import ClientGone, Exchange
 from proxy.gateway.drains import Drains
+from proxy.kept.rows import Keeping
 from proxy.models import Generation
 from proxy.prices.bounds import fair_tokens
 from proxy.prices.catalog import Destination, Entry
@@ -87,9 +88,7 @@ class Relay:
         self.entry = entry
         self.admitted = admitted
         self._started = started
-        destinations = endpoint.among(entry.destinations)
-        if call.account:
-            destinations = [one for one in destinations if one.account == call.account]
+        destinations = endpoint.among(entry.destinations, account=call.account)
         self.failover = Failover(client, endpoint, call, destinations, output_limit=admitted.decision.output_limit)
         self.client = client
         self._metering = metering
@@ -274,6 +273,7 @@ class Relay:
             service_tier=tier,
             terms=None if reported.served is None else beside_tiers(call.terms, served),
             factor=None if price.factor == 1 else price.factor,
+            keeping=Keeping(destination.account, reported.kept) if reported.kept else None,
             left_out=left_out.stored(call.removed, self.failover.dialect(destination).ignored(call)),
         )
 

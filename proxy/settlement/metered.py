@@ -10,6 +10,8 @@ import orjson
 from core.arrays import columns
 from core.records import value
 from proxy.batches.pipeline import Query
+from proxy.kept import rows as kept_rows
+from proxy.kept.rows import Keeping
 from proxy.models import Attempt
 from proxy.prices.sums import Cost
 from proxy.prices.usage import Usage, dumped
@@ -44,6 +46,9 @@ class Metered:
     """What its price may go by beside the service tier: `asked` and `served`."""
     left_out: Mapping[str, Sequence[str]] | None = None
     """What did not go upstream: `removed` and `ignored`, None where all of it did."""
+
+    keeping: Keeping | None = None
+    """What the upstream keeps of it, so that its customer may name it."""
 
     def uncharged(self) -> "Metered":
         """The same usage, borne by the house."""
@@ -156,6 +161,18 @@ TOO_LATE = (
     + attempts.insert("late WHERE upstream_id IS NOT NULL AND usage_source <> 'none'", ended_at="clock_timestamp()")
 )
 """Usage that arrives after a release is stored and flagged, and not charged; its upstream takes something for it."""
+
+
+def kept_of(records: Sequence[Metered]) -> list[Query]:
+    """What writes, behind `update_of`, what upstreams keep of these; nothing where they keep nothing."""
+    rows: list[list[Any]] = []
+    for record in records:
+        if record.keeping is not None:
+            told, counted = record.native, record.usage
+            written = max(told.output_tokens, counted.output_tokens)
+            whole = max(told.input_tokens, counted.input_tokens) + written
+            rows += kept_rows.rows_of(record.generation_id, record.keeping, whole=whole, written=written)
+    return [(kept_rows.WRITE, columns(rows))] if rows else []
 
 
 def update_of(rows: list[list[Any]]) -> Query:

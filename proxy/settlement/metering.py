@@ -23,7 +23,7 @@ from proxy.batches.connections import AWAY
 from proxy.batches.pipeline import Pipeline
 from proxy.batches.timeouts import timeout
 from proxy.protocols import lossless
-from proxy.settlement.metered import COLUMNS, TOO_LATE, Metered, update_of
+from proxy.settlement.metered import COLUMNS, TOO_LATE, Metered, kept_of, update_of
 from proxy.watch import metrics
 
 log = logging.getLogger(__name__)
@@ -226,7 +226,8 @@ class Metering:
     async def _update(self, pipeline: Pipeline, waiting: Sequence[Waiting]) -> None:
         metrics.METERING_BATCH.observe(len(waiting))
         rows = [one.row() for one in waiting]
-        [updated] = await pipeline.round_trip([update_of(rows)], meanwhile=lambda: _prepare(waiting))
+        kept = kept_of([one.record for one in waiting])
+        updated, *_ = await pipeline.round_trip([update_of(rows), *kept], meanwhile=lambda: _prepare(waiting))
         written = {row[0] for row in updated}
         late = [row for row in rows if row[0] not in written]
         if late:

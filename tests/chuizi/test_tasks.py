@@ -33,6 +33,7 @@ QUEUES = {
     "proxy.tasks.rerate": "rerating",
     "proxy.tasks.settle": "settlement",
     "proxy.tasks.sweep": "celery",
+    "proxy.tasks.tidy_kept": "celery",
 }
 
 

@@ -1,6 +1,6 @@
 """An answer that costs nothing and is held for by nobody: asked of one upstream after the other, and passed on."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from proxy.errors import provider_broke_off, provider_late, provider_not_json
@@ -17,9 +17,15 @@ Reason = Generation.Reason
 
 
 async def pass_on(
-    exchange: Exchange, endpoint: Endpoint[Any], call: Call, destinations: Sequence[Destination], *, client: Client
+    exchange: Exchange,
+    endpoint: Endpoint[Any],
+    call: Call,
+    destinations: Sequence[Destination],
+    *,
+    client: Client,
+    before: Callable[[bytes], Awaitable[None]] | None = None,
 ) -> None:
-    """Raises `Refusal` where no upstream answers."""
+    """Raises `Refusal` where no upstream answers. `before` sees the answer before its caller does."""
     failover = Failover(client, endpoint, call, destinations, output_limit=None)
     while True:
         try:
@@ -42,6 +48,8 @@ async def pass_on(
                 failover.broke(destination, BrokenEarly(provider_not_json(), Reason.UPSTREAM_ERROR))
                 continue
             failover.answered(destination)
+            if before is not None:
+                await before(body)
             ignored = failover.dialect(destination).ignored(call)
             await exchange.answer(200, shown, left_out.headers(call.removed, ignored))
             return
