@@ -97,6 +97,11 @@ class Spoken:
         return [orjson.loads(line) for line in lines if line != "[DONE]"]
 
 
+def renamed(answer: bytes) -> bytes:
+    """What an upstream said, under the name by which its model is asked for."""
+    return answer.replace(b'"m-2026"', b'"openai/m"')
+
+
 def _chat_words(said: Any) -> str:
     found = [choice.get("delta") or choice.get("message") or {} for choice in said.get("choices") or ()]
     return "".join(one.get("content") or "" for one in found)

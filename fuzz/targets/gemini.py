@@ -108,7 +108,7 @@ def plain_of_any_case(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def said(pieces: Iterable[bytes]) -> tuple[bytes, Reported, int, bool, object, bytes]:
-    stream, splitter, array = GenerateStream(), Splitter(), AsArray()
+    stream, splitter, array = GenerateStream(Manner("gen-ours")), Splitter(), AsArray()
     relayed = items = b""
     try:
         for piece in pieces:

@@ -91,7 +91,7 @@ def check_request(raw: bytes) -> None:
 
 
 def said(pieces: Iterable[bytes]) -> tuple[bytes, Reported, int, bool, object, bytes]:
-    stream, splitter = MessageStream(), Splitter()
+    stream, splitter = MessageStream(Manner("gen-ours")), Splitter()
     try:
         relayed = b"".join([stream.take(splitter.feed(piece)) for piece in pieces])
         relayed += stream.take(splitter.rest.rstrip() + END) if splitter.rest.strip() else b""

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+import orjson
+
 from core.records import value
 from proxy.prices.bounds import Material
 from proxy.prices.usage import Usage
@@ -106,10 +108,17 @@ class Reported:
 
 @value
 class Manner:
-    """How an answer goes on, from its first byte: under our id; or as it came, without a word of ours."""
+    """How an answer goes on, from its first byte: under our id, and under the `model` that was asked for where its
+    route has another name for it; or as it came, without a word of ours.
+    """
 
     generation_id: str
+    model: str = ""
     is_plain: bool = False
+
+    def named(self, answer: Mapping[str, Any], member: str = "model") -> dict[str, bytes | None]:
+        """The change by which an answer names its model as the caller did, as `lossless.splice` takes it."""
+        return {member: orjson.dumps(self.model)} if self.model and member in answer else {}
 
 
 @value

@@ -191,6 +191,10 @@ class Dialect(Generic[Asking]):
         """What an answer of that many bytes used, by its headers and the request."""
         return Reported(None)
 
+    def renamed(self, body: bytes, model: str) -> bytes:
+        """Such an answer under the name of the model that was asked for, where its route has another."""
+        return body
+
     def shown(self, body: bytes) -> bytes:
         """The answer of an endpoint that holds nothing, as its caller sees it; raises `ValueError` for what is none."""
         return body

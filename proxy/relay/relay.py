@@ -102,6 +102,7 @@ class Relay:
         self._resolved = False
         self.headers = [(b"x-generation-id", admitted.generation_id.encode()), *left_out.headers(call.removed)]
         self._ignored: tuple[str, ...] = ()
+        self.manner = Manner(admitted.generation_id)
         self.out = ClientStream(exchange, self.headers, left=self.client_left, array=endpoint.array(call))
 
     async def run(self) -> None:
@@ -180,6 +181,8 @@ class Relay:
             self.why = none.reason
             raise none.refusal from None
         self._first_byte = monotonic()
+        is_named = self.call.is_plain or self.call.model == found[1].upstream_model
+        self.manner = Manner(self.admitted.generation_id, "" if is_named else self.call.model, self.call.is_plain)
         ignored = self.failover.dialect(found[1]).ignored(self.call)
         if ignored != self._ignored:
             self._ignored = ignored
@@ -302,10 +305,6 @@ class Relay:
 
     def _milliseconds(self, moment: float) -> int:
         return round((moment - self._started) * 1000)
-
-    @property
-    def manner(self) -> Manner:
-        return Manner(self.admitted.generation_id, self.call.is_plain)
 
     def charged(self, record: Metered) -> Charged:
         return Charged(self.manner, record.latency_ms, record.cost.charged)

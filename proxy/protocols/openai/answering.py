@@ -72,7 +72,7 @@ class WholeAnswer(Dialect[Plain]):
         self, raw: bytes, answer: Mapping[str, Any], reported: Reported, charged: Charged, used: Usage,
         refusal: Refusal | None,
     ) -> bytes:  # fmt: skip
-        ours = costs_out(answer)
+        ours = costs_out(answer) | charged.manner.named(answer)
         if not charged.is_plain:
             ours["usage"] = shown(answer.get("usage"), reported, used, charged, names=self.names)
             ours["x_chuizi"] = charged.as_json

@@ -11,6 +11,7 @@ import orjson
 from proxy.errors import Refusal
 from proxy.models import Protocol
 from proxy.prices.catalog import Entry
+from proxy.protocols import lossless
 from proxy.protocols.base import BadRequest
 from proxy.protocols.endpoint import Asked
 from proxy.protocols.members import first
@@ -43,6 +44,9 @@ class Judged(WholeAnswer[PlainCall]):
         if not isinstance(orjson.loads(body), dict):
             raise ValueError("not an object")
         return body
+
+    def renamed(self, body: bytes, model: str) -> bytes:
+        return lossless.splice(body, {"model": orjson.dumps(model)})
 
 
 class Moderations(PlainEndpoint[PlainCall]):

@@ -42,7 +42,10 @@ async def pass_on(
             failover.broke(destination, BrokenEarly(provider_broke_off(), Reason.UPSTREAM_EOF))
         else:
             try:
-                shown = failover.dialect(destination).shown(body)
+                dialect = failover.dialect(destination)
+                shown = dialect.shown(body)
+                if call.model not in ("", destination.upstream_model) and not call.is_plain:
+                    shown = dialect.renamed(shown, call.model)
             except ValueError:
                 count_error(destination, "garbage")
                 failover.broke(destination, BrokenEarly(provider_not_json(), Reason.UPSTREAM_ERROR))
@@ -50,6 +53,6 @@ async def pass_on(
             failover.answered(destination)
             if before is not None:
                 await before(body)
-            ignored = failover.dialect(destination).ignored(call)
+            ignored = dialect.ignored(call)
             await exchange.answer(200, shown, left_out.headers(call.removed, ignored))
             return

@@ -36,6 +36,10 @@ EVENTS = st.one_of(
     PLAIN,
     st.builds(lambda words: event({**HEAD, **choice({"reasoning_content": words, "content": None})}), WORDS),
     st.builds(lambda words: event({**choice({"content": words}), **HEAD}), WORDS),  # its id is not the first
+    st.builds(lambda words: event({**HEAD, "created": 2, **choice({"content": words})}), WORDS),
+    st.builds(lambda words: event({**HEAD, "model": "other", **choice({"content": words})}), WORDS),
+    st.builds(lambda words: event({"id": "chatcmpl-1", **choice({"content": words}), "model": "m"}), WORDS),
+    st.builds(lambda words: event({"id": "chatcmpl-1", **choice({"content": words, "a": {"model": "m"}})}), WORDS),
     st.builds(lambda words: event({**HEAD, "id": "another", **choice({"content": words})}), WORDS),
     st.builds(
         lambda words: event({**HEAD, **choice({"tool_calls": [{"id": "call_1", "function": {"arguments": words}}]})}),
@@ -49,6 +53,9 @@ EVENTS = st.one_of(
 )
 
 
+MANNERS = st.sampled_from([Manner(OURS), Manner(OURS, "asked"), Manner(OURS, is_plain=True)])
+
+
 def seen(stream: ChatStream) -> tuple[object, ...]:
     return stream.content_bytes, stream.finish_reason, stream.usage, stream.done, stream.error
 
@@ -58,17 +65,27 @@ def seen(stream: ChatStream) -> tuple[object, ...]:
     cuts=st.lists(st.integers(0, 4000), max_size=6),
     ends=st.booleans(),
     asked=st.booleans(),
+    manner=MANNERS,
 )
-def test_it_makes_no_difference_where_a_stream_is_cut(events, cuts, ends, asked):
+def test_it_makes_no_difference_where_a_stream_is_cut(events, cuts, ends, asked, manner):
     events = [*events, b"data: [DONE]\n\n"] if ends else events
-    alone, together = (ChatStream(Manner(OURS), include_usage=asked) for _ in range(2))
+    alone, together = (ChatStream(manner, include_usage=asked) for _ in range(2))
     whole = b"".join(events)
     one_by_one = b"".join(map(alone.take, events))
     splitter, places = Splitter(), [0, *sorted(cut % (len(whole) + 1) for cut in cuts), len(whole)]
     cut_up = b"".join(together.take(splitter.feed(whole[a:b])) for a, b in pairwise(places))
     assert cut_up == one_by_one
     assert seen(together) == seen(alone)
-    assert together.tail(CHARGED, USED) == alone.tail(CHARGED, USED)
+    tail = together.tail(CHARGED, USED)
+    assert tail == alone.tail(CHARGED, USED)
+    if manner.model:
+        chunks = [orjson.loads(line[6:]) for line in (one_by_one + tail).split(b"\n\n") if line]
+        assert {chunk["model"] for chunk in chunks if "model" in chunk} <= {"asked"}
+        assert all(
+            choice["delta"].get("a", {"model": "m"}) == {"model": "m"}
+            for chunk in chunks
+            for choice in chunk["choices"]
+        )
 
 
 @given(words=st.lists(WORDS, min_size=1, max_size=12))

@@ -42,7 +42,7 @@ def decorate(
     if refusal is not None:
         whole = lossless.load_exact(raw)
         raw = lossless.dump({name: whole[name] for name in FRAME if name in whole})
-    ours = costs_out(answer)
+    ours = costs_out(answer) | charged.manner.named(answer)
     if not charged.is_plain:
         said = answer.get("usage")
         said = said if isinstance(said, dict) else {}

@@ -62,7 +62,7 @@ class Native(Dialect[MessagesCall]):
         return Assembly()
 
     def events(self, call: MessagesCall, manner: Manner) -> MessageStream:
-        return MessageStream()
+        return MessageStream(manner)
 
     def as_events(self, answer: bytes) -> bytes:
         return as_events(answer)

@@ -14,8 +14,8 @@ from proxy.protocols.anthropic.messages import usage as usages
 from proxy.protocols.anthropic.messages.answer import reason_of
 from proxy.protocols.anthropic.messages.failure import failure_in
 from proxy.protocols.anthropic.messages.produced import Produced
-from proxy.protocols.base import Charged, Reported, text_of
-from proxy.protocols.counts import Told, is_counted, stated_cost, tokens, without_cost
+from proxy.protocols.base import Charged, Manner, Reported, text_of
+from proxy.protocols.counts import Told, costs_out, is_counted, stated_cost, tokens, without_cost
 from proxy.protocols.sse import END, bare_of, data_of, error_of
 
 STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
@@ -32,7 +32,8 @@ NOTHING: Mapping[str, Any] = {}
 class MessageStream:
     """What has been seen of a stream."""
 
-    def __init__(self) -> None:
+    def __init__(self, manner: Manner) -> None:
+        self._manner = manner
         self.done = False
         self.error: Any = None
         """The error that ended the stream; nothing after it is taken."""
@@ -213,10 +214,12 @@ class MessageStream:
         self._model, self._upstream_id = text_of(message, "model"), text_of(message, "id")
         counts = message.get("usage")
         self._said = usages.merged(self._said, counts)
-        if b"ost" in data and isinstance(counts, dict):
-            message = {**without_cost(message), "usage": without_cost(counts)}
-            return lossless.splice(data, {"message": lossless.write(message)})
-        return data
+        changes = self._manner.named(message)
+        if b"ost" in data:
+            changes |= costs_out(message)
+        return (
+            lossless.splice(data, {"message": lossless.splice(lossless.write(message), changes)}) if changes else data
+        )
 
     def _end(self, said: dict[str, Any]) -> None:
         delta, counts = said.get("delta"), said.get("usage")

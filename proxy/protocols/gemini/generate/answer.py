@@ -14,7 +14,8 @@ from proxy.protocols.gemini import errors
 from proxy.protocols.gemini.generate import usage as usages
 from proxy.protocols.gemini.generate.failure import block_reason
 
-FRAME = ("candidates", "promptFeedback", "usageMetadata", "modelVersion", "responseId", "createTime")
+MODEL = "modelVersion"
+FRAME = ("candidates", "promptFeedback", "usageMetadata", MODEL, "responseId", "createTime")
 
 
 def read_answer(answer: Mapping[str, Any]) -> Reported:
@@ -28,7 +29,7 @@ def reported(told: Told | None, answer: Mapping[str, Any], *, reason: str) -> Re
         usage=None if told is None else told.usage,
         finish_reason=reason,
         is_odd=told is not None and told.is_odd,
-        model=text_of(answer, "modelVersion"),
+        model=text_of(answer, MODEL),
         upstream_id=text_of(answer, "responseId"),
         service_tier=usages.tier_of(told),
         told=told,
@@ -57,7 +58,8 @@ def decorate(
     if refusal is not None:
         whole = lossless.load_exact(raw)
         raw = lossless.dump({name: whole[name] for name in FRAME if name in whole})
-    ours = costs_out(answer, usage=usages.NAME) | last_words(said.told, charged, used)
+    ours = costs_out(answer, usage=usages.NAME) | charged.manner.named(answer, MODEL)
+    ours |= last_words(said.told, charged, used)
     if refusal is not None:
         ours["error"] = orjson.dumps(errors.error_of(refusal))
     return lossless.splice(raw, ours)

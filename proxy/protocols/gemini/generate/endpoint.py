@@ -56,7 +56,7 @@ class Native(Dialect[GenerateCall]):
         return Assembly()
 
     def events(self, call: GenerateCall, manner: Manner) -> GenerateStream:
-        return GenerateStream()
+        return GenerateStream(manner)
 
     def as_events(self, answer: bytes) -> bytes:
         return as_events(answer)

@@ -10,10 +10,10 @@ from typing import Any
 
 from proxy.prices.usage import Usage
 from proxy.protocols import lossless
-from proxy.protocols.base import Charged, Reported, text_of
-from proxy.protocols.counts import Told, is_cost
+from proxy.protocols.base import Charged, Manner, Reported, text_of
+from proxy.protocols.counts import Told, costs_out
 from proxy.protocols.gemini.generate import usage as usages
-from proxy.protocols.gemini.generate.answer import candidates_of, last_words, reason_of, reported
+from proxy.protocols.gemini.generate.answer import MODEL, candidates_of, last_words, reason_of, reported
 from proxy.protocols.gemini.generate.failure import block_reason, failure_in
 from proxy.protocols.gemini.generate.produced import produced_bytes
 from proxy.protocols.sse import bare_of, data_of, error_of, events_of
@@ -28,7 +28,8 @@ class GenerateStream:
     done = False
     """It has no mark of its own for its end."""
 
-    def __init__(self) -> None:
+    def __init__(self, manner: Manner) -> None:
+        self._manner = manner
         self.error: Any = None
         """The error that ended the stream; nothing after it is taken."""
         self.finish_reason = ""
@@ -126,9 +127,11 @@ class GenerateStream:
             if text_of(candidate, "finishReason"):
                 self._ended.add(index)
         self.finish_reason = self.finish_reason or reason_of(said)
-        if b"ost" in data and isinstance(counts, dict):
-            kept = {name: value for name, value in counts.items() if not is_cost(name)}
-            data = lossless.splice(data, {usages.NAME: lossless.write(kept)})
+        changes = self._manner.named(said, MODEL)
+        if b"ost" in data:
+            changes |= costs_out(said, usage=usages.NAME)
+        if changes:
+            data = lossless.splice(data, changes)
             event = _framed(data)
         if not self.finish_reason:
             event = event if event.startswith(b"data: ") and event.count(b"\n") == 2 else _framed(data)

@@ -55,6 +55,7 @@ def decorate(
     if refusal is not None:
         raw = lossless.dump(without_failure(lossless.load_exact(raw)))
     ours = costs_out(answer) if b"ost" in raw else {}
+    ours |= charged.manner.named(answer)
     if not charged.is_plain:
         ours["id"] = orjson.dumps(charged.generation_id)
         ours["usage"] = usages.shown(reported.told, used, cost=charged.cost)

@@ -19,6 +19,7 @@ from proxy.protocols.openai.choices import choices_of
 from proxy.protocols.sse import DONE, END, bare_of, data_of, error_of, events_of
 
 HEAD = re.compile(rb'data: ?\{\s*"id"\s*:\s*"(?:[^"\\]|\\.)*"')
+MODEL = re.compile(rb'"model"\s*:\s*("(?:[^"\\]|\\.)*")')
 TOLD = (
     (b'"usage"', b'"usage":null', re.compile(rb'"usage"\s*:\s*\{')),
     (b'"finish_reason"', b'"finish_reason":null', re.compile(rb'"finish_reason"\s*:\s*"[^"]')),
@@ -58,6 +59,11 @@ class ChatStream:
         self._our_head = b'data: {"id":' + self._id
         self._their_head: bytes | None = None
         """How an event of theirs begins, up to its id; b"" where an id is not what they begin with."""
+        self._their_model = self._our_model = b""
+        """Where the model is to be renamed: how a chunk names it, and is to."""
+        self._our_opening = b""
+        self._alike = 0
+        """How many of the events that need no look begin as the first one did, up to their choices: all or none."""
         self._told: usages.Told | None = None
         self._next_head = self._spoken = self._opening = self._next_opening = b""
         self._uncounted: list[bytes] = []
@@ -183,17 +189,31 @@ class ChatStream:
         if end < len(events) and (end := events.rfind(END, start, end) + len(END)) < start + len(END):
             return start
         whole = events.count(END, start, end)
+        self._alike = whole
         if events.startswith(self._opening, start) and events.count(self._next_opening, start, end) == whole - 1:
             return end
+        self._alike = 0
         if events.count(self._next_head, start, end) != whole - 1:
             return start
-        spoken = self._spoken
-        return end if all(spoken in event for event in events[start : end - len(END)].split(END)) else start
+        spoken, model = self._spoken, self._their_model
+        for event in events[start : end - len(END)].split(END):
+            if (at := event.find(spoken)) < 0 or (model and event.find(model, 0, at) < 0):
+                return start
+        return end
 
     def _take_plain(self, events: bytes) -> bytes:
         self.has_choices, self._text = True, b""
         self._keep(events)
-        return events if self._manner.is_plain else events.replace(self._their_head or b"", self._our_head)
+        if self._manner.is_plain:
+            return events
+        if self._alike == 1:
+            return self._our_opening + events[len(self._opening) :]
+        theirs = self._their_model
+        if theirs and self._alike:
+            return events.replace(self._opening, self._our_opening)
+        if theirs:
+            events = b"".join([event.replace(theirs, self._our_model, 1) for event in events_of(events)])
+        return events.replace(self._their_head or b"", self._our_head)
 
     # --- Events that need one --------------------------------------------------------------------------------------
 
@@ -234,11 +254,24 @@ class ChatStream:
         self._spoken = next((style for style in SPOKEN if style in event), b"")
         is_one_line = event.find(b"\n") == len(event) - len(END)  # a mark could hide at the breaks of several
         self._their_head = found.group() if found and self._spoken and is_one_line else b""
-        self._next_head = END + self._their_head
         self._opening = event[: event.find(self._spoken) + len(self._spoken)]
         self._next_opening = END + self._opening
+        self._our_opening = self._opening.replace(self._their_head, self._our_head, 1) if self._their_head else b""
+        if self._manner.model:
+            self._learn_model(first)
+        self._next_head = END + self._their_head
         self._model, self._upstream_id = text_of(first, "model"), text_of(first, "id")
-        self._frame = {name: first[name] for name in ("created", "model", "system_fingerprint") if name in first}
+        named = self._named(first)
+        self._frame = {name: named[name] for name in ("created", "model", "system_fingerprint") if name in first}
+
+    def _learn_model(self, first: dict[str, Any]) -> None:
+        """Where its name does not stand before the choices, as it mostly does, each chunk has to be looked at."""
+        found = MODEL.search(self._opening)
+        if found is None or lossless.load(found[1]) != first.get("model"):
+            self._their_head = b""
+            return
+        self._their_model, self._our_model = found[0], b'"model":' + orjson.dumps(self._manner.model)
+        self._our_opening = self._our_opening.replace(self._their_model, self._our_model, 1)
 
     def _take_chunk(self, data: bytes, chunk: dict[str, Any]) -> bytes:
         told = usages.find(chunk) if data.count(b"usage") > data.count(b'"usage":null') else None
@@ -284,8 +317,12 @@ class ChatStream:
             if self._include_usage:
                 self._last += _framed(self._under_our_id(data, chunk))
             return b""
-        self._extra |= {name: value for name, value in chunk.items() if not is_cost(name)}
+        self._extra |= {name: value for name, value in self._named(chunk).items() if not is_cost(name)}
         return b""
+
+    def _named(self, chunk: dict[str, Any]) -> dict[str, Any]:
+        model = self._manner.model
+        return {**chunk, "model": model} if model and "model" in chunk else chunk
 
     def _keep(self, data: bytes) -> None:
         """To be counted, should the upstream tell no usage, which most do: counting costs more than relaying."""
@@ -305,7 +342,7 @@ class ChatStream:
         """The chunk byte for byte, but for its id; usage comes at the end, and what it cost the upstream never."""
         if self._manner.is_plain:
             return lossless.splice(data, costs_out(chunk))
-        changes: dict[str, bytes | None] = {"id": self._id}
+        changes: dict[str, bytes | None] = {"id": self._id, **self._manner.named(chunk)}
         for name, value in chunk.items():
             if is_cost(name) or (name == "usage" and value):
                 changes[name] = None

@@ -10,7 +10,7 @@ from billing.models import Hold
 from proxy.models import Generation
 from proxy.prices.loading import load_catalog
 from tests.proxy.conftest import PRICE, catalog, only_generation, settle, wait_for
-from tests.spoken import GENERATE, GENERATED_USAGE, generated, piece
+from tests.spoken import GENERATE, GENERATED_USAGE, generated, piece, renamed
 
 pytestmark = pytest.mark.parametrize("spoken", [GENERATE], ids=str)
 COST = Decimal("0.00042000")
@@ -36,7 +36,11 @@ def test_an_answer_in_one_piece_comes_as_it_is_with_what_it_cost(gateway, upstre
         "latency_ms": generation.latency_ms,
         "cost": f"{COST:f}",
     }
-    assert told == {**GENERATE.told, "usageMetadata": {**GENERATED_USAGE, "cost": float(COST)}}
+    assert told == {
+        **GENERATE.told,
+        "modelVersion": "openai/m",
+        "usageMetadata": {**GENERATED_USAGE, "cost": float(COST)},
+    }
     assert answer.headers["x-generation-id"] == generation.pk
     assert (generation.protocol, generation.finish_reason, generation.cost) == ("gemini", "STOP", COST)
     assert upstream.calls == [
@@ -54,7 +58,7 @@ def test_a_stream_comes_event_by_event_and_its_last_one_tells_what_it_cost(gatew
     with gateway.stream() as response:
         text = response.read()
     generation = only_generation()
-    assert text.startswith(b"".join(GENERATE.stream[:-1]))
+    assert text.startswith(renamed(b"".join(GENERATE.stream[:-1])))
     [*_begun, last] = GENERATE.events_in(text.decode())
     assert last["usageMetadata"] == {**GENERATED_USAGE, "cost": float(COST)}
     assert last["x_chuizi"]["generation_id"] == generation.pk == response.headers["x-generation-id"]
@@ -130,7 +134,7 @@ def test_thoughts_are_output_and_what_tools_found_is_input(gateway, upstream, st
     upstream.events = [generated(thought), generated(signed), generated("", finish="STOP", usage=usage)]
     if stream:
         with gateway.stream() as response:
-            assert response.read().startswith(b"".join(upstream.events[:-1]))
+            assert response.read().startswith(renamed(b"".join(upstream.events[:-1])))
     else:
         assert gateway.chat().json()["candidates"] == upstream.json["candidates"]
     found = only_generation()

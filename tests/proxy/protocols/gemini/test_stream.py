@@ -14,7 +14,7 @@ CHARGED = Charged(Manner("gen-ours"), 12, Decimal("0.00042000"))
 
 
 def test_from_the_first_reason_to_end_on_the_last_event_is_kept():
-    stream = GenerateStream()
+    stream = GenerateStream(Manner("gen-ours"))
     said, ends, last = generated("one"), generated("two", finish="STOP"), generated(usage=GENERATED_USAGE)
     assert stream.take(said) == said
     assert stream.take(ends) == b""
@@ -26,7 +26,7 @@ def test_from_the_first_reason_to_end_on_the_last_event_is_kept():
 
 
 def test_what_comes_before_an_answer_waits_for_it():
-    stream = GenerateStream()
+    stream = GenerateStream(Manner("gen-ours"))
     counts = b'data: {"usageMetadata":{"promptTokenCount":20}}\n\n'
     assert stream.take(counts) == b""
     assert stream.is_complete
@@ -34,11 +34,11 @@ def test_what_comes_before_an_answer_waits_for_it():
     assert stream.take(generated("one")) == counts + generated("one")
     assert not stream.is_complete
     with pytest.raises(ValueError, match="too much"):
-        GenerateStream().take(counts * 5_000)
+        GenerateStream(Manner("gen-ours")).take(counts * 5_000)
 
 
 def test_an_upstreams_cost_is_taken_out_and_lines_of_one_event_are_one():
-    stream = GenerateStream()
+    stream = GenerateStream(Manner("gen-ours"))
     event = b'data: {"candidates":[{"content":{"parts":[{"text":"a"}]}}],\ndata: "usageMetadata":{"cost":1,"a":2}}\n\n'
     [told] = stream.take(event).split(b"\n\n")[:-1]
     assert orjson.loads(told[6:])["usageMetadata"] == {"a": 2}
@@ -46,7 +46,7 @@ def test_an_upstreams_cost_is_taken_out_and_lines_of_one_event_are_one():
 
 
 def test_of_a_stream_that_was_cut_the_output_counts_as_told_where_nothing_was_said_since():
-    stream = GenerateStream()
+    stream = GenerateStream(Manner("gen-ours"))
     stream.take(generated("one ", usage={"promptTokenCount": 20, "candidatesTokenCount": 3}))
     assert stream.reported.usage.output_tokens == 3
     stream.take(generated("two "))

@@ -28,6 +28,11 @@ class Kin:
     def sent(self) -> dict[str, Any]:
         return {"model": "openai/m", **self.asked}
 
+    @property
+    def shown(self) -> dict[str, Any]:
+        """`told` under the model's name that was asked for."""
+        return {**self.told, **({"model": self.sent["model"]} if "model" in self.told else {})}
+
 
 def vector(at: int) -> dict[str, Any]:
     return {"object": "embedding", "index": at, "embedding": [0.25, -0.5]}

@@ -21,7 +21,7 @@ def test_an_answer_is_charged_by_its_units_and_tells_its_cost(served, upstream, 
     assert answer.status_code == 200, answer.text
     said = answer.json()
     assert {name: said[name] for name in kin.told if name != "usage"} == {
-        name: value for name, value in kin.told.items() if name != "usage"
+        name: value for name, value in kin.shown.items() if name != "usage"
     }
     assert Decimal(said["x_chuizi"]["cost"]) == kin.cost
     assert Decimal(str(said["usage"]["cost"])) == kin.cost

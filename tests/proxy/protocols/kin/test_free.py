@@ -36,7 +36,8 @@ def ask(gateway: Gateway, **more):
 def test_a_moderation_holds_and_stores_nothing(served, upstream):
     for more in ({}, {"model": "openai/omni-moderation-latest", "input": ["a", "b"], "new": 1}):
         answer = ask(served, **more)
-        assert (answer.status_code, answer.json()) == (200, TOLD)
+        name = more.get("model", "omni-moderation-latest")
+        assert (answer.status_code, answer.json()) == (200, {**TOLD, "model": name})
     assert upstream.calls[1] == {"model": "m-at-upstream", "input": ["a", "b"], "new": 1}
     assert not Generation.objects.exists()
     assert not Hold.objects.exists()
@@ -50,7 +51,7 @@ def test_a_customer_without_money_may_ask(served, customer):
 def test_what_fails_is_asked_of_the_next_upstream_and_cools_down(served, upstream, second_upstream, settings):
     upstream.status = 500
     for _ in range(settings.UPSTREAM_FAILURES + 1):
-        assert ask(served).json() == TOLD
+        assert ask(served).json()["id"] == "modr-1"
     assert len(second_upstream.calls) == settings.UPSTREAM_FAILURES + 1
     assert len(upstream.calls) == settings.UPSTREAM_FAILURES
 
@@ -60,7 +61,7 @@ def test_a_success_that_is_no_json_is_asked_of_the_next(served, upstream):
         return web.Response(text="<html>", content_type="application/json")
 
     upstream.handler = page
-    assert ask(served).json() == TOLD
+    assert ask(served).json()["id"] == "modr-1"
 
 
 def test_a_model_that_costs_something_is_none_for_it(served, upstream):

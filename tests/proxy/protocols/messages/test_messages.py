@@ -8,7 +8,7 @@ import pytest
 from billing.models import Hold, Wallet
 from proxy.models import Generation, Upstream
 from tests.proxy.conftest import only_generation, settle, wait_for
-from tests.spoken import MESSAGES, ending, event, message, text_events
+from tests.spoken import MESSAGES, ending, event, message, renamed, text_events
 
 pytestmark = pytest.mark.parametrize("spoken", [MESSAGES], ids=str)
 COST = Decimal("0.00042000")
@@ -29,7 +29,7 @@ def test_an_answer_in_one_piece_comes_as_it_is_with_what_it_cost(gateway, upstre
         "latency_ms": generation.latency_ms,
         "cost": f"{COST:f}",
     }
-    assert told == {**MESSAGES.told, "usage": usage}
+    assert told == {**MESSAGES.told, "model": "openai/m", "usage": usage}
     assert answer.headers["x-generation-id"] == generation.pk
     assert answer.headers["request-id"] == answer.headers["x-request-id"]
     assert (generation.protocol, generation.finish_reason, generation.cost) == ("anthropic", "end_turn", COST)
@@ -50,7 +50,7 @@ def test_a_stream_comes_event_by_event_and_its_last_word_tells_what_it_cost(gate
     with gateway.stream() as response:
         text = response.read()
     events = MESSAGES.events_in(text.decode())
-    assert text.startswith(b"".join(MESSAGES.stream[:-2]))
+    assert text.startswith(renamed(b"".join(MESSAGES.stream[:-2])))
     assert text.endswith(MESSAGES.last)
     [*_begun, delta, stop] = events
     generation = only_generation()
@@ -104,7 +104,7 @@ def test_thinking_and_its_signature_come_through_untouched(gateway, upstream):
     upstream.events = [*pieces, *ending()[1:]]
     with gateway.stream(thinking={"type": "enabled", "budget_tokens": 50}) as response:
         text = response.read()
-    assert text.startswith(b"".join(pieces))
+    assert text.startswith(renamed(b"".join(pieces)))
     assert only_generation().cost == COST
 
 
@@ -208,7 +208,7 @@ def test_events_without_their_names_get_them_as_clients_go_by_those(gateway, ups
     upstream.events = [event.partition(b"\n")[2] for event in MESSAGES.stream]
     with gateway.stream() as response:
         text = response.read()
-    assert text.startswith(b"".join(MESSAGES.stream[:-2]))
+    assert text.startswith(renamed(b"".join(MESSAGES.stream[:-2])))
 
 
 def test_an_answer_without_a_block_has_its_head_too(gateway, upstream):
