@@ -47,6 +47,11 @@ def account_suspended() -> Refusal:
     return Refusal(403, "account_suspended", "This account is suspended. Write to support.")
 
 
+def spent() -> Refusal:
+    """For a stream that has begun."""
+    return Refusal(402, "insufficient_balance", "The balance is used up, so the answer ends here. Top up to go on.")
+
+
 def unavailable(message: str, *, retry_after: int = 1) -> Refusal:
     return Refusal(503, "provider_unavailable", message, headers={"Retry-After": str(retry_after)})
 

@@ -143,7 +143,7 @@ class Rate:
 class KeyCounter:
     """A key's meter in the hands of one batch: read under the wallet lock, counted in Python, written once."""
 
-    __slots__ = ("active", "customer_id", "day", "day_spent", "key_id", "rate", "total_spent", "version")
+    __slots__ = ("active", "customer_id", "day", "day_spent", "has_more", "key_id", "rate", "total_spent", "version")
 
     def __init__(self, row: Sequence[Any]) -> None:
         self.key_id: int = row[0]
@@ -154,6 +154,8 @@ class KeyCounter:
         self.day: date = row[6]
         self.day_spent: Decimal = row[7]
         self.total_spent: Decimal = row[8]
+        self.has_more = False
+        """Whether more was held for a request that was counted before."""
 
     def spent_on(self, day: date) -> Decimal:
         return self.day_spent if self.day >= day else Decimal(0)
@@ -163,6 +165,13 @@ class KeyCounter:
         self.day_spent = self.spent_on(day) + held
         self.day = max(self.day, day)
         self.total_spent += held
+
+    def count_more(self, *, day: date, held: Decimal) -> None:
+        """More is held for a request that was counted on `day`: there settlement corrects it."""
+        if self.day == day:
+            self.day_spent += held
+        self.total_spent += held
+        self.has_more = True
 
 
 class CustomerCounter:
@@ -269,6 +278,14 @@ def left(*, policy: KeyPolicy, key: KeyCounter, now: datetime) -> Decimal | None
     return min((most - spent for _cap, most, spent in _caps(policy, key, today)), default=None)
 
 
+def left_on(day: date, *, policy: KeyPolicy, key: KeyCounter) -> Decimal | None:
+    """What the key's caps leave to a request that was counted on `day`, in USD; None where it has none."""
+    found = [] if policy.total_limit is None else [policy.total_limit - key.total_spent]
+    if policy.daily_limit is not None and key.day <= day:
+        found.append(policy.daily_limit - key.spent_on(day))
+    return min(found, default=None)
+
+
 def _caps(policy: KeyPolicy, key: KeyCounter, today: date) -> Iterator[tuple[Cap, Decimal, Decimal]]:
     """Each cap that is set, its amount and what was spent or held of it."""
     if policy.daily_limit is not None:
@@ -322,7 +339,7 @@ def writes(
     counted = [
         (key.key_id, key.rate.slot, array(key.rate.slots), key.day, key.day_spent, key.total_spent)
         for key in keys
-        if key.rate.changed
+        if key.rate.changed or key.has_more
     ]
     if len(counted) == 1:
         statements.append((WRITE_ONE_KEY_METER, (now, *counted[0])))

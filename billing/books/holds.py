@@ -62,6 +62,11 @@ PLACE_ONE_HOLD = (
     "INSERT INTO billing_hold (key, customer_id, kind, state, amount, bound, captured, reason, created_at)"
     " VALUES (%s, %s, 'request', 'open', %s, %s, 0, '', %s)"
 )
+EXTEND_HOLDS = (
+    "UPDATE billing_hold h SET amount = h.amount + d.more, bound = h.bound + d.more"
+    " FROM unnest(%s::text[], %s::numeric[]) AS d(key, more) WHERE h.key = d.key AND h.state = 'open'"
+)
+"""Of requests whose generations the same transaction has locked, so that none of them is being resolved."""
 ADD_HELD = (
     "UPDATE billing_wallet w SET held = w.held + d.held, exposure = w.exposure + d.exposure"
     " FROM unnest(%s::bigint[], %s::numeric[], %s::numeric[]) AS d(customer_id, held, exposure)"

@@ -18,9 +18,9 @@ import psycopg
 from accounts.models import Customer
 from billing.books.allowance import Overrun
 from billing.models import Wallet
-from proxy.admission.rule import Ask, Short
+from proxy.admission.rule import Ask, Extension, Short
 from proxy.admission.settle_first import SettleFirst
-from proxy.admission.writer import Admitted, CommitUnknown, Grant, PolicyChanged, Waiter, Writer
+from proxy.admission.writer import Admitted, CommitUnknown, Extending, Grant, More, PolicyChanged, Waiter, Writer
 from proxy.batches.batcher import Bell
 from proxy.errors import Refusal, unavailable
 from proxy.models import Generation
@@ -50,10 +50,10 @@ class Admission:
 
     def __init__(self, *, lease_id: int, overrun: Overrun, release: Callable[[str, str], None]) -> None:
         """`release` gives a committed hold back, told its generation's id and why the request ended."""
-        self._queues: dict[int, deque[Waiter]] = {}
-        self._waiting: set[Waiter] = set()
+        self._queues: dict[int, deque[Waiter | Extending]] = {}
+        self._waiting: set[Waiter | Extending] = set()
         self._bell = Bell()
-        self._locked: deque[Waiter] = deque()
+        self._locked: deque[Waiter | Extending] = deque()
         self._locked_bell = Bell()
         self._release = release
         self._settle_first = SettleFirst()
@@ -76,13 +76,28 @@ class Admission:
             refused = short
         return await self._settle_first.admit(ask, refused, lambda ask: self._admit(ask, prepare))
 
+    async def extend(self, asked: Extension) -> Decimal:
+        """How much more, in USD, is held from now on for a stream under way: ZERO where there is too little.
+
+        Raises `Refusal` where that is not known: more may be held then, and nothing counts on it.
+        """
+        extending = Extending(asked, asyncio.get_running_loop().create_future())
+        self._put(extending)
+        try:
+            return await extending.future
+        finally:
+            self._waiting.discard(extending)
+
+    def _put(self, waiter: Waiter | Extending) -> None:
+        self._queues.setdefault(waiter.policy.customer_id, deque()).append(waiter)
+        self._waiting.add(waiter)
+        self._bell.ring()
+
     async def _admit(self, ask: Ask, prepare: Callable[[Admitted], Prepared]) -> Prepared:
         if len(self._waiting) >= MOST_WAITING:
             raise unavailable("The gateway is busy. Try again in a second.")
         waiter = Waiter(ask, asyncio.get_running_loop().create_future(), prepare)
-        self._queues.setdefault(ask.policy.customer_id, deque()).append(waiter)
-        self._waiting.add(waiter)
-        self._bell.ring()
+        self._put(waiter)
         try:
             admitted = await waiter.future
         except asyncio.CancelledError:
@@ -113,9 +128,9 @@ class Admission:
     def waiting(self) -> int:
         return len(self._waiting)
 
-    def _take(self) -> list[Waiter]:
+    def _take(self) -> list[Waiter | Extending]:
         """A batch, customer by customer in turn."""
-        batch: list[Waiter] = []
+        batch: list[Waiter | Extending] = []
         alone = len(self._queues) == 1
         for customer_id in list(self._queues):
             queue = self._queues.pop(customer_id)
@@ -161,18 +176,19 @@ class Admission:
             if not self._locked:
                 await self._locked_bell.wait()
                 continue
-            customer_id = self._locked[0].ask.policy.customer_id
-            mine = [w for w in self._locked if w.ask.policy.customer_id == customer_id][:MOST_IN_BATCH]
+            customer_id = self._locked[0].policy.customer_id
+            mine = [w for w in self._locked if w.policy.customer_id == customer_id][:MOST_IN_BATCH]
             chosen = set(map(id, mine))
             self._locked = deque(w for w in self._locked if id(w) not in chosen)
             batch = _still(mine)
             if batch:
                 await self._commit(self._slow, batch, wait_for_locks=True)
 
-    async def _commit(self, writer: Writer, batch: list[Waiter], *, wait_for_locks: bool) -> None:
+    async def _commit(self, writer: Writer, batch: list[Waiter | Extending], *, wait_for_locks: bool) -> None:
         try:
-            grants, locked = await writer.write(batch, wait_for_locks=wait_for_locks)
+            grants, more, locked = await writer.write(batch, wait_for_locks=wait_for_locks)
         except CommitUnknown as unknown:
+            self._fail([extending for extending, _ in unknown.more], unavailable("Nothing more could be reserved."))
             await self._find_out(writer, unknown.grants)
         except psycopg.errors.LockNotAvailable:
             self._try_later(batch)
@@ -190,6 +206,7 @@ class Admission:
             await self._commit(writer, batch[middle:], wait_for_locks=wait_for_locks)
         else:
             self._answer(grants)
+            _tell(more)
             if locked and wait_for_locks:
                 self._fail(locked, Refusal(500, "internal_error", "The account has no wallet."))
             elif locked:
@@ -204,19 +221,19 @@ class Admission:
             else:
                 waiter.future.set_result(admitted)
 
-    def _try_later(self, waiters: Sequence[Waiter]) -> None:
+    def _try_later(self, waiters: Sequence[Waiter | Extending]) -> None:
         self._locked.extend(waiter for waiter in waiters if monotonic() - waiter.since < WAIT_SECONDS)
         self._locked_bell.ring()
 
     @staticmethod
-    def _fail(waiters: Sequence[Waiter], refusal: Refusal) -> None:
+    def _fail(waiters: Sequence[Waiter | Extending], refusal: Refusal) -> None:
         for waiter in waiters:
             if not waiter.future.done():
                 waiter.future.set_exception(refusal)
 
     async def _find_out(self, writer: Writer, grants: Sequence[Grant]) -> None:
         """COMMIT's outcome is unknown: ask until the database answers. Nothing can be admitted meanwhile anyway."""
-        while True:
+        while grants:
             try:
                 found = await writer.committed(grants)
             except (psycopg.Error, OSError):
@@ -230,6 +247,13 @@ class Admission:
             return
 
 
-def _still(waiters: Iterable[Waiter]) -> list[Waiter]:
+def _tell(more: Sequence[More]) -> None:
+    """One that has ended meanwhile gives it back with the rest of its hold."""
+    for extending, granted in more:
+        if not extending.future.done():
+            extending.future.set_result(granted)
+
+
+def _still(waiters: Iterable[Waiter | Extending]) -> list[Waiter | Extending]:
     """Those that nobody has answered, and that have not left."""
     return [waiter for waiter in waiters if not waiter.future.done()]

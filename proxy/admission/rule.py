@@ -13,6 +13,8 @@ from proxy.prices.sums import ceiling
 
 LEAST_OUTPUT_TOKENS = 256
 """A limit that the wallet, not the caller, chose is not made smaller than this: the answer would be of no use."""
+OUTPUT_WINDOW_TOKENS = 4_096
+"""Of a stream so much output is held for at a time; most answers are shorter."""
 
 
 @value
@@ -21,6 +23,7 @@ class Ask:
 
     `input_most` is what its input can cost at most, `output_rate` an output token over all choices; with
     `output_limit` tokens they make the bound. `may_shrink`: the caller named no limit, so the wallet may.
+    `is_extended`: a stream whose hold grows as it is written, and that ends where it cannot.
     """
 
     policy: KeyPolicy
@@ -35,11 +38,17 @@ class Ask:
     output_limit: int
     may_shrink: bool
     estimate: Decimal
+    is_extended: bool = False
     session: str | None = None
 
     @property
     def bound(self) -> Decimal:
         return self.bound_at(self.output_limit)
+
+    @property
+    def first_limit(self) -> int:
+        """Tokens of output that are held for at first."""
+        return min(self.output_limit, OUTPUT_WINDOW_TOKENS) if self.is_extended else self.output_limit
 
     def bound_at(self, output_limit: int) -> Decimal:
         return ceiling(self.input_most + self.output_rate * output_limit)
@@ -87,14 +96,47 @@ class WalletCounter:
         self.exposure += decision.bound - decision.hold
         self.exposed += decision.bound - decision.hold
 
+    def hold_more(self, amount: Decimal) -> None:
+        self.available -= amount
+        self.reserved += amount
+        self.held += amount
+
 
 @value
 class Decision:
-    """What is held, the most that may be charged, and the output limit to send upstream."""
+    """What is held, the most that may be charged, and the output limit to send upstream.
+
+    `covered` are the tokens of output within the bound: fewer than the limit where the hold is to grow with a stream.
+    """
 
     hold: Decimal
     bound: Decimal
     output_limit: int
+    covered: int
+
+
+@value
+class Extension:
+    """What an open hold is to grow by, in USD: `wanted`, or what there is of it, but not less than `least`. What is
+    less than nothing is given back.
+
+    `day` is the one on which the request was counted.
+    """
+
+    generation_id: str
+    policy: KeyPolicy
+    wanted: Decimal
+    least: Decimal
+    day: date
+
+
+def extend(asked: Extension, *, wallet: WalletCounter, key: KeyCounter) -> Decimal:
+    """The rule, without I/O: what a hold grows by, ZERO where there is too little."""
+    if asked.wanted < 0:
+        return asked.wanted
+    room = _room(wallet, meters.left_on(asked.day, policy=asked.policy, key=key))
+    more = min(asked.wanted, room)
+    return more if more >= asked.least and more > 0 else ZERO
 
 
 def decide(
@@ -129,20 +171,31 @@ def decide(
 
 def _hold_for(ask: Ask, *, wallet: WalletCounter, left: Decimal | None) -> Decision | None:
     """What the wallet covers, and what the key's caps have `left`; None where nothing of use does."""
-    bound = ask.bound
+    covered = ask.first_limit
+    bound = ask.bound_at(covered)
     estimate = min(ask.estimate, bound)
     room = _room(wallet, left)
     # Bonus is held at the bound: what a request costs beyond its hold has to be the customer's own money.
     is_covered = wallet.exposure + bound - estimate <= wallet.allowance and estimate + wallet.bonus <= wallet.available
     if is_covered and (left is None or estimate <= left):
-        return Decision(hold=estimate, bound=bound, output_limit=ask.output_limit)
+        return Decision(hold=estimate, bound=bound, output_limit=ask.output_limit, covered=covered)
     if bound <= room or not bound:
-        return Decision(hold=bound, bound=bound, output_limit=ask.output_limit)
+        return Decision(hold=bound, bound=bound, output_limit=_limit_for(ask, room=room), covered=covered)
     affordable = _affordable(ask, room=room)
-    if ask.may_shrink and affordable >= LEAST_OUTPUT_TOKENS:
+    if (ask.may_shrink or ask.is_extended) and affordable >= LEAST_OUTPUT_TOKENS:
         bound = ask.bound_at(affordable)
-        return Decision(hold=bound, bound=bound, output_limit=affordable)
+        limit = affordable if ask.may_shrink else ask.output_limit
+        return Decision(hold=bound, bound=bound, output_limit=limit, covered=affordable)
     return None
+
+
+def _limit_for(ask: Ask, *, room: Decimal) -> int:
+    """The output limit of a stream that its hold grows with: what the wallet covers now, where the caller named none,
+    as an answer that its upstream ends is better than one that we do.
+    """
+    if not (ask.is_extended and ask.may_shrink):
+        return ask.output_limit
+    return max(ask.first_limit, _affordable(ask, room=room))
 
 
 def _room(wallet: WalletCounter, left: Decimal | None) -> Decimal:
@@ -159,7 +212,9 @@ def _affordable(ask: Ask, *, room: Decimal) -> int:
 
 def _least(ask: Ask) -> Decimal:
     """The smallest bound that would be of use."""
-    return ask.bound_at(min(ask.output_limit, LEAST_OUTPUT_TOKENS)) if ask.may_shrink else ask.bound
+    if ask.may_shrink or ask.is_extended:
+        return ask.bound_at(min(ask.output_limit, LEAST_OUTPUT_TOKENS))
+    return ask.bound
 
 
 def _fits(ask: Ask, *, room: Decimal) -> str:
@@ -168,8 +223,8 @@ def _fits(ask: Ask, *, room: Decimal) -> str:
 
 
 def _insufficient(ask: Ask, *, wallet: WalletCounter, left: Decimal | None) -> Short:
-    least = _least(ask)
-    estimate = min(ask.estimate, ask.bound)
+    least, bound = _least(ask), ask.bound_at(ask.first_limit)
+    estimate = min(ask.estimate, bound)
     fits = _fits(ask, room=_room(wallet, left))
     finding = f"The available balance is ${wallet.available:f} and this request needs ${least:f}.{fits}"
     return Short(
@@ -177,7 +232,7 @@ def _insufficient(ask: Ask, *, wallet: WalletCounter, left: Decimal | None) -> S
         "insufficient_balance",
         f"{finding} Top up to go on.",
         finding=finding,
-        needed=min(least, estimate + wallet.bonus) if ask.bound - estimate <= wallet.allowance else least,
+        needed=min(least, estimate + wallet.bonus) if bound - estimate <= wallet.allowance else least,
         room=wallet.available,
         may_come_free=wallet.reserved,
     )

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import lru_cache
 from itertools import chain
 from time import monotonic
@@ -13,12 +14,13 @@ from typing import Any
 import psycopg
 
 from accounts.limits import meters as limits
-from accounts.limits.meters import CustomerCounter, KeyCounter
+from accounts.limits.meters import CustomerCounter, KeyCounter, KeyPolicy
 from billing.books import holds
 from billing.books.allowance import Overrun, Payments, allowance
-from core.arrays import columns
+from billing.books.money import ZERO
+from core.arrays import array, columns
 from core.records import value
-from proxy.admission.rule import Ask, Decision, WalletCounter, decide
+from proxy.admission.rule import Ask, Decision, Extension, WalletCounter, decide, extend
 from proxy.batches.pipeline import Pipeline, Query
 from proxy.errors import invalid_key
 from proxy.ids import generation_id_at
@@ -49,6 +51,23 @@ class Waiter:
     prepared: Any = None
     since: float = field(default_factory=monotonic)
 
+    @property
+    def policy(self) -> KeyPolicy:
+        return self.ask.policy
+
+
+@dataclass(eq=False, slots=True)
+class Extending:
+    """A stream that wants more held; it is told how much more that is, ZERO for none."""
+
+    asked: Extension
+    future: asyncio.Future[Decimal]
+    since: float = field(default_factory=monotonic)
+
+    @property
+    def policy(self) -> KeyPolicy:
+        return self.asked.policy
+
 
 INSERT_GENERATIONS = (
     "INSERT INTO proxy_generation (id, customer_id, key_id, model_id, price_id, lease_id, protocol, streamed, bound,"
@@ -64,6 +83,14 @@ WRITE_GENERATIONS = (
     " AS g(id, customer_id, key_id, model_id, price_id, lease_id, protocol, streamed, bound, held, created_at,"
     " session)"
 )
+LOCK_GENERATIONS = (
+    "SELECT id FROM proxy_generation WHERE id = ANY(%s) AND state = 'held' ORDER BY id FOR NO KEY UPDATE SKIP LOCKED"
+)
+"""Who locks one that is held is about to end it; waiting for that with a wallet locked would be the wrong order."""
+EXTEND_GENERATIONS = (
+    "UPDATE proxy_generation g SET held = g.held + d.more, bound = g.bound + d.more"
+    " FROM unnest(%s::text[], %s::numeric[]) AS d(id, more) WHERE g.id = d.id"
+)
 FIND_GENERATIONS = "SELECT id FROM proxy_generation WHERE id = ANY(%s)"
 
 ROUND_TRIP_SECONDS = 10.0
@@ -74,13 +101,15 @@ CONNECTION_LOST = ("08", "57P")
 """SQLSTATE classes of a connection that broke or a server that went away."""
 
 Grant = tuple[Waiter, Admitted]
+More = tuple[Extending, Decimal]
 
 
 class CommitUnknown(Exception):
     """The connection broke while COMMIT was on its way."""
 
-    def __init__(self, grants: Sequence[Grant]) -> None:
+    def __init__(self, grants: Sequence[Grant], more: Sequence[More]) -> None:
         self.grants = grants
+        self.more = more
 
 
 class Writer:
@@ -91,37 +120,49 @@ class Writer:
         self._lease_id = lease_id
         self._overrun = overrun
 
-    async def write(self, waiters: Sequence[Waiter], *, wait_for_locks: bool) -> tuple[list[Grant], list[Waiter]]:
-        """Decide and commit; answer the refused, return what was granted and whose wallet is locked elsewhere.
+    async def write(
+        self, waiters: Sequence[Waiter | Extending], *, wait_for_locks: bool
+    ) -> tuple[list[Grant], list[More], list[Waiter | Extending]]:
+        """Decide and commit; answer the refused, return what was granted, what was extended, and whose wallet is locked
+        elsewhere.
 
         Raises psycopg errors with nothing written, or `CommitUnknown`.
         """
         pipeline = await self._connected()
-        asks = [waiter.ask for waiter in waiters]
         try:
-            wallets, keys, customers, now = await self._read(pipeline, asks, wait_for_locks=wait_for_locks)
-            locked: list[Waiter] = []
+            wallets, keys, customers, open_ones, now = await self._read(
+                pipeline, waiters, wait_for_locks=wait_for_locks
+            )
+            locked: list[Waiter | Extending] = []
             grants: list[Grant] = []
+            more: list[More] = []
             for waiter in waiters:
                 if waiter.future.done():
                     continue
-                wallet = wallets.get(waiter.ask.policy.customer_id)
+                wallet = wallets.get(waiter.policy.customer_id)
                 if wallet is None:
                     locked.append(waiter)
+                    continue
+                if isinstance(waiter, Extending):
+                    granted = self._extend(waiter.asked, wallet=wallet, keys=keys, open_ones=open_ones)
+                    if granted:
+                        more.append((waiter, granted))
+                    else:
+                        waiter.future.set_result(ZERO)
                     continue
                 decision = self._decide(waiter.ask, wallet=wallet, keys=keys, customers=customers, now=now)
                 if isinstance(decision, Exception):
                     waiter.future.set_exception(decision)
                     continue
                 grants.append((waiter, Admitted(generation_id_at(now, place=len(grants)), decision, now)))
-            if not grants:
+            if not (grants or more):
                 await pipeline.round_trip([("ROLLBACK", ())])
-                return [], locked
-            await self._write(pipeline, grants, wallets=wallets, keys=keys, customers=customers, now=now)
+                return [], [], locked
+            await self._write(pipeline, grants, more, wallets=wallets, keys=keys, customers=customers, now=now)
         except BaseException:
             await self._reset()
             raise
-        return grants, locked
+        return grants, more, locked
 
     async def committed(self, grants: Sequence[Grant]) -> set[str]:
         """Which of these holds exist: locking their wallets waits for the backend that may still be committing."""
@@ -166,10 +207,12 @@ class Writer:
             pipeline.close()
 
     async def _read(
-        self, pipeline: Pipeline, asks: Sequence[Ask], *, wait_for_locks: bool
-    ) -> tuple[dict[int, WalletCounter], dict[int, KeyCounter], dict[int, CustomerCounter], datetime]:
-        customer_ids = sorted({ask.policy.customer_id for ask in asks})
-        key_ids = list({ask.policy.key_id for ask in asks})
+        self, pipeline: Pipeline, waiters: Sequence[Waiter | Extending], *, wait_for_locks: bool
+    ) -> tuple[dict[int, WalletCounter], dict[int, KeyCounter], dict[int, CustomerCounter], set[str], datetime]:
+        """Wallets, locked; meters by key and customer; which of the requests that want more are still under way."""
+        customer_ids = sorted({waiter.policy.customer_id for waiter in waiters})
+        key_ids = list({waiter.policy.key_id for waiter in waiters})
+        extending = [waiter.asked.generation_id for waiter in waiters if isinstance(waiter, Extending)]
         # Meters are read by a query of their own, after the locks: a snapshot taken before would be stale.
         if wait_for_locks:
             lock: list[Query] = [("SET LOCAL lock_timeout = 250", ()), (holds.LOCK_WALLETS, [customer_ids])]
@@ -178,14 +221,20 @@ class Writer:
         else:
             lock = [(holds.LOCK_FREE_WALLETS, [customer_ids])]
         read = (limits.READ_METERS_OF_ONE, key_ids) if len(key_ids) == 1 else (limits.READ_METERS, [key_ids])
-        *_, locked, meters = await pipeline.round_trip([("BEGIN", ()), *lock, read])
+        if extending:
+            *_, locked, meters, found = await pipeline.round_trip(
+                [("BEGIN", ()), *lock, read, (LOCK_GENERATIONS, [array(extending)])]
+            )
+        else:
+            *_, locked, meters = await pipeline.round_trip([("BEGIN", ()), *lock, read])
+            found = []
         now = meters[0][-1] if meters else NO_TIME
         wallets = {}
         for customer_id, available, held, exposure, bonus, *paid in locked:
             most = allowance(Payments(*paid), overrun=self._overrun, now=now)
             wallets[customer_id] = WalletCounter(available, held, exposure, bonus, most)
         keys, customers = limits.counters(meters)
-        return wallets, keys, customers, now
+        return wallets, keys, customers, {row[0] for row in found}, now
 
     def _decide(
         self,
@@ -213,20 +262,35 @@ class Writer:
                 customer.model(ask.model).count(slot)
         return decision
 
+    @staticmethod
+    def _extend(
+        asked: Extension, *, wallet: WalletCounter, keys: Mapping[int, KeyCounter], open_ones: set[str]
+    ) -> Decimal:
+        key = keys.get(asked.policy.key_id)
+        if key is None or asked.generation_id not in open_ones:
+            return ZERO
+        open_ones.discard(asked.generation_id)  # a request is extended once in a batch
+        if granted := extend(asked, wallet=wallet, key=key):
+            wallet.hold_more(granted)
+            key.count_more(day=asked.day, held=granted)
+        return granted
+
     async def _write(
         self,
         pipeline: Pipeline,
         grants: Sequence[Grant],
+        more: Sequence[More],
         *,
         wallets: dict[int, WalletCounter],
         keys: dict[int, KeyCounter],
         customers: dict[int, CustomerCounter],
         now: datetime,
     ) -> None:
-        """Everything in one query, each part on a table of its own, and the COMMIT behind it."""
+        """Everything in one query, each part on rows of its own, and the COMMIT behind it."""
         rows = [self._row(waiter.ask, admitted) for waiter, admitted in grants]
         parts = [
-            _generations(rows),
+            *_generations(rows),
+            *_extensions(more),
             *_holds([row for row in rows if row[9]]),  # a zero estimate takes no hold
             *_wallets({number: wallet for number, wallet in wallets.items() if wallet.held or wallet.exposed}),
             *limits.writes(keys.values(), customers.values(), now=now),
@@ -237,7 +301,7 @@ class Writer:
             await pipeline.round_trip([(together, parameters), ("COMMIT", ())], meanwhile=lambda: _prepare(grants))
         except psycopg.OperationalError as error:
             if error.sqlstate is None or error.sqlstate.startswith(CONNECTION_LOST):
-                raise CommitUnknown(grants) from error
+                raise CommitUnknown(grants, more) from error
             raise
 
     def _row(self, ask: Ask, admitted: Admitted) -> list[Any]:
@@ -273,10 +337,17 @@ def _together(*parts: str) -> str:
     return f"WITH {', '.join(f'part{number} AS ({sql})' for number, sql in enumerate(parts))} SELECT"
 
 
-def _generations(rows: Sequence[Sequence[Any]]) -> Query:
+def _generations(rows: Sequence[Sequence[Any]]) -> list[Query]:
     if len(rows) == 1:
-        return WRITE_GENERATION, rows[0]
-    return WRITE_GENERATIONS, columns(rows)
+        return [(WRITE_GENERATION, rows[0])]
+    return [(WRITE_GENERATIONS, columns(rows))] if rows else []
+
+
+def _extensions(more: Sequence[More]) -> list[Query]:
+    if not more:
+        return []
+    given = columns([(extending.asked.generation_id, granted) for extending, granted in more])
+    return [(EXTEND_GENERATIONS, given), (holds.EXTEND_HOLDS, given)]
 
 
 def _holds(rows: Sequence[Sequence[Any]]) -> list[Query]:

@@ -22,7 +22,7 @@ from core.web import cors
 from core.web.errors import FINAL, compressed
 from proxy.admission import queue
 from proxy.admission.ask import ask_of
-from proxy.admission.queue import Admitted, PolicyChanged
+from proxy.admission.queue import Admitted, Ask, PolicyChanged
 from proxy.batches.batcher import QueueFull
 from proxy.batches.connections import AWAY
 from proxy.batches.threads import in_thread
@@ -38,6 +38,7 @@ from proxy.protocols.endpoint import Asked, Endpoint
 from proxy.protocols.headers import SESSION, session_of
 from proxy.relay.answers.free import pass_on
 from proxy.relay.relay import Relay
+from proxy.relay.window import Window
 from proxy.watch import metrics
 
 log = logging.getLogger(__name__)
@@ -259,6 +260,7 @@ class Gateway(Process):
                 release=self._release,
                 drains=self._drains,
                 attempts=self._attempts,
+                window=self._window(ask, admitted, endpoint, call),
             )
 
         if call.references:
@@ -282,6 +284,13 @@ class Gateway(Process):
 
     def _refuse_unreachable(self, call: Call, destinations: Sequence[Destination]) -> None:
         refuse_unreachable(call, destinations, catalog=self._catalog, cooldown=self._client.cooldown)
+
+    def _window(self, ask: Ask, admitted: Admitted, endpoint: Endpoint[Any], call: Call) -> Window | None:
+        """For a stream that is not held for whole."""
+        if admitted.decision.covered >= admitted.decision.output_limit:
+            return None
+        tells_input = endpoint.tells_input and not call.units
+        return Window(ask, admitted, choices=call.choices, tells_input=tells_input, extend=self._admission.extend)
 
     async def _count_free(self, sha256: str, policy: KeyPolicy, address: str) -> KeyPolicy:
         """Count a request for which nothing is held; a key that changed since it was read is read again."""

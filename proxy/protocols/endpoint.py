@@ -6,7 +6,7 @@ docs/adding-a-protocol.md tells how to write one.
 
 from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
 from core.records import value
 from proxy.errors import Refusal
@@ -108,6 +108,15 @@ class EventStream(Protocol):
 
     @property
     def is_answer(self) -> bool: ...
+
+
+@runtime_checkable
+class Stoppable(Protocol):
+    """A stream of events that can be ended before its upstream ends it."""
+
+    def stop(self) -> bytes:
+        """End it as one that has reached its limit of output. What has to go out before its tail."""
+        ...
 
 
 class Assembly(Protocol):
@@ -215,6 +224,11 @@ class Endpoint(Generic[Asking]):
     """Whether it costs something: money is held for it before it leaves."""
     forgets: ClassVar[bool] = False
     """Whether what it names is not kept any more once its upstream has answered."""
+    stops: ClassVar[bool] = False
+    """Whether a stream of it may be ended before its upstream ends it, so that it is held for window by window. Where
+    the answer of an upstream cannot (`Stoppable`), it ends with an error."""
+    tells_input: ClassVar[bool] = False
+    """Whether a stream tells what its input used with its first event."""
     billing: ClassVar[frozenset[str]] = frozenset({PER_TOKEN})
     """The kinds of price that a model needs to be asked here."""
     what: ClassVar[str] = "model for this path"

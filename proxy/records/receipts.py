@@ -29,7 +29,9 @@ WHY = {
     Reason.UPSTREAM_ERROR: gettext_lazy("The provider failed. What it did not deliver is not charged."),
     Reason.UPSTREAM_EOF: gettext_lazy("The provider broke off early. Only what it delivered is charged."),
     Reason.TIMEOUT: gettext_lazy("The provider took too long. Only what it delivered is charged."),
-    Reason.INSUFFICIENT_BALANCE: gettext_lazy("The balance ran out."),
+    Reason.INSUFFICIENT_BALANCE: gettext_lazy(
+        "The balance, or a cap of the key, did not cover more of the answer, so it was ended. What it wrote is charged."
+    ),
     Reason.ABANDONED: gettext_lazy("Our server stopped before the answer was complete. The loss is ours: no charge."),
 }
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import aiohttp
 
+from billing.books.money import ZERO
 from proxy.admission.queue import Admitted
 from proxy.batches.timeouts import timeout
 from proxy.errors import Refusal
@@ -32,6 +33,7 @@ from proxy.relay.answers.raw import relay_bytes
 from proxy.relay.answers.whole import relay_json
 from proxy.relay.client import Client
 from proxy.relay.failover import NO_HEADERS, OUTCOMES, BrokenEarly, Failover, NoUpstream, Outcome
+from proxy.relay.window import Window
 from proxy.settlement.attempts import Attempts
 from proxy.settlement.metered import Metered
 from proxy.settlement.metering import ANSWER_SECONDS, Metering
@@ -81,7 +83,9 @@ class Relay:
         release: Any,
         drains: Drains,
         attempts: Attempts,
+        window: Window | None = None,
     ) -> None:
+        """`window` is for a stream whose hold grows."""
         self.exchange = exchange
         self.endpoint = endpoint
         self.call = call
@@ -95,6 +99,9 @@ class Relay:
         self._release = release
         self._drains = drains
         self._attempts = attempts
+        self.window = window
+        self._cost = ZERO
+        """What was used costs, within the bound or not, by the last record that was made."""
         self.bound: timeout | None = None
         self.is_gone = False
         self._watcher: asyncio.Task[None] | None = None
@@ -124,6 +131,8 @@ class Relay:
             raise ClientGone from None
         finally:
             self.out.close()
+            if self.window is not None:
+                self.window.close()
             if self.bound is not None:
                 self._drains.discard(self.bound)
                 self.bound = self.failover.waiting = None
@@ -248,7 +257,10 @@ class Relay:
             served = {**served, **reported.served}
         cost = cost_of(price, usage, asked=call.terms, served=served)
         stated = claims.stated_cost(headers, reported)
-        bound = self.admitted.decision.bound
+        self._cost = cost.charged
+        bound = most = self.admitted.decision.bound
+        if self.window is not None:
+            bound, most = self.window.bound, self.window.full
         now = monotonic()
         return Metered(
             generation_id=self.admitted.generation_id,
@@ -264,7 +276,7 @@ class Relay:
             latency_ms=self._milliseconds(self._first_byte or now),
             generation_time_ms=self._milliseconds(now),
             is_flagged=(
-                cost.charged > bound
+                cost.charged > most
                 or is_odd
                 or (stated is not None and stated > cost.charged)
                 or claims.contradicts(destination, reported, price)
@@ -279,6 +291,23 @@ class Relay:
             keeping=Keeping(destination.account, reported.kept) if reported.kept else None,
             left_out=left_out.stored(call.removed, self.failover.dialect(destination).ignored(call)),
         )
+
+    def input_cost(self, reported: Reported) -> Decimal:
+        """What the input costs, in USD, that an upstream tells before anything of the output; where it tells none, what
+        is held for it."""
+        if reported.usage is None or not reported.usage.input_tokens or self.window is None:
+            return self.admitted.decision.bound
+        served = terms_of(claims.served_tier(reported))
+        return cost_of(
+            self.entry.price, replace(reported.usage, output_tokens=0), asked=self.call.terms, served=served
+        ).charged
+
+    async def is_covered(self) -> bool:
+        """Whether the last record is what it is to be: what it costs was held, and nothing more came of asking. Where
+        more is held now it is to be made again.
+        """
+        window = self.window
+        return window is None or self._cost <= window.bound or not await window.cover(self._cost)
 
     def _usage(self, reported: Reported, produced_bytes: int, *, is_unknown: bool) -> tuple[str, Usage]:
         """What to bill: the upstream's word, but for a zero beside an answer, which cannot be.

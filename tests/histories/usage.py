@@ -6,13 +6,15 @@ from decimal import Decimal
 from time import monotonic
 from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from billing.books import holds
 from billing.books.allowance import Overrun, Payments, allowance
 from billing.models import Wallet
+from core.arrays import columns
+from proxy.admission.writer import EXTEND_GENERATIONS
 from proxy.ids import new_generation_id
 from proxy.models import Generation
 from proxy.prices.usage import Usage as UsedTokens
@@ -76,6 +78,19 @@ class Usage(Steps):
         )
         if is_settled:
             settle.settle_all(now=now)
+
+    @rule(index=PICK, share=SHARES)
+    def a_stream_holds_more(self, index, share):
+        generation = pick(Generation.objects.filter(state="held"), index)
+        wallet = generation and Wallet.objects.get(customer=generation.customer)
+        more = (wallet.available * share).quantize(MICRO) if wallet else Decimal(0)
+        if more <= 0:
+            return
+        given = columns([(generation.pk, more)])
+        with transaction.atomic(), connection.cursor() as cursor:  # as admission does
+            cursor.execute(EXTEND_GENERATIONS, given)
+            cursor.execute(holds.EXTEND_HOLDS, given)
+            cursor.execute(holds.ADD_HELD_TO_ONE, [more, Decimal(0), wallet.pk])
 
     @rule(index=PICK, used=st.sampled_from((None, 0, 700)))
     def an_upstream_was_tried_in_vain(self, index, used):

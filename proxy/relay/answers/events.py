@@ -2,17 +2,17 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
 from proxy.batches.timeouts import timeout
-from proxy.errors import Refusal, provider_broke_off, provider_not_json
+from proxy.errors import Refusal, provider_broke_off, provider_not_json, spent
 from proxy.exchange import ClientGone
 from proxy.models import Generation
 from proxy.prices.catalog import Destination
-from proxy.protocols.endpoint import Dialect, EventStream
+from proxy.protocols.endpoint import Dialect, EventStream, Stoppable
 from proxy.protocols.framing import framed
 from proxy.protocols.sse import END, Splitter
 from proxy.relay.client import LOST, read_all
@@ -33,14 +33,26 @@ async def relay_stream(relay: "Relay", response: aiohttp.ClientResponse, destina
     """Raises `BrokenEarly` where nothing came of it that could be relayed."""
     dialect = relay.failover.dialect(destination)
     stream = dialect.events(relay.call, relay.manner)
-    reason, refusal = Reason.COMPLETED, None
+    reason, refusal, window = Reason.COMPLETED, None, relay.window
     relay.out.taken()
     try:
         with relay.failover.hearing(response, destination) as chunks:
-            async for piece in _pieces(chunks, response, stream, dialect):
+            pieces = _pieces(chunks, response, stream, dialect)
+            async for piece in pieces:
                 if not relay.is_gone:
                     await relay.out.send(piece)
-        if (failed := stream.failure) is not None:
+                if window is not None:
+                    window.seen += len(piece)
+                    if window.awaits_input:
+                        window.correct(relay.input_cost(stream.reported))
+                    is_due = window.seen >= window.look_at and not relay.is_gone
+                    if is_due and not await window.goes_on(stream.content_bytes):
+                        reason = Reason.INSUFFICIENT_BALANCE
+                        await pieces.aclose()
+                        break
+        if reason == Reason.INSUFFICIENT_BALANCE:
+            refusal = None if isinstance(stream, Stoppable) else spent()
+        elif (failed := stream.failure) is not None:
             reason = Reason.UPSTREAM_ERROR
             refusal = relay.failover.refusal_of(failed, destination)
         elif not stream.is_complete:
@@ -65,7 +77,9 @@ async def relay_stream(relay: "Relay", response: aiohttp.ClientResponse, destina
         relay.meter_soon(_stream_record(relay, response, destination, stream, cut))
         raise
     record = _stream_record(relay, response, destination, stream, reason)
-    if refusal is None:
+    if not await relay.is_covered():
+        record = _stream_record(relay, response, destination, stream, reason)
+    if refusal is None or reason == Reason.INSUFFICIENT_BALANCE:
         relay.failover.answered(destination)
     else:
         count_error(destination, str(refusal.status) if refusal.is_final else reason)
@@ -80,7 +94,7 @@ async def relay_stream(relay: "Relay", response: aiohttp.ClientResponse, destina
 
 async def _pieces(
     chunks: AsyncIterator[bytes], response: aiohttp.ClientResponse, stream: EventStream, dialect: Dialect[Any]
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """What can be relayed at once, chunk by chunk; the stream keeps back what must wait for METER."""
     is_stream, first, rest = await framed(chunks, response.headers.get("Content-Encoding", ""))
     if not is_stream:
@@ -109,10 +123,13 @@ def _stream_record(
 
 
 async def _finish_stream(relay: "Relay", stream: EventStream, record: Metered, refusal: Refusal | None) -> None:
+    is_stopped = record.reason == Reason.INSUFFICIENT_BALANCE
+
     def last() -> bytes:
         if refusal is not None:
             return stream.release() + relay.endpoint.error_event(refusal, relay.exchange.request_id)
-        return stream.tail(relay.charged(record), record.usage) + relay.endpoint.end
+        stopped = stream.stop() if is_stopped and isinstance(stream, Stoppable) else b""
+        return stopped + stream.tail(relay.charged(record), record.usage) + relay.endpoint.end
 
     try:
         end = await relay.meter(record, last, every=COMMENT_AFTER_SECONDS, meanwhile=relay.out.comment)

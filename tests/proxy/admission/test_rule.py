@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from accounts.limits.meters import CustomerCounter, KeyCounter, KeyPolicy
-from proxy.admission.rule import Ask, Decision, WalletCounter, decide
+from proxy.admission.rule import Ask, Decision, Extension, WalletCounter, decide, extend
 from proxy.errors import Refusal
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -57,11 +57,11 @@ def decided(ask: Ask, wallet: WalletCounter, *, key: KeyCounter | None = None):
 
 
 def test_the_hold_is_the_bound_for_a_customer_who_never_paid():
-    assert decided(ASK, wallet("1.01")) == Decision(Decimal("1.01"), Decimal("1.01"), 1000)
+    assert decided(ASK, wallet("1.01")) == Decision(Decimal("1.01"), Decimal("1.01"), 1000, 1000)
 
 
 def test_a_customer_with_an_allowance_is_held_at_the_estimate():
-    assert decided(ASK, wallet("5", allowance="1")) == Decision(Decimal("0.20"), Decimal("1.01"), 1000)
+    assert decided(ASK, wallet("5", allowance="1")) == Decision(Decimal("0.20"), Decimal("1.01"), 1000, 1000)
 
 
 def test_the_hold_is_not_skipped_for_rich_wallets():
@@ -95,7 +95,7 @@ def test_too_little_names_available_needed_and_the_limit_that_would_fit():
 
 def test_without_a_limit_of_the_callers_the_wallet_sets_one():
     ask = replace(ASK, may_shrink=True)
-    assert decided(ask, wallet("0.5")) == Decision(Decimal("0.50"), Decimal("0.50"), 490)
+    assert decided(ask, wallet("0.5")) == Decision(Decimal("0.50"), Decimal("0.50"), 490, 490)
 
 
 def test_the_wallet_sets_no_limit_too_small_to_be_of_use():
@@ -106,7 +106,7 @@ def test_the_wallet_sets_no_limit_too_small_to_be_of_use():
 
 def test_a_free_model_needs_no_balance():
     free = replace(ASK, input_most=Decimal(0), output_rate=Decimal(0), estimate=Decimal(0))
-    assert decided(free, wallet("0")) == Decision(Decimal("0E-8"), Decimal("0E-8"), 1000)
+    assert decided(free, wallet("0")) == Decision(Decimal("0E-8"), Decimal("0E-8"), 1000, 1000)
 
 
 def test_an_inactive_key_and_a_suspended_customer_are_refused_by_the_locked_rows():
@@ -153,7 +153,7 @@ CAPS = pytest.mark.parametrize("cap", ["daily_limit", "total_limit"])
 @CAPS
 def test_without_a_limit_of_the_callers_what_a_cap_leaves_sets_one_too(cap):
     ask, key = capped(cap, "20", spent="19.50", may_shrink=True)
-    assert decided(ask, wallet("50"), key=key) == Decision(Decimal("0.50"), Decimal("0.50"), 490)
+    assert decided(ask, wallet("50"), key=key) == Decision(Decimal("0.50"), Decimal("0.50"), 490, 490)
     assert decided(ask, wallet("0.40"), key=key).output_limit == 390, "the smaller of both"
     ask, key = capped(cap, "20", spent="18.99", may_shrink=True)
     assert decided(ask, wallet("50"), key=key).output_limit == 1000
@@ -200,3 +200,62 @@ def test_an_exhausted_exposure_does_not_turn_a_caps_refusal_into_one_for_the_bal
     ask, key = capped(cap, "1", spent="0.60")
     refusal = decided(ask, wallet("50", allowance="1", exposure="0.9"), key=key)
     assert (refusal.status, refusal.needed) == (403, Decimal("1.01000000"))
+
+
+LONG = replace(ASK, output_limit=32_000, is_extended=True)
+"""A stream: a window of 4,096 tokens makes 4.106 of its bound of 32.01."""
+
+
+def test_a_stream_is_held_for_a_window_and_not_for_its_limit():
+    decision = decided(LONG, wallet("5"))
+    assert decision == Decision(Decimal("4.106"), Decimal("4.106"), output_limit=32_000, covered=4_096)
+
+
+def test_a_stream_holds_what_there_is_down_to_what_is_of_use():
+    assert decided(LONG, wallet("0.51")) == Decision(Decimal("0.51"), Decimal("0.51"), output_limit=32_000, covered=500)
+    assert decided(LONG, wallet("0.266")).covered == 256
+    refusal = decided(LONG, wallet("0.265"))
+    assert refusal.code == "insufficient_balance"
+    assert "$0.26600000" in refusal.message
+
+
+def test_a_stream_without_a_limit_of_its_callers_gets_the_one_that_the_wallet_covers_now():
+    ask = replace(LONG, may_shrink=True)
+    assert decided(ask, wallet("10.01")) == Decision(Decimal("4.106"), Decimal("4.106"), 10_000, 4_096)
+    assert decided(ask, wallet("0.51")) == Decision(Decimal("0.51"), Decimal("0.51"), 500, 500)
+
+
+def test_the_allowance_goes_for_a_window_too():
+    decision = decided(LONG, wallet("5", allowance="4"))
+    assert decision == Decision(Decimal("0.20"), Decimal("4.106"), output_limit=32_000, covered=4_096)
+
+
+def more(
+    wallet: WalletCounter, *, wanted: str = "1", least: str = "0.5", key: KeyCounter | None = None, **policy: object
+):
+    asked = Extension("gen-1", replace(POLICY, **policy), Decimal(wanted), Decimal(least), NOW.date())
+    return extend(asked, wallet=wallet, key=key or key_counter())
+
+
+def test_a_hold_grows_by_what_is_wanted_or_by_what_there_is_if_that_is_of_use():
+    assert more(wallet("3")) == Decimal(1)
+    assert more(wallet("0.7")) == Decimal("0.7")
+    assert more(wallet("0.49")) == Decimal(0)
+    assert more(wallet("-1"), least="0") == Decimal(0)
+
+
+def test_a_hold_grows_within_the_keys_caps():
+    key = key_counter()
+    key.count(slot=1, day=NOW.date(), held=Decimal("1.40"))
+    assert more(wallet("3"), key=key, daily_limit=Decimal(2)) == Decimal("0.60")
+    assert more(wallet("3"), key=key, total_limit=Decimal("1.8")) == Decimal(0)
+
+
+def test_a_hold_that_grows_after_midnight_counts_on_the_day_of_its_request():
+    key = key_counter()
+    key.count(slot=1, day=date(2026, 11, 24), held=Decimal("0.25"))
+    assert more(wallet("3"), key=key, daily_limit=Decimal("0.3")) == Decimal(1)
+    key.count_more(day=NOW.date(), held=Decimal(1))
+    assert (key.day_spent, key.total_spent) == (Decimal("0.25"), Decimal("1.25"))
+    key.count_more(day=date(2026, 11, 24), held=Decimal(1))
+    assert (key.day_spent, key.total_spent) == (Decimal("1.25"), Decimal("2.25"))

@@ -74,6 +74,8 @@ class Messages(Endpoint[MessagesCall]):
     roots = ("", "/anthropic")
     id_header = b"request-id"
     what = "model that answers messages"
+    stops = True
+    tells_input = True
     unit_fields = {WEB_SEARCH: "tools"}
     end = STOP
     session_headers = SESSION_HEADERS

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from proxy.prices.bounds import fair_tokens
 from proxy.prices.usage import Usage
 from proxy.protocols import lossless
 from proxy.protocols.anthropic.messages import usage as usages
@@ -40,6 +41,8 @@ class MessageStream:
         self.finish_reason = ""
         self._early = b""
         self._has_blocks = False
+        self._open: Any = None
+        """The index of the block that has begun and not ended."""
         self._kept: list[tuple[str, bytes, dict[str, Any]]] = []
         """From `message_delta` on: types, data and what it says."""
         self._opening = self._next_opening = b""
@@ -135,6 +138,22 @@ class MessageStream:
             + b"".join([_framed(kind, data) for kind, data, _said in self._kept[last + 1 :]])
         )
 
+    def stop(self) -> bytes:
+        if self._kept:
+            return b""
+        before, self.finish_reason = self.release(), "max_tokens"
+        if self._open is not None:
+            end = {"type": "content_block_stop", "index": self._open}
+            before += _framed("content_block_stop", lossless.write(end))
+        delta = {"stop_reason": self.finish_reason, "stop_sequence": None}
+        last = {
+            "type": "message_delta",
+            "delta": delta,
+            "usage": {"output_tokens": fair_tokens(self.content_bytes, wide=0)},
+        }
+        self._kept.append(("message_delta", lossless.write(last), {}))
+        return before
+
     def release(self) -> bytes:
         """What was kept back, where the stream does not end with it."""
         early, self._early = self._early, b""
@@ -202,6 +221,7 @@ class MessageStream:
             return b""
         if kind.startswith("content_block"):
             self._has_blocks = True
+            self._open = None if kind == "content_block_stop" else said.get("index")
             self._produced.add(data)
             if not self._opening:
                 self._learn(event)

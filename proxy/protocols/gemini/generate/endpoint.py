@@ -67,6 +67,8 @@ class Generate(Endpoint[GenerateCall]):
     path = "/models/{model...}:generateContent"
     roots = paths.ROOTS
     what = "model that generates content"
+    stops = True
+    tells_input = True
     limit_field = "generationConfig.maxOutputTokens"
     brings = "contents"
     unit_fields = {WEB_SEARCH: "tools", CODE_SESSION: "tools", OUTPUT_AUDIO: MADE, OUTPUT_IMAGE: MADE}

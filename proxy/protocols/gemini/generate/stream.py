@@ -86,6 +86,14 @@ class GenerateStream:
             return self.release()
         return _framed(lossless.splice(self._kept or b"{}", last_words(self._told, charged, usage)))
 
+    def stop(self) -> bytes:
+        if self._kept:
+            return b""
+        self.finish_reason = "MAX_TOKENS"
+        last = {"content": {"parts": [{"text": ""}], "role": "model"}, "finishReason": self.finish_reason, "index": 0}
+        self._kept = lossless.write({"candidates": [last], **self._about})
+        return b""
+
     def release(self) -> bytes:
         """What was kept back, where the stream does not end with it."""
         early, self._early = self._early, b""

@@ -67,6 +67,7 @@ class ChatCompletions(Endpoint[ChatCall]):
     name = chat.name
     path = "/v1/chat/completions"
     what = "chat model"
+    stops = True
     dialects = {Protocol.OPENAI.value: OpenAI()}
     session_headers = SESSION_HEADERS
     unit_fields = {OUTPUT_AUDIO: "modalities", OUTPUT_IMAGE: "modalities", WEB_SEARCH: "web_search_options"}

@@ -170,6 +170,17 @@ class ChatStream:
         held, self._held = self._held, b""
         return _framed(held) if held else b""
 
+    def stop(self) -> bytes:
+        """Of several choices the first one alone says why it ends."""
+        if self._held or self.finish_reason:
+            return b""
+        self.finish_reason = "length"
+        if not (self._include_usage or self._manner.is_plain):
+            return b""  # the last chunk says so
+        last = {"index": 0, **self.nothing, "finish_reason": self.finish_reason}
+        number = self._upstream_id if self._manner.is_plain else self._manner.generation_id
+        return _framed(lossless.write({"id": number, "object": self.object, **self._frame, "choices": [last]}))
+
     # --- Events that need no look each -----------------------------------------------------------------------------
 
     def _plain_until(self, events: bytes, start: int) -> int:
