@@ -35,6 +35,11 @@ class Refusal(Exception):
         return self.status < 500
 
     @property
+    def is_failure(self) -> bool:
+        """Whether an upstream that says it has failed."""
+        return not self.is_final
+
+    @property
     def type(self) -> str:
         return TYPES.get(self.status, "api_error" if self.status >= 500 else "invalid_request_error")
 

@@ -76,6 +76,7 @@ class UpstreamForm(forms.ModelForm):  # type: ignore[type-arg]
             "priority",
             "timeout_seconds",
             "total_timeout_seconds",
+            "max_concurrency",
             "bills_abandoned",
             "is_active",
         )
@@ -103,6 +104,8 @@ class UpstreamForm(forms.ModelForm):  # type: ignore[type-arg]
                 raise ValidationError(str(error)) from None
         if (data.get("credit_alarm") or 0) < 0:
             self.add_error("credit_alarm", _("An alarm is set at zero or above."))
+        if data.get("max_concurrency") == 0:
+            self.add_error("max_concurrency", _("At least one at once; to send none, make it inactive."))
         # The instance is the locked row as it was: what the form says is put on it later.
         if (
             "base_url" in data

@@ -37,6 +37,7 @@ from proxy.protocols.base import BadRequest, Call
 from proxy.protocols.endpoint import Asked, Endpoint
 from proxy.protocols.headers import SESSION, session_of
 from proxy.relay.answers.free import pass_on
+from proxy.relay.choosing.affinity import ways_of
 from proxy.relay.relay import Relay
 from proxy.relay.window import Window
 from proxy.watch import metrics
@@ -253,6 +254,7 @@ class Gateway(Process):
                 endpoint=endpoint,
                 call=fitting,
                 entry=entry.at(policy.factor),
+                destinations=ways_of(endpoint, fitting, entry, customer_id=policy.customer_id, key_id=policy.key_id),
                 admitted=admitted,
                 started=started,
                 client=self._client,
@@ -268,7 +270,7 @@ class Gateway(Process):
         while True:
             policy = await self._checked(sha256, policy, lambda policy: self._check_model(policy, entry, call.model))
             if call.account:
-                self._refuse_unreachable(call, endpoint.among(entry.destinations, account=call.account))
+                self._refuse_unreachable(endpoint, call, endpoint.among(entry.destinations, account=call.account))
             fitting = endpoint.check(call, entry)  # it tells of the model
             ask = ask_of(
                 endpoint, fitting, entry.at(policy.factor), policy=policy, model_rpm=settings.DEFAULT_MODEL_RPM
@@ -282,8 +284,9 @@ class Gateway(Process):
                 policy = fresh
                 self._check_policy(policy, address)
 
-    def _refuse_unreachable(self, call: Call, destinations: Sequence[Destination]) -> None:
-        refuse_unreachable(call, destinations, catalog=self._catalog, cooldown=self._client.cooldown)
+    def _refuse_unreachable(self, endpoint: Endpoint[Any], call: Call, destinations: Sequence[Destination]) -> None:
+        cooldown = self._client.cooldown
+        refuse_unreachable(call, destinations, path=endpoint.path, catalog=self._catalog, cooldown=cooldown)
 
     def _window(self, ask: Ask, admitted: Admitted, endpoint: Endpoint[Any], call: Call) -> Window | None:
         """For a stream that is not held for whole."""
@@ -331,9 +334,9 @@ class Gateway(Process):
         else:
             await self._checked(sha256, policy, lambda policy: self._check_model(policy, entry, call.model))
             call = endpoint.check(call, entry)
-            destinations = endpoint.among(entry.destinations, account=call.account)
+            destinations = ways_of(endpoint, call, entry, customer_id=policy.customer_id, key_id=policy.key_id)
         if call.account:
-            self._refuse_unreachable(call, destinations)
+            self._refuse_unreachable(endpoint, call, destinations)
 
         async def forget(_answer: bytes) -> None:
             for name in call.references:

@@ -10,7 +10,7 @@ from proxy.errors import Refusal, unavailable
 from proxy.kept import rows
 from proxy.prices.catalog import Catalog, Destination
 from proxy.protocols.base import Call
-from proxy.relay.cooldown import Cooldown
+from proxy.relay.choosing.cooldown import Cooldown
 
 
 async def pinned(call: Call, *, customer_id: int) -> Call:
@@ -20,7 +20,7 @@ async def pinned(call: Call, *, customer_id: int) -> Call:
 
 
 def refuse_unreachable(
-    call: Call, destinations: Sequence[Destination], *, catalog: Catalog, cooldown: Cooldown
+    call: Call, destinations: Sequence[Destination], *, path: str, catalog: Catalog, cooldown: Cooldown
 ) -> None:
     """Before anything is held. `destinations` are those of the request at its account: raises `Refusal` where there is
     none, or where each of them cools after failures, as no other account could answer.
@@ -30,6 +30,6 @@ def refuse_unreachable(
             words = f"{call.model} is not served where what this request names is kept."
             raise Refusal(400, "validation_error", words, param="model")
         raise unavailable("What this request names is kept by a provider that does not answer here now.")
-    if wait := cooldown.wait(destinations, now=monotonic()):
+    if wait := cooldown.wait(destinations, path, now=monotonic()):
         words = "The provider that keeps what this request names fails at the moment."
         raise unavailable(words, retry_after=math.ceil(wait))

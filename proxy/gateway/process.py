@@ -65,6 +65,7 @@ class Process:
         self._admission = Admission(lease_id=self._lease_id, overrun=overrun, release=self._release)
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="reading")
         self._client = Client(allow_private=settings.ALLOW_PRIVATE_UPSTREAMS)
+        self._client.slots.gateways = await in_thread(lease.live)()
         self._upkeep = asyncio.create_task(self._keep_up())
         self._showing = asyncio.create_task(self._show())
         self._noting = asyncio.create_task(self._note_attempts())
@@ -142,6 +143,8 @@ class Process:
                 metrics.RELEASE_QUEUE.set(len(self._releases))
                 metrics.UNWRITTEN.set(self._metering.unwritten)
                 metrics.UNWRITTEN_AGE.set(self._metering.oldest_age)
+                for upstream, taken in self._client.slots.taken.items():
+                    metrics.AT_UPSTREAM.labels(upstream).set(taken)
             except Exception:
                 log.exception("a figure cannot be shown")  # their folder may be full; METER must not suffer from it
             await asyncio.sleep(SHOW_SECONDS)
@@ -166,13 +169,17 @@ class Process:
             try:
                 await self._look_at_catalog()
                 if monotonic() - self._renewed >= lease.RENEW_SECONDS:
-                    await in_thread(lease.renew)(self._lease_id)
-                    self._renewed = monotonic()
+                    await self._renew()
             except Exception as error:
                 log.warning("upkeep cannot reach the database: %s", type(error).__name__)
                 if monotonic() - self._renewed > lease.LOST_AFTER_SECONDS:
                     log.error("the lease is lost; %s requests are given up", len(self._in_flight))
                     self._cut()
+
+    async def _renew(self) -> None:
+        await in_thread(lease.renew)(self._lease_id)
+        self._renewed = monotonic()
+        self._client.slots.gateways = await in_thread(lease.live)()
 
     async def _look_at_catalog(self) -> None:
         self._catalog_looked = monotonic()

@@ -95,11 +95,19 @@ class Upstream(models.Model):
         help_text=_("What it has of its protocol, as in: chat, responses, embeddings. Empty: all."),
     )
     api_key = EncryptedTextField(_("API key"), blank=True)
-    priority = models.IntegerField(_("priority"), default=1, help_text=_("Lower goes first."))
+    priority = models.IntegerField(
+        _("priority"), default=1, help_text=_("Lower goes first; those of one priority share the sessions.")
+    )
     timeout_seconds = models.PositiveIntegerField(
         _("timeout, s"), default=120, help_text=_("To the first byte, and between bytes.")
     )
     total_timeout_seconds = models.PositiveIntegerField(_("total timeout, s"), default=3600)
+    max_concurrency = models.PositiveIntegerField(
+        _("most requests at once"),
+        null=True,
+        blank=True,
+        help_text=_("Of all gateways together; what is beyond goes to the next upstream. Empty: any number."),
+    )
     bills_abandoned = models.BooleanField(
         _("bills what is abandoned"),
         default=True,
@@ -121,6 +129,10 @@ class Upstream(models.Model):
             models.CheckConstraint(
                 condition=Q(credit_alarm__isnull=True) | Q(credit_alarm__gte=0),
                 name="upstream_credit_alarm_not_negative",
+            ),
+            models.CheckConstraint(
+                condition=Q(max_concurrency__isnull=True) | Q(max_concurrency__gte=1),
+                name="upstream_max_concurrency_positive",
             ),
         ]
 

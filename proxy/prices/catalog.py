@@ -31,6 +31,9 @@ class Destination:
     total_timeout: float
     kind: str = Kind.OPENAI
     account: str = ""
+    priority: int = 1
+    max_concurrency: int | None = None
+    """Requests at once, of all gateways together."""
     bills_abandoned: bool = True
     limit_field: str = ""
     ask_usage: bool = True
@@ -187,6 +190,8 @@ def _destination(route: Route, model: str) -> Destination:
         total_timeout=float(upstream.total_timeout_seconds),
         kind=upstream.kind or upstream.protocol,
         account=upstream.account or upstream.name,
+        priority=upstream.priority,
+        max_concurrency=upstream.max_concurrency,
         bills_abandoned=upstream.bills_abandoned,
         limit_field=route.limit_field,
         ask_usage=route.ask_usage,

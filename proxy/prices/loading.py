@@ -19,7 +19,15 @@ from proxy.prices.units import CACHE_WRITE
 from proxy.prices.written import InvalidCatalog, price_columns
 
 UPSTREAM_FIELDS = {"name", "protocol", "base_url", "api_key", "api_key_env", "priority", "timeout_seconds"}
-UPSTREAM_FIELDS |= {"total_timeout_seconds", "kind", "account", "bills_abandoned", "currency", "paths"}
+UPSTREAM_FIELDS |= {
+    "total_timeout_seconds",
+    "kind",
+    "account",
+    "bills_abandoned",
+    "currency",
+    "paths",
+    "max_concurrency",
+}
 MODEL_FIELDS = {"id", "name", "description", "upstreams", "upstream_model", "max_output_tokens", "context_window"}
 MODEL_FIELDS |= {"price", "max_tool_calls"}
 ROUTE_FIELDS = {"name", "upstream_model", "limit_field", "ask_usage", "cost"}
@@ -121,6 +129,9 @@ def _upstream(item: dict[str, Any]) -> dict[str, Any]:
         raise InvalidCatalog(f"{where}: priority and timeouts are whole numbers")
     if not 1 <= timeout <= max(timeout, total) <= 7200:
         raise InvalidCatalog(f"{where}: timeouts lie between 1 and 7200 seconds")
+    most = item.get("max_concurrency")
+    if most is not None and (type(most) is not int or not 1 <= most <= LARGEST):
+        raise InvalidCatalog(f"{where}: `max_concurrency` must be a whole number from 1 to {LARGEST}")
     return {
         "name": name,
         "protocol": protocol,
@@ -133,6 +144,7 @@ def _upstream(item: dict[str, Any]) -> dict[str, Any]:
         "priority": item.get("priority", 1),
         "timeout_seconds": timeout,
         "total_timeout_seconds": max(timeout, total),
+        "max_concurrency": most,
         "bills_abandoned": _flag(item, "bills_abandoned", where),
         "is_active": True,
     }

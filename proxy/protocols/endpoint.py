@@ -241,6 +241,8 @@ class Endpoint(Generic[Asking]):
     """Where this protocol's callers look for the request's id, beside X-Request-Id."""
     session_headers: ClassVar[tuple[bytes, ...]] = SESSION_HEADERS
     """In which clients of this protocol name their session, beside ours."""
+    session_member: ClassVar[bytes] = b""
+    """A member of the body, by whose text requests are known to go together where no header names a session."""
     end: ClassVar[bytes] = DONE
     """What ends a stream, behind the last event."""
     dialects: Mapping[str, Dialect[Asking]]

@@ -15,7 +15,8 @@ from proxy.prices.catalog import Destination
 from proxy.protocols.endpoint import Sending
 from proxy.protocols.sse import EventTooLong
 from proxy.relay.answers.budget import AnswerBudget
-from proxy.relay.cooldown import Cooldown
+from proxy.relay.choosing.cooldown import Cooldown
+from proxy.relay.choosing.slots import Slots
 from proxy.relay.habits import HabitBook
 
 TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10.0)
@@ -94,6 +95,7 @@ class Client:
     def __init__(self, *, allow_private: bool) -> None:
         self._allow_private = allow_private
         self.habits = HabitBook()
+        self.slots = Slots()
         self.answers = AnswerBudget(settings.ANSWER_BUDGET_BYTES)
         self.cooldown = Cooldown(
             after=settings.UPSTREAM_FAILURES,

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from proxy.errors import Refusal
 from proxy.prices.catalog import Destination
 from proxy.protocols import lossless
+from proxy.relay.choosing.sealed import judged
 from proxy.relay.cleaning import Secrets, cleaned
 
 FAILED = "The model's provider failed."
@@ -57,6 +58,7 @@ CODES = frozenset(
         "max_tokens_exceeded",
         "invalid_prompt",
         "invalid_json_schema",
+        "invalid_encrypted_content",
     }
 )
 """Codes that clients act upon; they name nothing of the operator."""
@@ -104,10 +106,10 @@ def of_success(error: object, *, destination: Destination, own: bytes) -> Refusa
     said = read(error)
     sentence = cleaned(said.sentence, secrets=secrets_of(destination), own=own)
     if code := _code_of(said, sentence):
-        return Refusal(400, code, sentence or REFUSED, param=_param(said, destination, own))
+        return judged(Refusal(400, code, sentence or REFUSED, param=_param(said, destination, own)))
     if not BUSY_CODES.isdisjoint(said.codes):
         return busy(429 if "rate_limit_error" in said.codes else 529, "", now=datetime.now(UTC))
-    return Refusal(502, "provider_error", sentence or FAILED)
+    return judged(Refusal(502, "provider_error", sentence or FAILED))
 
 
 def of_failure(body: bytes, *, destination: Destination, own: bytes) -> Refusal | None:
@@ -127,7 +129,7 @@ def callers_fault(status: int, body: bytes, *, destination: Destination, own: by
     said = read_body(body)
     sentence = cleaned(said.sentence, secrets=secrets_of(destination), own=own)
     code = _code_of(said, sentence) or ("request_too_large" if status == 413 else "validation_error")
-    return Refusal(status, code, sentence or REFUSED, param=_param(said, destination, own))
+    return judged(Refusal(status, code, sentence or REFUSED, param=_param(said, destination, own)))
 
 
 def _code_of(said: Said, sentence: str) -> str:

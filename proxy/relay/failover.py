@@ -4,43 +4,41 @@ import contextlib
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from time import monotonic
 from typing import Any
 
 import aiohttp
 
 from proxy.batches.timeouts import timeout
-from proxy.errors import Refusal, provider_late
-from proxy.kept.rows import unknown
+from proxy.errors import Refusal, provider_late, unavailable
 from proxy.models import Attempt as AttemptRow
 from proxy.models import Generation
 from proxy.prices.catalog import Destination
 from proxy.protocols import lossless
 from proxy.protocols.base import Call, Habits, Reported
 from proxy.protocols.endpoint import Dialect, Endpoint, Sending
-from proxy.protocols.framing import unpacked
 from proxy.relay import claims, errors
-from proxy.relay.client import LOST, Client
+from proxy.relay.choosing.cooldown import Failed
+from proxy.relay.choosing.sealed import Unopened, at_home_first
+from proxy.relay.client import Client
 from proxy.relay.hearing import Hearing
+from proxy.relay.refusals import count_error, read_refusal
 from proxy.settlement.attempts import Attempt
 from proxy.watch import metrics
 
 log = logging.getLogger(__name__)
 
-MOST_ERROR_BYTES = 1_000_000
-"""Servers that repeat the request in it say what is wrong before or after that."""
-ERROR_SECONDS = 5.0
-"""For an error's body; what has come by then is read."""
 MOST_SECONDS = 7140.0
 """A request in all, whatever its upstreams may take: a minute before the sweeper takes it for left behind."""
 MOST_ATTEMPTS = 3
 """At one upstream: once, and again without a field that it does not take, of the two kinds that there are."""
-REFUSED = "The model's provider refused the gateway's request."
+NOBODY = "No upstream serves this model at the moment."
+FULL = "All of this model's providers have as many requests as they take. Try again in a second."
 Reason = Generation.Reason
 Outcome = AttemptRow.Outcome
 UNTOLD = Reported(None)
 NO_HEADERS: Mapping[str, str] = {}
+NONE = frozenset[str]()
 OUTCOMES: Mapping[str, Outcome] = {
     Reason.TIMEOUT: Outcome.TIMED_OUT,
     Reason.UPSTREAM_EOF: Outcome.ABANDONED,
@@ -97,13 +95,20 @@ class Failover:
         self._call = call
         self._output_limit = output_limit
         self._began = monotonic()
-        in_order = self._cooldown.order(destinations, now=self._began)
+        self._path = endpoint.path
+        in_order = at_home_first(destinations, call.rest) if len(destinations) > 1 else destinations
+        in_order = self._cooldown.order(in_order, self._path, now=self._began)
         self._left = iter(in_order)
-        self._ready: tuple[Habits, Sending] | None = None
+        self._ready: tuple[Destination, Habits, Sending] | None = None
         """What the first of them will be sent, with these habits of its."""
         if in_order:
             habits = client.habits.of(in_order[0], now=self._began)
-            self._ready = habits, self._sending(in_order[0], habits)
+            self._ready = in_order[0], habits, self._sending(in_order[0], habits)
+        self._slot = ""
+        """The upstream of which one is taken."""
+        self._is_full = False
+        self._closed: frozenset[str] = NONE
+        """Accounts that cannot open what is sealed in the request."""
         self._refusal: Refusal | None = None
         self._reason: Generation.Reason | None = None
         self._asked: Destination | None = None
@@ -125,7 +130,9 @@ class Failover:
         for destination in self._left:
             if self._asked is not None and self._end_at(destination) <= monotonic():
                 continue
-            self._cooldown.begins(destination, now=monotonic())
+            if destination.account in self._closed or not self._has_room(destination):
+                continue
+            self._cooldown.begins(destination, self._path, now=monotonic())
             self._reason, is_final = None, False
             habits = known = self._client.habits.of(destination, now=monotonic())
             for _attempt in range(MOST_ATTEMPTS):
@@ -141,27 +148,33 @@ class Failover:
                     return response, destination
                 self.took = None
                 async with response:
-                    self._refusal, is_final, body = await _refused(response, destination, self._call)
-                self._note_refusal(destination, response.headers, body)
-                if is_final or response.status < 500:
-                    self._cooldown.answered(destination)
+                    refused = await read_refusal(response, destination, self._call)
+                self._tell(refused.refusal, destination)
+                self._note_refusal(destination, response.headers, refused.body)
+                if refused.failed is None:
+                    self._cooldown.answered(destination, self._path)
                 else:
-                    self._cooldown.failed(destination, now=monotonic(), is_reached=True)
+                    self._cooldown.failed(destination, self._path, now=monotonic(), what=refused.failed)
+                is_final = refused.refusal.is_final
                 without = self._without_ours(destination, habits) if is_final else None
                 if without is None or has_left():
                     break
                 habits = without
             if is_final or has_left():
                 break
-        nobody = "No upstream serves this model at the moment."
-        refusal = self._refusal or Refusal(503, "provider_unavailable", nobody)
+        self.close()
+        nobody = unavailable(FULL) if self._is_full else Refusal(503, "provider_unavailable", NOBODY)
+        refusal = self._refusal or nobody
         reason = Reason.TIMEOUT if refusal.status == 504 else Reason.UPSTREAM_ERROR
         raise NoUpstream(refusal, self._reason or reason)
 
     async def _send(self, destination: Destination, habits: Habits) -> aiohttp.ClientResponse | None:
         """Its answer's head; None where there was none."""
         ready, self._ready = self._ready, None
-        sending = ready[1] if ready is not None and ready[0] is habits else self._sending(destination, habits)
+        if ready is not None and ready[0] is destination and ready[1] is habits:
+            sending = ready[2]
+        else:
+            sending = self._sending(destination, habits)
         self.took, self._asked, self._is_noted = None, destination, False
         self.ends_at = self._end_at(destination)
         try:
@@ -171,16 +184,15 @@ class Failover:
             if self.took is not None:
                 self.note(destination, Outcome.TIMED_OUT)
             self._failed(destination, "timeout", is_reached=not isinstance(error, aiohttp.ConnectionTimeoutError))
-            self._refusal = provider_late()
+            self._tell(provider_late(), destination)
         except (aiohttp.ClientError, OSError) as error:
             log.warning("upstream %s: %s", destination.upstream, type(error).__name__)
             self.note_open()
             self.took = None
             self._failed(destination, "connection", is_reached=not isinstance(error, aiohttp.ClientConnectorError))
             retry = {"Retry-After": "5"}
-            self._refusal = Refusal(
-                503, "provider_unavailable", "The model's provider cannot be reached.", headers=retry
-            )
+            words = "The model's provider cannot be reached."
+            self._tell(Refusal(503, "provider_unavailable", words, headers=retry), destination)
         return None
 
     def dialect(self, destination: Destination) -> Dialect[Any]:
@@ -219,21 +231,53 @@ class Failover:
         elif self.waiting is not None:
             self.waiting.end_at(self.ends_at)
 
+    def close(self) -> None:
+        """No upstream works on this any more."""
+        if self._slot:
+            self._client.slots.give_back(self._slot)
+            self._slot = ""
+
+    def _has_room(self, destination: Destination) -> bool:
+        self.close()
+        if destination.max_concurrency is None:
+            return True
+        if self._client.slots.take(destination):
+            self._slot = destination.upstream
+            return True
+        self._is_full = True
+        metrics.FULL.labels(destination.upstream).inc()
+        return False
+
+    def _tell(self, refusal: Refusal, destination: Destination) -> None:
+        """What the caller is told if nobody takes the request: what the last one said.
+
+        That an account cannot open what is sealed counts where it was the first to be asked, until one says more than
+        that it failed: others may never have been able to.
+        """
+        if isinstance(refusal, Unopened):
+            self._closed |= {destination.account}
+            if self._refusal is not None:
+                return
+        elif isinstance(self._refusal, Unopened) and not refusal.is_final:
+            return
+        self._refusal = refusal
+
     def answered(self, destination: Destination) -> None:
         """A whole answer has come of it."""
-        self._cooldown.answered(destination)
+        self._cooldown.answered(destination, self._path)
 
     def ended_with(self, destination: Destination, refusal: Refusal) -> None:
         """It began with success and ended so: what is the caller's fault is no failure of its own."""
-        if refusal.is_final:
-            self._cooldown.answered(destination)
+        if refusal.is_failure:
+            self._cooldown.failed(destination, self._path, now=monotonic())
         else:
-            self._cooldown.failed(destination, now=monotonic(), is_reached=True)
+            self._cooldown.answered(destination, self._path)
 
     def broke(self, destination: Destination, broken: BrokenEarly) -> None:
         """It began with success and failed before anything could be relayed; another is tried."""
         self.ended_with(destination, broken.refusal)
-        self._refusal, self._reason = broken.refusal, broken.reason
+        self._tell(broken.refusal, destination)
+        self._reason = broken.reason
 
     def note(
         self,
@@ -282,50 +326,5 @@ class Failover:
 
     def _failed(self, destination: Destination, kind: str, *, is_reached: bool) -> None:
         count_error(destination, kind)
-        self._cooldown.failed(destination, now=monotonic(), is_reached=is_reached)
-
-
-def count_error(destination: Destination, kind: str) -> None:
-    metrics.UPSTREAM_ERRORS.labels(metrics.model_label(destination.model), destination.upstream, kind).inc()
-
-
-async def _refused(
-    response: aiohttp.ClientResponse, destination: Destination, call: Call
-) -> tuple[Refusal, bool, bytes]:
-    """What an upstream's refusal means for the caller, whether another upstream would say the same, and its body, where
-    that was read.
-    """
-    status, body, own = response.status, b"", call.rest
-    count_error(destination, str(status) if 300 <= status < 600 else "odd")
-    if status == 404 and call.references:
-        body = await _error_body(response, seconds=min(ERROR_SECONDS, destination.timeout))
-        gone = [name for name in call.references if not call.model or name.encode() in body]
-        if gone:
-            return unknown(*gone), True, body
-    if status in errors.OPERATORS_PROBLEM or 300 <= status < 400:
-        # Its words name keys and accounts: not even the log has them.
-        log.error("upstream %s answers %s", destination.upstream, status)
-        return Refusal(502, "provider_error", REFUSED), False, body
-    wait = response.headers.get("Retry-After", "")
-    if status not in errors.BUSY:
-        body = await _error_body(response, seconds=min(ERROR_SECONDS, destination.timeout))
-        if status == 400 and errors.OPERATORS_REASON.search(body):
-            log.error("upstream %s answers %s", destination.upstream, status)
-            return Refusal(502, "provider_error", REFUSED), False, b""
-        if status < 500:
-            return errors.callers_fault(status, body, destination=destination, own=own), True, body
-        if fault := errors.of_failure(body, destination=destination, own=own):
-            return fault, True, body
-    if status in errors.BUSY or status == 529 or (status == 503 and wait):
-        return errors.busy(status, wait, now=datetime.now(UTC)), False, body
-    return Refusal(502, "provider_error", f"The model's provider failed ({status})."), False, body
-
-
-async def _error_body(response: aiohttp.ClientResponse, *, seconds: float) -> bytes:
-    """What comes of it in that time."""
-    pieces, size = [], 0
-    with contextlib.suppress(*LOST, TimeoutError), timeout(seconds):
-        while size < MOST_ERROR_BYTES and (piece := await response.content.readany()):
-            pieces.append(piece)
-            size += len(piece)
-    return unpacked(b"".join(pieces), response.headers.get("Content-Encoding", ""), most=MOST_ERROR_BYTES)
+        what = Failed.ROUTE if is_reached else Failed.HOST
+        self._cooldown.failed(destination, self._path, now=monotonic(), what=what)

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from time import monotonic
@@ -76,6 +76,7 @@ class Relay:
         endpoint: Endpoint[Any],
         call: Call,
         entry: Entry,
+        destinations: Sequence[Destination],
         admitted: Admitted,
         started: float,
         client: Client,
@@ -92,7 +93,6 @@ class Relay:
         self.entry = entry
         self.admitted = admitted
         self._started = started
-        destinations = endpoint.among(entry.destinations, account=call.account)
         self.failover = Failover(client, endpoint, call, destinations, output_limit=admitted.decision.output_limit)
         self.client = client
         self._metering = metering
@@ -131,6 +131,7 @@ class Relay:
             raise ClientGone from None
         finally:
             self.out.close()
+            self.failover.close()
             if self.window is not None:
                 self.window.close()
             if self.bound is not None:

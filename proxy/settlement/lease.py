@@ -17,10 +17,17 @@ RENEW_SECONDS = 5.0
 LOST_AFTER_SECONDS = 45.0
 """A process that could not renew for so long gives its requests up; the sweeper waits 15 s longer."""
 SWEPT_AFTER = timedelta(seconds=60)
+LIVE_WITHIN = timedelta(seconds=15)
+"""Who has not renewed for so long takes no part any more in what gateways share."""
 
 
 def take() -> int:
     return Lease.objects.create(started_at=Now(), renewed_at=Now(), host=_host()).pk
+
+
+def live() -> int:
+    """How many gateways there are, this one with them."""
+    return max(1, Lease.objects.filter(renewed_at__gt=Now() - LIVE_WITHIN).count())
 
 
 def renew(lease_id: int) -> None:

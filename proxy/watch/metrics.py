@@ -48,6 +48,13 @@ UPSTREAM_REQUESTS = Counter(
 UPSTREAM_ERRORS = Counter(
     "chuizi_upstream_errors_total", "Failed calls by model, upstream and kind.", ["model", "upstream", "kind"]
 )
+AT_UPSTREAM = Gauge(
+    "chuizi_upstream_requests_in_flight",
+    "Requests at an upstream that has a limit of them.",
+    ["upstream"],
+    multiprocess_mode="livesum",
+)
+FULL = Counter("chuizi_upstream_full_total", "Times that an upstream at its limit was passed over.", ["upstream"])
 ATTEMPTS_LOST = Counter("chuizi_attempts_lost_total", "Attempts at upstreams that could not be written.")
 COOLDOWNS = Counter("chuizi_upstream_cooldowns_total", "Cool-downs begun after failures in a row.", ["upstream"])
 COOLING = Gauge(

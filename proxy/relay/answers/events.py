@@ -16,7 +16,8 @@ from proxy.protocols.endpoint import Dialect, EventStream, Stoppable
 from proxy.protocols.framing import framed
 from proxy.protocols.sse import END, Splitter
 from proxy.relay.client import LOST, read_all
-from proxy.relay.failover import BrokenEarly, count_error
+from proxy.relay.failover import BrokenEarly
+from proxy.relay.refusals import count_error
 from proxy.settlement.metered import Metered
 from proxy.settlement.metering import Unwritten
 

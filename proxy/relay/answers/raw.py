@@ -16,7 +16,8 @@ from proxy.protocols import lossless
 from proxy.protocols.base import Reported, printable
 from proxy.protocols.endpoint import Dialect
 from proxy.relay.client import LOST, read_all
-from proxy.relay.failover import BrokenEarly, count_error
+from proxy.relay.failover import BrokenEarly
+from proxy.relay.refusals import count_error
 from proxy.settlement.metering import Unwritten
 
 if TYPE_CHECKING:

@@ -112,6 +112,7 @@ def test_upstreams_are_tried_by_priority():
 def test_an_upstream_and_a_route_have_settings_of_their_own():
     azure = {**UPSTREAM, "name": "azure-eu", "kind": "azure", "account": "contoso", "bills_abandoned": False}
     azure["paths"] = ["embeddings", "chat"]
+    azure |= {"max_concurrency": 40, "priority": 1}
     named = {"name": "azure-eu", "upstream_model": "our-nano", "limit_field": "max_tokens", "ask_usage": False}
     load_catalog({"upstreams": [UPSTREAM, azure], "models": [{**MODEL, "upstreams": ["main", named]}]})
     first, second = catalog.load().find("gpt-4.1-nano").destinations
@@ -120,6 +121,7 @@ def test_an_upstream_and_a_route_have_settings_of_their_own():
     assert (first.upstream_model, first.limit_field, first.ask_usage) == ("gpt-4.1-nano", "", True)
     assert (second.kind, second.account, second.bills_abandoned) == ("azure", "contoso", False)
     assert (second.upstream_model, second.limit_field, second.ask_usage) == ("our-nano", "max_tokens", False)
+    assert (first.max_concurrency, second.max_concurrency, second.priority) == (None, 40, 1)
 
 
 def test_a_price_that_does_not_tell_of_cache_writes_is_warned_of_where_callers_mark_them():
@@ -159,6 +161,9 @@ BAD = [
     ({"upstreams": [{**UPSTREAM, "kind": "anthropic"}]}, "speaks the protocol anthropic"),
     ({"upstreams": [{**UPSTREAM, "account": "two words"}]}, "account"),
     ({"upstreams": [{**UPSTREAM, "account": None}]}, "account"),
+    ({"upstreams": [{**UPSTREAM, "max_concurrency": 0}]}, "max_concurrency"),
+    ({"upstreams": [{**UPSTREAM, "max_concurrency": True}]}, "max_concurrency"),
+    ({"upstreams": [{**UPSTREAM, "max_concurrency": "40"}]}, "max_concurrency"),
     ({"upstreams": [{**UPSTREAM, "bills_abandoned": "no"}]}, "bills_abandoned"),
     (with_model(upstreams=[["main"]]), "names, or mappings"),
     (with_model(upstreams=[{"upstream_model": "m"}]), "names, or mappings"),

@@ -83,7 +83,9 @@ def test_an_upstreams_page_takes_the_alarm_and_says_what_is_left():
     given |= {"base_url": "https://api.example.com/v1", "new_api_key": "k", "why": "x"}
     refused = desk.post(path, {**given, "credit_alarm": "-1"})
     assert "An alarm is set at zero or above." in refused.content.decode()
-    assert desk.post(path, {**given, "credit_alarm": "250.50"}).status_code == 302
+    refused = desk.post(path, {**given, "max_concurrency": "0"})
+    assert "At least one at once" in refused.content.decode()
+    assert desk.post(path, {**given, "credit_alarm": "250.50", "max_concurrency": "7"}).status_code == 302
     assert left() == [("domestic", "CNY", Decimal(1000), False)]
     upstream.refresh_from_db()
-    assert upstream.credit_alarm == Decimal("250.50")
+    assert (upstream.credit_alarm, upstream.max_concurrency) == (Decimal("250.50"), 7)

@@ -10,7 +10,7 @@ from proxy.prices.catalog import Destination
 from proxy.protocols.openai import chat
 from proxy.protocols.openai.chat.endpoint import ChatCompletions
 from proxy.relay import failover
-from proxy.relay.cooldown import Cooldown
+from proxy.relay.choosing.cooldown import Cooldown
 from proxy.relay.failover import MOST_SECONDS, Failover, NoUpstream
 from proxy.relay.habits import HabitBook
 from proxy.settlement import metering, settle

@@ -79,6 +79,7 @@ class Messages(Endpoint[MessagesCall]):
     unit_fields = {WEB_SEARCH: "tools"}
     end = STOP
     session_headers = SESSION_HEADERS
+    session_member = b"user_id"
     dialects: Mapping[str, Dialect[MessagesCall]] = {Protocol.ANTHROPIC.value: Native()}
 
     def read(self, asked: Asked) -> MessagesCall:

@@ -70,6 +70,7 @@ class ChatCompletions(Endpoint[ChatCall]):
     stops = True
     dialects = {Protocol.OPENAI.value: OpenAI()}
     session_headers = SESSION_HEADERS
+    session_member = b"prompt_cache_key"
     unit_fields = {OUTPUT_AUDIO: "modalities", OUTPUT_IMAGE: "modalities", WEB_SEARCH: "web_search_options"}
 
     def check(self, call: ChatCall, entry: Entry) -> ChatCall:

@@ -11,20 +11,22 @@ from billing.models import Hold, Wallet
 from proxy.models import Generation
 from proxy.prices.catalog import Destination
 from proxy.prices.loading import load_catalog
-from proxy.relay.cooldown import PROBE_GRACE_SECONDS, Cooldown
+from proxy.relay.choosing.cooldown import PROBE_GRACE_SECONDS, Cooldown, Failed
 from tests.gateways import free_port
 from tests.proxy.conftest import Gateway, catalog, only_generation
 from tests.proxy.metrics_text import metric
 
+CHAT, PICTURES = "/v1/chat/completions", "/v1/images/generations"
 
-def destination(host: str, model: str = "m") -> Destination:
+
+def destination(host: str, model: str = "m", *, key: str = "") -> Destination:
     return Destination(
         model=f"openai/{model}",
         upstream_id=1,
         upstream=host,
         protocol="openai",
         base_url=f"https://{host}.example",
-        api_key="",
+        api_key=key,
         upstream_model=model,
         timeout=30,
         total_timeout=600,
@@ -38,14 +40,14 @@ def cooldown(after: int = 3) -> Cooldown:
     return Cooldown(after=after, seconds=5, most=30)
 
 
-def first(cool: Cooldown, now: float, *destinations: Destination) -> str:
-    return cool.order(destinations or (A, B), now=now)[0].upstream
+def first(cool: Cooldown, now: float, *destinations: Destination, path: str = CHAT) -> str:
+    return cool.order(destinations or (A, B), path, now=now)[0].upstream
 
 
-def fail(cool: Cooldown, *times: float, to: Destination = A, is_reached: bool = True) -> None:
+def fail(cool: Cooldown, *times: float, to: Destination = A, what: Failed = Failed.ROUTE, path: str = CHAT) -> None:
     for now in times:
-        cool.begins(to, now=now)
-        cool.failed(to, now=now, is_reached=is_reached)
+        cool.begins(to, path, now=now)
+        cool.failed(to, path, now=now, what=what)
 
 
 def test_failures_in_a_row_make_an_upstream_the_last_one_tried():
@@ -53,13 +55,13 @@ def test_failures_in_a_row_make_an_upstream_the_last_one_tried():
     fail(cool, 0, 1)
     assert first(cool, 1) == "a"
     fail(cool, 2)
-    assert [d.upstream for d in cool.order((A, B), now=2)] == ["b", "a"]
+    assert [d.upstream for d in cool.order((A, B), CHAT, now=2)] == ["b", "a"]
 
 
 def test_an_answer_in_between_begins_the_count_anew():
     cool = cooldown()
     fail(cool, 0, 1)
-    cool.answered(A)
+    cool.answered(A, CHAT)
     fail(cool, 2, 3)
     assert first(cool, 3) == "a"
 
@@ -68,16 +70,16 @@ def test_after_the_cool_down_one_request_probes_and_the_others_go_on_skipping():
     cool = cooldown()
     fail(cool, 0, 0, 0)
     assert (first(cool, 4.9), first(cool, 5.0)) == ("b", "a")
-    cool.begins(A, now=5.0)
+    cool.begins(A, CHAT, now=5.0)
     assert first(cool, 5.1) == "b"
-    cool.answered(A)
+    cool.answered(A, CHAT)
     assert first(cool, 5.2) == "a"
 
 
 def test_a_probe_that_never_ends_lets_another_one_try():
     cool = cooldown()
     fail(cool, 0, 0, 0)
-    cool.begins(A, now=5.0)
+    cool.begins(A, CHAT, now=5.0)
     assert first(cool, 5 + A.timeout + PROBE_GRACE_SECONDS - 1) == "b"
     assert first(cool, 5 + A.timeout + PROBE_GRACE_SECONDS) == "a"
 
@@ -105,23 +107,44 @@ def test_a_host_that_cannot_be_reached_stands_for_all_its_models_and_a_failing_m
     fail(cool, 0, 0, 0)
     assert first(cool, 1, A_OTHER, B) == "a"
     cool = cooldown()
-    fail(cool, 0, 0, 0, is_reached=False)
+    fail(cool, 0, 0, 0, what=Failed.HOST)
     assert first(cool, 1, A_OTHER, B) == "b"
 
 
 def test_a_host_that_is_reached_again_is_not_held_to_have_vanished():
     cool = cooldown()
-    fail(cool, 0, 0, 0, is_reached=False)
-    fail(cool, 5, is_reached=True)
+    fail(cool, 0, 0, 0, what=Failed.HOST)
+    fail(cool, 5)
+    assert first(cool, 6) == "a"
+
+
+def test_what_fails_at_one_path_is_not_skipped_at_another():
+    cool = cooldown()
+    fail(cool, 0, 0, 0, path=PICTURES)
+    assert (first(cool, 1, path=PICTURES), first(cool, 1)) == ("b", "a")
+    cool.answered(A, CHAT)
+    assert first(cool, 1, path=PICTURES) == "b"
+
+
+def test_a_key_that_is_refused_is_skipped_whatever_is_asked_and_no_other_key_with_it():
+    cool, second = cooldown(), destination("a", key="sk-second")
+    fail(cool, 0, 0, 0, what=Failed.ACCOUNT)
+    assert first(cool, 1, A_OTHER, B, path=PICTURES) == "b"
+    assert first(cool, 1, second, B) == "a"
+    assert first(cool, 1, destination("a", key="sk-corrected"), B) == "a"
+    fail(cool, 5, path=PICTURES)
+    assert first(cool, 5.1, A_OTHER, B) == "a"  # the probe told nothing of the key
+    cool.answered(A_OTHER, CHAT)
+    fail(cool, 6, what=Failed.ACCOUNT)
     assert first(cool, 6) == "a"
 
 
 def test_the_only_upstream_is_always_tried():
     cool = cooldown()
     fail(cool, 0, 0, 0)
-    assert list(cool.order((A,), now=1)) == [A]
+    assert list(cool.order((A,), CHAT, now=1)) == [A]
     fail(cool, 0, 0, 0, to=B)
-    assert [d.upstream for d in cool.order((A, B), now=1)] == ["a", "b"]
+    assert [d.upstream for d in cool.order((A, B), CHAT, now=1)] == ["a", "b"]
 
 
 def test_zero_failures_switch_it_off():
@@ -158,7 +181,7 @@ def holds_are_clean(customer, *, answered: int) -> None:
     )
 
 
-@pytest.mark.parametrize("how", [500, 502, 503, 529, "refused", "hang_up", "hang"])
+@pytest.mark.parametrize("how", [401, 402, 404, 500, 502, 503, 529, "refused", "hang_up", "hang"])
 def test_a_failing_upstream_is_skipped_then_probed_then_used_again(
     impatient, customer, gateway: Gateway, upstream, second_upstream, how, settings
 ):

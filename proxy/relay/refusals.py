@@ -1,0 +1,89 @@
+"""An upstream's answer that is none: what it means for the caller, and what has failed by it."""
+
+import contextlib
+import logging
+from datetime import UTC, datetime
+
+import aiohttp
+
+from core.records import value
+from proxy.batches.timeouts import timeout
+from proxy.errors import Refusal
+from proxy.kept.rows import unknown
+from proxy.prices.catalog import Destination
+from proxy.protocols.base import Call
+from proxy.protocols.framing import unpacked
+from proxy.relay import errors
+from proxy.relay.choosing.cooldown import Failed
+from proxy.relay.client import LOST
+from proxy.watch import metrics
+
+log = logging.getLogger(__name__)
+
+MOST_ERROR_BYTES = 1_000_000
+"""Servers that repeat the request in it say what is wrong before or after that."""
+ERROR_SECONDS = 5.0
+"""For an error's body; what has come by then is read."""
+REFUSED = "The model's provider refused the gateway's request."
+ACCOUNTS = frozenset({401, 402})
+"""About the key in use: it is not known, or has no credit."""
+ROUTES = frozenset({403, 404, 405})
+"""The model or the path is not there, or not for this key."""
+
+
+@value
+class Refused:
+    """`refusal` is for the caller. `body` where it was read; `failed` is None where the upstream did its part."""
+
+    refusal: Refusal
+    body: bytes = b""
+    failed: Failed | None = None
+
+
+async def read_refusal(response: aiohttp.ClientResponse, destination: Destination, call: Call) -> Refused:
+    """What is final any other upstream would say too."""
+    status, body, own = response.status, b"", call.rest
+    count_error(destination, str(status) if 300 <= status < 600 else "odd")
+    if status == 404 and call.references:
+        body = await _error_body(response, seconds=min(ERROR_SECONDS, destination.timeout))
+        gone = [name for name in call.references if not call.model or name.encode() in body]
+        if gone:
+            return Refused(unknown(*gone), body)
+    if status in errors.OPERATORS_PROBLEM or 300 <= status < 400:
+        # Its words name keys and accounts: not even the log has them.
+        log.error("upstream %s answers %s", destination.upstream, status)
+        return Refused(Refusal(502, "provider_error", REFUSED), failed=_failed_of(status))
+    wait = response.headers.get("Retry-After", "")
+    if status not in errors.BUSY:
+        body = await _error_body(response, seconds=min(ERROR_SECONDS, destination.timeout))
+        if status == 400 and errors.OPERATORS_REASON.search(body):
+            log.error("upstream %s answers %s", destination.upstream, status)
+            return Refused(Refusal(502, "provider_error", REFUSED), failed=Failed.ACCOUNT)
+        if status < 500:
+            return Refused(errors.callers_fault(status, body, destination=destination, own=own), body)
+        if fault := errors.of_failure(body, destination=destination, own=own):
+            return Refused(fault, body)
+    failed = None if status < 500 else Failed.ROUTE
+    if status in errors.BUSY or status == 529 or (status == 503 and wait):
+        return Refused(errors.busy(status, wait, now=datetime.now(UTC)), body, failed)
+    return Refused(Refusal(502, "provider_error", f"The model's provider failed ({status})."), body, failed)
+
+
+def count_error(destination: Destination, kind: str) -> None:
+    metrics.UPSTREAM_ERRORS.labels(metrics.model_label(destination.model), destination.upstream, kind).inc()
+
+
+def _failed_of(status: int) -> Failed | None:
+    if status in ACCOUNTS:
+        return Failed.ACCOUNT
+    return Failed.ROUTE if status in ROUTES or status < 400 else None
+
+
+async def _error_body(response: aiohttp.ClientResponse, *, seconds: float) -> bytes:
+    """What comes of it in that time."""
+    pieces, size = [], 0
+    with contextlib.suppress(*LOST, TimeoutError), timeout(seconds):
+        while size < MOST_ERROR_BYTES and (piece := await response.content.readany()):
+            pieces.append(piece)
+            size += len(piece)
+    return unpacked(b"".join(pieces), response.headers.get("Content-Encoding", ""), most=MOST_ERROR_BYTES)
