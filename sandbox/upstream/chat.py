@@ -10,13 +10,14 @@ import orjson
 from aiohttp import web
 
 from sandbox import crypto
-from sandbox.upstream import faults, shapes, text
+from sandbox.upstream import coding, faults, shapes, text
 from sandbox.upstream.stream import chunks_of, cut_or_hang, frame_of, stream
 from sandbox.world import WORLD
 
 MODELS = ("sandbox-1", "gpt-4.1-nano", "gpt-4.1-mini", "gpt-4.1", "claude-sonnet-4-6", "deepseek-chat")
 KEPT = 200
 LONGEST = 100_000  # tokens of one answer
+MOST_ID = 64  # characters of a call's id
 
 
 @dataclass
@@ -116,12 +117,16 @@ def think(body: dict[str, Any], *, fault: str = "") -> Answer:
     if not all(isinstance(message, dict) and isinstance(message.get("role"), str) for message in messages):
         raise Refused("Invalid 'messages': each needs a role.", param="messages")
     limit = _limit(body)
+    check_calls(messages)
     count = body.get("n") or 1
     if not isinstance(count, int) or not 1 <= count <= 128:
         raise Refused("Invalid 'n': integer from 1 to 128.", param="n")
     length = int(option(body, "tokens", 0))
     said = text.of_length(min(length, LONGEST)) if length else text.reply(text.question(messages), model=model)
-    call = None if length else _tool_call(body)
+    step = None if length else _step(body)
+    call = None if length else _tool_call(body) or _called(step)
+    if isinstance(step, str) and call is None:
+        said = step
     pieces = text.tokens(orjson.dumps(call["function"]).decode() if call else said)
     is_cut = limit is not None and len(pieces) > limit and call is None
     if is_cut:
@@ -207,6 +212,55 @@ def _tool_call(body: dict[str, Any]) -> dict[str, Any] | None:
         names = [choice.get("function", {}).get("name")]
     call = {"id": f"call_{crypto.letters(24)}", "type": "function"}
     return {**call, "function": {"name": names[0], "arguments": "{}"}} if names and names[0] else None
+
+
+def _step(body: dict[str, Any]) -> coding.Call | str | None:
+    """In a coding session, unless the caller wants no call."""
+    said: list[str | None] = []
+    for message in body["messages"]:
+        if message["role"] == "tool":
+            said.append(None)
+        elif message["role"] == "user":
+            said.extend(coding.texts_of(message.get("content")))
+    functions = [tool.get("function") or {} for tool in body.get("tools") or () if isinstance(tool, dict)]
+    tools = [coding.Tool(one["name"], one.get("parameters") or {}) for one in functions if one.get("name")]
+    instructions = [
+        each
+        for message in body["messages"]
+        if message["role"] in ("system", "developer")
+        for each in coding.texts_of(message.get("content"))
+    ]
+    offered = [] if body.get("tool_choice") == "none" else tools
+    return coding.step(said, offered, instructions="".join(instructions))
+
+
+def _called(step: coding.Call | str | None) -> dict[str, Any] | None:
+    if not isinstance(step, coding.Call):
+        return None
+    arguments = orjson.dumps(step.arguments).decode()
+    call = {"id": f"call_{crypto.letters(24)}", "type": "function"}
+    return {**call, "function": {"name": step.name, "arguments": arguments}}
+
+
+def check_calls(messages: list[Any]) -> None:
+    """Each call of a tool has its results right behind it, and each result its call. Raise `Refused`."""
+    open_calls: set[str] = set()
+    for message in messages:
+        if message["role"] == "tool":
+            if (known := message.get("tool_call_id")) not in open_calls:
+                problem = "messages with role 'tool' must be a response to a preceeding message with 'tool_calls'."
+                raise Refused(f"Invalid parameter: {problem}", param="messages")
+            open_calls.discard(known)
+            continue
+        if open_calls:
+            break
+        calls = message.get("tool_calls") if message["role"] == "assistant" else None
+        open_calls = {str(call.get("id")) for call in calls or () if isinstance(call, dict)}
+        if any(not 0 < len(call) <= MOST_ID for call in open_calls):
+            raise Refused(f"Invalid 'messages': a call's id has 1 to {MOST_ID} characters.", param="messages")
+    if open_calls:
+        problem = "An assistant message with 'tool_calls' must be followed by tool messages responding to each of them."
+        raise Refused(f"{problem} Not answered: {', '.join(sorted(open_calls))}", param="messages")
 
 
 def option(body: dict[str, Any], name: str, default: float) -> float:

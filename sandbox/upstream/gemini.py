@@ -14,7 +14,7 @@ import orjson
 from aiohttp import web
 
 from sandbox import crypto
-from sandbox.upstream import chat, faults, gemini_shapes, text
+from sandbox.upstream import chat, coding, faults, gemini_shapes, seals, text
 from sandbox.upstream.kin.embeddings import vector_of
 from sandbox.upstream.stream import HEADERS, cut_or_hang
 from sandbox.world import WORLD
@@ -30,9 +30,13 @@ STATUSES = {
 }
 THOUGHT = "The user wrote something. A short answer will do."
 UNDERSCORE = re.compile(r"_([a-z])")
-OWN = frozenset({"args", "response", "parameters", "responseSchema", "responseJsonSchema", "sandbox"})
+OWN = frozenset(
+    {"args", "response", "parameters", "parametersJsonSchema", "responseSchema", "responseJsonSchema", "sandbox"}
+)
 FIRST = 4  # paces before the first piece
 WIDTH = 8
+UNSIGNED = ("skip_thought_signature_validator", "context_engineering_is_the_way_to_go")
+"""What stands for a signature in a call that another model made."""
 
 
 @dataclass(frozen=True)
@@ -114,14 +118,17 @@ def think(body: Piece, *, model: str, fault: str = "") -> Answer:
     if (limit := config.get("maxOutputTokens")) is not None:
         asked["max_tokens"] = limit
     said = chat.think({name: value for name, value in asked.items() if value is not None})
-    call, pieces = _call(body), said.choices[0]
+    check_signatures(contents, model=model)
+    step = _step(body)
+    call = _call(body) or ({"name": step.name, "args": step.arguments} if isinstance(step, coding.Call) else None)
+    pieces = text.tokens(step) if isinstance(step, str) else said.choices[0]
     if call is None and config.get("responseMimeType") == "application/json":
         pieces = text.tokens('{"answer":"yes"}')
     thinking = config.get("thinkingConfig") or {}
     thoughts = text.tokens(THOUGHT) if thinking.get("includeThoughts") or thinking.get("thinkingBudget") else []
     parts: list[list[Piece]] = [[{"text": THOUGHT, "thought": True}]] if thinking.get("includeThoughts") else []
     if call is not None:
-        signed = {"functionCall": call, "thoughtSignature": f"c2ln{crypto.letters(8)}"}
+        signed = {"functionCall": call, "thoughtSignature": seals.seal(call["name"])}
         parts.append([signed])
         pieces = text.tokens(orjson.dumps(call).decode())
     else:
@@ -266,6 +273,34 @@ def _call(body: Piece) -> Piece | None:
     mode = ((body.get("toolConfig") or {}).get("functionCallingConfig") or {}).get("mode")
     names = [one["name"] for tool in _listed(body.get("tools")) for one in tool.get("functionDeclarations") or ()]
     return {"name": names[0], "args": {}} if names and mode == "ANY" else None
+
+
+def _step(body: Piece) -> coding.Call | str | None:
+    """In a coding session, unless the caller wants no call."""
+    said: list[str | None] = []
+    for content in _listed(body.get("contents")):
+        if content.get("role") != "model":
+            for part in _listed(content.get("parts")):
+                said.extend([None] if "functionResponse" in part else coding.texts_of([part]))
+    mode = ((body.get("toolConfig") or {}).get("functionCallingConfig") or {}).get("mode")
+    declared = [one for tool in _listed(body.get("tools")) for one in tool.get("functionDeclarations") or ()]
+    tools = [
+        coding.Tool(one["name"], one.get("parametersJsonSchema") or one.get("parameters") or {}) for one in declared
+    ]
+    return coding.step(said, [] if mode == "NONE" else tools)
+
+
+def check_signatures(contents: list[Piece], *, model: str) -> None:
+    """A signature is one that was given with that call; a model of the third generation wants it back."""
+    for content in contents:
+        for part in _listed(content.get("parts")):
+            call, signature = part.get("functionCall"), part.get("thoughtSignature")
+            if signature in UNSIGNED:
+                continue
+            if signature is not None and not seals.fits(call["name"] if call else "", sealed=signature):
+                raise chat.Refused("Thought signature is not valid")
+            if call and signature is None and model.rpartition("/")[2].startswith("gemini-3"):
+                raise chat.Refused(f"Function call is missing a thought_signature: {call.get('name')}")
 
 
 def _grounds(body: Piece) -> Piece | None:

@@ -13,7 +13,8 @@ import orjson
 from aiohttp import web
 
 from sandbox import crypto
-from sandbox.upstream import chat, faults, message_shapes, text
+from sandbox.upstream import chat, coding, faults, message_shapes, seals, text
+from sandbox.upstream.message_rules import blocks_in, check_beta, check_turns
 from sandbox.upstream.stream import HEADERS, cut_or_hang
 from sandbox.world import WORLD
 
@@ -41,6 +42,7 @@ class Answer:
     pieces: list[str]
     thinks: bool
     tool: dict[str, Any] | None
+    tool_id: str
     reason: str
     usage: dict[str, Any] | None
     fault: str
@@ -68,6 +70,7 @@ async def answer(request: web.Request) -> web.StreamResponse:
         if not isinstance(body, dict):
             raise chat.Refused("The body must be a JSON object.")
         request.app[chat.CALLS].note(body, dict(request.headers))
+        check_beta(body, sent=request.headers.getall("anthropic-beta", []))
         fault = faults.name_of(body)
         found = think(body, fault=fault)
     except orjson.JSONDecodeError:
@@ -100,8 +103,10 @@ def think(body: dict[str, Any], *, fault: str = "") -> Answer:
         raise chat.Refused("`max_tokens` must be greater than `thinking.budget_tokens`.")
     names: Event = {name: body[name] for name in ("model", "messages", "max_tokens", "sandbox") if name in body}
     said = chat.think(names)
-    tool = _tool(body)
-    pieces = [] if tool else said.choices[0]
+    check_turns(body)
+    step = _step(body)
+    tool = _tool(body) or ({"name": step.name, "input": step.arguments} if isinstance(step, coding.Call) else None)
+    pieces = [] if tool else text.tokens(step) if isinstance(step, str) else said.choices[0]
     thinks = isinstance(thinking, dict) and thinking.get("type") in ("enabled", "adaptive")
     made = len(pieces) + (len(text.tokens(THOUGHT)) if thinks else 0)
     made += len(text.tokens(orjson.dumps(tool).decode())) if tool else 0
@@ -120,6 +125,7 @@ def think(body: dict[str, Any], *, fault: str = "") -> Answer:
         pieces=pieces,
         thinks=thinks,
         tool=tool,
+        tool_id=f"toolu_{crypto.letters(20)}",
         reason="tool_use" if tool else "max_tokens" if said.finish == "length" else "end_turn",
         usage=_bent(fault, usage),
         fault=fault,
@@ -129,9 +135,9 @@ def think(body: dict[str, Any], *, fault: str = "") -> Answer:
 def blocks_of(found: Answer) -> list[Event]:
     blocks: list[Event] = []
     if found.thinks:
-        blocks.append({"type": "thinking", "thinking": THOUGHT, "signature": f"sig_{found.id}"})
+        blocks.append({"type": "thinking", "thinking": THOUGHT, "signature": seals.seal(THOUGHT)})
     if found.tool:
-        blocks.append({"type": "tool_use", "id": f"toolu_{crypto.letters(20)}", **found.tool})
+        blocks.append({"type": "tool_use", "id": found.tool_id, **found.tool})
     else:
         blocks.append({"type": "text", "text": "".join(found.pieces)})
     return blocks
@@ -264,6 +270,18 @@ def _tool(body: dict[str, Any]) -> dict[str, Any] | None:
     names = [tool["name"] for tool in tools if isinstance(tool, dict) and "input_schema" in tool]
     names = [choice["name"]] if "name" in choice else names
     return {"name": names[0], "input": {}} if names else None
+
+
+def _step(body: dict[str, Any]) -> coding.Call | str | None:
+    """In a coding session, unless the caller wants no call."""
+    said: list[str | None] = []
+    for message in body["messages"]:
+        if message.get("role") == "user":
+            for block in blocks_in(message):
+                said.extend([None] if block.get("type") == "tool_result" else coding.texts_of([block]))
+    offered = [] if (body.get("tool_choice") or {}).get("type") == "none" else body.get("tools") or []
+    tools = [coding.Tool(tool["name"], tool["input_schema"]) for tool in offered if "input_schema" in tool]
+    return coding.step(said, tools, instructions="".join(coding.texts_of(body.get("system"))))
 
 
 def _check_head(request: web.Request) -> web.Response | None:
