@@ -53,7 +53,8 @@ class Routes:
     def add(self, endpoint: Endpoint[Any]) -> None:
         """Raise `ValueError` where its path and a method of it are taken."""
         for root in endpoint.roots:
-            self._add_at(root + endpoint.path, endpoint)
+            for path in (endpoint.path, *endpoint.also):
+                self._add_at(root + path, endpoint)
 
     def _add_at(self, path: str, endpoint: Endpoint[Any]) -> None:
         known = self._by_path.get(path)
@@ -93,7 +94,7 @@ def _pattern(path: str) -> re.Pattern[str]:
 
 
 def _part(name: str) -> str:
-    return f"(?P<{name.removesuffix('...')}>{'.+' if name.endswith('...') else '[^/:]+'})"
+    return f"(?P<{name.removesuffix('...')}>{'[^/].*' if name.endswith('...') else '[^/:]+'})"
 
 
 ROUTES = Routes(

@@ -217,6 +217,8 @@ class Endpoint(Generic[Asking]):
     path: ClassVar[str]
     """With `{names}` for parts that vary: `/v1beta/models/{model}:{verb}`. A part holds no slash or colon, unless
     it ends in dots: `{model...}`."""
+    also: ClassVar[tuple[str, ...]] = ()
+    """Other ways in which clients write the path."""
     roots: ClassVar[tuple[str, ...]] = ("",)
     """What the path may stand behind, as in `/anthropic/v1/messages`."""
     methods: ClassVar[tuple[str, ...]] = ("POST",)

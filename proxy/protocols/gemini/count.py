@@ -52,6 +52,7 @@ class Counting(Dialect[CountCall]):
 class CountTokens(Endpoint[CountCall]):
     name = Protocol.GEMINI.value
     path = "/models/{model...}:countTokens"
+    also = ("/{model...}:countTokens",)
     roots = paths.ROOTS
     holds = False
     what = "model that generates content"

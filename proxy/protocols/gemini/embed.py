@@ -109,6 +109,7 @@ class ManyVectors(Vectors):
 class Embed(Endpoint[EmbedCall]):
     name = Protocol.GEMINI.value
     path = "/models/{model...}:embedContent"
+    also = ("/{model...}:embedContent",)
     roots = paths.ROOTS
     what = "model for embeddings"
     brings = "content"
@@ -131,6 +132,7 @@ class Embed(Endpoint[EmbedCall]):
 
 class BatchEmbed(Embed):
     path = "/models/{model...}:batchEmbedContents"
+    also = ("/{model...}:batchEmbedContents",)
     brings = "requests"
     dialects = {Protocol.GEMINI.value: ManyVectors()}
 

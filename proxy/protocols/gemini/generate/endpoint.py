@@ -65,6 +65,7 @@ class Native(Dialect[GenerateCall]):
 class Generate(Endpoint[GenerateCall]):
     name = Protocol.GEMINI.value
     path = "/models/{model...}:generateContent"
+    also = ("/{model...}:generateContent",)
     roots = paths.ROOTS
     what = "model that generates content"
     stops = True
@@ -104,6 +105,7 @@ class Generate(Endpoint[GenerateCall]):
 
 class StreamGenerate(Generate):
     path = "/models/{model...}:streamGenerateContent"
+    also = ("/{model...}:streamGenerateContent",)
 
     def read(self, asked: Asked) -> GenerateCall:
         return read(asked, is_stream=True)
