@@ -1,6 +1,6 @@
 # Chuizi's commands. Python 3.11 or newer is all they need; PORT, CHUIZI_STATE_DIR and ARGS may be set.
 .DEFAULT_GOAL := help
-.PHONY: help run env services test check bench bench-peers bench-desk fuzz histories lock
+.PHONY: help run env services test test-agents check bench bench-peers bench-desk fuzz histories lock
 PY := .venv/bin/python
 RUN_STAMP := .venv/.installed
 DEV_STAMP := .venv/.installed-dev
@@ -24,6 +24,10 @@ test: $(DEV_STAMP) ## the test suite; ARGS="-k wallet"
 	@bin/install-chromium
 	@bin/install-test-programs
 	$(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+test-agents: $(DEV_STAMP) ## coding agents and SDKs before a running Chuizi; installs them, 3 GB
+	@bin/install-agents clients claude-code codex gemini-cli opencode aider
+	$(PY) -m pytest tests/agents tests/clients $(ARGS)
 
 check: $(DEV_STAMP) ## format, lint, types, migrations, architecture
 	.venv/bin/ruff format --check .

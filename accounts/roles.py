@@ -101,6 +101,7 @@ MODEL_PATHS = _need(Right.CALL, Scope.INFERENCE)
 
 PAGES: Mapping[str, Mapping[str, Right]] = {
     "console": {"GET": Right.LOOK},
+    "start": {"GET": Right.LOOK},
     "usage": {"GET": Right.LOOK},
     "receipt": {"GET": Right.LOOK},
     "transactions": {"GET": Right.LOOK},

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from console import home, invoices, keys, refunds, security, topups, transactions
+from console.start.page import start
 
 urlpatterns = [
     path("favicon.ico", home.favicon),
@@ -13,6 +14,7 @@ urlpatterns = [
     path("accounts/sessions/", security.sessions, name="sessions"),
     path("console", home.console_without_slash),
     path("console/", home.console, name="console"),
+    path("console/start", start, name="start"),
     path("console/usage", home.usage_list, name="usage"),
     path("console/usage/<str:generation_id>", home.receipt, name="receipt"),
     path("console/transactions", transactions.transactions, name="transactions"),

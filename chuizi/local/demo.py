@@ -104,21 +104,26 @@ def load_demo_catalog(*, now: datetime) -> None:
     """Well-known models at the sandbox's upstream, unless there is a catalog already."""
     url = os.environ.get("SANDBOX_URL", "http://127.0.0.1:8001") + "/upstream/v1"
     if not Model.objects.exists():
-        spoken = {UPSTREAM: "openai", **{name: protocol for protocol, name in NATIVE.values()}}
-        upstreams = [
-            {"name": name, "protocol": protocol, "base_url": url, "api_key": KEY} for name, protocol in spoken.items()
-        ]
-        models = catalog_data(WELL_KNOWN, upstream=UPSTREAM, at=now)
-        for model in models:
-            if (native := NATIVE.get(model["id"].partition("/")[0])) is not None:
-                model["upstreams"] = [UPSTREAM, native[1]]
-        load_catalog({"upstreams": upstreams, "models": models}, is_listed=True)
-        load_catalog({"models": [*models_beside_chat(upstream=UPSTREAM), EMBEDDING]})
+        load_models(url=url, now=now)
     # The sandbox's port may be another than last time. Who entered a provider's address and key instead keeps them.
     stale = Upstream.objects.filter(
         name__in=(UPSTREAM, *(name for _protocol, name in NATIVE.values())), base_url__endswith="/upstream/v1"
     ).exclude(base_url=url)
     stale.update(base_url=url, api_key=KEY)
+
+
+def load_models(*, url: str, now: datetime) -> None:
+    """All of the demo's, at the sandbox with that base URL."""
+    spoken = {UPSTREAM: "openai", **{name: protocol for protocol, name in NATIVE.values()}}
+    upstreams = [
+        {"name": name, "protocol": protocol, "base_url": url, "api_key": KEY} for name, protocol in spoken.items()
+    ]
+    models = catalog_data(WELL_KNOWN, upstream=UPSTREAM, at=now)
+    for model in models:
+        if (native := NATIVE.get(model["id"].partition("/")[0])) is not None:
+            model["upstreams"] = [UPSTREAM, native[1]]
+    load_catalog({"upstreams": upstreams, "models": models}, is_listed=True)
+    load_catalog({"models": [*models_beside_chat(upstream=UPSTREAM), EMBEDDING]})
 
 
 def models_beside_chat(*, upstream: str) -> list[dict[str, Any]]:

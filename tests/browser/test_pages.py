@@ -34,6 +34,8 @@ PUBLIC = [
 ]
 CONSOLE = [
     "/console/",
+    "/console/start",
+    "/console/start?with=opencode",
     "/console/usage",
     "/console/usage?day=2020-01-01",
     "/console/transactions",

@@ -1,0 +1,56 @@
+"""Each agent, with the settings of its guide and nothing else, does a task that takes a tool, and is charged for it."""
+
+from decimal import Decimal
+
+import pytest
+
+from billing.models import Wallet
+from proxy.models import Generation
+from tests.agents.driving import TEXT, Agent, Desk
+from tests.agents.known import AIDER, CLAUDE_CODE, GEMINI_CLI, MODELS, SESSIONLESS, named, opencode
+from tests.proxy.conftest import settle
+
+SPOKEN = [
+    (CLAUDE_CODE, "anthropic", 2),
+    (GEMINI_CLI, "gemini", 2),
+    (AIDER, "openai", 1),
+    (opencode("chuizi", MODELS["gpt"]), "openai", 3),
+    (opencode("chuizi-messages", MODELS["claude"]), "anthropic", 3),
+    (opencode("chuizi-gemini", MODELS["gemini"]), "gemini", 3),
+]
+"""An agent, the protocol in which it asks, and how often."""
+
+
+@pytest.mark.agents
+@pytest.mark.parametrize(("agent", "protocol", "calls"), SPOKEN, ids=named)
+def test_a_task_is_done_and_charged(desk: Desk, agent: Agent, protocol: str, calls: int) -> None:
+    ran = desk.run(agent, desk.task)
+    assert ran.status == 0, ran.output
+    assert desk.file.read_text() == TEXT + "\n"
+    if calls > 1:
+        assert f"I created {desk.file}." in ran.output
+    settle()
+    made = list(Generation.objects.all())
+    assert [(one.protocol, one.state) for one in made] == [(protocol, "settled")] * calls
+    assert all(one.cost > 0 and one.usage_source == "upstream" for one in made)
+    assert [len({one.session for one in made}), made[0].session is None] == [1, agent in SESSIONLESS]
+    assert Wallet.objects.get().balance == Decimal(5) - sum(one.cost for one in made)
+
+
+POOR = [
+    (CLAUDE_CODE, "0.90", 1),
+    (GEMINI_CLI, "0.07", 1),
+    (opencode("chuizi", MODELS["gpt"]), "0.22", 2),
+]
+"""An agent, a balance that is too little for the call behind its tool's result, and the calls before."""
+
+
+@pytest.mark.agents
+@pytest.mark.parametrize(("agent", "funds", "calls"), POOR, ids=named)
+def test_a_session_ends_with_our_words_where_the_balance_does(desk: Desk, agent: Agent, funds: str, calls: int) -> None:
+    ran = desk.run(agent, desk.task)
+    assert "Top up to go on" in ran.output
+    assert Generation.objects.count() == calls
+    assert desk.file.exists()
+    settle()
+    assert Wallet.objects.get().held == 0
