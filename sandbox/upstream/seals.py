@@ -8,6 +8,7 @@ import secrets
 
 KEY = b"the sandbox's own"
 NONCE, MARK = 12, 20
+STANDARD = str.maketrans("-_", "+/")
 
 
 def seal(text: str) -> str:
@@ -17,9 +18,9 @@ def seal(text: str) -> str:
 
 
 def fits(text: str, *, sealed: str) -> bool:
-    """Whether it was made here, for this text."""
+    """Whether it was made here, for this text; in either alphabet of base64."""
     try:
-        raw = base64.b64decode(sealed, validate=True)
+        raw = base64.b64decode(sealed.translate(STANDARD), validate=True)
     except (binascii.Error, ValueError):
         return False
     return hmac.compare_digest(raw[NONCE:], _mark(raw[:NONCE], text))
