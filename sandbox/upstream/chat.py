@@ -84,6 +84,7 @@ async def complete(request: web.Request) -> web.StreamResponse:
         request.app[CALLS].note(body, dict(request.headers))
         fault = faults.name_of(body)
         answer = think(body, fault=fault)
+        check_calls(body["messages"])
     except orjson.JSONDecodeError:
         return faults.error(400, "invalid_request_error", "", "We could not parse the JSON body of your request.")
     except Refused as reason:
@@ -117,7 +118,6 @@ def think(body: dict[str, Any], *, fault: str = "") -> Answer:
     if not all(isinstance(message, dict) and isinstance(message.get("role"), str) for message in messages):
         raise Refused("Invalid 'messages': each needs a role.", param="messages")
     limit = _limit(body)
-    check_calls(messages)
     count = body.get("n") or 1
     if not isinstance(count, int) or not 1 <= count <= 128:
         raise Refused("Invalid 'n': integer from 1 to 128.", param="n")
