@@ -37,7 +37,7 @@ WELL_KNOWN = (
     WellKnown("openai", "gpt-5.4", 128_000),
     WellKnown("openai", "o4-mini", 100_000),
     WellKnown("anthropic", "claude-haiku-4-5", 64_000),
-    WellKnown("anthropic", "claude-sonnet-4-6", 64_000),
+    WellKnown("anthropic", "claude-sonnet-4-6", 128_000),
     WellKnown("anthropic", "claude-opus-4-6", 128_000),
     WellKnown("google", "gemini-2.5-flash-lite", 65_536),
     WellKnown("google", "gemini-2.5-flash", 65_536),

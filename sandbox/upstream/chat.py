@@ -10,7 +10,7 @@ import orjson
 from aiohttp import web
 
 from sandbox import crypto
-from sandbox.upstream import coding, faults, shapes, text
+from sandbox.upstream import coding, faults, shapes, structured, text
 from sandbox.upstream.stream import chunks_of, cut_or_hang, frame_of, stream
 from sandbox.world import WORLD
 
@@ -127,6 +127,8 @@ def think(body: dict[str, Any], *, fault: str = "") -> Answer:
     call = None if length else _tool_call(body) or _called(step)
     if isinstance(step, str) and call is None:
         said = step
+    elif not length and call is None and (schema := _schema(body)) is not None:
+        said = orjson.dumps(structured.fitting(schema)).decode()
     pieces = text.tokens(orjson.dumps(call["function"]).decode() if call else said)
     is_cut = limit is not None and len(pieces) > limit and call is None
     if is_cut:
@@ -203,15 +205,17 @@ def _limit(body: dict[str, Any]) -> int | None:
 
 
 def _tool_call(body: dict[str, Any]) -> dict[str, Any] | None:
-    """The first function, called with nothing, if the request demands a call."""
+    """The first function, called with what it requires, if the request demands a call."""
     tools, choice = body.get("tools"), body.get("tool_choice")
     if not isinstance(tools, list) or not tools or choice in (None, "auto", "none"):
         return None
-    names = [tool["function"]["name"] for tool in tools if isinstance(tool, dict) and "function" in tool]
-    if isinstance(choice, dict):
-        names = [choice.get("function", {}).get("name")]
-    call = {"id": f"call_{crypto.letters(24)}", "type": "function"}
-    return {**call, "function": {"name": names[0], "arguments": "{}"}} if names and names[0] else None
+    known = {
+        tool["function"]["name"]: tool["function"] for tool in tools if isinstance(tool, dict) and "function" in tool
+    }
+    name = choice.get("function", {}).get("name") if isinstance(choice, dict) else next(iter(known), None)
+    if not name:
+        return None
+    return _called(coding.Call(name, structured.arguments(known.get(name, {}).get("parameters"))))
 
 
 def _step(body: dict[str, Any]) -> coding.Call | str | None:
@@ -232,6 +236,19 @@ def _step(body: dict[str, Any]) -> coding.Call | str | None:
     ]
     offered = [] if body.get("tool_choice") == "none" else tools
     return coding.step(said, offered, instructions="".join(instructions))
+
+
+def _schema(body: dict[str, Any]) -> dict[str, Any] | None:
+    """In which the answer is to be. Raise `Refused`."""
+    wanted = body.get("response_format")
+    if not isinstance(wanted, dict) or wanted.get("type") == "text":
+        return None
+    if wanted.get("type") == "json_object":
+        return structured.ANSWER
+    described = wanted.get("json_schema")
+    if not isinstance(described, dict) or not described.get("name"):
+        raise Refused("Missing required parameter: 'response_format.json_schema.name'.", param="response_format")
+    return dict(described.get("schema") or {})
 
 
 def _called(step: coding.Call | str | None) -> dict[str, Any] | None:

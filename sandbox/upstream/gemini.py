@@ -14,7 +14,7 @@ import orjson
 from aiohttp import web
 
 from sandbox import crypto
-from sandbox.upstream import chat, coding, faults, gemini_shapes, seals, text
+from sandbox.upstream import chat, coding, faults, gemini_shapes, seals, structured, text
 from sandbox.upstream.kin.embeddings import vector_of
 from sandbox.upstream.stream import HEADERS, cut_or_hang
 from sandbox.world import WORLD
@@ -123,7 +123,8 @@ def think(body: Piece, *, model: str, fault: str = "") -> Answer:
     call = _call(body) or ({"name": step.name, "args": step.arguments} if isinstance(step, coding.Call) else None)
     pieces = text.tokens(step) if isinstance(step, str) else said.choices[0]
     if call is None and config.get("responseMimeType") == "application/json":
-        pieces = text.tokens('{"answer":"yes"}')
+        schema = config.get("responseJsonSchema") or config.get("responseSchema") or structured.ANSWER
+        pieces = text.tokens(orjson.dumps(structured.fitting(schema)).decode())
     thinking = config.get("thinkingConfig") or {}
     thoughts = text.tokens(THOUGHT) if thinking.get("includeThoughts") or thinking.get("thinkingBudget") else []
     parts: list[list[Piece]] = [[{"text": THOUGHT, "thought": True}]] if thinking.get("includeThoughts") else []
@@ -267,12 +268,15 @@ def _listed(said: Any) -> list[Piece]:
 
 
 def _call(body: Piece) -> Piece | None:
-    """The first function, called with nothing, if the request demands a call and no result stands in it yet."""
+    """The first function, with what it requires, if the request demands a call and no result stands in it yet."""
     if b'"functionResponse"' in orjson.dumps(body.get("contents")):
         return None
     mode = ((body.get("toolConfig") or {}).get("functionCallingConfig") or {}).get("mode")
-    names = [one["name"] for tool in _listed(body.get("tools")) for one in tool.get("functionDeclarations") or ()]
-    return {"name": names[0], "args": {}} if names and mode == "ANY" else None
+    known = [one for tool in _listed(body.get("tools")) for one in tool.get("functionDeclarations") or ()]
+    if not known or mode != "ANY":
+        return None
+    schema = known[0].get("parametersJsonSchema") or known[0].get("parameters")
+    return {"name": known[0]["name"], "args": structured.arguments(schema)}
 
 
 def _step(body: Piece) -> coding.Call | str | None:

@@ -13,7 +13,7 @@ import orjson
 from aiohttp import web
 
 from sandbox import crypto
-from sandbox.upstream import chat, coding, faults, message_shapes, seals, text
+from sandbox.upstream import chat, coding, faults, message_shapes, seals, structured, text
 from sandbox.upstream.message_rules import blocks_in, check_beta, check_turns
 from sandbox.upstream.stream import HEADERS, cut_or_hang
 from sandbox.world import WORLD
@@ -107,6 +107,9 @@ def think(body: dict[str, Any], *, fault: str = "") -> Answer:
     step = _step(body)
     tool = _tool(body) or ({"name": step.name, "input": step.arguments} if isinstance(step, coding.Call) else None)
     pieces = [] if tool else text.tokens(step) if isinstance(step, str) else said.choices[0]
+    wanted = (body.get("output_config") or {}).get("format") or body.get("output_format")
+    if wanted and step is None and tool is None:
+        pieces = text.tokens(orjson.dumps(structured.fitting(wanted.get("schema"))).decode())
     thinks = isinstance(thinking, dict) and thinking.get("type") in ("enabled", "adaptive")
     made = len(pieces) + (len(text.tokens(THOUGHT)) if thinks else 0)
     made += len(text.tokens(orjson.dumps(tool).decode())) if tool else 0
@@ -263,13 +266,13 @@ def _read_and_written(body: dict[str, Any], prompt: int) -> dict[str, Any]:
 
 
 def _tool(body: dict[str, Any]) -> dict[str, Any] | None:
-    """The first tool of the caller's, called with nothing, if the request demands a call."""
+    """The first tool of the caller's, called with what it requires, if the request demands a call."""
     tools, choice = body.get("tools"), body.get("tool_choice")
     if not isinstance(tools, list) or not isinstance(choice, dict) or choice.get("type") not in ("any", "tool"):
         return None
-    names = [tool["name"] for tool in tools if isinstance(tool, dict) and "input_schema" in tool]
-    names = [choice["name"]] if "name" in choice else names
-    return {"name": names[0], "input": {}} if names else None
+    known = {tool["name"]: tool["input_schema"] for tool in tools if isinstance(tool, dict) and "input_schema" in tool}
+    name = choice.get("name") or next(iter(known), None)
+    return {"name": name, "input": structured.arguments(known.get(name))} if name else None
 
 
 def _step(body: dict[str, Any]) -> coding.Call | str | None:

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from chuizi.local.demo import EMBEDDING, models_beside_chat
+from chuizi.local.demo import EMBEDDING, load_models, models_beside_chat
 from proxy.prices.loading import load_catalog
+from tests.conftest import NOW
 from tests.proxy.conftest import Gateway, customer, gateway
 from tests.sandbox_server import SandboxServer
 from tests.spoken import CHAT, Spoken
@@ -32,6 +33,14 @@ def spoken() -> Spoken:
 @pytest.fixture
 def upstream(sandbox: SandboxServer) -> SimpleNamespace:
     return SimpleNamespace(url=sandbox.upstream_url, protocol="openai")
+
+
+@pytest.fixture
+def demo(gateway: Gateway, sandbox: SandboxServer) -> Gateway:
+    """With all models of a first `make run`."""
+    load_models(url=sandbox.upstream_url, now=NOW)
+    gateway.look_at_catalog()
+    return gateway
 
 
 @pytest.fixture
