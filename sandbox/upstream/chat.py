@@ -10,7 +10,8 @@ import orjson
 from aiohttp import web
 
 from sandbox import crypto
-from sandbox.upstream import coding, faults, shapes, structured, text
+from sandbox.upstream import faults, shapes, text
+from sandbox.upstream.model import coding, structured
 from sandbox.upstream.stream import chunks_of, cut_or_hang, frame_of, stream
 from sandbox.world import WORLD
 

@@ -14,8 +14,9 @@ import orjson
 from aiohttp import web
 
 from sandbox import crypto
-from sandbox.upstream import chat, coding, faults, gemini_shapes, seals, structured, text
+from sandbox.upstream import chat, faults, gemini_shapes, text
 from sandbox.upstream.kin.embeddings import vector_of
+from sandbox.upstream.model import coding, seals, structured
 from sandbox.upstream.stream import HEADERS, cut_or_hang
 from sandbox.world import WORLD
 

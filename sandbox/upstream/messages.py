@@ -13,8 +13,9 @@ import orjson
 from aiohttp import web
 
 from sandbox import crypto
-from sandbox.upstream import chat, coding, faults, message_shapes, seals, structured, text
-from sandbox.upstream.message_rules import blocks_in, check_beta, check_turns
+from sandbox.upstream import chat, faults, message_shapes, text
+from sandbox.upstream.model import coding, seals, structured
+from sandbox.upstream.model.message_rules import blocks_in, check_beta, check_turns
 from sandbox.upstream.stream import HEADERS, cut_or_hang
 from sandbox.world import WORLD
 

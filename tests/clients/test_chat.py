@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import openai
 import pytest
-from pydantic import BaseModel
 
 from proxy.models import Generation
 from tests.proxy.conftest import Gateway
@@ -23,7 +22,7 @@ WRITE = {
 }
 
 
-class Answer(BaseModel):
+class Answer(openai.BaseModel):
     answer: str
     parts: list[int]
 

@@ -3,8 +3,8 @@
 import re
 from typing import Any
 
-from sandbox.upstream import seals
 from sandbox.upstream.chat import Refused
+from sandbox.upstream.model import seals
 
 Block = dict[str, Any]
 ID = re.compile(r"[a-zA-Z0-9_-]+")

@@ -1,0 +1,1 @@
+"""What the protocols share: what the model answers, and what it takes back."""
