@@ -3,9 +3,10 @@
 from typing import Any
 
 from console.start import agents
+from console.start.guide import Settings
 from tests.agents.driving import Agent
 
-MODELS = {"claude": "anthropic/claude-sonnet-4-6", "gpt": "openai/gpt-5.4", "gemini": "google/gemini-2.5-pro"}
+MODELS = Settings(url="", key="")
 CLAUDE_CODE = Agent(
     agents.CLAUDE_CODE,
     words=("-p",),

@@ -14,11 +14,11 @@ SPOKEN = [
     (CLAUDE_CODE, "anthropic", 2),
     (GEMINI_CLI, "gemini", 2),
     (AIDER, "openai", 1),
-    (opencode("chuizi", MODELS["gpt"]), "openai", 3),
-    (opencode("chuizi-messages", MODELS["claude"]), "anthropic", 3),
-    (opencode("chuizi-gemini", MODELS["gemini"]), "gemini", 3),
+    (opencode("chuizi", MODELS.gpt), "openai", 2),
+    (opencode("chuizi-messages", MODELS.claude), "anthropic", 2),
+    (opencode("chuizi-gemini", MODELS.gemini), "gemini", 2),
 ]
-"""An agent, the protocol in which it asks, and how often."""
+"""An agent, the protocol in which it asks, and how often, but for titles."""
 
 
 @pytest.mark.agents
@@ -31,7 +31,9 @@ def test_a_task_is_done_and_charged(desk: Desk, agent: Agent, protocol: str, cal
         assert f"I created {desk.file}." in ran.output
     settle()
     made = list(Generation.objects.all())
-    assert [(one.protocol, one.state) for one in made] == [(protocol, "settled")] * calls
+    assert {one.state for one in made} == {"settled"}
+    titles = [one for one in made if one.model.slug == MODELS.small]
+    assert [one.protocol for one in made if one not in titles] == [protocol] * calls
     assert all(one.cost > 0 and one.usage_source == "upstream" for one in made)
     assert [len({one.session for one in made}), made[0].session is None] == [1, agent in SESSIONLESS]
     assert Wallet.objects.get().balance == Decimal(5) - sum(one.cost for one in made)
@@ -40,7 +42,7 @@ def test_a_task_is_done_and_charged(desk: Desk, agent: Agent, protocol: str, cal
 POOR = [
     (CLAUDE_CODE, "0.90", 1),
     (GEMINI_CLI, "0.07", 1),
-    (opencode("chuizi", MODELS["gpt"]), "0.22", 2),
+    (opencode("chuizi", MODELS.gpt), "0.22", 2),
 ]
 """An agent, a balance that is too little for the call behind its tool's result, and the calls before."""
 
