@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
@@ -104,6 +104,24 @@ class Reported:
     def is_counted(self) -> bool:
         """Whether it tells both input and output: what was produced need not be counted."""
         return self.usage is not None and (self.is_whole or bool(self.usage.input_tokens and self.usage.output_tokens))
+
+
+class Counter(Protocol):
+    """What counts the items of a list as it passes."""
+
+    items: int
+
+
+@dataclass(frozen=True, slots=True)
+class Long:
+    """In the place of a member that goes on as it comes: a list of so many `items`, or something else."""
+
+    counter: Counter
+    is_list: bool
+
+    @property
+    def items(self) -> int:
+        return self.counter.items if self.is_list else 0
 
 
 @value

@@ -179,6 +179,16 @@ class Dialect(Generic[Asking]):
         came with an error."""
         raise NotImplementedError
 
+    holds: ClassVar[str] = ""
+    """The member for which a long answer is relayed as it comes; "" where the whole has to be read first."""
+    usage_member: ClassVar[str] = "usage"
+
+    def ending(
+        self, answer: Mapping[str, Any], reported: Reported, charged: Charged, used: Usage
+    ) -> dict[str, bytes | None]:
+        """The members that tell what an answer used and cost; none where it is to be plain."""
+        raise NotImplementedError
+
     def assembly(self) -> Assembly:
         """For an upstream that streams unasked; raises `ValueError` where an answer cannot come so."""
         raise NotImplementedError

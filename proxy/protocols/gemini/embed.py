@@ -51,6 +51,7 @@ class Vectors(Dialect[EmbedCall]):
     asks = "embed"
     verb: ClassVar[str] = "embedContent"
     holds: ClassVar[str] = "embedding"
+    usage_member: ClassVar[str] = usages.NAME
 
     def request(
         self, call: EmbedCall, destination: Destination, *, output_limit: int | None, habits: Habits
@@ -92,7 +93,13 @@ class Vectors(Dialect[EmbedCall]):
         self, raw: bytes, answer: Mapping[str, Any], reported: Reported, charged: Charged, used: Usage,
         refusal: Refusal | None,
     ) -> bytes:  # fmt: skip
-        return lossless.splice(raw, costs_out(answer, usage=usages.NAME) | last_words(reported.told, charged, used))
+        ours = costs_out(answer, usage=usages.NAME) | self.ending(answer, reported, charged, used)
+        return lossless.splice(raw, ours)
+
+    def ending(
+        self, answer: Mapping[str, Any], reported: Reported, charged: Charged, used: Usage
+    ) -> dict[str, bytes | None]:
+        return last_words(reported.told, charged, used)
 
     def assembly(self) -> Assembly:
         raise ValueError("events are no such answer")

@@ -11,7 +11,7 @@ from proxy.models import Protocol
 from proxy.prices.catalog import Destination, Entry
 from proxy.prices.usage import Usage
 from proxy.protocols import lossless
-from proxy.protocols.base import Charged, Habits, Reported
+from proxy.protocols.base import Charged, Habits, Long, Reported
 from proxy.protocols.counts import costs_out, is_cost
 from proxy.protocols.endpoint import Assembly, Dialect, Endpoint, Sending
 from proxy.protocols.openai.asking import SESSION_HEADERS, PlainCall, sending
@@ -51,6 +51,8 @@ class WholeAnswer(Dialect[Plain]):
     def count(self, answer: Mapping[str, Any]) -> int:
         """How many things it holds."""
         held = answer.get(self.holds)
+        if isinstance(held, Long):
+            return held.items
         if isinstance(held, msgspec.Raw):
             try:
                 return len(_items.decode(held))
@@ -60,8 +62,8 @@ class WholeAnswer(Dialect[Plain]):
 
     def failure(self, answer: Any) -> Any:
         is_answer = isinstance(answer, dict) and not answer.get("error") and isinstance(
-            answer.get(self.holds), list | msgspec.Raw
-        )  # fmt: skip
+            held := answer.get(self.holds), list | msgspec.Raw | Long
+        ) and (not isinstance(held, Long) or held.is_list)  # fmt: skip
         return None if is_answer else failure_of(answer)
 
     def produced_bytes(self, answer: Mapping[str, Any]) -> int:
@@ -72,13 +74,18 @@ class WholeAnswer(Dialect[Plain]):
         self, raw: bytes, answer: Mapping[str, Any], reported: Reported, charged: Charged, used: Usage,
         refusal: Refusal | None,
     ) -> bytes:  # fmt: skip
-        ours = costs_out(answer) | charged.manner.named(answer)
-        if not charged.is_plain:
-            ours["usage"] = shown(answer.get("usage"), reported, used, charged, names=self.names)
-            ours["x_chuizi"] = charged.as_json
+        ours = costs_out(answer) | charged.manner.named(answer) | self.ending(answer, reported, charged, used)
         if refusal is not None:
             ours["error"] = orjson.dumps(error_of(refusal))
         return lossless.splice(raw, ours)
+
+    def ending(
+        self, answer: Mapping[str, Any], reported: Reported, charged: Charged, used: Usage
+    ) -> dict[str, bytes | None]:
+        if charged.is_plain:
+            return {}
+        usage = shown(answer.get(self.usage_member), reported, used, charged, names=self.names)
+        return {self.usage_member: usage, "x_chuizi": charged.as_json}
 
     def assembly(self) -> Assembly:
         raise ValueError("events are no such answer")
