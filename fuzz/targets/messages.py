@@ -47,10 +47,12 @@ EVENTS = [
     b'{"type":"message_stop"}',
 ]
 STREAM = b"".join(b"event: %b\ndata: %b\n\n" % (event.split(b'"')[3], event) for event in EVENTS)
+ONE = b"event: content_block_delta\ndata: %b\n\n" % EVENTS[2]
 SEEDS = [
     *(b"\x00" + request for request in REQUESTS),
     b"\x01\x03\x00\x30\x00\x60\x00\x90".ljust(17, b"\x05") + STREAM,
     b"\x01".ljust(17, b"\x07") + STREAM.replace(b"\n", b"\r\n"),
+    b"\x01".ljust(17, b"\x60") + STREAM.replace(ONE, 3 * ONE).replace(b'"two "', b'\ndata: "two "'),
     b"\x01".ljust(17, b"\x02") + STREAM[:300] + b'event: error\ndata: {"type":"error","error":{"type":"x"}}\n\n',
     b"\x01".ljust(17, b"\x02") + b"".join(b"data: " + event + END for event in EVENTS),
 ]

@@ -23,8 +23,9 @@ STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 PIECE = b"event: content_block_delta\ndata: "
 SPOKEN = (PIECE + b'{"type":"content_block_delta",', PIECE + b'{"type": "content_block_delta",')
 """How the events begin that need no look each; each upstream has one way."""
-RUNS = {opening: re.compile(rb"(?:%b[^\n]*+\n\n)++" % re.escape(opening)) for opening in SPOKEN}
-"""Several such events of one line of data."""
+RUNS = {opening: re.compile(rb"(?:%b[^\n]*+\n\n)+" % re.escape(opening)) for opening in SPOKEN}
+"""Several such events of one line of data. Not `++`: before Python 3.11.5 a possessive group ends where its last try,
+which failed, had got to."""
 MOST_KEPT = 64
 """Events behind `message_delta` that are kept back: there is none but `message_stop`."""
 NOTHING: Mapping[str, Any] = {}
