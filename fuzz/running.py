@@ -19,7 +19,9 @@ class Target(Protocol):
 
 
 def names() -> list[str]:
-    return sorted(module.name for module in pkgutil.iter_modules(targets.__path__))
+    """Of those in a folder, with the folder's before it."""
+    found = pkgutil.walk_packages(targets.__path__, f"{targets.__name__}.")
+    return sorted(module.name.removeprefix(f"{targets.__name__}.") for module in found if not module.ispkg)
 
 
 def load(name: str) -> Target:
