@@ -26,7 +26,7 @@ UPSTREAMS = {"bench": "openai", "bench-messages": "anthropic"}
 EMAIL = "bench@example.com"
 PAYMENT_PROVIDERS = ("STRIPE_", "ALIPAY_", "WECHATPAY_")
 SERVER_CORE, LOAD_CORE = 0, 1
-CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
+CHAT, MESSAGES, RESPONSES = "/v1/chat/completions", "/v1/messages", "/v1/responses"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +50,16 @@ def load(
     pause_ms: int = 0,
     words_ms: int = 0,
     model: str = MODEL,
+    asked: Mapping[str, Any] | None = None,
 ) -> Load:
-    """Callers that ask again at once, or `pause_ms` after each answer; the upstream waits `words_ms` between words."""
+    """Callers that ask again at once, or `pause_ms` after each answer; the upstream waits `words_ms` between words.
+
+    `asked` is the body where it is not that of a chat.
+    """
     text = "Say a few words, please." + (f" [pause={words_ms}]" if words_ms else "")
     body: dict[str, Any] = {"model": model, "max_tokens": 100, "messages": [{"role": "user", "content": text}]}
+    if asked is not None:
+        body = {"model": model, **asked}
     if stream:
         body["stream"] = True
     given = {"Content-Type": "application/json", **headers}

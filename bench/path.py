@@ -3,7 +3,20 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bench.machine import CHAT, MESSAGES, Load, cpu_seconds, load, resident_mb
+from bench.machine import CHAT, MESSAGES, RESPONSES, Load, cpu_seconds, load, resident_mb
+
+SHORT = {"input": "Say a few words, please.", "max_output_tokens": 100}
+AGENTS = {
+    **SHORT,
+    "instructions": "You are an agent. " * 800,
+    "input": [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": "word " * 40}]}] * 20,
+    "tools": [
+        {"type": "function", "name": f"tool_{number}", "parameters": {"type": "object", "description": "a word " * 180}}
+        for number in range(30)
+    ],
+    "store": False,
+}
+"""As an agent asks: 60 kB, which the first events and the last one repeat."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +67,12 @@ def measure(
 
 def other_paths(url: str, *, headers: Mapping[str, str], seconds: float) -> None:
     """What the gateway does on its other paths, at 32 callers; `url` is that of chat."""
-    for path in (MESSAGES,):
+    for path, asked in ((MESSAGES, None), (RESPONSES, SHORT), (RESPONSES, AGENTS)):
         for what, stream in (("JSON", False), ("streams", True)):
-            load(url.replace(CHAT, path), headers=headers, callers=8, seconds=1, stream=stream)  # warm up
-            row = load(url.replace(CHAT, path), headers=headers, callers=32, seconds=seconds, stream=stream)
+            there = url.replace(CHAT, path)
+            load(there, headers=headers, callers=8, seconds=1, stream=stream, asked=asked)  # warm up
+            row = load(there, headers=headers, callers=32, seconds=seconds, stream=stream, asked=asked)
+            what += ", 60 kB" if asked is AGENTS else ""
             name = f"{path}, {what}, 32 callers"
             print(f"{name:34} {row.rate:>10.0f} {row.p50:>8.2f} {row.p99:>8.2f} {row.failed:>8}", flush=True)
 

@@ -1,5 +1,5 @@
-"""An upstream for benchmarks, behind chat completions and Messages: raw ASGI, fixed answers, as little work of its own
-as can be.
+"""An upstream for benchmarks, behind chat completions, Messages and Responses: raw ASGI, fixed answers, as little work
+of its own as can be.
 
 Run: uvicorn bench.upstream:application --port 9101 --no-access-log
 """
@@ -71,8 +71,49 @@ PIECES += [_event("content_block_stop", index=0)]
 LAST = _event("message_delta", delta={"stop_reason": "end_turn"}, usage={"output_tokens": WORDS}) + _event(
     "message_stop"
 )
-SPOKEN = {True: (PIECES, LAST, orjson.dumps(MESSAGE)), False: (CHUNKS, TAIL, ANSWER)}
-"""By whether Messages is spoken: a stream's chunks and its end, and the answer in one piece."""
+SPOKEN = {"messages": (PIECES, LAST, orjson.dumps(MESSAGE)), "completions": (CHUNKS, TAIL, ANSWER)}
+"""By the end of the path: a stream's chunks and its end, and the answer in one piece."""
+ITEM = {"id": "msg_bench", "type": "message", "role": "assistant", "status": "completed"}
+AT = {"item_id": "msg_bench", "output_index": 0, "content_index": 0}
+RESPONSE = {
+    "id": "resp_bench",
+    "object": "response",
+    "created_at": 1,
+    "status": "completed",
+    "model": "bench",
+    "output": [{**ITEM, "content": [{"type": "output_text", "text": "word " * WORDS, "annotations": []}]}],
+    "usage": {
+        "input_tokens": 20,
+        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+        "output_tokens": WORDS,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": 20 + WORDS,
+    },
+}
+REPEATED: dict[bytes, tuple[list[bytes], bytes, bytes]] = {}
+"""By request: an answer of Responses repeats its tools and instructions, in its first events and in the last."""
+MOST_REPEATED = 8
+
+
+def _repeating(body: bytes) -> tuple[list[bytes], bytes, bytes]:
+    """The same 42 chunks, and the answer in one piece."""
+    if body not in REPEATED:
+        asked = orjson.loads(body)
+        whole = {**RESPONSE, **{name: asked[name] for name in ("instructions", "tools") if name in asked}}
+        begun = {**whole, "output": [], "usage": None, "status": "in_progress"}
+        chunks = [
+            _event("response.created", response=begun)
+            + _event("response.in_progress", response=begun)
+            + _event("response.output_item.added", output_index=0, item={**ITEM, "content": []})
+        ]
+        chunks += [_event("response.output_text.delta", **AT, delta="word ", logprobs=[]) for _ in range(WORDS)]
+        chunks.append(_event("response.output_item.done", output_index=0, item=RESPONSE["output"][0]))  # type: ignore[index]
+        if len(REPEATED) >= MOST_REPEATED:
+            REPEATED.clear()
+        REPEATED[body] = chunks, _event("response.completed", response=whole), orjson.dumps(whole)
+    return REPEATED[body]
+
+
 JSON_HEAD = [(b"content-type", b"application/json")]
 PAUSE = re.compile(rb"\[pause=(\d+)\]")
 """In a prompt: how many milliseconds to wait after each chunk of a stream."""
@@ -88,7 +129,8 @@ async def application(scope, receive, send) -> None:  # type: ignore[no-untyped-
         body += message.get("body", b"")
         if not message.get("more_body"):
             break
-    chunks, tail, answer = SPOKEN[scope["path"].endswith("/messages")]
+    spoken = scope["path"].rpartition("/")[2]
+    chunks, tail, answer = _repeating(body) if spoken == "responses" else SPOKEN[spoken]
     if b'"stream":true' in body:
         await send({"type": "http.response.start", "status": 200, "headers": SSE_HEAD})
         pause = PAUSE.search(body)

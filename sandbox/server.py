@@ -12,7 +12,7 @@ from sandbox.alipay.gateway import Alipay
 from sandbox.config import Config
 from sandbox.store import Store
 from sandbox.stripe.api import Stripe
-from sandbox.upstream import chat, gemini, kin, messages
+from sandbox.upstream import chat, gemini, kin, messages, responses
 from sandbox.wechat.api import Wechat
 from sandbox.world import WORLD, Handler, World
 
@@ -54,6 +54,7 @@ def build_app(config: Config) -> web.Application:
     app.add_routes(chat.routes())
     app.add_routes(kin.routes())
     app.add_routes(messages.routes())
+    app.add_routes(responses.routes())
     app.add_routes(gemini.routes())
     for provider in providers:
         app.add_routes(provider.routes())

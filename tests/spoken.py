@@ -12,6 +12,15 @@ from typing import Any
 import orjson
 import pytest
 
+from tests.spoken_responses import (
+    AT,
+    responded,
+    response,
+    response_code_of,
+    response_ending,
+    response_words,
+    response_words_of,
+)
 from tests.upstream import STREAM, FakeUpstream, answer, chunk, usage
 
 
@@ -44,6 +53,8 @@ class Spoken:
     """The names of the tokens of input and output in its usage."""
     usage: str = "usage"
     """Where its usage stands."""
+    holder: Callable[[Any], Any] = lambda said: said
+    """What has the usage in an answer or an event."""
     codes: dict[str, str] = field(default_factory=dict)
     """What an error of the gateway is called here, by its code in OpenAI's shape."""
     stream_path: str = ""
@@ -314,6 +325,23 @@ GENERATE = Spoken(
         "generationConfig": {"maxOutputTokens": 100},
     },
 )
-ALL = (CHAT, COMPLETIONS, MESSAGES, GENERATE)
+RESPONSES = Spoken(
+    name="responses",
+    path="/v1/responses",
+    protocol="openai",
+    stream=[*response_words("one ", "two ", "three "), *response_ending()],
+    begun=response_words("one two three four "),
+    told=response(),
+    last=b'"}}}\n\n',
+    words_of=response_words_of,
+    code_of=response_code_of,
+    word=lambda text: responded("output_text.delta", **AT, delta=text, logprobs=[]),
+    head=4,
+    counts=("input_tokens", "output_tokens"),
+    failed=lambda words: event("error", code="server_error", message=words, param=None, sequence_number=9),
+    says=lambda words: {"model": "openai/m", "input": words, "max_output_tokens": 100},
+    holder=lambda said: said.get("response") or said,
+)
+ALL = (CHAT, COMPLETIONS, MESSAGES, GENERATE, RESPONSES)
 each_protocol = pytest.mark.parametrize("spoken", ALL, ids=str)
 """For a test that holds for each of them."""

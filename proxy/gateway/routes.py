@@ -16,6 +16,7 @@ from proxy.protocols.openai.embeddings import Embeddings
 from proxy.protocols.openai.images import ImageGenerations
 from proxy.protocols.openai.moderations import Moderations
 from proxy.protocols.openai.rerank import Rerank, RerankAgain
+from proxy.protocols.openai.responses.endpoint import Compact, InputTokens, Responses
 from proxy.protocols.openai.speech import Speech
 
 PART = re.compile(r"\{(\w+(?:\.\.\.)?)\}")
@@ -109,6 +110,7 @@ ROUTES = Routes(
             Speech(),
             ImageGenerations(),
         ),
+        *(Responses(), Compact(), InputTokens()),
         *(Messages(), CountTokens()),
         *(Generate(), StreamGenerate(), CountGemini(), Embed(), BatchEmbed()),
     ]

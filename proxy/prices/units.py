@@ -154,10 +154,10 @@ REASONING, CITATION, REQUEST = "reasoning", "citation", "request"
 INPUT_AUDIO, INPUT_IMAGE, INPUT_VIDEO = "input_audio", "input_image", "input_video"
 OUTPUT_AUDIO, OUTPUT_IMAGE = "output_audio", "output_image"
 WEB_SEARCH, CHARACTER, IMAGE, SEARCH = "web_search", "character", "image", "search"
-CODE_SESSION = "code_session"
+CODE_SESSION, FILE_SEARCH = "code_session", "file_search"
 TEXT = (OUTPUT,)
 """What most requests have made."""
-TOOLS = frozenset({WEB_SEARCH, "file_search", CODE_SESSION})
+TOOLS = frozenset({WEB_SEARCH, FILE_SEARCH, CODE_SESSION})
 """What runs at the provider in the midst of a request, as often as the model's `max_tool_calls` at most."""
 CALLS = frozenset({IMAGE, SEARCH})
 """What is counted as requests where a price names nothing but `request`."""

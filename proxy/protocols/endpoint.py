@@ -119,6 +119,15 @@ class Stoppable(Protocol):
         ...
 
 
+@runtime_checkable
+class Remembering(Protocol):
+    """A stoppable stream that tells at its end all that it has said."""
+
+    def remember(self) -> None:
+        """It may be stopped: keep what goes on from now on."""
+        ...
+
+
 class Assembly(Protocol):
     """An answer put together from the events of an upstream that streams unasked."""
 
@@ -197,6 +206,11 @@ class Dialect(Generic[Asking]):
 
     def events(self, call: Asking, manner: Manner) -> EventStream:
         raise NotImplementedError
+
+    def failed(self, stream: EventStream, refusal: Refusal, charged: Charged, used: Usage) -> bytes:
+        """The last word of a stream that ended with an error of its own, in our words; b"" for the protocol's usual
+        one."""
+        return b""
 
     most_event_bytes: ClassVar[int] = MOST_EVENT_BYTES
 

@@ -68,22 +68,28 @@ def splice(data: bytes, changes: Mapping[str, bytes | None]) -> bytes:
 
     Raises `ValueError` where something is to change and `data` is not an object.
     """
-    if not changes:
-        return data
+    return joined(members(data), changes) if changes else data
+
+
+def joined(found: Mapping[str, Any], changes: Mapping[str, bytes | None]) -> bytes:
+    """An object of these members, as `members` gives them, with some exchanged or added, or taken out."""
+    pieces: list[Any] = []
+    for name, value in {**found, **changes}.items():
+        if value is not None:
+            pieces += (_named(name), value)
+    return b"{%b}" % b"".join(pieces)[1:]
+
+
+def members(data: bytes) -> dict[str, Any]:
+    """An object's members, each byte for byte: raw, or bytes. Raises `ValueError` where `data` is not an object."""
     try:
-        members: dict[str, Any] = _members.decode(data)
+        found: dict[str, Any] = _members.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         whole = load_exact(data)
         if not isinstance(whole, dict):
             raise ValueError("not an object") from None
-        members = {name: dump(value) for name, value in whole.items()}
-    for name, value in changes.items():
-        if value is None:
-            members.pop(name, None)
-        else:
-            members[name] = value
-    pieces = [piece for name, value in members.items() for piece in (_named(name), value)]
-    return b"{%b}" % b"".join(pieces)[1:]
+        return {name: dump(value) for name, value in whole.items()}
+    return found
 
 
 @lru_cache

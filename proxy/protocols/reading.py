@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from proxy.protocols.base import BadRequest
-from proxy.protocols.members import Ambiguous, Members, NotAnObject, members_of, objects_of, size, value_of
+from proxy.protocols.members import Ambiguous, Members, NotAnObject, first, members_of, objects_of, size, value_of
 from proxy.protocols.structure import NotJson
 
 
@@ -41,6 +41,15 @@ class Fields:
         if type(value) is not int or not least <= value <= most:
             raise BadRequest(f"`{self._path(name)}` must be a whole number from {least} to {most}.", param=name)
         return value
+
+    def inside(self, name: str, *, known: frozenset[str]) -> "Fields | None":
+        """The members of an object within; None where it is absent."""
+        raw, path = self.get(name), self._path(name)
+        if raw is None:
+            return None
+        if first(raw) != b"{":
+            raise BadRequest(f"`{path}` must be an object.", param=path)
+        return Fields(raw, known=known, place=path)
 
     def items(self, name: str) -> list[msgspec.Raw]:
         """A list's items, which have to be objects each; none where it is absent."""

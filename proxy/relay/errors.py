@@ -24,7 +24,8 @@ OPERATORS_REASON = re.compile(
 )
 """The same, told with 400: by Google, and by Anthropic of an account that has run dry."""
 BUSY = frozenset({408, 425, 429})
-BUSY_CODES = frozenset({"overloaded_error", "rate_limit_error"})
+LIMITED = frozenset({"rate_limit_error", "rate_limit_exceeded"})
+BUSY_CODES = LIMITED | {"overloaded_error"}
 """The same, where it comes with success, as in a stream that has begun."""
 DEFAULT_WAIT, LONGEST_WAIT = 5, 3600
 """Seconds of Retry-After: where none is told, and at most."""
@@ -108,7 +109,7 @@ def of_success(error: object, *, destination: Destination, own: bytes) -> Refusa
     if code := _code_of(said, sentence):
         return judged(Refusal(400, code, sentence or REFUSED, param=_param(said, destination, own)))
     if not BUSY_CODES.isdisjoint(said.codes):
-        return busy(429 if "rate_limit_error" in said.codes else 529, "", now=datetime.now(UTC))
+        return busy(529 if LIMITED.isdisjoint(said.codes) else 429, "", now=datetime.now(UTC))
     return judged(Refusal(502, "provider_error", sentence or FAILED))
 
 

@@ -58,8 +58,9 @@ def served(gateway: Gateway, upstream: Any) -> Gateway:
         "upstreams": ["sandbox-gemini"],
         "price": {"input": "0.3", "output": "2.5"},
     }
+    nano = {"id": "openai/gpt-4.1-nano", "upstreams": ["sandbox"], "price": {"input": "0.10", "output": "0.40"}}
     load_catalog(
-        {"upstreams": upstreams, "models": [claude, gemini, EMBEDDING, *models_beside_chat(upstream="sandbox")]}
+        {"upstreams": upstreams, "models": [claude, gemini, nano, EMBEDDING, *models_beside_chat(upstream="sandbox")]}
     )
     gateway.look_at_catalog()
     return gateway

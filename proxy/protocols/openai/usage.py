@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from core.records import value
-from proxy.prices.units import CITATION, MODALITIES, WEB_SEARCH
+from proxy.prices.units import CACHE_WRITE, CITATION, MODALITIES, WEB_SEARCH
 from proxy.prices.usage import Usage, counted, is_shown_alike
 from proxy.protocols.base import amount_of
 from proxy.protocols.counts import Told as AnyTold
@@ -23,6 +23,8 @@ CACHE_WRITES = ("cache_write_tokens", "cache_creation_tokens", "cache_creation_i
 ANTHROPIC = ("cache_read_input_tokens", "cache_creation_input_tokens")
 BY_MODALITY = tuple((name, f"{name}_tokens") for name in MODALITIES)
 CACHED_DETAILS = "cached_tokens_details"
+WRITTEN_DETAILS = "cache_write_tokens_details"
+WRITTEN_FOR = ((f"{CACHE_WRITE}_30m", "ttl_30m_tokens"), (f"{CACHE_WRITE}_12h", "ttl_12h_tokens"))
 REASONING = ("reasoning_tokens",)
 CITATIONS, SEARCHES = "citation_tokens", "num_search_queries"
 TICKS, TICKS_A_DOLLAR = "cost_in_usd_ticks", Decimal(10) ** 10
@@ -188,6 +190,9 @@ def _rare(
     if sums := _by_modality(made):
         found["made"] = sums
     more = _searches(said)
+    for place in brought:
+        if isinstance(written := place.get(WRITTEN_DETAILS), dict):
+            more |= {unit: count for unit, name in WRITTEN_FOR if (count := tokens(written, name))}
     if citations := tokens(said, CITATIONS):
         more[CITATION] = citations
     if more:

@@ -12,7 +12,7 @@ from proxy.errors import Refusal, provider_broke_off, provider_not_json, spent
 from proxy.exchange import ClientGone
 from proxy.models import Generation
 from proxy.prices.catalog import Destination
-from proxy.protocols.endpoint import Dialect, EventStream, Stoppable
+from proxy.protocols.endpoint import Dialect, EventStream, Remembering, Stoppable
 from proxy.protocols.framing import framed
 from proxy.protocols.sse import END, Splitter
 from proxy.relay.client import LOST, read_all
@@ -35,6 +35,8 @@ async def relay_stream(relay: "Relay", response: aiohttp.ClientResponse, destina
     dialect = relay.failover.dialect(destination)
     stream = dialect.events(relay.call, relay.manner)
     reason, refusal, window = Reason.COMPLETED, None, relay.window
+    if window is not None and isinstance(stream, Remembering):
+        stream.remember()
     relay.out.taken()
     try:
         with relay.failover.hearing(response, destination) as chunks:
@@ -88,7 +90,7 @@ async def relay_stream(relay: "Relay", response: aiohttp.ClientResponse, destina
         if not has_said and (record.usage_source == Source.NONE or not relay.is_gone):
             raise BrokenEarly(refusal, reason, reported=stream.reported, is_refusal=stream.failure is not None)
         relay.failover.ended_with(destination, refusal)
-    await _finish_stream(relay, stream, record, refusal)
+    await _finish_stream(relay, dialect, stream, record, refusal)
     if stream.done:
         await _read_out(response)
 
@@ -123,12 +125,15 @@ def _stream_record(
     return relay.record(response.headers, destination, reported, produced_bytes=produced, reason=reason)
 
 
-async def _finish_stream(relay: "Relay", stream: EventStream, record: Metered, refusal: Refusal | None) -> None:
+async def _finish_stream(
+    relay: "Relay", dialect: Dialect[Any], stream: EventStream, record: Metered, refusal: Refusal | None
+) -> None:
     is_stopped = record.reason == Reason.INSUFFICIENT_BALANCE
 
     def last() -> bytes:
         if refusal is not None:
-            return stream.release() + relay.endpoint.error_event(refusal, relay.exchange.request_id)
+            ended = dialect.failed(stream, refusal, relay.charged(record), record.usage)
+            return stream.release() + (ended or relay.endpoint.error_event(refusal, relay.exchange.request_id))
         stopped = stream.stop() if is_stopped and isinstance(stream, Stoppable) else b""
         return stopped + stream.tail(relay.charged(record), record.usage) + relay.endpoint.end
 

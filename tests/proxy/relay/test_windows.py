@@ -19,7 +19,7 @@ from proxy.settlement.settle import release
 from tests.conftest import NOW
 from tests.proxy.conftest import catalog, only_generation, settle, wait_for
 from tests.proxy.relay.test_streams import events_of
-from tests.spoken import CHAT, GENERATE, MESSAGES, each_protocol
+from tests.spoken import CHAT, GENERATE, MESSAGES, RESPONSES, each_protocol
 from tests.upstream import stream as play
 
 WINDOW, LIMIT = 300, 3_000
@@ -30,6 +30,7 @@ ENDED = {
     CHAT: '"finish_reason":"length"',
     MESSAGES: '"stop_reason":"max_tokens"',
     GENERATE: '"finishReason":"MAX_TOKENS"',
+    RESPONSES: '"incomplete_details":{"reason":"max_output_tokens"}',
 }
 
 
@@ -55,7 +56,9 @@ def _long_answers(gateway, upstream):
 
 def limited(spoken, most=LIMIT):
     """The member that asks for so much output."""
-    return {"generationConfig": {"maxOutputTokens": most}} if spoken is GENERATE else {"max_tokens": most}
+    if spoken is GENERATE:
+        return {"generationConfig": {"maxOutputTokens": most}}
+    return {"max_output_tokens" if spoken is RESPONSES else "max_tokens": most}
 
 
 def with_output(spoken, tokens):
@@ -145,6 +148,18 @@ def test_messages_that_are_cut_close_the_block_that_is_open(gateway, upstream, p
         kinds = [event["type"] for event in spoken.events_in(response.read().decode())]
     assert kinds[-3:] == ["content_block_stop", "message_delta", "message_stop"]
     assert kinds.count("content_block_stop") == kinds.count("content_block_start") == 1
+
+
+@pytest.mark.parametrize("spoken", [RESPONSES], ids=str)
+def test_a_response_that_is_cut_tells_all_that_it_said(gateway, upstream, poor, spoken):
+    endless(upstream, spoken)
+    with gateway.stream(**limited(spoken)) as response:
+        events = spoken.events_in(response.read().decode())
+    said = "".join(map(spoken.words_of, events))
+    done, last = events[-2:]
+    assert (done["type"], done["item"]) == ("response.output_item.done", last["response"]["output"][0])
+    assert (spoken.words_of(last["response"]), done["item"]["status"]) == (said, "incomplete")
+    assert (last["response"]["id"], last["response"]["model"]) == ("resp_theirs", "openai/m")
 
 
 @each_protocol

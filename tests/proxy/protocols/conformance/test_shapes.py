@@ -12,11 +12,12 @@ import pytest
 
 from proxy.models import Generation
 from sandbox.upstream import gemini_shapes, message_shapes
+from sandbox.upstream.responses import shapes as response_shapes
 from sandbox.upstream.shapes import HOST, KEY, SHAPES
 from tests.proxy.conftest import only_generation, wait_for
 from tests.proxy.relay.answers.raw import told
 from tests.sandbox_server import SandboxServer
-from tests.spoken import CHAT, GENERATE, MESSAGES, Spoken
+from tests.spoken import CHAT, GENERATE, MESSAGES, RESPONSES, Spoken
 
 TOKENS = 12
 SECRETS = (KEY, HOST, "org-abcdef123456")
@@ -91,7 +92,24 @@ GENERATED: dict[str, Expected] = {
     "dear-cost": ODD,
     "dear-tier": ODD,
 }
-EXPECTED = {CHAT: CHATS, MESSAGES: MESSAGE, GENERATE: GENERATED}
+RESPONSE: dict[str, Expected] = {
+    **dict.fromkeys(response_shapes.SHAPES, FINE),
+    "words-then-failed": Expected(reason="upstream_error", code="provider_error", counts="any"),
+    "words-then-error": Expected(reason="upstream_error", code="provider_error", counts="any"),
+    "refused-400": FAULT,
+    "too-long-400": TOO_LONG,
+    **dict.fromkeys(("busy-429", "failed-limit"), BUSY),
+    "failed-input": Expected(400, "image_parse_error", "upstream_error", "none", has_words=False),
+    **dict.fromkeys(("failed", "error-event", "nested-error"), FAILED),
+    "unended": Expected(502, "provider_error", "upstream_eof", "none", has_words=False),
+    "no-usage-call": Expected(counts="estimated", has_words=False),
+    "no-usage-reasoning": Expected(counts="estimated", has_words=False),
+    "usage-zeros": Expected(counts="estimated", is_flagged=True),
+    "usage-no-output": Expected(counts="estimated", is_flagged=True),
+    "dear-cost": ODD,
+    "dear-tier": ODD,
+}
+EXPECTED = {CHAT: CHATS, MESSAGES: MESSAGE, GENERATE: GENERATED, RESPONSES: RESPONSE}
 CASES = [pytest.param(spoken, name, id=f"{spoken}-{name}") for spoken, found in EXPECTED.items() for name in found]
 
 
@@ -113,7 +131,7 @@ def ask(gateway: Any, *, stream: bool, fault: str = "") -> tuple[int, list[Any],
     more: dict[str, Any] = {"headers": {"anthropic-version": "2023-06-01"}}
     if stream and gateway.spoken is CHAT:
         more["stream_options"] = {"include_usage": True}
-    if gateway.spoken is not GENERATE:
+    if gateway.spoken in (CHAT, MESSAGES):
         more["max_tokens"] = 200
     return told(gateway, stream=stream, sandbox={"tokens": TOKENS, "fault": fault}, **more)
 
@@ -125,7 +143,7 @@ def truth(gateway: Any) -> tuple[str, dict[str, Any], Decimal]:
     charge = wait_for("metered").cost
     Generation.objects.all().delete()
     assert charge is not None
-    return gateway.spoken.words_of(whole), whole[gateway.spoken.usage], charge
+    return gateway.spoken.words_of(whole), gateway.spoken.holder(whole)[gateway.spoken.usage], charge
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["json", "stream"])
@@ -147,7 +165,7 @@ def test_a_shape_becomes_what_every_client_can_read_and_is_charged_right(gateway
         assert {event.get("id", generation.pk) for event in events} == {generation.pk}
     if expected.status == 503:
         assert 1 <= int(headers["retry-after"]) <= 17
-    shown = [event[spoken.usage] for event in events if event.get(spoken.usage)]
+    shown = [told for event in events if (told := spoken.holder(event).get(spoken.usage))]
     if expected.counts == "upstream":
         assert (generation.cost, generation.usage_source) == (charge, "upstream")
         assert [shown[-1][name] for name in spoken.counts] == [usage[name] for name in spoken.counts]
@@ -160,7 +178,7 @@ def test_a_shape_becomes_what_every_client_can_read_and_is_charged_right(gateway
         assert generation.cost > charge
     if expected.counts != "none":
         assert generation.cost <= generation.bound
-        assert faults or any("x_chuizi" in event for event in events)
+        assert faults or any("x_chuizi" in spoken.holder(event) for event in events)
     assert generation.is_flagged is expected.is_flagged or expected.counts == "any"
     for text in (str(events), *(record.getMessage() for record in caplog.records if record.name.startswith("proxy"))):
         assert not [secret for secret in SECRETS if secret in text]
@@ -170,3 +188,4 @@ def test_every_shape_has_its_expectation():
     assert set(CHATS) == set(SHAPES)
     assert set(MESSAGE) == set(message_shapes.SHAPES)
     assert set(GENERATED) == set(gemini_shapes.SHAPES)
+    assert set(RESPONSE) == set(response_shapes.SHAPES)

@@ -48,7 +48,7 @@ def read_carefully(raw: bytes) -> ChatCall:
     tier = tier_of(body)
     removed = _remove_offered_tools(body)
     refuse_steering(body.members, READ)
-    _refuse_steering_metadata(body)
+    refuse_steering_metadata(body)
     options, include_usage = stream_options_of(body)
     material, units = read_material(raw, body)
     return ChatCall(
@@ -85,7 +85,7 @@ def stream_options_of(body: Fields) -> tuple[bytes, bool]:
     return joined(options.members, without=OPTIONS), bool(asked)
 
 
-def _refuse_steering_metadata(body: Fields) -> None:
+def refuse_steering_metadata(body: Fields) -> None:
     """What is told to everybody is a text; an aggregator takes a list or an object by its own names for an order."""
     raw = body.get("metadata")
     if raw is not None and first(raw) == b"{":

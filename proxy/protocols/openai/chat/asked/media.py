@@ -64,8 +64,8 @@ def read_material(raw: bytes, body: Fields) -> tuple[Material, tuple[str, ...]]:
             raise BadRequest(f"`messages` may hold at most {MOST_PARTS} pictures and documents.", param="messages")
         place = f"{part.place}.{kind}"
         inside, data = _held(part, kind, place=place)
-        begin = _begin_of(data)
-        unit = APART.get(kind) or _unit_of(begin, inside, place=place)
+        begin = begin_of(data)
+        unit = APART.get(kind) or unit_of(begin, inside, place=place)
         plain = size(data) - 2 if data is not None and (is_ascii or bytes(data).isascii()) else 0
         counts = plain if begin.startswith("data:") or (kind == AUDIO and not begin.startswith(WEB)) else 0
         if unit is not None:
@@ -159,14 +159,12 @@ def _held(part: Fields, kind: str, *, place: str) -> tuple[Fields | None, msgspe
     return inside, inside.get(DATA_FIELDS.get(kind, "url"))
 
 
-def _unit_of(begin: str, inside: Fields | None, *, place: str) -> str | None:
+def unit_of(begin: str, inside: Fields | None, *, place: str) -> str | None:
     """The unit of audio or video in a picture's or a document's stead; raises `BadRequest` for what nobody can tell."""
     found = [_unit_at(begin, place=place)]
     if inside is not None:
-        found += [
-            _unit_at(_begin_of(held), place=place) for name in ADDRESSES if (held := inside.get(name)) is not None
-        ]
-        found += [_unit_of_data(_begin_of(held)) for held in inside.members.values()]
+        found += [_unit_at(begin_of(held), place=place) for name in ADDRESSES if (held := inside.get(name)) is not None]
+        found += [_unit_of_data(begin_of(held)) for held in inside.members.values()]
         found += [_unit_of_type(said, place=place) for name in TYPES if (said := inside.value(name)) is not None]
         name = inside.value("filename")
         found.append(_unit_of_name(name if isinstance(name, str) else ""))
@@ -212,7 +210,7 @@ def _unit_of_name(name: str) -> str | None:
     return next((match.lastgroup for match in found if match is not None), None)
 
 
-def _begin_of(raw: msgspec.Raw | None) -> str:
+def begin_of(raw: msgspec.Raw | None) -> str:
     """How a text begins once it is read, in small letters and without what servers leave out of an address."""
     if raw is None:
         return ""

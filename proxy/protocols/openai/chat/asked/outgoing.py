@@ -7,7 +7,7 @@ import orjson
 from proxy.errors import Refusal
 from proxy.models import Kind
 from proxy.prices.catalog import Destination
-from proxy.protocols.base import Habits
+from proxy.protocols.base import Call, Habits
 from proxy.protocols.openai.chat.asked.call import ChatCall
 from proxy.protocols.openai.chat.asked.fields import LIMITS
 from proxy.relay.habits import UNKNOWN
@@ -36,7 +36,7 @@ def added(call: ChatCall, destination: Destination, habits: Habits = UNKNOWN) ->
         ours["stream_options"] = b'{"include_usage":true%b}' % more
     elif call.stream_options:
         ours["stream_options"] = b"{%b}" % call.stream_options
-    if tier := _tier(call, destination, habits):
+    if tier := tier_for(call, destination, habits):
         ours["service_tier"] = orjson.dumps(tier)
     return ours
 
@@ -95,7 +95,7 @@ def _is_about(field: str, refusal: Refusal, call: ChatCall) -> bool:
     return field.encode() not in theirs.lower() and not ESCAPED_LETTER.search(theirs)
 
 
-def _tier(call: ChatCall, destination: Destination, habits: Habits) -> str | None:
+def tier_for(call: Call, destination: Destination, habits: Habits) -> str | None:
     """What was asked; at OpenAI itself never `auto`, which is what the operator's account is set to, perhaps dearer.
 
     Elsewhere `auto` is what they do unasked, and a value that many do not know.
