@@ -14,6 +14,8 @@ from django.db import close_old_connections
 
 from core.clock import database_now
 from proxy.bills import work as bills
+from proxy.gateway.routes import ROUTES
+from proxy.kept import jobs, looking
 from proxy.kept import rows as kept
 from proxy.purchases import dollars, posting
 from proxy.rerating import work
@@ -56,10 +58,17 @@ def finish_bills() -> None:
     bills.finish_all(now=database_now())
 
 
+@shared_task(name="proxy.tasks.look_at_jobs")
+def look_at_jobs() -> None:
+    """Ask upstreams how the background jobs stand that are due."""
+    looking.look_at_all(ROUTES.keeper)
+
+
 @shared_task(name="proxy.tasks.tidy_kept")
 def tidy_kept() -> None:
     """Forget what upstreams keep no longer."""
     kept.tidy()
+    jobs.tidy()
 
 
 @worker_ready.connect

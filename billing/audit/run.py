@@ -114,7 +114,7 @@ WALLET = """
 SELECT w.paid, w.bonus, w.held, w.exposure, w.paid_in + w.disputed, w.written_off,
  (SELECT coalesce(sum(amount - captured), 0) FROM billing_hold WHERE customer_id = w.customer_id AND state = 'open'),
  (SELECT coalesce(sum(bound - amount), 0) FROM billing_hold
-   WHERE customer_id = w.customer_id AND state = 'open' AND kind = 'request'),
+   WHERE customer_id = w.customer_id AND state = 'open' AND kind IN ('request', 'job')),
  (SELECT count(*) FROM billing_ledgeraccount a WHERE a.customer_id = w.customer_id
    AND (a.id, a.kind) IN ((w.paid_account_id, 'paid'), (w.bonus_account_id, 'bonus')))"""
 PAID_IN, WRITTEN_OFF = (", ".join(f"'{kind}'" for kind in kinds) for kinds in (ledger.PAID_IN, ledger.WRITTEN_OFF))
@@ -177,10 +177,11 @@ SELECT customer_id, key, state, captured, charged, stray, elsewhere FROM (
   coalesce(b.debit_id <> w.bonus_account_id, false) OR coalesce(p.debit_id <> w.paid_account_id, false) AS elsewhere
  FROM {page} h
  LEFT JOIN billing_wallet w ON w.customer_id = h.customer_id
- LEFT JOIN billing_transfer b ON h.kind = 'request' AND b.key = h.key || ':bonus'
- LEFT JOIN billing_transfer p ON h.kind = 'request' AND p.key = h.key || ':paid'
+ LEFT JOIN billing_transfer b ON h.kind IN ('request', 'job') AND b.key = h.key || ':bonus'
+ LEFT JOIN billing_transfer p ON h.kind IN ('request', 'job') AND p.key = h.key || ':paid'
 ) found
-WHERE stray OR elsewhere OR (kind = 'request' AND (captured <> charged OR (captured > 0) <> (state = 'captured')))
+WHERE stray OR elsewhere
+ OR (kind IN ('request', 'job') AND (captured <> charged OR (captured > 0) <> (state = 'captured')))
 ORDER BY key"""
 
 

@@ -96,6 +96,12 @@ def place(
     return hold
 
 
+def hand_over(key: str) -> None:
+    """A request goes on without its gateway: its hold belongs to a job. Nothing where it holds nothing."""
+    request = Hold.objects.filter(pk=key, kind=Hold.Kind.REQUEST, state=Hold.State.OPEN)
+    request.update(kind=Hold.Kind.JOB)
+
+
 def resolve(resolutions: Sequence[Resolution], *, now: datetime) -> set[str]:
     """Resolve open holds; return the keys that this call resolved. One that is not open is left alone.
 

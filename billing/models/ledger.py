@@ -253,6 +253,7 @@ class Hold(models.Model):
 
     class Kind(models.TextChoices):
         REQUEST = "request", _("Request")
+        JOB = "job", _("Background job")
         REFUND = "refund", _("Refund")
         DISPUTE = "dispute", _("Dispute")
 

@@ -69,7 +69,7 @@ def refundable(*, customer_id: int) -> Refundable:
         bonus=wallet.bonus,
         frozen=held[Hold.Kind.REFUND],
         disputed=held[Hold.Kind.DISPUTE],
-        in_flight=held[Hold.Kind.REQUEST],
+        in_flight=held[Hold.Kind.REQUEST] + held[Hold.Kind.JOB],
         owed=owed,
     )
 

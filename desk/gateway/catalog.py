@@ -11,8 +11,6 @@ from django.db import transaction
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
-from django.urls import reverse
-from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.admin import TabularInline
@@ -23,6 +21,7 @@ from accounts.people.customers import customers_with
 from billing.books.money import shown
 from core.clock import database_now
 from desk.gateway import price_words
+from desk.gateway.attempts import attempts_link, job_words
 from desk.gateway.cost_form import cost_page
 from desk.gateway.price_form import PriceForm, example_of
 from desk.queues import Queue
@@ -39,7 +38,7 @@ from desk.site import (
     row_id,
 )
 from desk.trail import recorded, staff_of
-from proxy.models import Attempt, Generation, Lease, Model, Price, PurchasePrice, Route, Upstream
+from proxy.models import Generation, Lease, Model, Price, PurchasePrice, Route, Upstream
 from proxy.prices.below_cost import losses
 from proxy.prices.listed import wanted
 from proxy.prices.listed.differences import differences
@@ -316,7 +315,7 @@ class GenerationAdmin(ExactSearch, ReadOnlyAdmin):
     list_per_page = 50
     paginator = CappedPaginator
     actions_detail = ("try_again", "release", "looked_at")
-    readonly_fields = ("attempts",)
+    readonly_fields = ("attempts", "job")
 
     def has_handle_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return bool(request.user.has_perm(quarantine.RIGHT))
@@ -376,10 +375,12 @@ class GenerationAdmin(ExactSearch, ReadOnlyAdmin):
     @display(description=gettext_lazy("Attempts"))
     def attempts(self, generation: Generation) -> str | None:
         """Those that stand beside it."""
-        if not (count := Attempt.objects.filter(generation_id=generation.pk).count()):
-            return None
-        where = reverse("admin:proxy_attempt_changelist", query={"q": generation.pk})
-        return format_html('<a class="underline" href="{}">{}</a>', where, count)
+        return attempts_link(generation.pk)
+
+    @display(description=gettext_lazy("background job"))
+    def job(self, generation: Generation) -> str | None:
+        """How one stands that its upstream works on."""
+        return job_words(generation.pk)
 
     @display(description=gettext_lazy("State"), label=STATE_COLOURS)
     def coloured_state(self, generation: Generation) -> tuple[str, str]:

@@ -46,7 +46,7 @@ def ask_of(endpoint: Endpoint[Any], call: Call, entry: Entry, *, policy: KeyPoli
         output_rate=output_rate,
         output_limit=limit,
         may_shrink=call.output_limit is None and bool(output_rate),
-        is_extended=endpoint.stops and call.stream and bool(output_rate),
+        is_extended=endpoint.stops and call.stream and call.background_seconds is None and bool(output_rate),
         estimate=ceiling(estimate),
         session=call.session,
     )

@@ -37,7 +37,7 @@ Prepared = TypeVar("Prepared")
 _REQUESTS = (
     "SELECT h.amount, g.state, g.cost, g.key_id, g.created_at"
     " FROM billing_hold h JOIN proxy_generation g ON g.id = h.key"
-    " WHERE h.customer_id = %s AND h.state = 'open' AND h.kind = 'request'"
+    " WHERE h.customer_id = %s AND h.state = 'open' AND h.kind IN ('request', 'job')"
     " AND g.state IN ('held', 'metered')"  # a quarantined one is no longer under way: staff decide
 )
 _SUMS = (

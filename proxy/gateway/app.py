@@ -28,10 +28,9 @@ from proxy.batches.connections import AWAY
 from proxy.batches.threads import in_thread
 from proxy.errors import Refusal, account_suspended, invalid_key, unavailable
 from proxy.exchange import LARGE_BODY, ClientGone, Exchange, Receive, Scope, Send
-from proxy.gateway.pinned import pinned, refuse_unreachable
+from proxy.gateway.pinned import before_answer, pinned, refuse_unreachable
 from proxy.gateway.process import Process
 from proxy.gateway.routes import Route
-from proxy.kept import rows as kept
 from proxy.prices.catalog import Destination, Entry
 from proxy.protocols.base import BadRequest, Call
 from proxy.protocols.endpoint import Asked, Endpoint
@@ -266,7 +265,7 @@ class Gateway(Process):
             )
 
         if call.references:
-            call = await pinned(call, customer_id=policy.customer_id)
+            call, _ = await pinned(call, customer_id=policy.customer_id)
         while True:
             policy = await self._checked(sha256, policy, lambda policy: self._check_model(policy, entry, call.model))
             if call.account:
@@ -327,8 +326,9 @@ class Gateway(Process):
     ) -> None:
         """What is free, or about something that one account alone knows: nothing is held."""
         policy = await self._count_free(sha256, policy, address)
+        before = None
         if call.references:
-            call = await pinned(call, customer_id=policy.customer_id)
+            call, found = await pinned(call, customer_id=policy.customer_id)
         if entry is None:
             destinations = endpoint.among(self._catalog.at_account(call.account))
         else:
@@ -337,10 +337,6 @@ class Gateway(Process):
             destinations = ways_of(endpoint, call, entry, customer_id=policy.customer_id, key_id=policy.key_id)
         if call.account:
             self._refuse_unreachable(endpoint, call, destinations)
-
-        async def forget(_answer: bytes) -> None:
-            for name in call.references:
-                await in_thread(kept.forget)(customer_id=policy.customer_id, name=name)
-
-        before = forget if endpoint.forgets else None
+        if entry is None and call.references:
+            before = await before_answer(endpoint, call, found, customer_id=policy.customer_id, client=self._client)
         await pass_on(exchange, endpoint, call, destinations, client=self._client, before=before)

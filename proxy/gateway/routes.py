@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from core.records import value
+from proxy.kept.keeping import Keeper
 from proxy.protocols.anthropic.messages.endpoint import CountTokens, Messages
 from proxy.protocols.endpoint import Dialect, Endpoint
 from proxy.protocols.gemini.count import CountTokens as CountGemini
@@ -76,6 +77,12 @@ class Routes:
                 if (match := pattern.fullmatch(path)) is not None:
                     return Route(endpoints, match.groupdict())
         return route
+
+    def keeper(self, path: str, protocol: str) -> Keeper | None:
+        """How to ask upstreams of a protocol about what an endpoint's requests left there."""
+        endpoint = self._by_path.get(path, {}).get("POST")
+        dialect = endpoint.dialects.get(protocol) if endpoint is not None else None
+        return dialect.keeper if dialect is not None else None
 
     def spoken(self) -> frozenset[str]:
         """The protocols of upstreams to which some endpoint's requests may go."""

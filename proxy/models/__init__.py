@@ -3,6 +3,7 @@ from proxy.models.bills import UpstreamBill, UpstreamBillLine, UpstreamBillSum
 from proxy.models.catalog import PATHS, SPOKEN, Currency, Kind, Model, Protocol, Route, Upstream
 from proxy.models.claims import Claim
 from proxy.models.generations import NET_COST, SWEPT_ALIVE, Generation, Lease
+from proxy.models.jobs import Job
 from proxy.models.kept import Kept
 from proxy.models.margin import CustomerMarginDay, MarginDay
 from proxy.models.prices import Price, PurchasePrice
@@ -21,6 +22,7 @@ __all__ = [
     "Currency",
     "CustomerMarginDay",
     "Generation",
+    "Job",
     "Kept",
     "Kind",
     "Lease",

@@ -9,7 +9,7 @@ from django.db import connection
 from django.db.models import Min, OuterRef, Prefetch, Q, Subquery
 from django.db.models.functions import Coalesce, Now
 
-from proxy.models import SPOKEN, Kind, Model, Price, Route
+from proxy.models import SPOKEN, Kind, Model, Price, Route, Upstream
 from proxy.prices.versions import PriceVersion
 
 
@@ -177,7 +177,11 @@ def without_price() -> list[str]:
 
 
 def _destination(route: Route, model: str) -> Destination:
-    upstream = route.upstream
+    found = destination_at(route.upstream, model=model, upstream_model=route.upstream_model)
+    return replace(found, limit_field=route.limit_field, ask_usage=route.ask_usage)
+
+
+def destination_at(upstream: Upstream, *, model: str, upstream_model: str) -> Destination:
     return Destination(
         model=model,
         upstream_id=upstream.pk,
@@ -185,7 +189,7 @@ def _destination(route: Route, model: str) -> Destination:
         protocol=upstream.protocol,
         base_url=upstream.base_url.rstrip("/"),
         api_key=upstream.api_key,
-        upstream_model=route.upstream_model,
+        upstream_model=upstream_model,
         timeout=float(upstream.timeout_seconds),
         total_timeout=float(upstream.total_timeout_seconds),
         kind=upstream.kind or upstream.protocol,
@@ -193,7 +197,5 @@ def _destination(route: Route, model: str) -> Destination:
         priority=upstream.priority,
         max_concurrency=upstream.max_concurrency,
         bills_abandoned=upstream.bills_abandoned,
-        limit_field=route.limit_field,
-        ask_usage=route.ask_usage,
         paths=frozenset(upstream.paths),
     )

@@ -57,6 +57,10 @@ class Call:
     """Of the caller's client, as it names it: what usage is grouped by, and upstreams are chosen by."""
     is_plain: bool = False
     """Its answer is to have nothing of ours in it."""
+    background_seconds: int | None = None
+    """How long it may be worked on in the background, whoever waits for it; None where it is answered at once."""
+    stores: bool = False
+    """Whether its upstream keeps the answer, and can be asked for it by its id."""
     references: tuple[str, ...] = ()
     """Ids of what an upstream keeps, which it names: they tell the account, and what they bring counts as input."""
     account: str = ""
@@ -97,6 +101,8 @@ class Reported:
 
     kept: tuple[str, ...] = ()
     """Ids under which the upstream keeps the answer: the answer's own, then those of its parts."""
+    is_pending: bool = False
+    """The upstream goes on working on it in the background; `upstream_id` is its id there."""
     is_whole: bool = False
     """Its usage is all that such an answer uses, though it has no tokens of input, or of output."""
 

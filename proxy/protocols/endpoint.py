@@ -6,7 +6,7 @@ docs/adding-a-protocol.md tells how to write one.
 
 from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
 from core.records import value
 from proxy.errors import Refusal
@@ -27,6 +27,9 @@ from proxy.protocols.base import BadRequest, Call, Charged, Habits, Manner, Repo
 from proxy.protocols.headers import SESSION_HEADERS
 from proxy.protocols.lossless import load_sound
 from proxy.protocols.sse import DONE, END, MOST_EVENT_BYTES
+
+if TYPE_CHECKING:
+    from proxy.kept.keeping import Keeper
 
 Asking = TypeVar("Asking", bound=Call)
 """A protocol's own kind of `Call`."""
@@ -162,6 +165,9 @@ class Dialect(Generic[Asking]):
 
     def reply(self, call: Asking) -> Reply:
         return Reply.EVENTS if call.stream else Reply.WHOLE
+
+    keeper: ClassVar["Keeper | None"] = None
+    """How to ask about answers that are kept, where they are."""
 
     # An answer in one piece
 

@@ -12,18 +12,20 @@ import aiohttp
 
 from billing.books.money import ZERO
 from proxy.admission.queue import Admitted
+from proxy.batches.connections import AWAY
 from proxy.batches.timeouts import timeout
-from proxy.errors import Refusal
+from proxy.errors import Refusal, unwritten
 from proxy.exchange import ClientGone, Exchange
 from proxy.gateway.drains import Drains
-from proxy.kept.rows import Keeping
+from proxy.kept.handing import begin
+from proxy.kept.jobs import NotHeld
 from proxy.models import Generation
 from proxy.prices.bounds import fair_tokens
 from proxy.prices.catalog import Destination, Entry
-from proxy.prices.sums import Cost, cost_of, has_unsold
+from proxy.prices.sums import cost_of
 from proxy.prices.units import INPUT_AUDIO
-from proxy.prices.usage import Usage, at_least
-from proxy.prices.versions import beside_tiers, terms_of
+from proxy.prices.usage import Usage
+from proxy.prices.versions import terms_of
 from proxy.protocols.base import Call, Charged, Manner, Reported
 from proxy.protocols.endpoint import Endpoint, Reply
 from proxy.relay import claims, left_out
@@ -33,6 +35,7 @@ from proxy.relay.answers.raw import relay_bytes
 from proxy.relay.answers.whole import relay_json
 from proxy.relay.client import Client
 from proxy.relay.failover import NO_HEADERS, OUTCOMES, BrokenEarly, Failover, NoUpstream, Outcome
+from proxy.relay.record import NOTHING, Held, recorded
 from proxy.relay.window import Window
 from proxy.settlement.attempts import Attempts
 from proxy.settlement.metered import Metered
@@ -40,8 +43,6 @@ from proxy.settlement.metering import ANSWER_SECONDS, Metering
 
 WATCH_AFTER_SECONDS = 0.1
 """An answer that is there sooner asks only once whether anybody still waits for it: a watcher costs a task."""
-LARGEST_COST = Decimal(999999999999)
-NOTHING = Usage()
 RELAYS = {Reply.WHOLE: relay_json, Reply.EVENTS: relay_stream, Reply.BYTES: relay_bytes}
 Reason = Generation.Reason
 Source = Generation.UsageSource
@@ -107,6 +108,8 @@ class Relay:
         self._watcher: asyncio.Task[None] | None = None
         self._first_byte: float | None = None
         self._resolved = False
+        self.is_job = False
+        """It goes on without us: whatever becomes of this request, its usage is asked for elsewhere."""
         self.headers = [(b"x-generation-id", admitted.generation_id.encode()), *left_out.headers(call.removed)]
         self._ignored: tuple[str, ...] = ()
         self.manner = Manner(admitted.generation_id)
@@ -223,7 +226,7 @@ class Relay:
         if self.bound is None:
             return
         took = self.failover.took
-        if took is not None and took.bills_abandoned:
+        if took is not None and took.bills_abandoned and not self.is_job:
             self._drains.add(self.bound, ends_at=self.failover.ends_at)
             self.failover.hear_to_the_end()
         else:
@@ -234,6 +237,17 @@ class Relay:
         """Whether an upstream works on this, or did, for a caller that left, and bills what it does not tell."""
         took = self.failover.took
         return self.is_gone and took is not None and took.bills_abandoned
+
+    async def hand_over(self, destination: Destination, name: str) -> None:
+        """Commit what its upstream works on in the background under that id, so that its caller may learn it. Raises
+        `Refusal`, and what works there is cancelled then.
+        """
+        self._resolved = self.is_job = True  # a commit on its way is not called back
+        try:
+            await asyncio.shield(begin(self, destination, name))
+        except (*AWAY, NotHeld):
+            self._resolved = self.is_job = False
+            raise unwritten(self.admitted.generation_id) from None
 
     # --- What it used -------------------------------------------------------------------------------------------------
 
@@ -249,47 +263,32 @@ class Relay:
         """The record METER writes: the upstream's usage, else what was relayed; never charged beyond the bound."""
         is_unknown = reason in CUT and self._is_unknown
         source, usage = self._usage(reported, produced_bytes, is_unknown=is_unknown)
-        price, call, tier = self.entry.price, self.call, claims.served_tier(reported)
-        is_odd = reported.is_odd or reported.usage not in (None, usage)
-        if usage.more is not None or (call.least and source != Source.NONE):
-            usage = at_least(usage, call.least or {})
-        served = terms_of(tier)
-        if reported.served is not None:
-            served = {**served, **reported.served}
-        cost = cost_of(price, usage, asked=call.terms, served=served)
-        stated = claims.stated_cost(headers, reported)
-        self._cost = cost.charged
-        bound = most = self.admitted.decision.bound
-        if self.window is not None:
-            bound, most = self.window.bound, self.window.full
+        left = is_unknown or (reason == Reason.COMPLETED and self.has_left())
         now = monotonic()
-        return Metered(
-            generation_id=self.admitted.generation_id,
-            upstream_id=destination.upstream_id,
-            usage_source=source,
-            reason=(
-                Reason.CLIENT_DISCONNECTED if is_unknown or (reason == Reason.COMPLETED and self.has_left()) else reason
-            ),
-            finish_reason=reported.finish_reason,
+        record, self._cost = recorded(
+            self.held(destination),
+            destination,
+            reported,
+            headers,
+            source=source,
             usage=usage,
-            native=reported.usage or NOTHING,
-            cost=Cost(upstream=min(cost.upstream, LARGEST_COST), charged=min(cost.charged, bound)),
+            reason=Reason.CLIENT_DISCONNECTED if left else reason,
             latency_ms=self._milliseconds(self._first_byte or now),
             generation_time_ms=self._milliseconds(now),
-            is_flagged=(
-                cost.charged > most
-                or is_odd
-                or (stated is not None and stated > cost.charged)
-                or claims.contradicts(destination, reported, price)
-                or (usage.more is not None and has_unsold(price, usage))
-            ),
-            upstream_request_id=claims.request_id(headers, reported),
-            stated_cost=stated,
+        )
+        return record
+
+    def held(self, destination: Destination) -> Held:
+        """The request as it is held now; what its upstream has of it goes by the destination."""
+        call, bound = self.call, self.admitted.decision.bound
+        return Held(
+            generation_id=self.admitted.generation_id,
+            bound=self.window.bound if self.window is not None else bound,
+            most=self.window.full if self.window is not None else bound,
+            price=self.entry.price,
+            terms=call.terms,
+            least=call.least,
             asked_tier=call.service_tier or "",
-            service_tier=tier,
-            terms=None if reported.served is None else beside_tiers(call.terms, served),
-            factor=None if price.factor == 1 else price.factor,
-            keeping=Keeping(destination.account, reported.kept) if reported.kept else None,
             left_out=left_out.stored(call.removed, self.failover.dialect(destination).ignored(call)),
         )
 

@@ -17,7 +17,8 @@ SELECT customer_id, id, state, cost, charged, given_back, hold_state, whole FROM
   h.state AS hold_state,
   CASE WHEN g.held = 0 THEN NULL WHEN g.state NOT IN ('settled', 'released') THEN 'open'
    WHEN g.cost > 0 THEN 'captured' ELSE 'released' END AS hold_due,
-  h.key IS NULL OR (h.customer_id, h.kind, h.amount, h.bound) = (g.customer_id, 'request', g.held, g.bound) AS same,
+  h.key IS NULL OR (h.customer_id, h.amount, h.bound) = (g.customer_id, g.held, g.bound)
+   AND (h.kind = 'request' OR h.kind = 'job' AND (g.state <> 'held' OR j.generation_id IS NOT NULL)) AS same,
   k.id IS NOT NULL AND m.id IS NOT NULL AND v.id IS NOT NULL AND w.customer_id IS NOT NULL
    AND (g.upstream_id IS NULL OR u.id IS NOT NULL) AS whole
  FROM {page} g
@@ -36,6 +37,7 @@ SELECT customer_id, id, state, cost, charged, given_back, hold_state, whole FROM
    AND g.id > r.first_id AND g.id < r.end_id
  ) c ON true
  LEFT JOIN billing_hold h ON h.key = g.id
+ LEFT JOIN proxy_job j ON g.state = 'held' AND j.generation_id = g.id AND j.ended_at IS NULL
  LEFT JOIN billing_wallet w ON w.customer_id = g.customer_id
  LEFT JOIN accounts_apikey k ON k.id = g.key_id AND k.customer_id = g.customer_id
  LEFT JOIN proxy_model m ON m.id = g.model_id
@@ -47,10 +49,10 @@ WHERE charged <> due OR given_back <> coalesce(correction, 0) OR paid_left < 0 O
 ORDER BY id"""
 OPEN_HOLDS = """
 SELECT h.customer_id, h.key FROM billing_hold h LEFT JOIN proxy_generation g ON g.id = h.key
-WHERE h.customer_id = %s AND h.state = 'open' AND h.kind = 'request' AND g.id IS NULL ORDER BY h.key"""
+WHERE h.customer_id = %s AND h.state = 'open' AND h.kind IN ('request', 'job') AND g.id IS NULL ORDER BY h.key"""
 HOLDS = """
 SELECT h.customer_id, h.key FROM {page} h LEFT JOIN proxy_generation g ON g.id = h.key
-WHERE h.kind = 'request' AND g.id IS NULL ORDER BY h.key"""
+WHERE h.kind IN ('request', 'job') AND g.id IS NULL ORDER BY h.key"""
 RERATES = f"('{Kind.RERATE}', '{Kind.RERATE_UP}')"
 CHARGES = f"""
 SELECT t.key, g.id IS NULL FROM {{page}} t LEFT JOIN proxy_generation g

@@ -26,7 +26,7 @@ from billing.models import LedgerAccount
 from core import states
 from core.arrays import array, columns
 from core.clock import database_now
-from proxy.models import Generation, Lease, PurchaseBatch
+from proxy.models import Generation, Job, Lease, PurchaseBatch
 from proxy.settlement.lease import alive
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ OLDEST = f"{DUE} WHERE state = 'metered' AND id > %s ORDER BY id LIMIT %s FOR NO
 METERED = f"{DUE} WHERE id = ANY(%s) AND state = 'metered' ORDER BY id FOR NO KEY UPDATE SKIP LOCKED"
 METERED_OF = (
     f"{DUE} WHERE state = 'metered' AND id IN"
-    " (SELECT key FROM billing_hold WHERE customer_id = %s AND state = 'open' AND kind = 'request')"
+    " (SELECT key FROM billing_hold WHERE customer_id = %s AND state = 'open' AND kind IN ('request', 'job'))"
     " ORDER BY id LIMIT %s FOR NO KEY UPDATE SKIP LOCKED"
 )
 """By its open holds, of which a customer has few, however many of others' requests wait."""
@@ -309,9 +309,10 @@ def sweep(*, now: datetime, most: int = 500) -> int:
     """
     # One query: whatever it sees in flight, it sees the lease of, which was there before.
     is_alive = Exists(Lease.objects.filter(alive(), pk=OuterRef("lease_id")))
+    is_job = Job.objects.filter(pk=OuterRef("pk"), ended_at=None)  # which no gateway has to live for
     orphans = (
         Generation.objects.filter(state=State.HELD)
-        .filter(~is_alive | Q(created_at__lt=Now() - LONGEST_REQUEST))
+        .filter(~is_alive | Q(created_at__lt=Now() - LONGEST_REQUEST), ~Exists(is_job))
         .order_by("id")
         .values_list("pk", "lease_id")[:most]
     )

@@ -29,6 +29,7 @@ QUEUES = {
     "payments.tasks.send_refund": "payments",
     "payments.tasks.send_refunds": "payments",
     "proxy.tasks.finish_bills": "celery",
+    "proxy.tasks.look_at_jobs": "celery",
     "proxy.tasks.post_purchases": "purchases",
     "proxy.tasks.rerate": "rerating",
     "proxy.tasks.settle": "settlement",

@@ -16,8 +16,10 @@ from billing.models import Wallet
 from core.arrays import columns
 from proxy.admission.writer import EXTEND_GENERATIONS
 from proxy.ids import new_generation_id
-from proxy.models import Generation
+from proxy.kept import jobs, judging
+from proxy.models import Generation, Job
 from proxy.prices.usage import Usage as UsedTokens
+from proxy.protocols.base import Reported
 from proxy.settlement import attempts, settle
 from tests.histories.steps import MICRO, PICK, SHARES, WHO, Steps, pick
 
@@ -102,6 +104,30 @@ class Usage(Steps):
         usage = None if used is None else UsedTokens(input_tokens=used)
         tried = attempts.Attempt(self.model.upstreams.get().pk, "refused", monotonic(), usage=usage)
         attempts.write([(generation.pk, self.number, tried)])
+
+    @rule(index=PICK)
+    def a_request_goes_on_in_the_background(self, index):
+        generation = pick(Generation.objects.filter(state="held"), index)
+        if generation is None or jobs.find(generation.pk) is not None:
+            return
+        upstream, asked = self.model.upstreams.get(), b'{"terms":{},"least":null,"tier":"","left_out":null}'
+        asked = asked[:-1] + b',"factor":"1","fair":{"input_tokens":3}}'
+        jobs.begin(jobs.Begun(generation.pk, "/v1/x", upstream.pk, "m", "a", generation.pk, asked, 60, 5))
+
+    @rule(index=PICK, used=st.sampled_from((None, Decimal(0), Decimal("0.4"), Decimal(1), Decimal(2))))
+    def a_job_ends(self, index, used):
+        """None: nobody knows what it used."""
+        row = pick(Job.objects.filter(ended_at=None), index)
+        if row is None:
+            return
+        job, generation = jobs.find(row.pk), Generation.objects.get(pk=row.pk)
+        if used is None:
+            jobs.give_up(row.pk, reason="timeout", flag=True)
+            return
+        told = UsedTokens(input_tokens=math.ceil(generation.bound * used / PER_TOKEN))
+        record = judging.record_of(job, judging.destination_of(job), Reported(told), reason="completed")
+        assert jobs.meter(record)
+        assert not jobs.meter(record)
 
     @rule()
     def a_gateway_is_found_dead(self):

@@ -10,8 +10,10 @@ import aiohttp
 from proxy.batches.timeouts import timeout
 from proxy.errors import Refusal, provider_broke_off, provider_not_json, spent
 from proxy.exchange import ClientGone
+from proxy.kept.handing import ask_again
 from proxy.models import Generation
 from proxy.prices.catalog import Destination
+from proxy.protocols.base import Reported
 from proxy.protocols.endpoint import Dialect, EventStream, Remembering, Stoppable
 from proxy.protocols.framing import framed
 from proxy.protocols.sse import END, Splitter
@@ -28,6 +30,8 @@ READ_OUT_SECONDS = 0.5
 COMMENT_AFTER_SECONDS = 2.0
 Reason = Generation.Reason
 Source = Generation.UsageSource
+BROKEN = frozenset({Reason.UPSTREAM_EOF, Reason.TIMEOUT})
+"""How a stream ends before its upstream has said all, though not by its word."""
 
 
 async def relay_stream(relay: "Relay", response: aiohttp.ClientResponse, destination: Destination) -> None:
@@ -42,6 +46,8 @@ async def relay_stream(relay: "Relay", response: aiohttp.ClientResponse, destina
         with relay.failover.hearing(response, destination) as chunks:
             pieces = _pieces(chunks, response, stream, dialect)
             async for piece in pieces:
+                if relay.call.background_seconds is not None and not relay.is_job:
+                    await _hand_over(relay, destination, stream)
                 if not relay.is_gone:
                     await relay.out.send(piece)
                 if window is not None:
@@ -75,13 +81,22 @@ async def relay_stream(relay: "Relay", response: aiohttp.ClientResponse, destina
         refusal = provider_not_json()
     except asyncio.CancelledError:
         # The drain bound is reached, or the process is stopping: what was relayed is billed, and nobody waits.
+        if relay.is_job:
+            raise
         drained = relay.bound is not None and relay.bound.expired
         cut = Reason.CLIENT_DISCONNECTED if drained else Reason.TIMEOUT
-        relay.meter_soon(_stream_record(relay, response, destination, stream, cut))
+        relay.meter_soon(_stream_record(relay, response, destination, stream, cut, stream.reported))
         raise
-    record = _stream_record(relay, response, destination, stream, reason)
+    reported = stream.reported
+    if reason in BROKEN and not reported.is_counted:
+        if relay.is_job:
+            relay.failover.ended_with(destination, refusal or provider_broke_off())
+            await relay.out.end(relay.endpoint.error_event(refusal or provider_broke_off(), relay.exchange.request_id))
+            return
+        reported = await ask_again(relay, destination, reported.upstream_id) or reported
+    record = _stream_record(relay, response, destination, stream, reason, reported)
     if not await relay.is_covered():
-        record = _stream_record(relay, response, destination, stream, reason)
+        record = _stream_record(relay, response, destination, stream, reason, reported)
     if refusal is None or reason == Reason.INSUFFICIENT_BALANCE:
         relay.failover.answered(destination)
     else:
@@ -93,6 +108,14 @@ async def relay_stream(relay: "Relay", response: aiohttp.ClientResponse, destina
     await _finish_stream(relay, dialect, stream, record, refusal)
     if stream.done:
         await _read_out(response)
+
+
+async def _hand_over(relay: "Relay", destination: Destination, stream: EventStream) -> None:
+    """Before its caller learns the id of what goes on in the background; who is gone already need not hear of it."""
+    if name := stream.reported.upstream_id:
+        await relay.hand_over(destination, name)
+        if relay.is_gone:
+            raise ClientGone
 
 
 async def _pieces(
@@ -118,9 +141,9 @@ async def _pieces(
 
 
 def _stream_record(
-    relay: "Relay", response: aiohttp.ClientResponse, destination: Destination, stream: EventStream, reason: str
-) -> Metered:
-    reported = stream.reported
+    relay: "Relay", response: aiohttp.ClientResponse, destination: Destination, stream: EventStream, reason: str,
+    reported: Reported,
+) -> Metered:  # fmt: skip
     produced = 0 if reported.is_counted else stream.content_bytes
     return relay.record(response.headers, destination, reported, produced_bytes=produced, reason=reason)
 

@@ -4,18 +4,25 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing
 from typing import Any
 
-from proxy.errors import provider_broke_off, provider_late, provider_not_json
-from proxy.exchange import Exchange
+import aiohttp
+
+from proxy.errors import Refusal, provider_broke_off, provider_late, provider_not_json
+from proxy.exchange import ClientGone, Exchange
 from proxy.models import Generation
 from proxy.prices.catalog import Destination
+from proxy.protocols import lossless
 from proxy.protocols.base import Call
-from proxy.protocols.endpoint import Endpoint
+from proxy.protocols.endpoint import Dialect, Endpoint, Reply
+from proxy.protocols.sse import Splitter, events_of
 from proxy.relay import left_out
+from proxy.relay.answers.client_stream import ClientStream
 from proxy.relay.client import LOST, Client, read_all
 from proxy.relay.failover import BrokenEarly, Failover, NoUpstream
 from proxy.relay.refusals import count_error
 
 Reason = Generation.Reason
+Before = Callable[[bytes], Awaitable[None]]
+"""Told of an answer before its caller sees it."""
 
 
 async def pass_on(
@@ -25,7 +32,7 @@ async def pass_on(
     destinations: Sequence[Destination],
     *,
     client: Client,
-    before: Callable[[bytes], Awaitable[None]] | None = None,
+    before: Before | None = None,
 ) -> None:
     """Raises `Refusal` where no upstream answers. `before` sees the answer before its caller does."""
     with closing(Failover(client, endpoint, call, destinations, output_limit=None)) as failover:
@@ -34,6 +41,11 @@ async def pass_on(
                 response, destination = await failover.open(lambda: exchange.is_abandoned)
             except NoUpstream as none:
                 raise none.refusal from None
+            is_stream = response.content_type == "text/event-stream"
+            if is_stream and failover.dialect(destination).reply(call) is Reply.EVENTS:
+                async with response:
+                    await pass_events_on(exchange, endpoint, failover, response, destination, before=before)
+                return
             try:
                 async with response:
                     with failover.hearing(response, destination) as chunks:
@@ -58,3 +70,49 @@ async def pass_on(
                 ignored = dialect.ignored(call)
                 await exchange.answer(200, shown, left_out.headers(call.removed, ignored))
                 return
+
+
+async def pass_events_on(
+    exchange: Exchange,
+    endpoint: Endpoint[Any],
+    failover: Failover,
+    response: aiohttp.ClientResponse,
+    destination: Destination,
+    *,
+    before: Before | None,
+) -> None:
+    """A stream about what is kept, as it comes, but for its end: `before` is told of that first."""
+    dialect = failover.dialect(destination)
+    out = ClientStream(exchange, [], left=_gone)
+    splitter = Splitter(dialect.most_event_bytes)
+    out.taken()
+    out.keep_alive()
+    refusal: Refusal | None = None
+    try:
+        with failover.hearing(response, destination) as chunks:
+            async for chunk in chunks:
+                if events := splitter.feed(chunk):
+                    if before is not None:
+                        await _tell(dialect, events, before)
+                    await out.send(events)
+        failover.answered(destination)
+    except TimeoutError:
+        refusal = provider_late()
+    except LOST:
+        refusal = provider_broke_off()
+    finally:
+        out.close()
+    if refusal is not None:
+        failover.ended_with(destination, refusal)
+    await out.end(b"" if refusal is None else endpoint.error_event(refusal, exchange.request_id))
+
+
+def _gone() -> None:
+    raise ClientGone
+
+
+async def _tell(dialect: Dialect[Any], events: bytes, before: Before) -> None:
+    if (keeper := dialect.keeper) is not None:
+        for event in events_of(events):
+            if (answer := keeper.ended(event)) is not None:
+                await before(lossless.dump(answer))

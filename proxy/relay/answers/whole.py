@@ -69,6 +69,11 @@ async def _relay(relay: "Relay", response: aiohttp.ClientResponse, destination: 
     if not isinstance(answer, dict):
         answer = {}
     reported = dialect.read_answer(relay.call, answer)
+    if failure is None and reported.is_pending and relay.call.background_seconds is not None:
+        await relay.hand_over(destination, reported.upstream_id)
+        relay.failover.answered(destination)
+        await relay.exchange.answer(200, raw, relay.headers)
+        return
     produced = 0 if reported.is_counted and failure is None else dialect.produced_bytes(answer)
     if failure is not None:
         count_error(destination, str(failure.status) if failure.is_final else "error")

@@ -7,7 +7,8 @@ import pytest
 from proxy.gateway.routes import Routes
 from proxy.prices.loading import load_catalog
 from tests.proxy.conftest import Gateway
-from tests.proxy.protocols.seam.toys import TOYS, ToyUpstream
+from tests.proxy.kept.toys import TOYS
+from tests.proxy.protocols.seam.toys import ToyUpstream
 
 TOKENS = {"billing": "per_token", "input": "10", "output": "40"}
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -43,6 +42,8 @@ class ToyUpstream(FakeUpstream):
     async def _reply(self, request: web.Request) -> web.StreamResponse:
         path = request.path.removeprefix("/v1")
         self.asked.append((request.method, path, await request.read(), dict(request.headers)))
+        if self.handler is not None:
+            return await self.handler(request)
         found = self.answers[path]
         if isinstance(found, list):
             response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
@@ -241,53 +242,6 @@ class ToyThing(Toy):
         return Call(rest=number.encode(), account=account)
 
 
-class Keeps(Plain):
-    """`{"words": ..., "no": "n1", "parts": ["p1"]}`, kept unless `store` is false."""
-
-    def read_answer(self, call: Call, answer: Mapping[str, Any]) -> Reported:
-        kept = () if b'"store":false' in call.rest else (str(answer["no"]), *answer.get("parts", ()))
-        return replace(super().read_answer(call, answer), kept=kept)
-
-
-class ToyKeeps(Toy):
-    """What its upstream keeps may be named `after` it."""
-
-    path = "/toy/kept"
-    dialects = {"openai": Keeps()}
-
-    def read(self, asked: Asked) -> Call:
-        said = orjson.loads(asked.body)
-        rest = asked.body.strip()[1:-1].replace(b" ", b"")
-        material = Material(text_bytes=len(asked.body), wide=0)
-        return Call(said["model"], False, 10, 1, material, rest, references=tuple(said.get("after", ())))
-
-
-class One(Dialect[Call]):
-    def __init__(self, method: str) -> None:
-        self.method = method
-
-    def request(self, call: Call, destination: Destination, *, output_limit: int | None, habits: Habits) -> Sending:
-        return Sending(f"/kept/{call.rest.decode()}", KEYS, method=self.method)
-
-
-class ToyKept(Toy):
-    """One thing that is kept."""
-
-    path = "/toy/kept/{id}"
-    methods = ("GET",)
-    holds = False
-    dialects = {"openai": One("GET")}
-
-    def read(self, asked: Asked) -> Call:
-        return Call(rest=asked.place["id"].encode(), references=(asked.place["id"],))
-
-
-class ToyForget(ToyKept):
-    methods = ("DELETE",)
-    forgets = True
-    dialects = {"openai": One("DELETE")}
-
-
 class Translated(Plain):
     """The upstream counts in words of its own: `{"text": ..., "tokens": [3, 5]}`."""
 
@@ -335,8 +289,5 @@ TOYS = (
     ToyCount,
     ToyThing,
     ToyTranslated,
-    ToyKeeps,
-    ToyKept,
-    ToyForget,
     ToyCountElsewhere,
 )
