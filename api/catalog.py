@@ -41,7 +41,8 @@ class ModelsView(ListView):
     """The models that this key may use, in OpenAI's shape, with their prices before the margin.
 
     Where `anthropic-version` is sent, in Anthropic's: a page by `limit` and `after_id`, bare names too. Where
-    `x-goog-api-key` is sent, in Gemini's: a page by `pageSize` and `pageToken`.
+    `x-goog-api-key` is sent, in Gemini's: a page by `pageSize` and `pageToken`. Where the address has `client_version`,
+    the catalog that Codex reads.
     """
 
     @extend_schema(operation_id="models_list", responses={200: dict})
@@ -52,6 +53,8 @@ class ModelsView(ListView):
             return _with_request_id(request, model_shapes.anthropic_list(request, entries))
         if model_shapes.is_gemini(request):
             return Response(model_shapes.gemini_list(request, entries))
+        if model_shapes.is_codex(request):
+            return Response(model_shapes.codex_list(entries))
         slugs = sorted(name for name, entry in entries.items() if name == entry.slug)
         return Response({"object": "list", "data": [_model(entries[slug].at(group.factor)) for slug in slugs]})
 

@@ -1,4 +1,4 @@
-"""The list of models as clients of other protocols read it, told apart by the headers that they send."""
+"""The list of models as clients of other protocols read it, told apart by what they send."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
@@ -13,6 +13,13 @@ from proxy.prices.catalog import Entry
 from proxy.protocols.gemini.errors import error_of
 
 DEFAULT_LIMIT, DEFAULT_PAGE, MOST = 20, 50, 1000
+INSTRUCTIONS = (
+    "You are a coding agent that works in a terminal, in the user's own folder. Do what is asked and no more: read what"
+    " you need, change files with the tools at hand, run what checks the change, and fix what it shows. Keep to the"
+    " style of the code around you. Never undo changes that are not yours. Say at the end, in a few words, what you"
+    " did, and what you could not do."
+)
+"""For Codex, of a model that it does not know."""
 UNKNOWN_DAY = "1970-01-01T00:00:00Z"
 """When a model was made we do not know; Anthropic's own list has this where it does not either."""
 
@@ -72,6 +79,46 @@ def gemini_list(request: Request, entries: Mapping[str, Entry]) -> dict[str, Any
 def gemini_model(name: str, entry: Entry) -> dict[str, Any]:
     """One model, under the name that it was asked for by."""
     return _gemini(name, entry, _titles({entry.slug}))
+
+
+def is_codex(request: Request) -> bool:
+    return bool(request.query_params.get("client_version"))
+
+
+def codex_list(entries: Mapping[str, Entry]) -> dict[str, Any]:
+    """Codex's own catalog: the models that write, by their ids.
+
+    Not by bare names: what Codex knows of a model by itself is more than we do, and would be replaced. Read by Codex
+    0.171, which refuses an entry without instructions, and leaves its agent without any where they are empty.
+    """
+    writing = sorted(name for name, entry in entries.items() if name == entry.slug and entry.price.writes)
+    titles = _titles(writing)
+    return {"models": [_codex(name, entries[name], titles) for name in writing]}
+
+
+def _codex(name: str, entry: Entry, titles: Mapping[str, str]) -> dict[str, Any]:
+    context = {} if entry.context_window is None else {"context_window": entry.context_window}
+    return {
+        "slug": name,
+        "display_name": titles.get(name) or name,
+        "description": None,
+        "supported_reasoning_levels": [],
+        "shell_type": "shell_command",
+        "visibility": "list",
+        "supported_in_api": True,
+        "priority": 0,
+        "upgrade": None,
+        "base_instructions": INSTRUCTIONS,
+        "supports_reasoning_summaries": True,
+        "support_verbosity": False,
+        "default_verbosity": None,
+        "apply_patch_tool_type": None,
+        "truncation_policy": {"mode": "tokens", "limit": 10_000},
+        "supports_parallel_tool_calls": True,
+        "experimental_supported_tools": [],
+        "input_modalities": ["text", "image"],
+        **context,
+    }
 
 
 def gemini_error(status: int, message: str) -> dict[str, Any]:

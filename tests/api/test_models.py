@@ -84,3 +84,21 @@ def test_geminis_list_goes_on_where_it_stopped(gemini_api, catalog):
         error = gemini_api.get(path).json()["error"]
         assert (error["code"], error["status"], bool(error["message"])) == (code, status, True)
     assert Client().get("/v1beta/models").json()["error"]["status"] == "UNAUTHENTICATED"
+
+
+CODEX_NEEDS = {
+    *("slug", "display_name", "supported_reasoning_levels", "shell_type", "visibility", "supported_in_api", "priority"),
+    *("base_instructions", "support_verbosity", "truncation_policy", "supports_parallel_tool_calls"),
+    "experimental_supported_tools",
+}
+
+
+def test_codex_gets_a_catalog_of_the_models_that_write_by_their_ids(api, catalog):
+    Model.objects.filter(slug="openai/gpt-4.1-nano").update(context_window=1_000_000, name="Nano")
+    found = {model["slug"]: model for model in api.get("/v1/models?client_version=0.171.0").json()["models"]}
+    assert set(found) == {"anthropic/claude-sonnet-4-6", "openai/gpt-4.1-nano"}
+    nano = found["openai/gpt-4.1-nano"]
+    assert nano.keys() >= CODEX_NEEDS
+    assert (nano["display_name"], nano["context_window"], bool(nano["base_instructions"])) == ("Nano", 1_000_000, True)
+    assert "context_window" not in found["anthropic/claude-sonnet-4-6"]
+    assert "data" in api.get("/v1/models?client_version=").json()
