@@ -97,6 +97,8 @@ class Failover:
         self._began = monotonic()
         self._path = endpoint.path
         in_order = at_home_first(destinations, call.rest) if len(destinations) > 1 else destinations
+        self._home = in_order[0].account if in_order else ""
+        """Where what is sealed in the request was made, as far as anybody knows."""
         in_order = self._cooldown.order(in_order, self._path, now=self._began)
         self._left = iter(in_order)
         self._ready: tuple[Destination, Habits, Sending] | None = None
@@ -106,9 +108,10 @@ class Failover:
             self._ready = in_order[0], habits, self._sending(in_order[0], habits)
         self._slot = ""
         """The upstream of which one is taken."""
-        self._is_full = False
+        self._full: frozenset[str] = NONE
+        """Accounts of upstreams that were passed over."""
         self._closed: frozenset[str] = NONE
-        """Accounts that cannot open what is sealed in the request."""
+        """Accounts that cannot open it."""
         self._refusal: Refusal | None = None
         self._reason: Generation.Reason | None = None
         self._asked: Destination | None = None
@@ -163,8 +166,9 @@ class Failover:
             if is_final or has_left():
                 break
         self.close()
-        nobody = unavailable(FULL) if self._is_full else Refusal(503, "provider_unavailable", NOBODY)
-        refusal = self._refusal or nobody
+        refusal = self._refusal or Refusal(503, "provider_unavailable", NOBODY)
+        if self._full - self._closed and (self._refusal is None or isinstance(refusal, Unopened)):
+            refusal = unavailable(FULL)  # in a moment somebody may take it
         reason = Reason.TIMEOUT if refusal.status == 504 else Reason.UPSTREAM_ERROR
         raise NoUpstream(refusal, self._reason or reason)
 
@@ -244,21 +248,21 @@ class Failover:
         if self._client.slots.take(destination):
             self._slot = destination.upstream
             return True
-        self._is_full = True
+        self._full |= {destination.account}
         metrics.FULL.labels(destination.upstream).inc()
         return False
 
     def _tell(self, refusal: Refusal, destination: Destination) -> None:
         """What the caller is told if nobody takes the request: what the last one said.
 
-        That an account cannot open what is sealed counts where it was the first to be asked, until one says more than
-        that it failed: others may never have been able to.
+        Of what is sealed its own account has the word: that another cannot open it says nothing where that one failed,
+        and where it cannot either, others' failures say nothing.
         """
         if isinstance(refusal, Unopened):
             self._closed |= {destination.account}
-            if self._refusal is not None:
+            if self._refusal is not None and destination.account != self._home:
                 return
-        elif isinstance(self._refusal, Unopened) and not refusal.is_final:
+        elif isinstance(self._refusal, Unopened) and self._home in self._closed and not refusal.is_final:
             return
         self._refusal = refusal
 

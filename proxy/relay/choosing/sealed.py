@@ -11,14 +11,9 @@ from itertools import pairwise
 from proxy.errors import Refusal
 from proxy.prices.catalog import Destination
 
-NAMES = (
-    b'"encrypted_content"',
-    b'"signature"',
-    b'"redacted_thinking"',
-    b'"thoughtSignature"',
-    b'"thought_signature"',
-)
-"""Of members, and of a kind of part, in whichever protocol. Inside of a text their quotes are escaped."""
+NAMES = (b'encrypted_content"', b'ignature"', b'"redacted_thinking"')
+"""Ends of names of members (`signature`, `thoughtSignature`, `thought_signature`), and of a kind of part, in whichever
+protocol. Inside of a text a quote is escaped."""
 CODE = "invalid_encrypted_content"
 UNOPENED = re.compile(
     r"encrypted[ _]content.{0,300}could not be (?:verified|decrypted|parsed)"

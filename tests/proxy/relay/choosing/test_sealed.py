@@ -9,7 +9,7 @@ import pytest
 
 from billing.models import Hold
 from proxy.errors import Refusal
-from proxy.models import Generation
+from proxy.models import Generation, Upstream
 from proxy.prices.loading import load_catalog
 from proxy.relay.choosing.sealed import Unopened, at_home_first, judged
 from tests.proxy.conftest import Gateway, catalog, wait_for
@@ -181,9 +181,26 @@ def test_the_first_accounts_word_is_passed_on_where_no_other_takes_it(gateway, t
 def test_an_account_that_fails_is_not_spoken_for_by_another(gateway, three, spoken):
     three[0].status, three[2].status = 503, 503
     refuse(three[1], spoken)
+    for count in range(1, 5):  # its upstreams cool down, so that in the end the other is the first that is asked
+        refused = gateway.chat(**BODIES[spoken.name])
+        assert refused.status_code in (502, 503)
+        assert asked(three) == [count] * 3
+
+
+@each_sealing
+@pytest.mark.parametrize(("full", "calls"), [(("first", "third"), [0, 1, 0]), (("second",), [1, 0, 0])])
+def test_an_account_that_has_no_room_may_take_it_in_a_moment(gateway, three, spoken, full, calls):
+    from chuizi.asgi import gateway as process
+
+    Upstream.objects.filter(name__in=full).update(max_concurrency=1)
+    gateway.look_at_catalog()
+    refuse(three[0], spoken)
+    refuse(three[1], spoken)
+    process._client.slots.taken.update(full)
     refused = gateway.chat(**BODIES[spoken.name])
-    assert refused.status_code in (502, 503)
-    assert asked(three) == [1, 1, 1]
+    process._client.slots.taken.subtract(full)
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+    assert asked(three) == calls
 
 
 @each_sealing
