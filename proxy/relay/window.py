@@ -16,6 +16,7 @@ from proxy.admission.queue import Admitted
 from proxy.admission.rule import LEAST_OUTPUT_TOKENS, Ask, Extension
 from proxy.errors import Refusal
 from proxy.prices.sums import ceiling
+from proxy.watch import metrics
 
 AHEAD = 0.75
 """More is asked for when so much of what is held for is used up."""
@@ -160,6 +161,9 @@ class Window:
             self._admitted.generation_id, self._ask.policy, wanted, least, self._admitted.created_at.date()
         )
         try:
-            return await self._extend(asked)
+            granted = await self._extend(asked)
         except Refusal:
+            metrics.WINDOWS.labels("unknown").inc()
             return None
+        metrics.WINDOWS.labels("refused" if not granted else "grown" if granted > 0 else "given back").inc()
+        return granted

@@ -26,6 +26,9 @@ REQUESTS = Counter("chuizi_requests_total", "Gateway requests by model and HTTP 
 IN_FLIGHT = Gauge("chuizi_requests_in_flight", "Requests being served.", multiprocess_mode="livesum")
 HOLDS = Counter("chuizi_holds_total", "Holds committed.")
 RELEASED = Counter("chuizi_holds_released_total", "Holds given back unused, by reason.", ["reason"])
+WINDOWS = Counter(
+    "chuizi_hold_changes_total", "Times that a stream's hold was to grow or shrink, by what came of it.", ["outcome"]
+)
 ADMISSION_SECONDS = Histogram(
     "chuizi_admission_seconds",
     "From a request's wait for its hold to the commit.",

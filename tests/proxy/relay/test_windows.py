@@ -18,6 +18,7 @@ from proxy.prices.loading import load_catalog
 from proxy.settlement.settle import release
 from tests.conftest import NOW
 from tests.proxy.conftest import catalog, only_generation, settle, wait_for
+from tests.proxy.metrics_text import metric
 from tests.proxy.relay.test_streams import events_of
 from tests.spoken import CHAT, GENERATE, MESSAGES, RESPONSES, each_protocol
 from tests.upstream import stream as play
@@ -125,6 +126,7 @@ def test_a_hold_grows_with_its_stream_and_the_charge_is_what_was_used(gateway, u
 @each_protocol
 def test_a_stream_that_the_wallet_cannot_pay_for_ends_as_at_its_limit(gateway, upstream, spoken, poor):
     hung_up = endless(upstream, spoken)
+    grown, refused = (metric(gateway, "chuizi_hold_changes_total", outcome=outcome) for outcome in ("grown", "refused"))
     with gateway.stream(**limited(spoken)) as response:
         assert response.status_code == 200
         text = response.read().decode()
@@ -133,6 +135,8 @@ def test_a_stream_that_the_wallet_cannot_pay_for_ends_as_at_its_limit(gateway, u
     assert "x_chuizi" in text
     assert text.encode().endswith(spoken.last)
     assert spoken.code_of(spoken.events_in(text)[-1]) == ""
+    assert metric(gateway, "chuizi_hold_changes_total", outcome="grown") > grown
+    assert metric(gateway, "chuizi_hold_changes_total", outcome="refused") > refused
     generation = only_generation()
     assert (generation.settlement_reason, generation.usage_source) == ("insufficient_balance", "estimated")
     assert Decimal("0.025") < generation.cost <= generation.bound <= Decimal("0.05")
