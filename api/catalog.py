@@ -22,8 +22,7 @@ from billing.models import Wallet
 from proxy.models import Generation
 from proxy.prices import catalog
 from proxy.prices.sums import LineItem
-from proxy.prices.usage import Amount
-from proxy.prices.versions import Rates, Tier, Variant
+from proxy.prices.versions import Amount, Rates, Tier, Variant
 from proxy.records import one
 
 

@@ -33,6 +33,10 @@ class Budget(Protocol):
         """Raise `Refusal` where there is no room for so many bytes more."""
 
 
+class Closing(Protocol):
+    def close(self) -> None: ...
+
+
 class BodyBudget:
     """Bytes of request bodies in memory, over all requests of the process."""
 
@@ -46,6 +50,31 @@ class BodyBudget:
 
     def give_back(self, size: int) -> None:
         self._left += size
+
+
+class Pace:
+    """How a body comes: `size` is what has come of `most` bytes, `wait` how many seconds the next may take."""
+
+    __slots__ = ("_began", "most", "size", "wait")
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.size = 0
+        self.wait = STALLED_BODY_SECONDS
+        self._began = monotonic()
+
+    def allows(self, size: int) -> bool:
+        self.size += size
+        return self.size <= self.most
+
+    def goes_on(self) -> bool:
+        due = self._began + min(BODY_SECONDS, STALLED_BODY_SECONDS + self.size / LEAST_BODY_RATE)
+        self.wait = min(STALLED_BODY_SECONDS, due - monotonic())
+        return self.wait > 0
+
+    def pause(self, seconds: float) -> None:
+        """So long it waited for us, and not for its sender."""
+        self._began += seconds
 
 
 class Exchange:
@@ -68,6 +97,8 @@ class Exchange:
         self.started = False
         self.status = 0
         self.taken = 0
+        self.upload: Closing | None = None
+        """What is on disk of it until it is over."""
         self._receive = receive
         self._send = send
 
@@ -100,35 +131,45 @@ class Exchange:
 
         All bodies are read here, of the gateway and of pages: silence, slowness and size have the same limits.
         """
-        announced = self.header(b"content-length")
-        if announced.isdigit() and int(announced) > most:
-            raise self._too_large(most)
+        self.announced(most)
         whole: bytes | bytearray = b""
-        began, wait = monotonic(), STALLED_BODY_SECONDS
-        while True:
-            try:
-                message = await within(wait, self._receive())
-            except TimeoutError:
-                raise self._too_slow() from None
-            if message["type"] == "http.disconnect":
-                raise ClientGone
-            piece = message.get("body", b"")
+        pace, more = Pace(most), True
+        while more:
+            piece, more = await self.piece(pace)
             if piece:
                 budget.take(len(piece))
                 self.taken += len(piece)
-                if self.taken > most:
-                    raise self._too_large(most)
                 if not whole:
                     whole = piece
                 else:
                     whole = whole if isinstance(whole, bytearray) else bytearray(whole)
                     whole += piece
-            if not message.get("more_body"):
-                return bytes(whole)
-            due = began + min(BODY_SECONDS, STALLED_BODY_SECONDS + self.taken / LEAST_BODY_RATE)
-            wait = min(STALLED_BODY_SECONDS, due - monotonic())
-            if wait <= 0:
-                raise self._too_slow()
+        return bytes(whole)
+
+    def announced(self, most: int) -> int | None:
+        """How long the body is, where that is told beforehand; raises `Refusal` 413 where it is more."""
+        announced = self.header(b"content-length")
+        size = int(announced) if announced.isdigit() else None
+        if size is not None and size > most:
+            raise self._too_large(most)
+        return size
+
+    async def piece(self, pace: "Pace") -> tuple[bytes, bool]:
+        """The next of the body, and whether more comes; raises `Refusal` 413 or 408, or `ClientGone`."""
+        try:
+            message = await within(pace.wait, self._receive())
+        except TimeoutError:
+            raise self._too_slow() from None
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        piece: bytes = message.get("body", b"")
+        if not pace.allows(len(piece)):
+            raise self._too_large(pace.most)
+        if not message.get("more_body"):
+            return piece, False
+        if not pace.goes_on():
+            raise self._too_slow()
+        return piece, True
 
     @property
     def is_abandoned(self) -> bool:

@@ -18,7 +18,7 @@ from sandbox.world import WORLD, Handler, World
 
 BACKLOG = 1024
 TICK = 0.25  # seconds between looks at what is due
-MAX_BODY = 2**26
+MAX_BODY = 2**27
 
 
 @web.middleware

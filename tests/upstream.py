@@ -87,7 +87,7 @@ class FakeUpstream:
         self._loop.run_forever()
 
     async def _start(self) -> None:
-        application = web.Application(client_max_size=2**26)
+        application = web.Application(client_max_size=2**28)
         application.router.add_post("/v1/{path:.+}", self._answer)
         self._runner = web.AppRunner(application, shutdown_timeout=0.1)
         await self._runner.setup()
@@ -103,7 +103,8 @@ class FakeUpstream:
         await asyncio.gather(*left, return_exceptions=True)
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
-        body = orjson.loads(await request.read())
+        is_form = request.content_type.startswith("multipart/")
+        body = await form_of(request) if is_form else orjson.loads(await request.read())
         self.calls.append(body)
         self.headers.append(dict(request.headers))
         if self.handler is not None:
@@ -113,8 +114,21 @@ class FakeUpstream:
         return await stream(request, self.events)
 
 
+async def form_of(request: web.Request) -> dict[str, Any]:
+    """A form's fields by name, those of a list in their order; a file as its name, its kind and its bytes."""
+    said: dict[str, Any] = {}
+    for name, held in (await request.post()).items():
+        part = held if isinstance(held, str) else (held.filename, held.content_type, held.file.read())
+        if name.endswith("[]"):
+            said.setdefault(name, []).append(part)
+        else:
+            assert name not in said, f"{name} stands twice"
+            said[name] = part
+    return said
+
+
 def asks_stream(request: web.Request, body: dict[str, Any]) -> bool:
-    return bool(body.get("stream")) or ":stream" in request.path
+    return body.get("stream") in (True, "true") or ":stream" in request.path
 
 
 async def stream(request: web.Request, events: list[bytes | float]) -> web.StreamResponse:

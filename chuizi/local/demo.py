@@ -64,6 +64,8 @@ BESIDE_CHAT: tuple[tuple[str, str, dict[str, Any]], ...] = (
             ],
         },
     ),
+    ("openai/whisper-1", "Whisper", {"second": "0.0001"}),
+    ("openai/gpt-4o-transcribe", "gpt-4o-transcribe", {"input": "2.50", "input_audio": "6", "output": "10"}),
     ("openai/tts-1", "tts-1", {"character": "15"}),
     ("openai/gpt-4o-mini-tts", "gpt-4o-mini-tts", {"input": "0.60", "output_audio": "12"}),
 )

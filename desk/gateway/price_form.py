@@ -20,9 +20,10 @@ from unfold.widgets import (
 from proxy.models import Price
 from proxy.models.prices import Version
 from proxy.prices.sums import cost_of
-from proxy.prices.units import INPUT, KINDS, OUTPUT, UNITS, kind_of
+from proxy.prices.units import INPUT, KINDS, OUTPUT, SECOND, UNITS, kind_of
 from proxy.prices.usage import Usage
 from proxy.prices.versions import PriceVersion
+from proxy.prices.written import OF_SECONDS
 
 KIND_CHOICES = [(kind.name, kind.label) for kind in KINDS]
 EXAMPLE = Usage(input_tokens=10_000, output_tokens=1_000)
@@ -111,7 +112,10 @@ class RatesForm(forms.Form):
         for name in self.units:
             self.fields[name] = _amount(UNITS[name].field)
         self.initial.update(kind=kind.name, shown=kind.name)
-        rates = ["kind", "shown", *self.units, "tiers", "variants", "fallback"]
+        if SECOND in self.units:
+            self.fields["minimum"] = _amount(_("Seconds charged at least"), places=3)
+            self.fields["round"] = _amount(_("Seconds charged in multiples of"), places=3)
+        rates = ["kind", "shown", *self.units, *OF_SECONDS, "tiers", "variants", "fallback"]
         self.order_fields([*self.FIRST, *rates, *self.LAST])
 
     @property
@@ -153,7 +157,8 @@ class RatesForm(forms.Form):
         """What was written, as `loading.set_price` and `set_cost` take it."""
         data = self.cleaned_data
         named = {name: f"{data[name].normalize():f}" for name in self.units if data[name] is not None}
-        more = {name: data[name] for name in ("tiers", "variants", "fallback", "applies_from") if data.get(name)}
+        beside = ("tiers", "variants", "fallback", *OF_SECONDS, "applies_from")
+        more = {name: data[name] for name in beside if data.get(name)}
         return named | more
 
 

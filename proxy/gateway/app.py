@@ -39,6 +39,7 @@ from proxy.relay.answers.free import pass_on
 from proxy.relay.choosing.affinity import ways_of
 from proxy.relay.relay import Relay
 from proxy.relay.window import Window
+from proxy.uploads.heads import is_form
 from proxy.watch import metrics
 
 log = logging.getLogger(__name__)
@@ -77,6 +78,8 @@ class Gateway(Process):
             log.warning("request %s was cut: this gateway stops", exchange.request_id)
         finally:
             self._budget.give_back(exchange.taken)
+            if exchange.upload is not None:
+                exchange.upload.close()
             if task is not None:
                 self._in_flight.discard(task)
 
@@ -93,12 +96,14 @@ class Gateway(Process):
             sha256, policy, address = await self._authenticate(exchange)
             if endpoint.holds and exchange.may_be_large:
                 await self._refuse_penniless(policy)
-            call = await self._read(exchange, endpoint, route.place)
+            call = await self._read(exchange, endpoint, route.place, policy)
             entry = await self._find_model(call) if call.model or endpoint.holds else None
             model = entry.slug if entry is not None else ""
             if entry is None or not endpoint.holds:
                 await self._pass_on(exchange, endpoint, call, entry, sha256, policy, address)
                 return
+            if exchange.upload is not None:
+                call = await self._measured(endpoint, call, entry, sha256, policy)
             relay = await self._admit(exchange, endpoint, call, entry, started, sha256, policy, address)
             try:
                 await relay.run()
@@ -211,19 +216,33 @@ class Gateway(Process):
         if balance <= 0 and not (free & policy.allowed_models if policy.allowed_models else free):
             raise Refusal(402, "insufficient_balance", f"The balance is ${balance:f}. Top up to go on.")
 
-    async def _read(self, exchange: Exchange, endpoint: Endpoint[Any], place: Mapping[str, str]) -> Call:
+    async def _read(
+        self, exchange: Exchange, endpoint: Endpoint[Any], place: Mapping[str, str], policy: KeyPolicy
+    ) -> Call:
         """A large body is read in a thread, one at a time: it stops nobody else, and takes its memory once."""
         if exchange.repeats(SESSION):
             raise BadRequest("The request names two different sessions.", param="X-Session-Id")
         session = session_of(exchange.headers, endpoint.session_headers)
         is_plain = BODY in exchange.headers and _is_plain(exchange)
-        raw = await exchange.body(most=settings.MAX_BODY_BYTES, budget=self._budget)
-        asked = Asked(raw, place, exchange.headers, exchange.scope["query_string"])
+        if endpoint.takes_forms and is_form(exchange.header(b"content-type")):
+            exchange.upload = upload = await self._uploads.receive(exchange, policy.customer_id)
+            raw, form = b"", upload.form
+        else:
+            raw, form = await exchange.body(most=settings.MAX_BODY_BYTES, budget=self._budget), None
+        asked = Asked(raw, place, exchange.headers, exchange.scope["query_string"], form)
         if len(raw) <= LARGE_BODY:
             call: Call = endpoint.read(asked)
         else:
             call = await asyncio.get_running_loop().run_in_executor(self._reader, endpoint.read, asked)
         return call if session is None and not is_plain else replace(call, session=session, is_plain=is_plain)
+
+    async def _measured(
+        self, endpoint: Endpoint[Any], call: Call, entry: Entry, sha256: str, policy: KeyPolicy
+    ) -> Call:
+        """Not for a model that the key may not use, nor for one that is not served here."""
+        await self._checked(sha256, policy, lambda policy: self._check_model(policy, entry, call.model))
+        endpoint.check_spoken(entry)
+        return await asyncio.get_running_loop().run_in_executor(self._measurer, endpoint.measure, call)
 
     async def _find_model(self, call: Call) -> Entry:
         entry = self._catalog.find(call.model)

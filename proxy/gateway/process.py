@@ -24,6 +24,8 @@ from proxy.relay.client import Client
 from proxy.settlement import lease, reversals, settle
 from proxy.settlement.attempts import FLUSH_SECONDS, Attempts
 from proxy.settlement.metering import Metering
+from proxy.uploads.budget import UploadBudget
+from proxy.uploads.receiving import Uploads
 from proxy.watch import metrics
 
 log = logging.getLogger(__name__)
@@ -31,6 +33,8 @@ log = logging.getLogger(__name__)
 RETRY_SECONDS = 0.5
 CATALOG_SECONDS = 1.0
 SHOW_SECONDS = 0.5
+MEASURED_AT_ONCE = 2
+"""Uploads; each takes a process of its own meanwhile."""
 
 
 class Process:
@@ -64,6 +68,9 @@ class Process:
         overrun = Overrun(settings.OVERRUN_LIMIT, timedelta(days=settings.OVERRUN_AFTER_DAYS))
         self._admission = Admission(lease_id=self._lease_id, overrun=overrun, release=self._release)
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="reading")
+        budget = UploadBudget(most=settings.UPLOAD_BUDGET_BYTES, most_of_customer=settings.UPLOAD_CUSTOMER_BYTES)
+        self._uploads = Uploads(most=settings.MAX_UPLOAD_BYTES, budget=budget, folder=settings.UPLOAD_FOLDER)
+        self._measurer = ThreadPoolExecutor(MEASURED_AT_ONCE, thread_name_prefix="measuring")
         self._client = Client(allow_private=settings.ALLOW_PRIVATE_UPSTREAMS)
         self._client.slots.gateways = await in_thread(lease.live)()
         self._upkeep = asyncio.create_task(self._keep_up())
@@ -83,6 +90,8 @@ class Process:
         await self._keyring.close()
         await self._client.close()
         self._reader.shutdown(wait=False, cancel_futures=True)
+        self._measurer.shutdown(wait=False, cancel_futures=True)
+        self._uploads.close()
         tasks = (self._upkeep, self._showing, self._noting)
         for task in tasks:
             task.cancel()

@@ -11,6 +11,8 @@ from proxy.protocols.endpoint import Dialect, Endpoint
 from proxy.protocols.gemini.count import CountTokens as CountGemini
 from proxy.protocols.gemini.embed import BatchEmbed, Embed
 from proxy.protocols.gemini.generate.endpoint import Generate, StreamGenerate
+from proxy.protocols.openai.audio.speech import Speech
+from proxy.protocols.openai.audio.transcripts import Transcriptions, Translations
 from proxy.protocols.openai.chat.endpoint import ChatCompletions
 from proxy.protocols.openai.completions import Completions
 from proxy.protocols.openai.embeddings import Embeddings
@@ -18,7 +20,6 @@ from proxy.protocols.openai.images import ImageGenerations
 from proxy.protocols.openai.moderations import Moderations
 from proxy.protocols.openai.rerank import Rerank, RerankAgain
 from proxy.protocols.openai.responses.endpoint import Compact, InputTokens, Responses
-from proxy.protocols.openai.speech import Speech
 
 PART = re.compile(r"\{(\w+(?:\.\.\.)?)\}")
 NO_PLACE: Mapping[str, str] = {}
@@ -115,6 +116,8 @@ ROUTES = Routes(
             Rerank(),
             RerankAgain(),
             Speech(),
+            Transcriptions(),
+            Translations(),
             ImageGenerations(),
         ),
         *(Responses(), Compact(), InputTokens()),

@@ -5,9 +5,9 @@ from decimal import ROUND_CEILING, Decimal
 
 from billing.books.money import MICRO, ZERO, charge
 from core.records import value
-from proxy.prices.units import INPUT_SIDE, MILLION, REASONING, REQUEST, TABLE, UNITS, rate_of
-from proxy.prices.usage import Amount, Usage, leaves
-from proxy.prices.versions import NO_TERMS, Level, PriceVersion, Rates, level_at, most_for
+from proxy.prices.units import INPUT_SIDE, MILLION, REASONING, REQUEST, SECOND, TABLE, UNITS, rate_of
+from proxy.prices.usage import Usage, leaves
+from proxy.prices.versions import NO_TERMS, Amount, Level, PriceVersion, Rates, level_at, most_for
 
 
 @value
@@ -115,7 +115,7 @@ def _counts(price: PriceVersion, usage: Usage) -> list[tuple[str, Amount]]:
         is_call = price.is_by_call and (usage.input_tokens or usage.output_tokens)
         return [*counts, (REQUEST, 1)] if is_call else counts
     found: list[tuple[str, Amount]] = [
-        (REQUEST if price.counts_calls_as(name) else name, count)
+        (REQUEST if price.counts_calls_as(name) else name, price.billed(count) if name == SECOND else count)
         for name, count in (usage.more or {}).items()
         if not UNITS[name].side
     ]

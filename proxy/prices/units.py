@@ -154,7 +154,7 @@ REASONING, CITATION, REQUEST = "reasoning", "citation", "request"
 INPUT_AUDIO, INPUT_IMAGE, INPUT_VIDEO = "input_audio", "input_image", "input_video"
 OUTPUT_AUDIO, OUTPUT_IMAGE = "output_audio", "output_image"
 WEB_SEARCH, CHARACTER, IMAGE, SEARCH = "web_search", "character", "image", "search"
-CODE_SESSION, FILE_SEARCH = "code_session", "file_search"
+CODE_SESSION, FILE_SEARCH, SECOND = "code_session", "file_search", "second"
 TEXT = (OUTPUT,)
 """What most requests have made."""
 TOOLS = frozenset({WEB_SEARCH, FILE_SEARCH, CODE_SESSION})

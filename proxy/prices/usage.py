@@ -23,8 +23,8 @@ from proxy.prices.units import (
     TABLE,
     UNITS,
 )
+from proxy.prices.versions import Amount
 
-Amount = int | Decimal
 READS = tuple(f"{CACHE_READ}_{modality}" for modality in MODALITIES)
 WRITES = tuple(unit.name for unit in TABLE if unit.name.startswith(f"{CACHE_WRITE}_") and unit.name != CACHE_WRITE_1H)
 FRESH = tuple(f"{INPUT}_{modality}" for modality in MODALITIES)

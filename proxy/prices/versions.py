@@ -6,7 +6,7 @@ match, the first that names a unit gives its rate; else the price itself does. d
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from typing import Any, Protocol
 
 from billing.books.money import ZERO
@@ -33,6 +33,7 @@ TERMS = (SERVICE_TIER, "speed", "inference_geo", "size", "quality", "resolution"
 NO_TERMS: Mapping[str, str] = {}
 NONE = frozenset[str]()
 Rates = Mapping[str, Decimal]
+Amount = int | Decimal
 LIKE_TEXT = tuple(dict.fromkeys(unit.bounding for unit in TABLE if unit.side and unit.bounding not in (INPUT, OUTPUT)))
 """Units of tokens that an answer may as well count as text."""
 MADE_APART = frozenset(unit.name for unit in TABLE if unit.side == OUTPUT_SIDE and unit.is_apart)
@@ -98,6 +99,10 @@ class PriceVersion:
     variants: Sequence[Variant] = ()
     fallback: frozenset[str] = frozenset()
     """What is sold apart, and yet for the rate of what stands for it."""
+    least_seconds: Decimal = ZERO
+    """Of sound, that each request with any is charged for."""
+    round_to: Decimal = ZERO
+    """Seconds of sound are charged in multiples of this; zero: as they are."""
     factor: Decimal = ONE
     """Of the customer's group; it is in the margin."""
     worst: Sequence[Level] = field(init=False, compare=False)
@@ -146,11 +151,19 @@ class PriceVersion:
                 for one in more.get("variants", ())
             ),
             fallback=frozenset(more.get("fallback", ())),
+            least_seconds=Decimal(more.get("minimum", ZERO)),
+            round_to=Decimal(more.get("round", ZERO)),
         )
 
     def times(self, factor: Decimal) -> "PriceVersion":
         """The price of a customer whose group pays this factor of it."""
         return replace(self, margin=self.margin * factor, factor=factor)
+
+    def billed(self, seconds: Amount) -> Amount:
+        """So many seconds of sound as they are charged: rounded up, and no fewer than the minimum."""
+        if seconds and self.round_to:
+            seconds = (seconds / self.round_to).to_integral_value(ROUND_CEILING) * self.round_to
+        return max(seconds, self.least_seconds) if seconds else seconds
 
     def rates_for(self, input_tokens: int, terms: Mapping[str, str] = NO_TERMS) -> Rates:
         """The rates of a request with that much input, by what was served."""

@@ -9,11 +9,14 @@ from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from proxy.prices.units import MILLION, PER_REQUEST, PER_SECOND, PER_TOKEN, UNITS, billing_of, missing_join
+from proxy.prices.units import MILLION, PER_REQUEST, PER_SECOND, PER_TOKEN, SECOND, UNITS, billing_of, missing_join
 from proxy.prices.versions import SERVICE_TIER, TERMS
 
 BILLINGS = (PER_TOKEN, PER_REQUEST, PER_SECOND)
-FIELDS = frozenset({"billing", "margin", "tiers", "variants", "service_tiers", "fallback", "applies_from"})
+OF_SECONDS = ("minimum", "round")
+"""Seconds of sound that a request is charged for at least, and in multiples of which."""
+MOST_SECONDS = 3_601
+FIELDS = frozenset({"billing", "margin", "tiers", "variants", "service_tiers", "fallback", "applies_from", *OF_SECONDS})
 MOST_RATE = MILLION
 MOST_PLACES = 18
 MOST_VARIANTS, MOST_TIERS = 200, 20
@@ -48,7 +51,7 @@ def price_columns(price: Any, *, where: str, margin: Any, field: str = "price") 
             f"{at}` names {join.joins[0]} and {join.joins[1]}, which have tokens in common: it needs {join.name} too"
         )
     fallback = _fallback(price, at)
-    more = {"variants": variants, "fallback": fallback}
+    more = {"variants": variants, "fallback": fallback, **_of_seconds(price, named, at)}
     return {
         "billing": _billing(price.get("billing"), named, at),
         "rates": rates,
@@ -142,6 +145,16 @@ def _fallback(price: Mapping[str, Any], at: str) -> list[str]:
         if not UNITS[name].ancestors:
             raise InvalidCatalog(f"{at}.fallback[{index}]`: nothing stands for {name}, so it needs a rate")
     return sorted(set(said))
+
+
+def _of_seconds(price: Mapping[str, Any], named: set[str], at: str) -> dict[str, str]:
+    said = {name: price[name] for name in OF_SECONDS if price.get(name) is not None}
+    if said and SECOND not in named:
+        raise InvalidCatalog(f"{at}.{next(iter(said))}` is of seconds, and the price names no `{SECOND}`")
+    return {
+        name: f"{_decimal(value, f'{at}.{name}`', least=Decimal('0.001'), most=MOST_SECONDS, places=3):f}"
+        for name, value in said.items()
+    }
 
 
 def _list(holder: Mapping[str, Any], name: str, at: str) -> list[Any]:

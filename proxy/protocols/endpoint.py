@@ -27,6 +27,7 @@ from proxy.protocols.base import BadRequest, Call, Charged, Habits, Manner, Repo
 from proxy.protocols.headers import SESSION_HEADERS
 from proxy.protocols.lossless import load_sound
 from proxy.protocols.sse import DONE, END, MOST_EVENT_BYTES
+from proxy.uploads.form import Form, Written
 
 if TYPE_CHECKING:
     from proxy.kept.keeping import Keeper
@@ -54,15 +55,17 @@ class Asked:
     place: Mapping[str, str]
     headers: Mapping[bytes, bytes]
     query: bytes = b""
+    form: Form | None = None
+    """What was uploaded, in the place of the body."""
 
 
 @value
 class Sending:
-    """A request to an upstream: a path behind its base URL, and the body in pieces. `headers` hold its key."""
+    """A request to an upstream: a path behind its base URL, and a body in pieces or a form. `headers` hold its key."""
 
     path: str
     headers: Mapping[str, str]
-    body: tuple[bytes, ...] = ()
+    body: tuple[bytes, ...] | Written = ()
     method: str = "POST"
 
 
@@ -265,6 +268,8 @@ class Endpoint(Generic[Asking]):
     """The kinds of price that a model needs to be asked here."""
     what: ClassVar[str] = "model for this path"
     """What such a model is called in a refusal."""
+    takes_forms: ClassVar[bool] = False
+    """Whether files may be uploaded to it, as multipart/form-data."""
     limit_field: ClassVar[str] = "max_tokens"
     unit_fields: ClassVar[Mapping[str, str]] = {}
     """By which field a request asks for what is sold apart, where it is not the one that brings it."""
@@ -297,6 +302,10 @@ class Endpoint(Generic[Asking]):
     def read(self, asked: Asked) -> Asking:
         """Raise `BadRequest` for what cannot be held, sent and priced."""
         raise NotImplementedError
+
+    def measure(self, call: Asking) -> Asking:
+        """An upload with what takes a while to find out. It runs in a thread of its own, before `check`."""
+        return call
 
     def check(self, call: Asking, entry: Entry) -> Asking:
         """The request as this model takes it. Raise `BadRequest` or `Refusal` for what it is not for."""

@@ -12,8 +12,8 @@ from proxy.ids import first_id_of, is_generation_id
 from proxy.models import NET_COST, Generation, Price
 from proxy.prices.sums import LineItem, line_items
 from proxy.prices.units import UNITS
-from proxy.prices.usage import Amount, Usage, leaves, loaded
-from proxy.prices.versions import PriceVersion, asked_and_served
+from proxy.prices.usage import Usage, leaves, loaded
+from proxy.prices.versions import Amount, PriceVersion, asked_and_served
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from proxy.relay.answers.budget import AnswerBudget
 from proxy.relay.choosing.cooldown import Cooldown
 from proxy.relay.choosing.slots import Slots
 from proxy.relay.habits import HabitBook
+from proxy.uploads.form import Written
 
 TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10.0)
 """The rest is bounded by `timeout`, which costs less."""
@@ -25,6 +26,7 @@ MOST_ANSWER_BYTES = 64_000_000
 READ_BYTES = 65_536
 LARGE_BODY = 262_144
 PIECE = 65_536
+FILE_PIECE = 262_144
 LOST = (aiohttp.ClientError, OSError, EventTooLong)
 """How reading an answer fails, but for `TimeoutError`."""
 HEADERS = {
@@ -86,6 +88,32 @@ class Whole(aiohttp.payload.BytesPayload):
 
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
         await writer.write(self._value)
+        self._taken()
+
+
+class Upload(aiohttp.payload.Payload):
+    """A form, its files read from disk as the socket takes them, by no more than a piece ahead."""
+
+    def __init__(self, form: Written, taken: Callable[[], None]) -> None:
+        super().__init__(form, content_type=form.content_type)
+        self._taken = taken
+        self._form = form
+        self._size = len(form)
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        raise TypeError("a form is not read into memory")
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        loop = asyncio.get_running_loop()
+        for piece in self._form.pieces:
+            if isinstance(piece, bytes):
+                await writer.write(piece)
+                continue
+            at = 0
+            while at < len(piece):
+                data = await loop.run_in_executor(None, piece.read, at, FILE_PIECE)
+                await writer.write(data)
+                at += len(data)
         self._taken()
 
 
@@ -175,7 +203,9 @@ class Client:
         await self._session.close()
 
 
-def _payload(body: tuple[bytes, ...], taken: Callable[[], None]) -> aiohttp.payload.Payload:
+def _payload(body: tuple[bytes, ...] | Written, taken: Callable[[], None]) -> aiohttp.payload.Payload:
+    if isinstance(body, Written):
+        return Upload(body, taken)
     return Whole(b"".join(body), taken) if sum(map(len, body)) < LARGE_BODY else Pieces(body, taken)
 
 

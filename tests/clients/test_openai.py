@@ -7,6 +7,7 @@ import openai
 import pytest
 
 from tests.proxy.conftest import Gateway, wait_for
+from tests.uploads import sound
 
 
 @pytest.fixture
@@ -63,6 +64,44 @@ def test_pictures_in_one_piece_and_as_events(client):
     events = list(client.images.generate(model="gpt-image-1", prompt="a crab", stream=True, partial_images=2))
     assert [event.type.rpartition(".")[2] for event in events] == ["partial_image", "partial_image", "completed"]
     assert Decimal(events[-1].x_chuizi["cost"]) > 0
+
+
+def test_transcripts_by_the_second_and_by_tokens_and_as_events(client):
+    said = client.audio.transcriptions.create(model="whisper-1", file=("a.wav", sound(4.5)), language="en")
+    assert said.text == "one two three four"
+    assert said.usage.seconds == 5
+    assert Decimal(str(said.usage.cost)) == wait_for("metered").cost == Decimal("0.000525")
+    told = client.audio.transcriptions.create(
+        model="whisper-1", file=("a.wav", sound(3)), response_format="verbose_json", timestamp_granularities=["segment"]
+    )
+    assert (told.duration, told.segments[0].text) == (3.0, "one two three")
+    for form in ("text", "srt", "vtt"):
+        text = client.audio.transcriptions.create(model="whisper-1", file=("a.wav", sound(1)), response_format=form)
+        assert text == "one\n"
+    heard = client.audio.transcriptions.create(
+        model="gpt-4o-transcribe",
+        file=("a.wav", sound(2)),
+        include=["logprobs"],
+        chunking_strategy={"type": "server_vad", "threshold": 0.5},
+    )
+    assert heard.usage.input_token_details.audio_tokens == 20
+    events = list(client.audio.transcriptions.create(model="gpt-4o-transcribe", file=("a.wav", sound(2)), stream=True))
+    assert [event.type.rpartition(".")[2] for event in events] == ["delta", "delta", "done"]
+    assert Decimal(events[-1].x_chuizi["cost"]) > 0
+
+
+@pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")  # the client's word for translations
+async def test_a_translation_by_the_asynchronous_client(served):
+    async with openai.AsyncOpenAI(base_url=f"{served.url}/v1", api_key=served.key, max_retries=0) as client:
+        said = await client.audio.translations.create(model="whisper-1", file=("a.wav", sound(2)), prompt="Grüße")
+        assert said.text == "one two"
+        stream = await client.audio.transcriptions.create(
+            model="gpt-4o-transcribe", file=("a.wav", sound(1)), stream=True
+        )
+        assert [event.type async for event in stream][-1] == "transcript.text.done"
+        with pytest.raises(openai.BadRequestError) as caught:
+            await client.audio.translations.create(model="tts-1", file=("a.wav", sound(1)))
+        assert caught.value.param == "model"
 
 
 def test_a_wrong_request_is_the_clients_own_error(client):

@@ -6,12 +6,12 @@ from typing import Any
 from proxy.prices.catalog import Destination
 from proxy.protocols.base import BadRequest
 from proxy.protocols.endpoint import Asked
+from proxy.protocols.openai.audio.speech import Speech
 from proxy.protocols.openai.completions import Completions
 from proxy.protocols.openai.embeddings import Embeddings
 from proxy.protocols.openai.images import ImageGenerations
 from proxy.protocols.openai.moderations import Moderations
 from proxy.protocols.openai.rerank import Rerank
-from proxy.protocols.openai.speech import Speech
 from proxy.relay.habits import UNKNOWN
 
 THERE = Destination("openai/m", 1, "main", "openai", "http://127.0.0.1/v1", "k", "theirs", 1, 1)

@@ -16,6 +16,8 @@ from proxy.models import Model, Price, PriceProposal, Upstream
 from proxy.prices.listed import proposals, wanted
 from proxy.prices.listed.differences import Difference
 from proxy.prices.loading import in_force, load_catalog, set_price
+from proxy.prices.units import SECOND
+from proxy.prices.written import OF_SECONDS
 
 State = PriceProposal.State
 
@@ -135,7 +137,7 @@ def _in_list(model: Model) -> tuple[str, ModelInfo | None]:
 
 
 def _change(model: Model, listed: str, info: ModelInfo, *, now: datetime) -> Change | None:
-    """None where the list has no price. What is no rate stays as it is here: margin and fallback."""
+    """None where the list has no price. What is no rate stays as it is here: margin, fallback, rounding."""
     stored = sorted(model.prices.all(), key=lambda row: row.version)
     base = in_force(stored, at=now)
     dates = {row.applies_from for row in stored if row.applies_from is not None and row.applies_from > now}
@@ -152,8 +154,9 @@ def _kept(price: dict[str, Any], stored: list[Price], *, now: datetime) -> dict[
     here = in_force(stored, at=now if begins is None else datetime.fromisoformat(begins))
     if here is None:
         return {}
-    fallback = (here.more or {}).get("fallback")
-    return {"margin": f"{here.margin:f}", **({"fallback": fallback} if fallback else {})}
+    names = ("fallback", *OF_SECONDS) if SECOND in price else ("fallback",)
+    kept = {name: said for name in names if (said := (here.more or {}).get(name))}
+    return {"margin": f"{here.margin:f}", **kept}
 
 
 def _to_finance(change: Change, plan: Plan) -> None:

@@ -1,6 +1,7 @@
 """What the paths that answer in one piece, and with no text of a model, have in common."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, ClassVar, TypeVar
 
 import msgspec
@@ -9,6 +10,7 @@ import orjson
 from proxy.errors import Refusal
 from proxy.models import Protocol
 from proxy.prices.catalog import Destination, Entry
+from proxy.prices.units import SECOND
 from proxy.prices.usage import Usage
 from proxy.protocols import lossless
 from proxy.protocols.base import Charged, Habits, Long, Reported
@@ -104,6 +106,8 @@ def shown(said: Any, reported: Reported, used: Usage, charged: Charged, *, names
         counts = (used.input_tokens, used.output_tokens)
         told = {**dict(zip(names, counts, strict=False)), "total_tokens": sum(counts)}
     cost = b'"cost":%b}' % f"{charged.cost:f}".encode()
+    if not told and (seconds := (used.more or {}).get(SECOND)) is not None:
+        return b'{"type":"duration","seconds":%b,%b' % (f"{Decimal(seconds).normalize():f}".encode(), cost)
     return b"%b,%b" % (lossless.write(told)[:-1], cost) if told else b"{" + cost
 
 

@@ -15,8 +15,8 @@ from proxy.protocols.openai.choices import choices_of
 PLAIN = ("prompt_tokens", "completion_tokens", "total_tokens")
 PROMPT = ("prompt_tokens", "input_tokens")
 COMPLETION = ("completion_tokens", "output_tokens")
-PROMPT_DETAILS = ("prompt_tokens_details", "input_tokens_details")
-COMPLETION_DETAILS = ("completion_tokens_details", "output_tokens_details")
+PROMPT_DETAILS = ("prompt_tokens_details", "input_tokens_details", "input_token_details")
+COMPLETION_DETAILS = ("completion_tokens_details", "output_tokens_details", "output_token_details")
 # The same count under OpenAI's name, and under others that OpenAI-like upstreams use (DeepSeek, Moonshot, LiteLLM).
 CACHE_READS = ("cached_tokens", "prompt_cache_hit_tokens", "cache_read_input_tokens")
 CACHE_WRITES = ("cache_write_tokens", "cache_creation_tokens", "cache_creation_input_tokens")

@@ -2,8 +2,9 @@
 
 from aiohttp import web
 
-from sandbox.upstream.kin import completions, embeddings, images, moderations, rerank, speech
+from sandbox.upstream.kin import completions, embeddings, images, moderations, rerank, speech, transcripts
 
 
 def routes() -> list[web.RouteDef]:
-    return [route for path in (completions, embeddings, images, moderations, rerank, speech) for route in path.routes()]
+    paths = (completions, embeddings, images, moderations, rerank, speech, transcripts)
+    return [route for path in paths for route in path.routes()]

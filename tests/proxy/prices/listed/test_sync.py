@@ -293,11 +293,12 @@ def test_only_some_are_looked_at(the_list, model):
 def test_the_shipped_catalog_takes_the_real_list_over_once(db):
     load_demo_catalog(now=database_now())
     said = run("--apply")
-    assert "to confirm, 3 kept" in said
-    # The list has sound and pictures made as plain output, and a price for completions that reads the same.
-    by_hand = {"openai/gpt-3.5-turbo-instruct", "openai/gpt-4o-mini-tts", "openai/gpt-image-1"}
+    assert "to confirm, 4 kept" in said
+    # The list has sound and pictures made as plain output, and prices that read the same.
+    by_hand = {f"openai/{name}" for name in ("gpt-3.5-turbo-instruct", "gpt-4o-mini-tts", "gpt-image-1")}
+    by_hand.add("openai/gpt-4o-transcribe")
     assert {line.partition(":")[0] for line in said.splitlines() if "kept, as the price" in line} == by_hand
-    assert run().endswith("23 the same\nNothing to do.\n")
+    assert run().endswith("24 the same\nNothing to do.\n")
 
 
 def test_every_real_model_of_a_provider_with_dates_is_added_once(db):

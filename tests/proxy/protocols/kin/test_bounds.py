@@ -14,11 +14,11 @@ from proxy.prices.catalog import Destination, Entry
 from proxy.prices.sums import cost_of
 from proxy.prices.usage import Usage, counted
 from proxy.protocols.endpoint import Asked, Endpoint
+from proxy.protocols.openai.audio.speech import Speech
 from proxy.protocols.openai.completions import Completions
 from proxy.protocols.openai.embeddings import Embeddings
 from proxy.protocols.openai.images import ImageGenerations
 from proxy.protocols.openai.rerank import Rerank
-from proxy.protocols.openai.speech import Speech
 from tests.proxy.prices.steps import priced
 
 THERE = Destination("openai/m", 1, "main", "openai", "http://127.0.0.1/v1", "k", "theirs", 1, 1)
