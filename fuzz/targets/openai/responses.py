@@ -61,6 +61,7 @@ SEEDS = [
     b"\x01\x03\x00\x30\x00\x60\x00\x90".ljust(17, b"\x05") + STREAM,
     b"\x01".ljust(17, b"\x07") + STREAM.replace(b"\n", b"\r\n"),
     b"\x01".ljust(17, b"\x03") + FAILED,
+    b"\x01".ljust(17, b"\x21") + STREAM[: STREAM.index(b"event: keepalive")],
     b"\x01".ljust(17, b"\x02") + STREAM[:300] + b'event: error\ndata: {"type":"error","message":"x"}\n\n',
     b"\x01".ljust(17, b"\x02") + b"".join(b"data: " + event + END for event in EVENTS),
 ]
@@ -116,8 +117,11 @@ def tools_of(holder: Any) -> Iterator[dict[str, Any]]:
 
 def said(pieces: Iterable[bytes]) -> tuple[bytes, Reported, int, bool, object, bytes, bytes]:
     stream, splitter = ResponseStream(CHARGED.manner), Splitter()
+    stream.remember()
     relayed = b"".join([stream.take(splitter.feed(piece)) for piece in pieces])
     relayed += stream.take(splitter.rest.rstrip() + END) if splitter.rest.strip() else b""
+    if not stream.is_over:
+        relayed += stream.stop()
     failed = stream.failed(REFUSAL, CHARGED, USED)
     tail = stream.tail(CHARGED, USED) if stream.done else stream.release()
     for event in (relayed + tail + failed).split(END)[:-1]:

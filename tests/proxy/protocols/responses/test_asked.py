@@ -78,6 +78,8 @@ def test_headers_go_on_by_the_list():
         ({"models": ["a"]}, "models"),
         ({"input": None}, "input"),
         ({"input": 5}, "input"),
+        ({"input": []}, "input"),
+        ({"input": ""}, "input"),
         ({"input": ["a"]}, "input[0]"),
         ({"input": [{"type": 5}]}, "input[0].type"),
         ({"input": [{}]}, "input[0].type"),

@@ -78,6 +78,15 @@ def test_what_is_more_than_offered_is_refused(fields, param):
     assert refused.value.param == param
 
 
+def test_a_function_may_be_called_as_a_tool_of_the_providers_is():
+    named = {"type": "function", "name": "web_search"}
+    call = RESPONSES.check(read(tools=[SEARCH, named], tool_choice=named), entry())
+    assert (sent(call)["tools"], sent(call)["tool_choice"]) == ([named], named)
+    dated = {"type": "web_search_preview_2025_03_11"}
+    with pytest.raises(BadRequest, match="tool_choice"):
+        RESPONSES.check(read(tools=[dated, named], tool_choice={"type": "web_search_preview"}), entry())
+
+
 def test_deferred_tools_are_not_left_without_the_search_for_them():
     with pytest.raises(BadRequest, match="deferred"):
         read(tools=[{"type": "tool_search"}, {**LOOK, "defer_loading": True}])

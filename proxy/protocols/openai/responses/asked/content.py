@@ -69,6 +69,7 @@ class Content:
         self.units = set[str]()
         self.references: list[str] = []
         self.kinds = set[str]()
+        self.is_any = False
         self.tools: list[Fields] = []
         """Items that bring tools."""
         self._is_ascii = is_ascii
@@ -77,12 +78,14 @@ class Content:
     def input(self, body: Fields) -> None:
         """A text, or a list of items; raises `BadRequest` for what nobody could count."""
         raw = body.get("input")
+        self.is_any = raw is not None and size(raw) > 2
         if raw is None or first(raw) == b'"':
             return
         if first(raw) != b"[":
             raise BadRequest("`input` must be a text or a list of items.", param="input")
         for index, item in enumerate(body.items("input")):
             self._item(item, f"input[{index}]")
+        self.is_any = bool(self.kinds)
 
     def _item(self, raw: msgspec.Raw, place: str) -> None:
         item = Fields(raw, known=ITEM, place=place)

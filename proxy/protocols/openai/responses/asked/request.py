@@ -33,6 +33,8 @@ def read(asked: Asked) -> ResponsesCall:
         raise BadRequest("`input` is required: a text, or a list of items.", param="input")
     content = Content(is_ascii=raw.isascii())
     content.input(body)
+    if not previous and not content.is_any:
+        raise BadRequest("`input` must be a text or a list of at least one item.", param="input")
     offered, has_tools, more = read_tools(body, content.tools)
     choice = body.get("tool_choice")
     if choice is not None and first(choice) not in (b'"', b"{"):

@@ -23,6 +23,7 @@ from proxy.protocols.reading import Fields
 
 TOOL = frozenset({"type", "tools", "environment", "execution", "container", "vector_store_ids", "defer_loading"})
 NAMESPACE = "namespace"
+CHOICE = frozenset({"type", "tools"})
 PLAIN = frozenset({"function", "custom", NAMESPACE})
 CALLERS = frozenset({"local_shell", "shell", "apply_patch", "computer", "computer_use_preview"})
 """What the provider has words for, and the caller runs."""
@@ -92,7 +93,7 @@ def with_tools(call: ResponsesCall, entry: Entry) -> ResponsesCall:
         call,
         rest=b",".join([*([call.rest] if call.rest else []), *members]),
         units=tuple(sorted({*call.units, *units})),
-        removed=tuple(one.kind for one in call.offered if one.kind in removed),
+        removed=tuple(dict.fromkeys(one.kind for one in call.offered if one.kind in removed)),
         offered=(),
         tools=b"",
         input=b"",
@@ -100,17 +101,31 @@ def with_tools(call: ResponsesCall, entry: Entry) -> ResponsesCall:
 
 
 def _refuse_forced(call: ResponsesCall, removed: set[str], *, is_any_left: bool) -> None:
-    for kind in sorted(removed):
-        stem = STEMS.get(kind) or re.sub(rf"{DAY}$", "", kind)
-        if any(item.startswith(f"{stem}_") or item == stem for item in call.items):
+    stems = {_stem(kind): kind for kind in sorted(removed)}
+    for stem, kind in stems.items():
+        item = STEMS.get(kind, stem)
+        if any(one.startswith(f"{item}_") or one == item for one in call.items):
             raise BadRequest(f"{kind} is not on offer here, and what it did stands in the input.", param="tools")
     choice = call.tool_choice
     if not choice or choice in FREE:
         return
-    named = next((kind for kind in sorted(removed) if b'"%b"' % kind.encode() in choice), "")
+    named = stems.keys() & {_stem(kind) for kind in _chosen(choice)}
     if named or not is_any_left:
-        kind = named or min(removed)
+        kind = stems[min(named or stems)]
         raise BadRequest(f"`tool_choice` asks for {kind}, which is not on offer here.", param="tool_choice")
+
+
+def _stem(kind: str) -> str:
+    return re.sub(rf"{DAY}$", "", kind)
+
+
+def _chosen(raw: bytes) -> set[str]:
+    """The types of tools that are asked for, of one or of several that are allowed."""
+    if raw[:1] != b"{":
+        return set()
+    choice = Fields(raw, known=CHOICE, place="tool_choice")
+    tools = [Fields(one, known=CHOICE, place="tool_choice.tools") for one in choice.items("tools")]
+    return {str(one.value("type")) for one in (choice, *tools)}
 
 
 def _all_tools(holder: Fields) -> Iterator[tuple[Fields, str]]:
