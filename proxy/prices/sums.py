@@ -76,11 +76,11 @@ def has_unsold(price: PriceVersion, usage: Usage) -> bool:
 
 
 def _charged_rates(price: PriceVersion, usage: Usage, *, asked: Mapping[str, str], served: Mapping[str, str]) -> Rates:
-    """The rates of what was served, or of what was asked where that comes to less."""
+    """The rates of what was served, or of what was asked where that comes to less: what it left open is as served."""
     rates = price.rates_for(usage.input_tokens, {**asked, **served})
     if not asked or not served or not price.variants:
         return rates
-    wanted = price.rates_for(usage.input_tokens, asked)
+    wanted = price.rates_for(usage.input_tokens, {**served, **asked})
     return wanted if _exact(price, wanted, usage) < _exact(price, rates, usage) else rates
 
 

@@ -201,6 +201,10 @@ class PriceVersion:
         """Whether a variant is for one of these terms."""
         return bool(self._varied) and not self._varied.isdisjoint(terms.items())
 
+    def goes_by(self, name: str) -> bool:
+        """Whether some variant is for a value of this term."""
+        return any(name == term for term, _value in self._varied)
+
     def _plain(self) -> Sequence[tuple[int, Decimal, Decimal, Decimal]]:
         text_in = INPUT_TEXT if INPUT_TEXT in self.priced else INPUT
         text_out = OUTPUT_TEXT if OUTPUT_TEXT in self.priced else OUTPUT

@@ -42,6 +42,8 @@ class Call:
     rest: bytes = b""
     units: tuple[str, ...] = ()
     """What it brings beside text, pictures and documents: a price must name each."""
+    fetches: bool = False
+    """It offers a tool that runs at the provider, and costs nothing but the input that it brings."""
     names_output: bool = False
     """It says what its output is to be; else the model may make whatever its price names."""
     service_tier: str | None = None

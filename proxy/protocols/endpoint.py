@@ -343,15 +343,17 @@ class Endpoint(Generic[Asking]):
         most = most_by_unit(material, context=context)
         likely = likely_by_unit(material, context=context)
         makes = TEXT if call.names_output else entry.price.makes
-        if not call.units:
+        if not call.units and not call.fetches:
             return Bounds(most, likely, most_extra_output(material), makes=makes)
         made = tuple(unit for unit in call.units if UNITS[unit].side == OUTPUT_SIDE)
-        for unit in TOOLS.intersection(call.units):
-            calls = most[unit] = entry.max_tool_calls
+        tools = TOOLS.intersection(call.units)
+        for unit in tools:
+            most[unit], likely[unit] = entry.max_tool_calls, 1
+        if kinds := len(tools) + call.fetches:
             # What a tool finds is input of the model's next turn in the same request.
-            most[INPUT] = (1 + calls) * (FILE_TOKENS if context is None else whole_context(context))
-            likely[unit] = 1
-            likely[INPUT] += LIKELY_TOOL_TOKENS
+            turns = 1 + kinds * entry.max_tool_calls
+            most[INPUT] = turns * (FILE_TOKENS if context is None else whole_context(context))
+            likely[INPUT] += kinds * LIKELY_TOOL_TOKENS
         return Bounds(most, likely, most_extra_output(material), makes=(*makes, *made))
 
     def array(self, call: Asking) -> AsArray | None:

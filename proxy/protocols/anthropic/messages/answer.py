@@ -16,8 +16,8 @@ from proxy.protocols.counts import costs_out, stated_cost
 FRAME = ("id", "type", "role", "model", "content", "stop_reason", "stop_sequence", "usage")
 
 
-def read_answer(answer: Mapping[str, Any]) -> Reported:
-    told = usages.read(answer.get("usage"))
+def read_answer(answer: Mapping[str, Any], *, varies: bool = False) -> Reported:
+    told = usages.read(answer.get("usage"), has_container=bool(answer.get("container")))
     return Reported(
         usage=None if told is None else told.usage,
         finish_reason=reason_of(answer),
@@ -25,6 +25,7 @@ def read_answer(answer: Mapping[str, Any]) -> Reported:
         model=text_of(answer, "model"),
         upstream_id=text_of(answer, "id"),
         service_tier=usages.tier_of(told),
+        served=usages.served_of(told, varies=varies),
         told=told,
         stated_cost=stated_cost(told),
     )

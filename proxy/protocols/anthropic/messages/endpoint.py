@@ -6,14 +6,14 @@ from typing import Any
 from proxy.errors import Refusal
 from proxy.models import Kind, Protocol
 from proxy.prices.catalog import Destination, Entry
-from proxy.prices.units import INPUT, WEB_SEARCH
+from proxy.prices.units import CODE_SESSION, INPUT, WEB_SEARCH
 from proxy.prices.usage import Usage
 from proxy.prices.versions import SERVICE_TIER
 from proxy.protocols.anthropic import errors
 from proxy.protocols.anthropic.messages import answer as answers
 from proxy.protocols.anthropic.messages.asked import outgoing
 from proxy.protocols.anthropic.messages.asked.call import MessagesCall
-from proxy.protocols.anthropic.messages.asked.request import SESSION_HEADERS, betas_of, read
+from proxy.protocols.anthropic.messages.asked.request import SESSION_HEADERS, betas_of, read, with_terms
 from proxy.protocols.anthropic.messages.asked.tools import with_tools
 from proxy.protocols.anthropic.messages.assembling import Assembly, as_events
 from proxy.protocols.anthropic.messages.failure import failure_in
@@ -44,7 +44,7 @@ class Native(Dialect[MessagesCall]):
         return outgoing.after_refusal(call, destination, habits, refusal)
 
     def read_answer(self, call: MessagesCall, answer: Mapping[str, Any]) -> Reported:
-        return answers.read_answer(answer)
+        return answers.read_answer(answer, varies=call.varies)
 
     def failure(self, answer: Any) -> Any:
         return failure_in(answer)
@@ -62,7 +62,7 @@ class Native(Dialect[MessagesCall]):
         return Assembly()
 
     def events(self, call: MessagesCall, manner: Manner) -> MessageStream:
-        return MessageStream(manner)
+        return MessageStream(manner, varies=call.varies)
 
     def as_events(self, answer: bytes) -> bytes:
         return as_events(answer)
@@ -76,7 +76,7 @@ class Messages(Endpoint[MessagesCall]):
     what = "model that answers messages"
     stops = True
     tells_input = True
-    unit_fields = {WEB_SEARCH: "tools"}
+    unit_fields = {WEB_SEARCH: "tools", CODE_SESSION: "tools"}
     end = STOP
     session_headers = SESSION_HEADERS
     session_member = b"user_id"
@@ -92,7 +92,7 @@ class Messages(Endpoint[MessagesCall]):
         if any(name.startswith(LONG_CONTEXT) for name in betas_of(call.headers)) and not _has_long_context(entry):
             words = f"{entry.slug} has no price for long contexts here: leave {LONG_CONTEXT}* out of `anthropic-beta`."
             raise BadRequest(words, param="anthropic-beta")
-        return super().check(with_tools(call, entry), entry)
+        return super().check(with_tools(with_terms(call, entry.price), entry), entry)
 
     def bounds(self, call: MessagesCall, entry: Entry) -> Bounds:
         bounds = super().bounds(call, entry)
@@ -102,7 +102,7 @@ class Messages(Endpoint[MessagesCall]):
             # The whole is read twice, and what it comes to is written by another limit than the answer's.
             most = {**most, INPUT: 2 * most[INPUT]}
             extra += entry.max_output_tokens or call.output_limit or 0
-        is_sure = not call.units and not call.compacts and _are_anthropics(entry)
+        is_sure = not call.units and not call.fetches and not call.compacts and _are_anthropics(entry)
         without = call.unwritten if is_sure else bounds.without
         return Bounds(most, bounds.likely, extra, makes=bounds.makes, without=without)
 

@@ -34,8 +34,8 @@ NOTHING: Mapping[str, Any] = {}
 class MessageStream:
     """What has been seen of a stream."""
 
-    def __init__(self, manner: Manner) -> None:
-        self._manner = manner
+    def __init__(self, manner: Manner, *, varies: bool = False) -> None:
+        self._manner, self._varies = manner, varies
         self.done = False
         self.error: Any = None
         """The error that ended the stream; nothing after it is taken."""
@@ -49,7 +49,7 @@ class MessageStream:
         self._opening = self._next_opening = b""
         self._produced = Produced()
         self._said: Mapping[str, Any] = NOTHING
-        self._has_ended_count = False
+        self._has_ended_count = self._has_container = False
         self._model = self._upstream_id = ""
 
     @property
@@ -84,6 +84,7 @@ class MessageStream:
             model=self._model,
             upstream_id=self._upstream_id,
             service_tier=usages.tier_of(told),
+            served=usages.served_of(told, varies=self._varies),
             told=told,
             stated_cost=stated_cost(told),
         )
@@ -92,7 +93,7 @@ class MessageStream:
     def _told(self) -> Told | None:
         """The output that the head counts is none: the model had not begun."""
         if self._has_ended_count:
-            return usages.read(self._said)
+            return usages.read(self._said, has_container=self._has_container)
         return usages.read({name: value for name, value in self._said.items() if name != "output_tokens"})
 
     def take(self, events: bytes) -> bytes:
@@ -246,6 +247,7 @@ class MessageStream:
         delta, counts = said.get("delta"), said.get("usage")
         if isinstance(delta, dict):
             self.finish_reason = reason_of(delta) or self.finish_reason
+            self._has_container = self._has_container or bool(delta.get("container"))
         self._said = usages.merged(self._said, counts)
         if isinstance(counts, dict) and (tokens(counts, "output_tokens") is not None or counts.get("iterations")):
             self._has_ended_count = True

@@ -10,13 +10,17 @@ from decimal import Decimal
 from typing import Any
 
 from core.records import value
-from proxy.prices.units import WEB_SEARCH
+from proxy.prices.units import CODE_SESSION, WEB_SEARCH
 from proxy.prices.usage import Usage, counted, is_shown_alike
+from proxy.protocols.anthropic.messages.asked.fields import DEFAULTS
+from proxy.protocols.base import text_of
 from proxy.protocols.counts import Told, tokens, with_cost, without_cost
 
 COMPACTION = "compaction"
 OTHER_MODELS = frozenset({"advisor_message", "fallback_message"})
 """Turns of models that nobody here can ask for."""
+NOWHERE = "not_available"
+"""What models say that run wherever they run."""
 MOST_ITERATIONS = 1_000
 MOST_SEARCHES = 1_000_000
 
@@ -41,8 +45,11 @@ class Turn:
         )
 
 
-def read(said: Any) -> Told | None:
-    """A usage object understood, or None where it tells neither of input nor of output in whole numbers."""
+def read(said: Any, *, has_container: bool = False) -> Told | None:
+    """A usage object understood, or None where it tells neither of input nor of output in whole numbers.
+
+    `has_container` where the answer names one: code ran in it, which is a session.
+    """
     if not isinstance(said, dict):
         return None
     has_input, has_output = tokens(said, "input_tokens") is not None, tokens(said, "output_tokens") is not None
@@ -56,7 +63,7 @@ def read(said: Any) -> Told | None:
     for kind, turn in turns:
         total = total + turn if kind == COMPACTION else total
     details = said.get("output_tokens_details")
-    searches = _searches(said)
+    more = _tool_calls(said, has_container=has_container)
     usage = counted(
         input_tokens=total.fresh + total.cached + total.written,
         output_tokens=total.output,
@@ -64,7 +71,7 @@ def read(said: Any) -> Told | None:
         cache_write_tokens=total.written,
         cache_write_1h_tokens=total.written_1h,
         reasoning_tokens=(tokens(details, "thinking_tokens") or 0) if isinstance(details, dict) else 0,
-        more={WEB_SEARCH: searches} if searches else None,
+        more=more or None,
     )
     return Told(usage, said, is_odd)
 
@@ -73,6 +80,14 @@ def tier_of(told: Told | None) -> str:
     """The service tier that was served."""
     tier = None if told is None else told.said.get("service_tier")
     return tier if isinstance(tier, str) else ""
+
+
+def served_of(told: Told | None, *, varies: bool) -> Mapping[str, str] | None:
+    """Where and how fast it was served, where that is not the usual, or its price goes by it."""
+    found = {} if told is None else {name: said for name in DEFAULTS if (said := text_of(told.said, name))}
+    if not varies:
+        found = {name: said for name, said in found.items() if said not in (DEFAULTS[name], NOWHERE)}
+    return found or None
 
 
 def shown(told: Told | None, said: Mapping[str, Any], used: Usage, *, cost: Decimal) -> bytes:
@@ -124,6 +139,13 @@ def _turn(said: Mapping[str, Any]) -> Turn:
     )
 
 
-def _searches(said: Mapping[str, Any]) -> int:
+def _tool_calls(said: Mapping[str, Any], *, has_container: bool) -> dict[str, Any]:
+    """What ran at the provider, by the unit that it is sold by."""
     told = said.get("server_tool_use")
-    return min(tokens(told, "web_search_requests") or 0, MOST_SEARCHES) if isinstance(told, dict) else 0
+    counts = told if isinstance(told, dict) else {}
+    found: dict[str, Any] = {}
+    if searches := tokens(counts, "web_search_requests"):
+        found[WEB_SEARCH] = min(searches, MOST_SEARCHES)
+    if has_container or tokens(counts, "code_execution_requests"):
+        found[CODE_SESSION] = 1
+    return found

@@ -19,7 +19,7 @@ FRAME = ("candidates", "promptFeedback", "usageMetadata", MODEL, "responseId", "
 
 
 def read_answer(answer: Mapping[str, Any]) -> Reported:
-    told = usages.read(answer.get(usages.NAME), searches=usages.searches_of(answer))
+    told = usages.read(answer.get(usages.NAME), searches=usages.searches_of(answer), has_run=usages.has_run(answer))
     return reported(told, answer, reason=reason_of(answer))
 
 

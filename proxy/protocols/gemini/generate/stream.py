@@ -45,6 +45,7 @@ class GenerateStream:
         self._said: Mapping[str, Any] = NOTHING
         self._about: Mapping[str, Any] = NOTHING
         self._searches = 0
+        self._has_run = False
         self._is_behind = False
         """Whether something was said since its output was last told."""
 
@@ -74,7 +75,7 @@ class GenerateStream:
         said = self._said
         if self._is_behind and not self.is_complete:
             said = {name: count for name, count in said.items() if name not in (*usages.MADE, usages.TOTAL)}
-        return usages.read(said, searches=self._searches)
+        return usages.read(said, searches=self._searches, has_run=self._has_run)
 
     def take(self, events: bytes) -> bytes:
         """What to relay of whole events now; less than came where something is kept back."""
@@ -122,6 +123,7 @@ class GenerateStream:
         self._said = usages.merged(self._said, counts)
         self._about = {**self._about, **{name: said[name] for name in ("modelVersion", "responseId") if name in said}}
         self._searches = max(self._searches, usages.searches_of({**said, **self._about}))
+        self._has_run = self._has_run or (b"xecut" in data and usages.has_run(said))
         produced = produced_bytes(said)
         self.content_bytes += produced
         if isinstance(counts, dict) and any(counts.get(name) is not None for name in usages.MADE):

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from proxy.prices.units import MODALITIES, WEB_SEARCH
+from proxy.prices.units import CODE_SESSION, MODALITIES, WEB_SEARCH
 from proxy.prices.usage import Usage, counted, is_shown_alike
 from proxy.protocols.counts import Told, tokens, with_cost, without_cost
 
@@ -21,8 +21,11 @@ ONCE = ("gemini-1", "gemini-2")
 """Models of which a request is billed as one search, however often they searched; newer ones by the query."""
 
 
-def read(said: Any, *, searches: int = 0) -> Told | None:
-    """A usage object understood, or None where it tells of no input and no output in whole numbers."""
+def read(said: Any, *, searches: int = 0, has_run: bool = False) -> Told | None:
+    """A usage object understood, or None where it tells of no input and no output in whole numbers.
+
+    `searches` of the web, and whether code `has_run`, stand elsewhere in an answer.
+    """
     if not isinstance(said, dict):
         return None
     prompt, found = tokens(said, "promptTokenCount"), tokens(said, "toolUsePromptTokenCount") or 0
@@ -39,6 +42,7 @@ def read(said: Any, *, searches: int = 0) -> Told | None:
             output_tokens = max(output_tokens, total - input_tokens)
     cached = tokens(said, "cachedContentTokenCount") or 0
     brought = _by_modality(said, "promptTokensDetails", "toolUsePromptTokensDetails")
+    more = {**({WEB_SEARCH: searches} if searches else {}), **({CODE_SESSION: 1} if has_run else {})}
     usage = counted(
         input_tokens=input_tokens,
         output_tokens=output_tokens,
@@ -47,7 +51,7 @@ def read(said: Any, *, searches: int = 0) -> Told | None:
         brought=brought,
         cached=_by_modality(said, "cacheTokensDetails"),
         made=_by_modality(said, "candidatesTokensDetails"),
-        more={WEB_SEARCH: searches} if searches else None,
+        more=more or None,
     )
     return Told(usage, said, is_odd or cached > input_tokens)
 
@@ -67,6 +71,18 @@ def searches_of(answer: Mapping[str, Any]) -> int:
     model = answer.get("modelVersion")
     is_once = isinstance(model, str) and model.rpartition("/")[2].startswith(ONCE)
     return int(bool(queries) or has_any) if is_once else max(len(queries), int(has_any))
+
+
+def has_run(answer: Mapping[str, Any]) -> bool:
+    """Whether the provider ran code for it."""
+    candidates = answer.get("candidates")
+    for one in candidates if isinstance(candidates, list) else ():
+        content = one.get("content") if isinstance(one, dict) else None
+        parts = content.get("parts") if isinstance(content, dict) else None
+        for part in parts if isinstance(parts, list) else ():
+            if isinstance(part, dict) and (part.get("executableCode") or part.get("codeExecutionResult")):
+                return True
+    return False
 
 
 def tier_of(told: Told | None) -> str:

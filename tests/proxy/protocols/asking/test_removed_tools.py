@@ -53,6 +53,13 @@ def test_what_is_to_be_called_or_unknown_is_refused_by_name(tools, choice, param
     assert refused.value.param == param
 
 
+def test_files_of_an_account_are_refused_by_name():
+    tool = {"type": "file_search", "vector_store_ids": ["vs_1"]}
+    with pytest.raises(BadRequest) as refused:
+        read(orjson.dumps([tool]), tool_choice="auto")
+    assert refused.value.param == "tools[0].vector_store_ids"
+
+
 def test_over_the_wire_the_answer_names_what_was_taken_out(gateway, upstream):
     tools = [{"type": "web_search"}, {"type": "function", "function": {"name": "f"}}]
     for stream in (True, False):

@@ -239,6 +239,23 @@ def test_searches_are_held_and_charged_where_they_are_priced(gateway, upstream):
     assert only_generation().cost == COST + Decimal("1.05") * 14 / 1000
 
 
+def test_addresses_are_fetched_within_the_catalogs_cap_and_code_is_a_session(gateway, upstream):
+    load(gateway, upstream, price={**PRICE, "code_session": "0.05"}, max_tool_calls=2, context_window=1000)
+    ran = [{"executableCode": {"code": "1"}}, {"codeExecutionResult": {"output": "1"}}, "one"]
+    upstream.json = piece(*ran, finish="STOP", usage=GENERATED_USAGE)
+    upstream.events = [generated(*ran), generated("", finish="STOP", usage=GENERATED_USAGE)]
+    tools = [{"urlContext": {}}, {"codeExecution": {}}]
+    answer = gateway.chat(tools=tools)
+    assert (upstream.calls[0]["tools"], "x-chuizi-removed" in answer.headers) == (tools, False)
+    found = only_generation()
+    assert (found.cost, found.more) == (COST + Decimal("1.05") * Decimal("0.05"), {"code_session": 1})
+    assert found.bound > 5 * 1000 * Decimal("10.5") / 10**6
+    Generation.objects.all().delete()
+    with gateway.stream(tools=tools[1:]) as response:
+        response.read()
+    assert only_generation().more == {"code_session": 1}
+
+
 BAD = {
     "cached_content": {"cachedContent": "cachedContents/a"},
     "file search": {"tools": [{"fileSearch": {"fileSearchStoreNames": ["a"]}}]},

@@ -44,12 +44,6 @@ def test_what_steers_nothing_goes_upstream_as_it_came():
     assert more.items() <= sent(read(**more)).items()
 
 
-@pytest.mark.parametrize(("speed", "geo"), [("fast", None), (None, "us")])
-def test_what_is_sold_at_other_rates_is_refused(speed, geo):
-    assert refusal(speed=speed, inference_geo=geo) in ("speed", "inference_geo")
-    assert read(speed="standard", inference_geo="global").model == "m"
-
-
 @pytest.mark.parametrize(
     "raw",
     [

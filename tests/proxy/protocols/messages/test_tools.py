@@ -9,7 +9,7 @@ from proxy.protocols.base import BadRequest
 from tests.proxy.conftest import PRICE, catalog, only_generation
 from tests.proxy.protocols.messages.asking import CONTEXT, HELLO, LOOK, MESSAGES, SEARCH, entry, read, sent
 from tests.spoken import MESSAGES as SPOKEN
-from tests.spoken import message
+from tests.spoken import event, message, text_events
 
 FETCH = {"type": "web_fetch_20250910", "name": "web_fetch"}
 RAN = [*HELLO, {"role": "assistant", "content": [{"type": "server_tool_use", "id": "s", "name": "w", "input": {}}]}]
@@ -88,6 +88,51 @@ def test_a_tool_that_comes_in_the_midst_of_the_messages_may_not_run_at_the_provi
     assert sent(read(messages=added(LOOK)))["messages"] == added(LOOK)
     with pytest.raises(BadRequest, match="definition"):
         read(messages=added(SEARCH))
+
+
+RUN = {"type": "code_execution_20250825", "name": "code_execution"}
+
+
+def test_a_fetch_costs_what_it_brings_and_needs_a_cap_alone():
+    model = entry(max_tool_calls=3, **SELLS)
+    call = MESSAGES.check(read(tools=[FETCH, SEARCH, LOOK]), model)
+    assert (call.units, call.fetches, call.removed) == (("web_search",), True, ())
+    assert sent(call)["tools"] == [{**FETCH, "max_uses": 3}, {**SEARCH, "max_uses": 3}, LOOK]
+    assert MESSAGES.bounds(call, model).most["input"] >= 7 * CONTEXT  # each kind has a cap of its own
+    alone = MESSAGES.check(read(tools=[FETCH]), model)
+    most = MESSAGES.bounds(alone, model).most
+    assert (4 * CONTEXT <= most["input"] < 5 * CONTEXT, "web_search" in most) == (True, False)
+    with pytest.raises(BadRequest):
+        MESSAGES.check(read(tools=[FETCH, FETCH]), model)
+
+
+def test_code_runs_where_a_session_has_a_price_and_takes_no_cap():
+    model = entry(max_tool_calls=2, code_session="0.05")
+    call = MESSAGES.check(read(tools=[RUN, SEARCH]), model)
+    assert (call.units, call.removed, sent(call)["tools"]) == (("code_session",), ("web_search_20250305",), [RUN])
+    assert MESSAGES.bounds(call, model).most["code_session"] == 2
+
+
+@pytest.mark.parametrize("spoken", [SPOKEN], ids=str)
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("told", ["counted", "container"])
+def test_a_session_is_charged_once(gateway, upstream, stream, told):
+    load_catalog(catalog(upstream, price={**PRICE, "code_session": "0.05"}, max_tool_calls=2, context_window=1000))
+    gateway.look_at_catalog()
+    container = {"id": "container_1", "expires_at": "2026-12-01T00:00:00Z"} if told == "container" else None
+    used = {"input_tokens": 20, "output_tokens": 5}
+    used |= {"server_tool_use": {"code_execution_requests": 2}} if told == "counted" else {}
+    upstream.json = message(usage=used, container=container)
+    delta = {"stop_reason": "end_turn", "container": container}
+    upstream.events = [*text_events("one"), event("message_delta", delta=delta, usage=used), event("message_stop")]
+    if stream:
+        with gateway.stream(tools=[RUN]) as response:
+            response.read()
+    else:
+        gateway.chat(tools=[RUN])
+    found = only_generation()
+    assert (found.more, found.is_flagged) == ({"code_session": 1}, False)
+    assert found.cost == Decimal("0.00042") + Decimal("1.05") * Decimal("0.05")
 
 
 @pytest.mark.parametrize("spoken", [SPOKEN], ids=str)

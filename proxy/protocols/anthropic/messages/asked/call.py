@@ -9,8 +9,10 @@ from proxy.protocols.base import Call
 
 @value
 class ServerTool:
-    """A tool that runs at the provider. `unit` is what it is sold by, "" where it is not; `rest` its members but
-    `max_uses`."""
+    """A tool that runs at the provider.
+
+    `unit` is what it is sold by, "" where it is on offer nowhere; `rest` its members but `max_uses`.
+    """
 
     kind: str
     name: str
@@ -26,6 +28,10 @@ class MessagesCall(Call):
     headers: Mapping[str, str] = field(default_factory=dict)
     """Those that go upstream."""
     query: str = ""
+    fast: Mapping[str, str] = field(default_factory=dict)
+    """Of `speed` and `inference_geo` what it names."""
+    varies: bool = False
+    """Its price goes by one of them."""
     extra_output: int = 0
     """Tokens of thinking beyond `max_tokens`."""
     unwritten: frozenset[str] = frozenset()

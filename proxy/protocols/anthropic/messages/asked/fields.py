@@ -20,7 +20,8 @@ ACCOUNTS = frozenset({"billing_policy", "user_profile_id", "workspace_id", "fall
 """What says who pays, which model answers and how often, and betas that are not in the header."""
 REFUSED = frozenset(map(folded, STORED | ACCOUNTS))
 DEFAULTS = {"speed": "standard", "inference_geo": "global"}
-"""Other values are sold at other rates."""
+"""Other values are sold at other rates. Unasked the speed is the usual one; where it runs the account has set."""
+LONGEST_TERM = 20
 
 
 def refuse_fields(names: Iterable[str]) -> None:

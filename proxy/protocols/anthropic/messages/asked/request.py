@@ -1,13 +1,14 @@
 """A request to Messages as a caller sends it: read, and checked to be one that can be held, forwarded and priced."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from proxy.prices.units import LONG_WRITES, WRITES
-from proxy.prices.versions import NONE, terms_of
+from proxy.prices.versions import NONE, PriceVersion, terms_of
 from proxy.protocols import headers
 from proxy.protocols.anthropic.messages.asked.call import MessagesCall
 from proxy.protocols.anthropic.messages.asked.content import ESCAPED_LETTER, Content, material_of
-from proxy.protocols.anthropic.messages.asked.fields import DEFAULTS, OURS, READ, refuse_fields
+from proxy.protocols.anthropic.messages.asked.fields import DEFAULTS, LONGEST_TERM, OURS, READ, refuse_fields
 from proxy.protocols.anthropic.messages.asked.tools import read_tools
 from proxy.protocols.base import MOST_OUTPUT_TOKENS, BadRequest
 from proxy.protocols.endpoint import Asked
@@ -47,9 +48,6 @@ def read(asked: Asked, *, is_counted: bool = False) -> MessagesCall:
     if limit is None and not is_counted:
         raise BadRequest("`max_tokens` is required: how many tokens the answer may have at most.", param="max_tokens")
     sent = headers.chosen(asked.headers, HEADERS)
-    for name, usual in DEFAULTS.items():
-        if body.value(name) not in (None, usual):
-            raise BadRequest(f"`{name}` may be {usual} here.", param=name)
     tier = _tier(body)
     content = Content()
     content.blocks(body, "system")
@@ -67,6 +65,7 @@ def read(asked: Asked, *, is_counted: bool = False) -> MessagesCall:
         service_tier=tier,
         asked=terms_of(tier) or None,
         headers=sent,
+        fast=_named(body),
         query="?beta=true" if asked.query == BETA else "",
         extra_output=_extra_thinking(body, limit, sent),
         unwritten=_unwritten(raw),
@@ -89,6 +88,28 @@ def _unwritten(raw: bytes) -> frozenset[str]:
     if b'"cache_control"' not in raw:
         return WRITES
     return NONE if b'"ttl"' in raw else LONG_WRITES
+
+
+def _named(body: Fields) -> Mapping[str, str]:
+    """Of `speed` and `inference_geo` what it names; whether that is on offer the model's price tells."""
+    found = {}
+    for name, usual in DEFAULTS.items():
+        if (said := body.value(name)) is not None:
+            if not (isinstance(said, str) and 0 < len(said) <= LONGEST_TERM and said.isidentifier()):
+                raise BadRequest(f"`{name}` may be {usual} here.", param=name)
+            found[name] = said
+    return found
+
+
+def with_terms(call: MessagesCall, price: PriceVersion) -> MessagesCall:
+    """The request with what its price goes by; raises `BadRequest` for what it has no rates for."""
+    for name, said in call.fast.items():
+        if said != DEFAULTS[name] and not price.varies_by({name: said}):
+            raise BadRequest(f"`{name}` may be {DEFAULTS[name]} here.", param=name)
+    if not price.variants or not any(map(price.goes_by, DEFAULTS)):
+        return call
+    asked = {"speed": DEFAULTS["speed"], **call.fast}
+    return replace(call, asked={**call.terms, **asked}, varies=True)
 
 
 def _tier(body: Fields) -> str | None:

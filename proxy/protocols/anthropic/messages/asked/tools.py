@@ -10,7 +10,7 @@ from dataclasses import replace
 import msgspec
 
 from proxy.prices.catalog import Entry
-from proxy.prices.units import WEB_SEARCH
+from proxy.prices.units import CODE_SESSION, WEB_SEARCH
 from proxy.protocols.anthropic.messages.asked.call import MessagesCall, ServerTool
 from proxy.protocols.base import BadRequest
 from proxy.protocols.members import joined
@@ -19,13 +19,15 @@ from proxy.protocols.reading import Fields
 TOOL = frozenset({"type", "name", "max_uses", "defer_loading"})
 CHOICE = frozenset({"type", "name"})
 CUSTOM = "custom"
+FREE = "free"
+"""In the place of a unit: what costs nothing but the input that it brings."""
 CALLERS = re.compile(r"(?:bash|text_editor|computer|memory|computer_toolset|browser_toolset)_\d{8}")
 """What the provider has words for, and the caller runs."""
 CALLERS_BYTES = 4_096
 """Bytes for those words, each: Anthropic says 245 tokens for bash, 700 for the editor, 1,250 for the computer."""
 PROVIDERS = re.compile(
-    rf"(?P<{WEB_SEARCH}>web_search)_\d{{8}}"
-    r"|(?:web_fetch|code_execution|tool_search_tool(?:_\w+)?|advisor)_\d{8}|tool_search_tool_\w+|mcp_toolset"
+    rf"(?P<{WEB_SEARCH}>web_search)_\d{{8}}|(?P<{CODE_SESSION}>code_execution)_\d{{8}}|(?P<{FREE}>web_fetch)_\d{{8}}"
+    r"|(?:tool_search_tool(?:_\w+)?|advisor)_\d{8}|tool_search_tool_\w+|mcp_toolset"
 )
 MOST_USES = 1_000_000
 
@@ -71,9 +73,9 @@ def with_tools(call: MessagesCall, entry: Entry) -> MessagesCall:
     for tool in call.tools:
         if not isinstance(tool, ServerTool):
             kept.append(tool)
-        elif tool.unit and entry.max_tool_calls and entry.price.sells(tool.unit, call.terms):
+        elif entry.max_tool_calls and _is_sold(tool, call, entry):
             if tool.unit in units:
-                raise BadRequest(f"`tools` may name one {tool.unit} here.", param="tools")
+                raise BadRequest(f"`tools` may name one {tool.name or tool.kind} here.", param="tools")
             units.add(tool.unit)
             kept.append(_capped(tool, entry.max_tool_calls))
         else:
@@ -87,7 +89,8 @@ def with_tools(call: MessagesCall, entry: Entry) -> MessagesCall:
     return replace(
         call,
         rest=b",".join([call.rest, *members]) if call.rest else b",".join(members),
-        units=tuple(sorted(units)),
+        units=tuple(sorted(units - {FREE})),
+        fetches=FREE in units,
         removed=tuple(dict.fromkeys(removed)),
         tools=(),
     )
@@ -127,5 +130,12 @@ def _server_tool(tool: Fields, kind: str, unit: str) -> ServerTool:
     )
 
 
+def _is_sold(tool: ServerTool, call: MessagesCall, entry: Entry) -> bool:
+    return tool.unit == FREE or (tool.unit != "" and entry.price.sells(tool.unit, call.terms))
+
+
 def _capped(tool: ServerTool, most: int) -> bytes:
+    """Under a cap, where its kind has one."""
+    if tool.unit == CODE_SESSION:
+        return b"{%b}" % tool.rest
     return b'{%b,"max_uses":%d}' % (tool.rest, min(most, tool.max_uses or most))

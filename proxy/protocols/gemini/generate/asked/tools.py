@@ -19,15 +19,17 @@ from proxy.protocols.members import first
 CALLERS = frozenset({"functionDeclarations", "computerUse"})
 CALLERS_BYTES = 8_192
 """Bytes for the words by which a provider explains a computer to its model."""
+FREE = "free"
+"""In the place of a unit: what costs nothing but the input that it brings."""
 PROVIDERS = {
     "googleSearch": WEB_SEARCH,
     "googleSearchRetrieval": WEB_SEARCH,
     "enterpriseWebSearch": WEB_SEARCH,
     "codeExecution": CODE_SESSION,
-    "urlContext": "",
+    "urlContext": FREE,
     "googleMaps": "",
 }
-"""By name, the unit that each is sold by."""
+"""By name, the unit that each is sold by, "" where it is on offer nowhere."""
 KNOWN = frozenset({*CALLERS, *PROVIDERS})
 
 
@@ -63,7 +65,8 @@ def with_tools(call: GenerateCall, entry: Entry) -> GenerateCall:
     for item in call.tools:
         members = []
         for tool in item:
-            is_sold = tool.unit and entry.max_tool_calls and entry.price.sells(tool.unit, call.terms)
+            is_sold = tool.unit == FREE or (tool.unit and entry.price.sells(tool.unit, call.terms))
+            is_sold = is_sold and entry.max_tool_calls > 0
             if tool.runs_here or is_sold:
                 members.append(b'"%b":%b' % (tool.name.encode(), bytes(tool.raw)))
                 units |= {tool.unit} if tool.unit else set()
@@ -80,7 +83,8 @@ def with_tools(call: GenerateCall, entry: Entry) -> GenerateCall:
     return replace(
         call,
         rest=b",".join(members),
-        units=tuple(sorted({*call.units, *units})),
+        units=tuple(sorted({*call.units, *units} - {FREE})),
+        fetches=FREE in units,
         removed=tuple(dict.fromkeys(removed)),
         tools=(),
     )

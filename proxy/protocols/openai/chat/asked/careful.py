@@ -30,7 +30,9 @@ PROVIDERS_TOOLS = re.compile(
     r"|google_(?:search(?:_retrieval)?|maps)|file_search|retrieval|code_(?:execution|interpreter)|image_generation|mcp)"
     r"(?:_\d{4,8}(?:_\d\d){0,2})?"
 )
-TOOL = frozenset({"type"})
+STORES = "vector_store_ids"
+"""By which an account's files are searched."""
+TOOL = frozenset({"type", STORES})
 TIER = re.compile(r"[a-z][a-z0-9_-]*", re.ASCII)
 VOICE = frozenset({"voice", "format"})
 NOTHING = frozenset[str]()
@@ -134,7 +136,11 @@ def _remove_offered_tools(body: Fields) -> tuple[str, ...]:
     kept: list[msgspec.Raw] = []
     removed: list[str] = []
     for index, raw in enumerate(body.items("tools")):
-        kind = Fields(raw, known=TOOL, place=f"tools[{index}]").value("type")
+        tool = Fields(raw, known=TOOL, place=f"tools[{index}]")
+        kind = tool.value("type")
+        if STORES in tool.members:
+            place = f"tools[{index}].{STORES}"
+            raise BadRequest(f"`{place}` is not on offer here.", param=place)
         if isinstance(kind, str) and kind in PRICED_TOOLS:
             kept.append(raw)
         elif isinstance(kind, str) and PROVIDERS_TOOLS.fullmatch(kind):
