@@ -16,7 +16,8 @@ from proxy.protocols.openai.audio.transcripts import Transcriptions, Translation
 from proxy.protocols.openai.chat.endpoint import ChatCompletions
 from proxy.protocols.openai.completions import Completions
 from proxy.protocols.openai.embeddings import Embeddings
-from proxy.protocols.openai.images import ImageGenerations
+from proxy.protocols.openai.images.edits import ImageEdits
+from proxy.protocols.openai.images.generations import ImageGenerations
 from proxy.protocols.openai.moderations import Moderations
 from proxy.protocols.openai.rerank import Rerank, RerankAgain
 from proxy.protocols.openai.responses.endpoint import Compact, InputTokens, Responses
@@ -119,6 +120,7 @@ ROUTES = Routes(
             Transcriptions(),
             Translations(),
             ImageGenerations(),
+            ImageEdits(),
         ),
         *(Responses(), Compact(), InputTokens()),
         *(Messages(), CountTokens()),

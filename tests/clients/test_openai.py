@@ -66,6 +66,26 @@ def test_pictures_in_one_piece_and_as_events(client):
     assert Decimal(events[-1].x_chuizi["cost"]) > 0
 
 
+PNG = ("a.png", b"\x89PNG", "image/png")
+
+
+def test_edits_of_pictures_in_one_piece_and_as_events(client):
+    answer = client.images.edit(model="gpt-image-1", image=PNG, prompt="a crab", quality="low", size="1024x1024")
+    assert answer.data[0].b64_json.startswith("iVBOR")
+    assert answer.usage.input_tokens_details.image_tokens == 194
+    assert Decimal(str(answer.usage.cost)) == wait_for("metered").cost > 0
+    several = client.images.edit(model="gpt-image-1", image=[PNG, PNG], mask=PNG, prompt="a crab", n=2, quality="low")
+    assert (len(several.data), several.usage.input_tokens_details.image_tokens) == (2, 388)
+    events = list(
+        client.images.edit(
+            model="gpt-image-1", image=PNG, prompt="a crab", stream=True, partial_images=2, quality="low"
+        )
+    )
+    kinds = ["image_edit.partial_image", "image_edit.partial_image", "image_edit.completed"]
+    assert [event.type for event in events] == kinds
+    assert Decimal(events[-1].x_chuizi["cost"]) > 0
+
+
 def test_transcripts_by_the_second_and_by_tokens_and_as_events(client):
     said = client.audio.transcriptions.create(model="whisper-1", file=("a.wav", sound(4.5)), language="en")
     assert said.text == "one two three four"

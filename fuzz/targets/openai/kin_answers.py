@@ -11,7 +11,7 @@ from proxy.protocols.base import Charged, Manner
 from proxy.protocols.endpoint import Asked
 from proxy.protocols.openai.audio.speech import Speech
 from proxy.protocols.openai.embeddings import Embeddings
-from proxy.protocols.openai.images import ImageGenerations
+from proxy.protocols.openai.images.generations import ImageGenerations
 from proxy.protocols.openai.rerank import Rerank
 from proxy.protocols.sse import END, Splitter, data_of
 

@@ -9,7 +9,7 @@ from proxy.protocols.endpoint import Asked
 from proxy.protocols.openai.audio.speech import Speech
 from proxy.protocols.openai.completions import Completions
 from proxy.protocols.openai.embeddings import Embeddings
-from proxy.protocols.openai.images import ImageGenerations
+from proxy.protocols.openai.images.generations import ImageGenerations
 from proxy.protocols.openai.moderations import Moderations
 from proxy.protocols.openai.rerank import Rerank
 from proxy.relay.habits import UNKNOWN

@@ -1,4 +1,4 @@
-"""`POST /v1/images/generations`: a square of one colour for each prompt, whatever its size is said to be.
+"""`POST /v1/images/generations` and `/v1/images/edits`: a square of one colour for each prompt, of any size it names.
 
 Models named dall-e tell neither usage nor size, as the real ones; the others do.
 """
@@ -15,7 +15,9 @@ from aiohttp import web
 from sandbox import crypto
 from sandbox.upstream import faults, text
 from sandbox.upstream.chat import Refused
+from sandbox.upstream.kin import forms
 from sandbox.upstream.kin.asking import Body, asked, sent
+from sandbox.upstream.kin.forms import File
 from sandbox.upstream.kin.media import stream
 
 SIDE = 64
@@ -23,11 +25,43 @@ TOKENS = {"low": 272, "medium": 1_056, "high": 4_160}
 PARTIAL_TOKENS = 100
 
 
+IMAGE_TOKENS = 194
+"""Of a picture that is edited."""
+KINDS = ("image/png", "image/webp", "image/jpeg")
+
+
 def routes() -> list[web.RouteDef]:
-    return [web.post("/upstream/v1/images/generations", asked(answering))]
+    return [
+        web.post("/upstream/v1/images/generations", asked(answering)),
+        web.post("/upstream/v1/images/edits", edits),
+    ]
 
 
-async def answering(request: web.Request, body: Body, fault: str) -> web.StreamResponse:
+async def edits(request: web.Request) -> web.StreamResponse:
+    """As a form with files, or as JSON with addresses."""
+    is_form = request.content_type.startswith("multipart/")
+    return await (forms.asked(edited) if is_form else asked(referred))(request)
+
+
+async def edited(request: web.Request, body: Body, fault: str) -> web.StreamResponse:
+    images = body.get("image")
+    images = images if isinstance(images, list) else [images]
+    if not 1 <= len(images) <= 16 or not all(isinstance(one, File) for one in images):
+        raise Refused("Missing required parameter: 'image'.", param="image")
+    for one in (*images, *([body["mask"]] if "mask" in body else [])):
+        if not isinstance(one, File) or one.kind not in KINDS:
+            raise Refused("Invalid image file or mode for image, please check your image file.", param="image")
+    return await answering(request, body, fault, edited=len(images))
+
+
+async def referred(request: web.Request, body: Body, fault: str) -> web.StreamResponse:
+    images = body.get("images")
+    if not isinstance(images, list) or not all(isinstance(one, dict) and one.get("image_url") for one in images):
+        raise Refused("Missing required parameter: 'images'.", param="images")
+    return await answering(request, body, fault, edited=len(images))
+
+
+async def answering(request: web.Request, body: Body, fault: str, *, edited: int = 0) -> web.StreamResponse:
     prompt, count = body.get("prompt"), body.get("n") or 1
     if not isinstance(prompt, str) or not prompt:
         raise Refused("Missing required parameter: 'prompt'.")
@@ -37,20 +71,22 @@ async def answering(request: web.Request, body: Body, fault: str) -> web.StreamR
     size, quality = (_chosen(body, "size", "1024x1024"), _chosen(body, "quality", "medium"))
     partial = body.get("partial_images") or 0
     brought, made = len(text.tokens(prompt)), (TOKENS.get(quality, 1_056) + partial * PARTIAL_TOKENS) * count
+    seen = edited * IMAGE_TOKENS
     usage: dict[str, Any] = {
-        "input_tokens": brought,
+        "input_tokens": brought + seen,
         "output_tokens": made,
-        "total_tokens": brought + made,
-        "input_tokens_details": {"text_tokens": brought, "image_tokens": 0},
+        "total_tokens": brought + seen + made,
+        "input_tokens_details": {"text_tokens": brought, "image_tokens": seen},
     }
     picture = base64.b64encode(png(prompt)).decode()
     frame = {"created": int(time.time())} | ({} if is_old else {"size": size, "quality": quality})
+    kind = "image_edit" if edited else "image_generation"
     if body.get("stream"):
         parts = [
-            {"type": "image_generation.partial_image", "b64_json": picture, "partial_image_index": at}
+            {"type": f"{kind}.partial_image", "b64_json": picture, "partial_image_index": at}
             for at in range(max(partial, 1))
         ]
-        last = {"type": "image_generation.completed", "b64_json": picture, **frame}
+        last = {"type": f"{kind}.completed", "b64_json": picture, **frame}
         return await stream(request, body, fault, parts=parts, last=last, usage=usage)
     one = {"b64_json": picture}
     if is_old and body.get("response_format") != "b64_json":
