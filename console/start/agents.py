@@ -21,7 +21,7 @@ claude --model {{claude}}
     ),
     (
         _("/model lists the models here whose names contain claude."),
-        _("It asks for up to 128,000 tokens of output, so a balance of a few USD may be too little for a large model."),
+        _("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1 keeps it from calling anybody but this site."),
     ),
 )
 CODEX = Guide(

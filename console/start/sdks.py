@@ -136,6 +136,17 @@ console.log(text);
         Block(
             "javascript",
             """\
+import {createOpenAI} from "@ai-sdk/openai";
+import {generateText} from "ai";
+
+const chuizi = createOpenAI({baseURL: "{{url}}/v1", apiKey: "{{key}}"});
+const {text} = await generateText({model: chuizi.responses("{{gpt}}"), prompt: "Say hello."});
+console.log(text);
+""",
+        ),
+        Block(
+            "javascript",
+            """\
 import {createAnthropic} from "@ai-sdk/anthropic";
 import {generateText} from "ai";
 

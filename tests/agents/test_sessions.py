@@ -6,15 +6,18 @@ import pytest
 
 from billing.models import Wallet
 from proxy.models import Generation
+from proxy.prices.loading import load_catalog
 from tests.agents.driving import TEXT, Agent, Desk
-from tests.agents.known import AIDER, CLAUDE_CODE, GEMINI_CLI, MODELS, SESSIONLESS, named, opencode
+from tests.agents.known import AIDER, CLAUDE_CODE, CODEX, GEMINI_CLI, MODELS, SESSIONLESS, named, opencode
 from tests.proxy.conftest import settle
 
 SPOKEN = [
     (CLAUDE_CODE, "anthropic", 2),
+    (CODEX, "openai", 2),
     (GEMINI_CLI, "gemini", 2),
     (AIDER, "openai", 1),
     (opencode("chuizi", MODELS.gpt), "openai", 2),
+    (opencode("chuizi-responses", MODELS.gpt), "openai", 2),
     (opencode("chuizi-messages", MODELS.claude), "anthropic", 2),
     (opencode("chuizi-gemini", MODELS.gemini), "gemini", 2),
 ]
@@ -40,11 +43,12 @@ def test_a_task_is_done_and_charged(desk: Desk, agent: Agent, protocol: str, cal
 
 
 POOR = [
-    (CLAUDE_CODE, "0.90", 1),
-    (GEMINI_CLI, "0.07", 1),
-    (opencode("chuizi", MODELS.gpt), "0.22", 2),
+    (CLAUDE_CODE, "0.39", 1),
+    (CODEX, "0.13", 1),
+    (GEMINI_CLI, "0.075", 1),
+    (opencode("chuizi", MODELS.gpt), "0.098", 2),
 ]
-"""An agent, a balance that is too little for the call behind its tool's result, and the calls before."""
+"""An agent, a balance too little for the call with its tool's result (input and 256 tokens), and the calls before."""
 
 
 @pytest.mark.agents
@@ -56,3 +60,15 @@ def test_a_session_ends_with_our_words_where_the_balance_does(desk: Desk, agent:
     assert desk.file.exists()
     settle()
     assert Wallet.objects.get().held == 0
+
+
+@pytest.mark.agents
+def test_codex_works_through_the_tools_of_a_model_that_it_knows(desk: Desk) -> None:
+    """They stand in an item of the input, and take free text: a program."""
+    price = {"input": "2", "output": "10"}
+    load_catalog({"models": [{"id": "openai/gpt-6.2-sol", "upstreams": ["sandbox"], "price": price}]})
+    desk.served.look_at_catalog()
+    ran = desk.run(CODEX, desk.task, gpt="gpt-6.2-sol")
+    assert ran.status == 0, ran.output
+    assert desk.file.read_text() == TEXT + "\n"
+    assert Generation.objects.filter(cost__gt=0).count() == 2

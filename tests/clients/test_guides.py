@@ -4,27 +4,19 @@ from collections.abc import Callable
 
 import pytest
 
-from console.start.guide import Guide, Settings
+from console.start.guide import Settings
 from console.start.sdks import LANGCHAIN, SDKS
 from tests.clients.installed import run_langchain, run_node, run_shell
 from tests.proxy.conftest import Gateway
 
-EXAMPLES = [
-    (guide, language)
-    for guide in SDKS
-    if guide is not LANGCHAIN
-    for language in dict.fromkeys(block.language for block in guide.blocks)
-]
 
-
-@pytest.mark.parametrize(("guide", "language"), EXAMPLES, ids=lambda part: getattr(part, "slug", part))
-def test_an_example_prints_the_answer(
-    demo: Gateway, printed: Callable[[str], str], guide: Guide, language: str
-) -> None:
+@pytest.mark.parametrize("language", ["sh", "python", "javascript"])
+def test_an_example_prints_the_answer(demo: Gateway, printed: Callable[[str], str], language: str) -> None:
     run = {"sh": run_shell, "python": printed, "javascript": run_node}[language]
-    for block in guide.blocks:
+    examples = [block for guide in SDKS if guide is not LANGCHAIN for block in guide.blocks]
+    for block in examples:
         if block.language == language:
-            assert "sandbox model" in run(Settings(demo.url, demo.key).fill(block))
+            assert "sandbox model" in run(Settings(demo.url, demo.key).fill(block)), block.text
 
 
 def test_the_examples_of_langchain_print_the_answer(demo: Gateway) -> None:

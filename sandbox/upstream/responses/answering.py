@@ -16,6 +16,7 @@ from aiohttp import web
 
 from sandbox import crypto
 from sandbox.upstream import chat, faults, text
+from sandbox.upstream.model import coding, structured
 from sandbox.upstream.responses import shapes
 from sandbox.upstream.responses.asked import messages_of, tools_of
 from sandbox.upstream.stream import HEADERS, cut_or_hang
@@ -120,12 +121,13 @@ def think(body: Event, *, fault: str = "") -> Answer:
     _check_sealed(body)
     names: Event = {name: body[name] for name in ("model", "tools", "sandbox") if name in body}
     said = chat.think({**names, "messages": messages, **({} if limit is None else {"max_tokens": limit})})
-    call = _call(body)
+    step = None if chat.option(body, "tokens", 0) else _step(body, messages)
+    call = _call(body) or _stepping(body, step)
     items = [_reasoning(body)] if _reasons(body) else []
-    pieces = ["{}"] if _is_structured(body) else said.choices[0]
-    items.append(call or _message("".join(pieces)))
+    told = step if isinstance(step, str) else _fitting(body) or "".join(said.choices[0])
+    items.append(call or _message(told))
     reasoned = len(text.tokens(THOUGHT)) if _reasons(body) else 0
-    made = len(text.tokens(orjson.dumps(call).decode())) if call else len(pieces)
+    made = len(text.tokens(orjson.dumps(call).decode() if call else told))
     usage = usage_of(said.usage["prompt_tokens"], made + reasoned, reasoned=reasoned)
     asked = body.get("sandbox")
     if isinstance(asked, dict) and isinstance(asked.get("usage"), dict):
@@ -265,13 +267,6 @@ def _message(words: str) -> Event:
             "content": [part]}  # fmt: skip
 
 
-def _is_structured(body: Event) -> bool:
-    """Then it says as little as can be."""
-    asked = body.get("text")
-    shape = asked.get("format") if isinstance(asked, dict) else None
-    return isinstance(shape, dict) and shape.get("type") in ("json_schema", "json_object")
-
-
 def _reasons(body: Event) -> bool:
     reasoning = body.get("reasoning")
     return isinstance(reasoning, dict) and reasoning.get("effort") not in (None, "none")
@@ -296,12 +291,52 @@ def _call(body: Event) -> Event | None:
     if not tools:
         return None
     tool = tools[0]
+    return _calling(tool, structured.arguments(tool.get("parameters")) if tool["type"] == "function" else FREE_TEXT)
+
+
+def _calling(tool: Event, given: dict[str, Any] | str) -> Event:
+    """`given` are a function's arguments, or the text for a tool that takes one."""
     call: Event = {"status": "completed", "call_id": f"call_{crypto.letters(24)}", "name": tool["name"]}
     if "namespace" in tool:
         call["namespace"] = tool["namespace"]
-    if tool["type"] == "custom":
-        return {"id": f"ctc_{crypto.letters(24)}", "type": "custom_tool_call", **call, "input": FREE_TEXT}
-    return {"id": f"fc_{crypto.letters(24)}", "type": "function_call", **call, "arguments": "{}"}
+    if isinstance(given, str):
+        return {"id": f"ctc_{crypto.letters(24)}", "type": "custom_tool_call", **call, "input": given}
+    return {
+        "id": f"fc_{crypto.letters(24)}",
+        "type": "function_call",
+        **call,
+        "arguments": orjson.dumps(given).decode(),
+    }
+
+
+def _step(body: Event, messages: list[Event]) -> coding.Call | str | None:
+    """In a coding session, unless the caller wants no call."""
+    said: list[str | None] = []
+    for message in messages:
+        if message["role"] in ("tool", "user"):
+            said.extend([None] if message["role"] == "tool" else coding.texts_of(message["content"]))
+    offered = [] if body.get("tool_choice") == "none" else tools_of(body)
+    tools = [
+        coding.Tool(tool["name"], (tool.get("parameters") or {}) if tool["type"] == "function" else None)
+        for tool in offered
+        if tool["type"] in ("function", "custom")
+    ]
+    return coding.step(said, tools)
+
+
+def _stepping(body: Event, step: coding.Call | str | None) -> Event | None:
+    if not isinstance(step, coding.Call):
+        return None
+    [tool, *_others] = [tool for tool in tools_of(body) if tool.get("name") == step.name]
+    return _calling(tool, step.arguments)
+
+
+def _fitting(body: Event) -> str:
+    """An answer in the schema that was described, if one was."""
+    wanted = (body.get("text") or {}).get("format") or {}
+    if wanted.get("type") not in ("json_schema", "json_object"):
+        return ""
+    return orjson.dumps(structured.fitting(wanted.get("schema") or structured.ANSWER)).decode()
 
 
 def _bent(fault: str, usage: Event) -> Event | None:

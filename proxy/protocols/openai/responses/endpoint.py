@@ -14,6 +14,7 @@ from proxy.prices.usage import Usage
 from proxy.prices.versions import SERVICE_TIER
 from proxy.protocols.base import BadRequest, Charged, Habits, Manner, Reported
 from proxy.protocols.endpoint import Asked, Bounds, Dialect, Endpoint, EventStream, Sending
+from proxy.protocols.openai.asking import SESSION_HEADERS
 from proxy.protocols.openai.chat.answer import error as error_body
 from proxy.protocols.openai.chat.endpoint import PRICED_TIERS
 from proxy.protocols.openai.responses import answer as answers
@@ -81,6 +82,7 @@ class Native(Dialect[ResponsesCall]):
 class Responses(Endpoint[ResponsesCall]):
     name = Protocol.OPENAI.value
     path = "/v1/responses"
+    session_headers = SESSION_HEADERS
     what = "model that answers at this path"
     limit_field = LIMIT
     unit_fields = dict.fromkeys((WEB_SEARCH, FILE_SEARCH, CODE_SESSION), "tools")
