@@ -6,7 +6,7 @@ def test_something(gateway, upstream, spoken): ...
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -342,6 +342,21 @@ RESPONSES = Spoken(
     says=lambda words: {"model": "openai/m", "input": words, "max_output_tokens": 100},
     holder=lambda said: said.get("response") or said,
 )
+
+
+def across(caller: Spoken, upstream: Spoken) -> Spoken:
+    """What a caller of one protocol says and gets, before an upstream of another."""
+    theirs = ("protocol", "stream", "begun", "told", "failed", "word", "head")
+    return replace(
+        caller,
+        name=f"{caller.name} on {upstream.name}",
+        **{name: getattr(upstream, name) for name in theirs},
+    )
+
+
+TRANSLATED = (across(CHAT, MESSAGES), across(MESSAGES, CHAT))
 ALL = (CHAT, COMPLETIONS, MESSAGES, GENERATE, RESPONSES)
 each_protocol = pytest.mark.parametrize("spoken", ALL, ids=str)
 """For a test that holds for each of them."""
+each_way = pytest.mark.parametrize("spoken", [*ALL, *TRANSLATED], ids=str)
+"""For a test that holds for callers and upstreams of different protocols too."""

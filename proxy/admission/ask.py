@@ -9,11 +9,8 @@ from proxy.prices.catalog import Entry
 from proxy.prices.sums import ceiling, input_of, most_cost
 from proxy.prices.units import INPUT, REQUEST, TEXT
 from proxy.prices.versions import level_at, most_for
-from proxy.protocols.base import Call
+from proxy.protocols.base import DEFAULT_OUTPUT_TOKENS, Call
 from proxy.protocols.endpoint import Endpoint
-
-DEFAULT_OUTPUT_TOKENS = 4_096
-"""Where neither the caller nor the catalog names a limit."""
 
 
 def ask_of(endpoint: Endpoint[Any], call: Call, entry: Entry, *, policy: KeyPolicy, model_rpm: int) -> Ask:

@@ -35,6 +35,7 @@ from proxy.prices.catalog import Destination, Entry
 from proxy.protocols.base import BadRequest, Call
 from proxy.protocols.endpoint import Asked, Endpoint
 from proxy.protocols.headers import SESSION, session_of
+from proxy.relay import left_out
 from proxy.relay.answers.free import pass_on
 from proxy.relay.choosing.affinity import ways_of
 from proxy.relay.relay import Relay
@@ -354,6 +355,9 @@ class Gateway(Process):
             await self._checked(sha256, policy, lambda policy: self._check_model(policy, entry, call.model))
             call = endpoint.check(call, entry)
             destinations = ways_of(endpoint, call, entry, customer_id=policy.customer_id, key_id=policy.key_id)
+            if not destinations and entry.spoken and (counted := endpoint.own_answer(call)) is not None:
+                await exchange.answer(200, counted, left_out.headers(call.removed))
+                return
         if call.account:
             self._refuse_unreachable(endpoint, call, destinations)
         if entry is None and call.references:

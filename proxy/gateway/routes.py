@@ -21,6 +21,7 @@ from proxy.protocols.openai.images.generations import ImageGenerations
 from proxy.protocols.openai.moderations import Moderations
 from proxy.protocols.openai.rerank import Rerank, RerankAgain
 from proxy.protocols.openai.responses.endpoint import Compact, InputTokens, Responses
+from proxy.protocols.translate.joining import join
 
 PART = re.compile(r"\{(\w+(?:\.\.\.)?)\}")
 NO_PLACE: Mapping[str, str] = {}
@@ -107,10 +108,12 @@ def _part(name: str) -> str:
     return f"(?P<{name.removesuffix('...')}>{'[^/].*' if name.endswith('...') else '[^/:]+'})"
 
 
+CHAT, MESSAGES = ChatCompletions(), Messages()
+join([CHAT, MESSAGES])
 ROUTES = Routes(
     [
         *(
-            ChatCompletions(),
+            CHAT,
             Completions(),
             Embeddings(),
             Moderations(),
@@ -123,7 +126,7 @@ ROUTES = Routes(
             ImageEdits(),
         ),
         *(Responses(), Compact(), InputTokens()),
-        *(Messages(), CountTokens()),
+        *(MESSAGES, CountTokens(MESSAGES)),
         *(Generate(), StreamGenerate(), CountGemini(), Embed(), BatchEmbed()),
     ]
 )

@@ -16,6 +16,8 @@ MOST_NAME_CHARACTERS = 200
 MOST_REASON_CHARACTERS = 40
 MOST_OUTPUT_TOKENS = 10_000_000
 """A larger limit is no limit that any model has."""
+DEFAULT_OUTPUT_TOKENS = 4_096
+"""Where neither the caller nor the catalog names a limit."""
 
 
 class BadRequest(ValueError):
@@ -68,9 +70,29 @@ class Call:
     account: str = ""
     """The account at its provider that alone knows what the request is about, by the catalog's name for it."""
 
+    translation: "Translation | None" = None
+    """Where some of the model's upstreams speak another protocol."""
+
     @property
     def terms(self) -> Mapping[str, str]:
         return self.asked or NO_TERMS
+
+
+class Translation:
+    """What was made of a request for upstreams of other protocols: read once, written once for each way that it goes.
+
+    Which types stand here the translation knows (`proxy/protocols/translate/`).
+    """
+
+    __slots__ = ("form", "ignored", "place", "written")
+
+    def __init__(self) -> None:
+        self.form: Any = None
+        self.written: Any = None
+        """The last that was written, and in `place` for what."""
+        self.place: object = None
+        self.ignored: dict[object, tuple[str, ...]] = {}
+        """By dialect, the fields that were left out."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Any
 from core.records import value
 from proxy.prices.usage import Usage
 from proxy.protocols import lossless
-from proxy.protocols.base import amount_of
+from proxy.protocols.base import Charged, amount_of
 
 MOST_TOKENS = 1 << 60
 """Sums of a few stay in 64 bits."""
@@ -48,6 +48,13 @@ def costs_out(answer: Mapping[str, Any], *, usage: str = "usage") -> dict[str, b
 def with_cost(counts: Mapping[str, Any], cost: Decimal) -> bytes:
     """As JSON, with our `cost` behind them, a number of USD."""
     return b'%b%b"cost":%b}' % (lossless.write(counts)[:-1], b"," if counts else b"", f"{cost:f}".encode())
+
+
+def told(counts: Mapping[str, Any], charged: Charged) -> dict[str, bytes]:
+    """What we add to an answer that is written by us, as raw members; of a plain one its counts alone."""
+    if charged.is_plain:
+        return {"usage": lossless.write(counts)}
+    return {"usage": with_cost(counts, charged.cost), "x_chuizi": charged.as_json}
 
 
 def stated_cost(told: Told | None) -> Decimal | None:

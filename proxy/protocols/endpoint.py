@@ -23,14 +23,23 @@ from proxy.prices.units import INPUT, OUTPUT_SIDE, PER_TOKEN, TEXT, TOOLS, UNITS
 from proxy.prices.usage import Usage
 from proxy.prices.versions import NONE, PriceVersion
 from proxy.protocols.array import AsArray
-from proxy.protocols.base import BadRequest, Call, Charged, Habits, Manner, Reported
+from proxy.protocols.base import (
+    BadRequest,
+    Call,
+    Charged,
+    Habits,
+    Manner,
+    Reported,
+)
 from proxy.protocols.headers import SESSION_HEADERS
 from proxy.protocols.lossless import load_sound
 from proxy.protocols.sse import DONE, END, MOST_EVENT_BYTES
+from proxy.protocols.translate.preparing import prepared
 from proxy.uploads.form import Form, Written
 
 if TYPE_CHECKING:
     from proxy.kept.keeping import Keeper
+    from proxy.protocols.translate.side import Side
 
 Asking = TypeVar("Asking", bound=Call)
 """A protocol's own kind of `Call`."""
@@ -152,7 +161,7 @@ class Dialect(Generic[Asking]):
     upstream's protocol is the endpoint's own the caller's bytes go as they came; else both are translated.
     """
 
-    asks: ClassVar[str] = ""
+    asks: str = ""
 
     def request(self, call: Asking, destination: Destination, *, output_limit: int | None, habits: Habits) -> Sending:
         """What to send; `output_limit` is what was held, in tokens, None where nothing is."""
@@ -284,6 +293,10 @@ class Endpoint(Generic[Asking]):
     """What ends a stream, behind the last event."""
     dialects: Mapping[str, Dialect[Asking]]
     """By the protocol of the upstream; to no other does a request go, but as `dialect` says."""
+    side: "Side[Asking] | None" = None
+    """How it is translated into other protocols, and they into it, if it is."""
+    translated: frozenset[str] = frozenset()
+    """Those of its dialects' protocols that its requests are translated into."""
 
     @property
     def shown_path(self) -> str:
@@ -317,7 +330,7 @@ class Endpoint(Generic[Asking]):
         limit = entry.max_output_tokens
         if limit is not None and call.output_limit is not None and call.output_limit > limit:
             raise BadRequest(f"{entry.slug} writes at most {limit} tokens.", param=self.limit_field)
-        return call
+        return call if self.translated.isdisjoint(entry.spoken) else prepared(self, call, entry)
 
     def check_spoken(self, entry: Entry) -> None:
         """Raise `Refusal` where none of its upstreams has what this path can be put to."""
@@ -355,6 +368,10 @@ class Endpoint(Generic[Asking]):
             most[INPUT] = turns * (FILE_TOKENS if context is None else whole_context(context))
             likely[INPUT] += kinds * LIKELY_TOOL_TOKENS
         return Bounds(most, likely, most_extra_output(material), makes=(*makes, *made))
+
+    def own_answer(self, call: Asking) -> bytes | None:
+        """Of what is free, the answer where no upstream of the model can be asked; None where only they know it."""
+        return None
 
     def array(self, call: Asking) -> AsArray | None:
         """For a stream that its caller wants as a JSON array, and not as events."""

@@ -15,7 +15,7 @@ from proxy.models import Attempt as AttemptRow
 from proxy.models import Generation
 from proxy.prices.catalog import Destination
 from proxy.protocols import lossless
-from proxy.protocols.base import Call, Habits, Reported
+from proxy.protocols.base import BadRequest, Call, Habits, Reported
 from proxy.protocols.endpoint import Dialect, Endpoint, Sending
 from proxy.relay import claims, errors
 from proxy.relay.choosing.cooldown import Failed
@@ -103,9 +103,6 @@ class Failover:
         self._left = iter(in_order)
         self._ready: tuple[Destination, Habits, Sending] | None = None
         """What the first of them will be sent, with these habits of its."""
-        if in_order:
-            habits = client.habits.of(in_order[0], now=self._began)
-            self._ready = in_order[0], habits, self._sending(in_order[0], habits)
         self._slot = ""
         """The upstream of which one is taken."""
         self._full: frozenset[str] = NONE
@@ -113,6 +110,8 @@ class Failover:
         self._closed: frozenset[str] = NONE
         """Accounts that cannot open it."""
         self._refusal: Refusal | None = None
+        if in_order:
+            self._ready = self._prepared(in_order[0])
         self._reason: Generation.Reason | None = None
         self._asked: Destination | None = None
         self.attempts: tuple[Attempt, ...] = ()
@@ -133,13 +132,19 @@ class Failover:
         for destination in self._left:
             if self._asked is not None and self._end_at(destination) <= monotonic():
                 continue
-            if destination.account in self._closed or not self._has_room(destination):
+            if destination.account in self._closed:
+                continue
+            ready, self._ready = self._ready, None
+            if ready is None or ready[0] is not destination:
+                ready = self._prepared(destination)
+            if ready is None or not self._has_room(destination):
                 continue
             self._cooldown.begins(destination, self._path, now=monotonic())
             self._reason, is_final = None, False
-            habits = known = self._client.habits.of(destination, now=monotonic())
+            _destination, habits, sending = ready
+            known = habits
             for _attempt in range(MOST_ATTEMPTS):
-                response = await self._send(destination, habits)
+                response = await self._send(destination, sending)
                 if response is None:
                     break
                 if response.status < 300:
@@ -162,7 +167,7 @@ class Failover:
                 without = self._without_ours(destination, habits) if is_final else None
                 if without is None or has_left():
                     break
-                habits = without
+                habits, sending = without, self._sending(destination, without)
             if is_final or has_left():
                 break
         self.close()
@@ -172,13 +177,8 @@ class Failover:
         reason = Reason.TIMEOUT if refusal.status == 504 else Reason.UPSTREAM_ERROR
         raise NoUpstream(refusal, self._reason or reason)
 
-    async def _send(self, destination: Destination, habits: Habits) -> aiohttp.ClientResponse | None:
+    async def _send(self, destination: Destination, sending: Sending) -> aiohttp.ClientResponse | None:
         """Its answer's head; None where there was none."""
-        ready, self._ready = self._ready, None
-        if ready is not None and ready[0] is destination and ready[1] is habits:
-            sending = ready[2]
-        else:
-            sending = self._sending(destination, habits)
         self.took, self._asked, self._is_noted = None, destination, False
         self.ends_at = self._end_at(destination)
         try:
@@ -205,6 +205,15 @@ class Failover:
         if found is None:
             raise LookupError(destination.upstream)
         return found
+
+    def _prepared(self, destination: Destination) -> tuple[Destination, Habits, Sending] | None:
+        """What it is sent, with these habits of its; None where its protocol has no words for what is asked."""
+        habits = self._client.habits.of(destination, now=monotonic())
+        try:
+            return destination, habits, self._sending(destination, habits)
+        except BadRequest as bad:
+            self._refusal = self._refusal or Refusal(400, "validation_error", str(bad), param=bad.param)
+            return None
 
     def _sending(self, destination: Destination, habits: Habits) -> Sending:
         return self.dialect(destination).request(

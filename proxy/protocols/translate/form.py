@@ -158,7 +158,8 @@ class Fields:
     structure: str = "response_format"
     temperature: str = "temperature"
     tier: str = "service_tier"
-    stops: str = "stop"
+    effort: str = "reasoning_effort"
+    parallel: str = "parallel_tool_calls"
 
 
 @value

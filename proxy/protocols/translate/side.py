@@ -7,7 +7,7 @@ from core.records import value
 from proxy.errors import Refusal
 from proxy.prices.catalog import Destination
 from proxy.prices.usage import Usage
-from proxy.protocols.base import Call, Charged, Habits, Reported
+from proxy.protocols.base import Call, Charged, Habits
 from proxy.protocols.endpoint import Dialect
 from proxy.protocols.translate.form import Form
 from proxy.protocols.translate.told import Event
@@ -44,6 +44,8 @@ class Side(Protocol[Asking]):
 
     native: Dialect[Asking]
     """How to speak with its own upstreams."""
+    asking: Asking
+    """A request of this protocol that says nothing, for what reads streams."""
 
     def read(self, call: Asking) -> Form:
         """The caller's request; raises `Untranslatable` for what the form has no place for."""
@@ -62,6 +64,6 @@ class Side(Protocol[Asking]):
     def writer(self, call: Asking, generation_id: str) -> EventWriter: ...
 
     def whole(
-        self, told: Iterable[Event], reported: Reported, charged: Charged, used: Usage, refusal: Refusal | None
+        self, call: Asking, told: Iterable[Event], charged: Charged, used: Usage, refusal: Refusal | None
     ) -> bytes:
         """The answer in one piece, with its cost; `refusal` where words came with an error."""

@@ -15,7 +15,7 @@ from proxy.models import Generation
 from proxy.prices.loading import load_catalog
 from proxy.relay import relay
 from tests.proxy.conftest import catalog, only_generation, settle, wait_for
-from tests.spoken import each_protocol
+from tests.spoken import each_way
 from tests.upstream import STREAM, chunk, usage
 from tests.upstream import stream as play
 
@@ -63,7 +63,7 @@ def leave_after(gateway, upstream, *, received: bytes, before: bytes) -> None:
     go_on.set()
 
 
-@each_protocol
+@each_way
 def test_client_gone_mid_stream_the_true_usage_is_still_learned_and_charged(gateway, upstream):
     leave_after(gateway, upstream, received=b"one ", before=b"two ")
     generation = wait_for("metered")
@@ -71,7 +71,7 @@ def test_client_gone_mid_stream_the_true_usage_is_still_learned_and_charged(gate
     assert generation.cost == COST
 
 
-@each_protocol
+@each_way
 @pytest.mark.parametrize("watched_after", [0.01, 60])
 def test_client_gone_before_the_first_byte_the_true_usage_is_still_learned(
     gateway, upstream, monkeypatch, watched_after
@@ -82,7 +82,7 @@ def test_client_gone_before_the_first_byte_the_true_usage_is_still_learned(
     assert (generation.settlement_reason, generation.cost) == ("client_disconnected", COST)
 
 
-@each_protocol
+@each_way
 def test_an_upstream_that_ends_early_bills_what_was_relayed_and_says_so(gateway, upstream, spoken):
     upstream.events = list(spoken.begun)
     with gateway.stream() as response:
@@ -92,7 +92,7 @@ def test_an_upstream_that_ends_early_bills_what_was_relayed_and_says_so(gateway,
     assert (generation.settlement_reason, generation.usage_source) == ("upstream_eof", "estimated")
 
 
-@each_protocol
+@each_way
 def test_an_upstream_that_hangs_times_out_and_bills_what_was_relayed(gateway, upstream, spoken):
     upstream.events = [*spoken.begun, 3.0]
     with gateway.stream() as response:
@@ -102,7 +102,7 @@ def test_an_upstream_that_hangs_times_out_and_bills_what_was_relayed(gateway, up
     assert (generation.settlement_reason, generation.usage_source) == ("timeout", "estimated")
 
 
-@each_protocol
+@each_way
 def test_an_upstream_that_ends_before_a_word_costs_nothing(gateway, upstream, customer):
     upstream.events = []
     with gateway.stream() as response:
@@ -112,7 +112,7 @@ def test_an_upstream_that_ends_before_a_word_costs_nothing(gateway, upstream, cu
     assert Wallet.objects.get(customer=customer).held == 0
 
 
-@each_protocol
+@each_way
 def test_error_text_is_not_billed_as_output(gateway, upstream, spoken):
     upstream.events = [spoken.failed("overloaded")]
     with gateway.stream() as response:
@@ -121,7 +121,7 @@ def test_error_text_is_not_billed_as_output(gateway, upstream, spoken):
     assert wait_for("released").cost == 0
 
 
-@each_protocol
+@each_way
 def test_an_error_object_in_the_middle_of_a_200_stream_ends_it_with_what_was_relayed(gateway, upstream, spoken):
     upstream.events = [*spoken.begun, spoken.failed("quota of org-abcdef123 is used up")]
     with gateway.stream() as response:
@@ -131,7 +131,7 @@ def test_an_error_object_in_the_middle_of_a_200_stream_ends_it_with_what_was_rel
     assert (generation.settlement_reason, generation.usage_source) == ("upstream_error", "estimated")
 
 
-@each_protocol
+@each_way
 def test_garbage_in_a_stream_is_not_relayed(gateway, upstream, spoken):
     upstream.events = [spoken.stream[0], b"data: {not json}\n\n", b"hello\n\n", *spoken.stream[1:]]
     with gateway.stream() as response:
@@ -164,7 +164,7 @@ def test_usage_in_the_middle_is_kept_for_the_end(gateway, upstream):
     assert only_generation().cost == COST
 
 
-@each_protocol
+@each_way
 def test_events_cut_anywhere_arrive_whole(gateway, upstream, spoken):
     whole = b"".join(spoken.stream).replace(b"\n", b"\r\n")
     upstream.events = [piece for i in range(0, len(whole), 7) for piece in (whole[i : i + 7],)]
@@ -175,7 +175,7 @@ def test_events_cut_anywhere_arrive_whole(gateway, upstream, spoken):
     assert only_generation().cost == COST
 
 
-@each_protocol
+@each_way
 def test_a_stream_reaches_the_client_chunk_by_chunk(gateway, upstream, spoken):
     go_on = halt(gateway, upstream, before=b"two ")
     with gateway.stream() as response:
@@ -187,7 +187,7 @@ def test_a_stream_reaches_the_client_chunk_by_chunk(gateway, upstream, spoken):
     assert spoken.last not in first
 
 
-@each_protocol
+@each_way
 @pytest.mark.parametrize("status", [500, 502, 429, 529, 401, 403, 402, 404])
 def test_a_failing_upstream_is_replaced_before_the_first_byte_under_the_same_hold(
     gateway, upstream, second_upstream, status
@@ -206,7 +206,7 @@ def test_a_failing_upstream_is_replaced_before_the_first_byte_under_the_same_hol
     assert Hold.objects.count() == Generation.objects.count() == 2
 
 
-@each_protocol
+@each_way
 def test_a_transport_error_gives_the_hold_back_at_once(gateway, upstream, customer, spoken):
     upstream.stop()
     response = gateway.chat()
@@ -235,7 +235,7 @@ def test_an_upstreams_4xx_about_the_request_comes_back_in_our_shape(gateway, ups
     assert wait_for("released").cost == 0
 
 
-@each_protocol
+@each_way
 @pytest.mark.parametrize("status", [401, 402, 403])
 def test_an_upstreams_refusal_of_our_key_is_our_problem(gateway, upstream, status, spoken):
     upstream.status, upstream.json = status, {"error": {"message": "Incorrect API key provided: sk-first-upstream-key"}}
@@ -244,7 +244,7 @@ def test_an_upstreams_refusal_of_our_key_is_our_problem(gateway, upstream, statu
     assert "sk-first" not in response.text
 
 
-@each_protocol
+@each_way
 def test_an_answer_that_is_not_json_is_502_and_free(gateway, upstream):
     async def garbage(request):
         return web.Response(body=b"<html>", content_type="text/html")
@@ -254,7 +254,7 @@ def test_an_answer_that_is_not_json_is_502_and_free(gateway, upstream):
     assert wait_for("released").cost == 0
 
 
-@each_protocol
+@each_way
 def test_every_outcome_leaves_the_books_clean(gateway, upstream, customer, spoken):
     upstream.events = list(spoken.begun)
     with gateway.stream() as response:

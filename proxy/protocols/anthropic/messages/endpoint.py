@@ -17,10 +17,12 @@ from proxy.protocols.anthropic.messages.asked.request import SESSION_HEADERS, be
 from proxy.protocols.anthropic.messages.asked.tools import with_tools
 from proxy.protocols.anthropic.messages.assembling import Assembly, as_events
 from proxy.protocols.anthropic.messages.failure import failure_in
+from proxy.protocols.anthropic.messages.neutral.side import MessagesSide
 from proxy.protocols.anthropic.messages.produced import produced_bytes
 from proxy.protocols.anthropic.messages.stream import STOP, MessageStream
 from proxy.protocols.base import BadRequest, Charged, Habits, Manner, Reported
 from proxy.protocols.endpoint import Asked, Bounds, Dialect, Endpoint, Sending
+from proxy.protocols.translate.side import Side
 
 LONG_CONTEXT, USUAL_CONTEXT = "context-1m-", 200_000
 """A beta by which input beyond the usual context is taken, and billed at dearer rates."""
@@ -81,6 +83,7 @@ class Messages(Endpoint[MessagesCall]):
     session_headers = SESSION_HEADERS
     session_member = b"user_id"
     dialects: Mapping[str, Dialect[MessagesCall]] = {Protocol.ANTHROPIC.value: Native()}
+    side: Side[MessagesCall] | None = MessagesSide(Native())
 
     def read(self, asked: Asked) -> MessagesCall:
         return read(asked)
@@ -89,10 +92,11 @@ class Messages(Endpoint[MessagesCall]):
         tier = call.service_tier
         if tier is not None and tier not in PRICED_TIERS and not entry.price.varies_by({SERVICE_TIER: tier}):
             raise BadRequest("`service_tier` may be auto or standard_only here.", param="service_tier")
-        if any(name.startswith(LONG_CONTEXT) for name in betas_of(call.headers)) and not _has_long_context(entry):
+        if any(name.startswith(LONG_CONTEXT) for name in betas_of(call.headers)) and _lacks_long_context(entry):
             words = f"{entry.slug} has no price for long contexts here: leave {LONG_CONTEXT}* out of `anthropic-beta`."
             raise BadRequest(words, param="anthropic-beta")
-        return super().check(with_tools(with_terms(call, entry.price), entry), entry)
+        serves = Protocol.ANTHROPIC in entry.spoken
+        return super().check(with_tools(with_terms(call, entry.price), entry, serves=serves), entry)
 
     def bounds(self, call: MessagesCall, entry: Entry) -> Bounds:
         bounds = super().bounds(call, entry)
@@ -102,9 +106,13 @@ class Messages(Endpoint[MessagesCall]):
             # The whole is read twice, and what it comes to is written by another limit than the answer's.
             most = {**most, INPUT: 2 * most[INPUT]}
             extra += entry.max_output_tokens or call.output_limit or 0
-        is_sure = not call.units and not call.fetches and not call.compacts and _are_anthropics(entry)
+        is_sure = not call.units and not call.fetches and not call.compacts and self._are_anthropics(entry)
         without = call.unwritten if is_sure else bounds.without
         return Bounds(most, bounds.likely, extra, makes=bounds.makes, without=without)
+
+    def _are_anthropics(self, entry: Entry) -> bool:
+        """Others may write to a cache what nobody marked."""
+        return all(destination.kind == Kind.ANTHROPIC for destination in self.among(entry.destinations))
 
     def error(self, refusal: Refusal, request_id: str) -> bytes:
         return errors.error_body(refusal, request_id)
@@ -118,21 +126,27 @@ class Counting(Native):
 
 
 class CountTokens(Messages):
-    """Of a request that could be sent; nothing is held or stored."""
+    """Of a request that could be sent; nothing is held or stored. A model of another protocol is counted for here."""
 
     path = "/v1/messages/count_tokens"
     holds = False
     dialects = {Protocol.ANTHROPIC.value: Counting()}
+    side = None
+
+    def __init__(self, of: Messages) -> None:
+        self._of = of
+
+    def check_spoken(self, entry: Entry) -> None:
+        self._of.check_spoken(entry)
+
+    def own_answer(self, call: MessagesCall) -> bytes:
+        return b'{"input_tokens":%d}' % call.material.fair
 
     def read(self, asked: Asked) -> MessagesCall:
         return read(asked, is_counted=True)
 
 
-def _are_anthropics(entry: Entry) -> bool:
-    """Others may write to a cache what nobody marked."""
-    return all(one.kind == Kind.ANTHROPIC for one in entry.destinations if one.protocol == Protocol.ANTHROPIC)
-
-
-def _has_long_context(entry: Entry) -> bool:
-    """Whether its price tells what a long context costs, or is the same for the whole of one."""
-    return bool(entry.price.tiers) or (entry.context_window or 0) > USUAL_CONTEXT
+def _lacks_long_context(entry: Entry) -> bool:
+    """Whether its price does not tell what a long context costs, and it may have one that is billed apart."""
+    is_told = bool(entry.price.tiers) or (entry.context_window or 0) > USUAL_CONTEXT
+    return Protocol.ANTHROPIC in entry.spoken and not is_told

@@ -15,7 +15,9 @@ from proxy.protocols.openai import chat
 from proxy.protocols.openai.asking import SESSION_HEADERS
 from proxy.protocols.openai.chat.asked.call import ChatCall
 from proxy.protocols.openai.chat.assembling import Assembly
+from proxy.protocols.openai.chat.neutral.side import ChatSide
 from proxy.protocols.openai.chat.stream import ChatStream
+from proxy.protocols.translate.side import Side
 
 
 class OpenAI(Dialect[ChatCall]):
@@ -68,7 +70,8 @@ class ChatCompletions(Endpoint[ChatCall]):
     path = "/v1/chat/completions"
     what = "chat model"
     stops = True
-    dialects = {Protocol.OPENAI.value: OpenAI()}
+    dialects: Mapping[str, Dialect[ChatCall]] = {Protocol.OPENAI.value: OpenAI()}
+    side: Side[ChatCall] | None = ChatSide(OpenAI())
     session_headers = SESSION_HEADERS
     session_member = b"prompt_cache_key"
     unit_fields = {OUTPUT_AUDIO: "modalities", OUTPUT_IMAGE: "modalities", WEB_SEARCH: "web_search_options"}

@@ -189,9 +189,9 @@ def test_an_error_has_this_protocols_shape_and_the_requests_id(gateway):
 
 
 def test_a_model_of_another_protocol_is_refused_with_words(gateway):
-    other = gateway.client.post("/v1/chat/completions", json=MESSAGES.asked)
+    other = gateway.client.post("/v1/completions", json={"model": "openai/m", "prompt": "hello"})
     assert other.status_code == 400
-    assert "/v1/chat/completions" in other.json()["error"]["message"]
+    assert "/v1/completions" in other.json()["error"]["message"]
     assert not Hold.objects.exists()
 
 

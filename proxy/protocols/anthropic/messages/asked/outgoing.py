@@ -8,6 +8,7 @@ from proxy.errors import Refusal
 from proxy.models import Kind
 from proxy.prices.catalog import Destination
 from proxy.protocols.anthropic.messages.asked.call import MessagesCall
+from proxy.protocols.anthropic.messages.asked.ours import without_ours
 from proxy.protocols.base import Habits
 from proxy.protocols.endpoint import Sending
 
@@ -25,7 +26,8 @@ def sending(
         if tier := _tier(call, destination, habits):
             ours[TIER] = orjson.dumps(tier)
     members = b",".join(b'"%b":%b' % (name.encode(), value) for name, value in ours.items())
-    body = (b"{" + members + b",", call.rest, b"}") if call.rest else (b"{" + members + b"}",)
+    rest = without_ours(call.rest)
+    body = (b"{" + members + b",", rest, b"}") if rest else (b"{" + members + b"}",)
     return Sending(path + call.query, {**call.headers, "x-api-key": destination.api_key}, body)
 
 

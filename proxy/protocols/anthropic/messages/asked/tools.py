@@ -61,9 +61,10 @@ def check_definition(raw: msgspec.Raw, *, place: str) -> None:
         raise BadRequest(f"`{place}` may not run at the provider here.", param=place)
 
 
-def with_tools(call: MessagesCall, entry: Entry) -> MessagesCall:
+def with_tools(call: MessagesCall, entry: Entry, *, serves: bool) -> MessagesCall:
     """The request with those tools that this model has here, each under its cap, and without the others.
 
+    `serves` is false where no upstream of it speaks this protocol, which has no words for such tools then.
     Raises `BadRequest` where one that is not served is more than offered.
     """
     if not call.tools:
@@ -73,7 +74,7 @@ def with_tools(call: MessagesCall, entry: Entry) -> MessagesCall:
     for tool in call.tools:
         if not isinstance(tool, ServerTool):
             kept.append(tool)
-        elif entry.max_tool_calls and _is_sold(tool, call, entry):
+        elif serves and entry.max_tool_calls and _is_sold(tool, call, entry):
             if tool.unit in units:
                 raise BadRequest(f"`tools` may name one {tool.name or tool.kind} here.", param="tools")
             units.add(tool.unit)

@@ -27,14 +27,17 @@ from proxy.protocols.translate.form import (
 )
 from proxy.protocols.translate.raw import raw_of
 
-FIELDS = Fields(structure="output_config.format", stops="stop_sequences")
+FIELDS = Fields(
+    structure="output_config.format",
+    effort="output_config.effort",
+    parallel="tool_choice.disable_parallel_tool_use",
+)
 MAKER = Protocol.ANTHROPIC.value
 TIERS = {None: None, "auto": "auto", "standard_only": "default"}
 CACHE_MARK = b'"cache_control"'
 BILLING = "x-anthropic-billing-header"
 """How the first block of the system's words begins in Claude Code: another text each time, that no model needs."""
 MODES = {"auto": "auto", "none": "none", "any": "required", "tool": "named"}
-PLAIN_TEXT = "text/plain"
 _body = msgspec.json.Decoder(shapes.Body)
 Content = Text | Image | File
 
@@ -63,7 +66,7 @@ def read(call: MessagesCall) -> Form:
         tier=TIERS[call.service_tier],
         cache="" if body.cache_control is None else body.cache_control.ttl,
         is_marked=CACHE_MARK in call.rest,
-        hints=tuple(_hints(call, body)),
+        hints=(*_hints(call, body), *(["messages.tool_removal"] if reader.has_removed else [])),
         fields=FIELDS,
     )
 
@@ -80,9 +83,10 @@ def _hints(call: MessagesCall, body: shapes.Body) -> Iterator[str]:
 
 
 class Reader:
-    """Reads turns; `added` are the tools that came among them."""
+    """Reads turns; `added` are the tools that came among them, and `has_removed` whether some were to go."""
 
     def __init__(self) -> None:
+        self.has_removed = False
         self.added: list[Tool] = []
 
     def system(self, said: str | Sequence[shapes.TextBlock] | None) -> Iterator[Turn]:
@@ -110,7 +114,11 @@ class Reader:
             case shapes.Result() if role == "user":
                 return [_result(block, place)]
             case shapes.Addition() if not is_answer:
-                self.added.append(_tool(block.tool.definition, f"{place}.tool.definition"))
+                if isinstance(block.tool, shapes.Defined):
+                    self.added.append(_tool(block.tool.definition, f"{place}.tool.definition"))
+                return []
+            case shapes.Removal() if not is_answer:
+                self.has_removed = True
                 return []
             case shapes.TextBlock():
                 return [*_content(block, place)]
@@ -217,11 +225,13 @@ def _parallel(choice: shapes.Choice | None) -> bool | None:
     return not choice.disable_parallel_tool_use
 
 
-def _reasoning(body: shapes.Body) -> Reasoning | None:
+def _reasoning(body: shapes.Body) -> Reasoning:
+    """Who did not ask for thoughts gets none: a reader of the first block expects a text there."""
     effort = (body.output_config.effort if body.output_config is not None else None) or ""
     if (thinking := body.thinking) is None:
-        return Reasoning(effort) if effort else None
-    return Reasoning(effort, thinking.budget_tokens, thinking.type != "disabled")
+        return Reasoning(effort, is_shown=False)
+    is_on = thinking.type != "disabled"
+    return Reasoning(effort, thinking.budget_tokens, is_on, is_shown=is_on)
 
 
 def _structure(body: shapes.Body) -> Structure | None:

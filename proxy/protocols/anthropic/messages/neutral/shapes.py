@@ -120,18 +120,32 @@ class Definition(Known):
     eager_input_streaming: bool | None = None
 
 
-class Added(Known):
+class Defined(Known, tag_field="type", tag="tool_definition"):
     definition: Definition
+
+
+class Declared(Known, tag_field="type", tag="tool_reference"):
+    """One of the request's tools, which are all told to a model of another protocol."""
+
+    name: Word
 
 
 class Addition(Known, tag_field="type", tag="tool_addition"):
     """A tool that comes in the midst of the messages."""
 
-    tool: Added
+    tool: Defined | Declared
     cache_control: Mark | None = None
 
 
-Block = TextBlock | ImageBlock | DocumentBlock | Found | Result | Thinking | Redacted | Use | Reference | Addition
+class Removal(Known, tag_field="type", tag="tool_removal"):
+    """And one that goes."""
+
+    tool: Declared
+    cache_control: Mark | None = None
+
+
+Change = Addition | Removal
+Block = TextBlock | ImageBlock | DocumentBlock | Found | Result | Thinking | Redacted | Use | Reference | Change
 
 
 class Message(Known):
@@ -146,7 +160,7 @@ class Choice(Known):
 
 
 class Thought(Known):
-    type: Literal["enabled", "disabled", "adaptive"]
+    type: Literal["enabled", "disabled", "adaptive", "between_tools"]
     budget_tokens: int | None = None
     display: str | None = None
 

@@ -10,6 +10,7 @@ from proxy.prices.catalog import Destination
 from proxy.protocols.base import Call, Habits
 from proxy.protocols.openai.chat.asked.call import ChatCall
 from proxy.protocols.openai.chat.asked.fields import LIMITS
+from proxy.protocols.openai.chat.neutral.foreign import without_thoughts
 from proxy.relay.habits import UNKNOWN
 
 # Reasoning models refuse `max_tokens`; everything else knows it, and old upstreams know nothing newer.
@@ -50,7 +51,10 @@ def upstream_body(
         for field in limit_fields(call, destination, habits):
             ours[field] = b"%d" % output_limit
     members = b",".join(b'"%b":%b' % (name.encode(), value) for name, value in ours.items())
-    return (b"{" + members + b",", call.rest, b"}") if call.rest else (b"{" + members + b"}",)
+    rest = call.rest
+    if call.translation is not None and destination.kind in (Kind.OPENAI, Kind.AZURE):
+        rest = without_thoughts(rest)
+    return (b"{" + members + b",", rest, b"}") if rest else (b"{" + members + b"}",)
 
 
 def limit_fields(call: ChatCall, destination: Destination, habits: Habits = UNKNOWN) -> tuple[str, ...]:
