@@ -9,7 +9,7 @@ from billing.models import Hold
 from proxy.models import Generation
 from tests.gateways import BODY
 from tests.proxy.conftest import only_generation
-from tests.spoken import CHAT, MESSAGES, each_protocol
+from tests.spoken import CHAT, MESSAGES, RESPONSES, each_protocol
 
 LONGEST = "s" * 200
 
@@ -26,6 +26,7 @@ def test_any_caller_may_name_its_session(gateway, spoken):
 @pytest.mark.parametrize(
     ("spoken", "headers", "session"),
     [
+        (RESPONSES, {"session-id": "of-codex", "thread-id": "a-thread"}, "of-codex"),
         (CHAT, {"session-id": "of-codex", "thread-id": "a-thread"}, "of-codex"),
         (CHAT, {"thread-id": "a-thread"}, "a-thread"),
         (CHAT, {"x-session-id": "of-opencode", "x-session-affinity": "of-opencode"}, "of-opencode"),
@@ -47,16 +48,15 @@ def test_clients_name_theirs_in_headers_of_their_own(gateway, upstream, spoken, 
     assert {name.lower() for name in upstream.headers[0]}.isdisjoint({"x-session-id", "x-session-affinity"})
 
 
-@pytest.mark.parametrize("spoken", [CHAT, MESSAGES], ids=str)
 @pytest.mark.parametrize(
     "lines",
     [[LONGEST + "s"], ["tab\there"], [b"caf\xc3\xa9"], ["one", "another"]],
     ids=["too long", "not printable", "not ASCII", "two of them"],
 )
-def test_one_that_cannot_be_stored_is_refused_before_a_hold(gateway, spoken, lines):
+def test_one_that_cannot_be_stored_is_refused_before_a_hold(gateway, lines):
     sent = [(b"x-session-id", line if isinstance(line, bytes) else line.encode()) for line in lines]
     refused = gateway.client.post(
-        spoken.path, json=spoken.asked, headers=[(b"authorization", f"Bearer {gateway.key}".encode()), *sent]
+        CHAT.path, json=CHAT.asked, headers=[(b"authorization", f"Bearer {gateway.key}".encode()), *sent]
     )
     assert refused.status_code == 400
     assert "session" in refused.json()["error"]["message"].lower()

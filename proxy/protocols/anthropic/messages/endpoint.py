@@ -9,6 +9,7 @@ from proxy.prices.catalog import Destination, Entry
 from proxy.prices.units import CODE_SESSION, INPUT, WEB_SEARCH
 from proxy.prices.usage import Usage
 from proxy.prices.versions import SERVICE_TIER
+from proxy.protocols import lossless
 from proxy.protocols.anthropic import errors
 from proxy.protocols.anthropic.messages import answer as answers
 from proxy.protocols.anthropic.messages.asked import outgoing
@@ -123,6 +124,12 @@ class Messages(Endpoint[MessagesCall]):
 
 class Counting(Native):
     path = "/messages/count_tokens"
+
+    def shown(self, body: bytes) -> bytes:
+        answer = lossless.load(body)
+        if not isinstance(answer, dict) or "input_tokens" not in answer:
+            raise ValueError("not a count")
+        return body
 
 
 class CountTokens(Messages):

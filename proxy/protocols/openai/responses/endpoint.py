@@ -89,6 +89,7 @@ class Responses(Endpoint[ResponsesCall]):
     brings = "input"
     end = b""
     stops = True
+    session_headers = SESSION_HEADERS
     session_member = b"prompt_cache_key"
     dialects: Mapping[str, Dialect[ResponsesCall]] = {Protocol.OPENAI.value: Native()}
 

@@ -14,7 +14,7 @@ from proxy.protocols.base import Call
 from proxy.relay.choosing.affinity import in_turn
 from tests.proxy.conftest import catalog
 from tests.proxy.relay.choosing.test_cooldown import destination
-from tests.spoken import CHAT, COMPLETIONS, GENERATE, MESSAGES, Spoken
+from tests.spoken import CHAT, COMPLETIONS, GENERATE, MESSAGES, RESPONSES, Spoken
 
 FOUR = [destination(name) for name in ("a", "b", "c", "d")]
 BEHIND = b'"tools":[{"cache_key":{}}],'
@@ -96,6 +96,7 @@ def test_another_process_has_the_same_order():
     [
         (CHAT, lambda name: {"prompt_cache_key": name}),
         (COMPLETIONS, None),
+        (RESPONSES, lambda name: {"prompt_cache_key": name}),
         (MESSAGES, lambda name: {"metadata": {"user_id": f'{{"device":"{name}"}}'}}),
         (GENERATE, None),
     ],

@@ -181,7 +181,7 @@ def holds_are_clean(customer, *, answered: int) -> None:
     )
 
 
-@pytest.mark.parametrize("how", [401, 402, 404, 500, 502, 503, 529, "refused", "hang_up", "hang"])
+@pytest.mark.parametrize("how", [401, 500, 502, 503, 529, "refused", "hang_up", "hang"])
 def test_a_failing_upstream_is_skipped_then_probed_then_used_again(
     impatient, customer, gateway: Gateway, upstream, second_upstream, how, settings
 ):

@@ -15,7 +15,7 @@ from proxy.relay.choosing.sealed import Unopened, at_home_first, judged
 from tests.proxy.conftest import Gateway, catalog, wait_for
 from tests.proxy.metrics_text import metric
 from tests.proxy.relay.choosing.test_cooldown import destination
-from tests.spoken import CHAT, GENERATE, MESSAGES, Spoken
+from tests.spoken import CHAT, GENERATE, MESSAGES, RESPONSES, Spoken
 from tests.upstream import FakeUpstream
 
 THINKING = {"type": "thinking", "thinking": "hm", "signature": "EqMB0fromthere"}
@@ -34,6 +34,14 @@ BODIES: dict[str, dict[str, Any]] = {
             {"role": "user", "content": "go on"},
         ]
     },
+    "responses": {
+        "input": [
+            {"type": "message", "role": "user", "content": "hello"},
+            {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAAAfromthere"},
+            {"type": "message", "role": "user", "content": "go on"},
+        ],
+        "store": False,
+    },
     "generate": {
         "contents": [
             {"role": "user", "parts": [{"text": "hello"}]},
@@ -51,6 +59,14 @@ REFUSALS: dict[str, dict[str, Any]] = {
             "code": "invalid_encrypted_content",
         }
     },
+    "responses": {
+        "error": {
+            "message": "The encrypted content for item rs_1 could not be verified.",
+            "type": "invalid_request_error",
+            "param": None,
+            "code": "invalid_encrypted_content",
+        }
+    },
     "messages": {
         "type": "error",
         "error": {
@@ -60,8 +76,15 @@ REFUSALS: dict[str, dict[str, Any]] = {
     },
     "generate": {"error": {"code": 400, "message": "Thought signature is not valid.", "status": "INVALID_ARGUMENT"}},
 }
-WORDS = {"chat": "could not be verified", "messages": "Invalid `signature`", "generate": "signature is not valid"}
-each_sealing = pytest.mark.parametrize("spoken", [CHAT, MESSAGES, GENERATE], ids=str)
+WORDS = {
+    "chat": "could not be verified",
+    "responses": "could not be verified",
+    "messages": "Invalid `signature`",
+    "generate": "signature is not valid",
+}
+each_sealing = pytest.mark.parametrize("spoken", [CHAT, RESPONSES, MESSAGES, GENERATE], ids=str)
+
+of_messages = pytest.mark.parametrize("spoken", [MESSAGES], ids=str)
 
 
 @pytest.mark.parametrize(
@@ -147,8 +170,11 @@ def test_it_fails_over_within_its_account_first(gateway, three, spoken):
     assert asked(three) == [2, 1, 1]
 
 
-@each_sealing
-@pytest.mark.parametrize("stream", [False, True], ids=["json", "stream"])
+@pytest.mark.parametrize(
+    ("spoken", "stream"),
+    [(CHAT, False), (CHAT, True), (RESPONSES, False), (MESSAGES, False), (GENERATE, True)],
+    ids=str,
+)
 def test_another_account_is_asked_under_the_same_hold_with_what_is_sealed(gateway, three, spoken, stream):
     refuse(three[0], spoken)
     before = cooldowns(gateway)
@@ -166,7 +192,7 @@ def test_another_account_is_asked_under_the_same_hold_with_what_is_sealed(gatewa
     assert orjson.dumps(next(iter(BODIES[spoken.name].values()))) in sent
 
 
-@each_sealing
+@of_messages
 def test_the_first_accounts_word_is_passed_on_where_no_other_takes_it(gateway, three, spoken):
     refuse(three[0], spoken)
     three[1].status, three[1].json = 503, {"error": "busy"}
@@ -177,7 +203,7 @@ def test_the_first_accounts_word_is_passed_on_where_no_other_takes_it(gateway, t
     assert wait_for("released").settlement_reason == "upstream_error"
 
 
-@each_sealing
+@of_messages
 def test_an_account_that_fails_is_not_spoken_for_by_another(gateway, three, spoken):
     three[0].status, three[2].status = 503, 503
     refuse(three[1], spoken)
@@ -187,7 +213,7 @@ def test_an_account_that_fails_is_not_spoken_for_by_another(gateway, three, spok
         assert asked(three) == [count] * 3
 
 
-@each_sealing
+@of_messages
 @pytest.mark.parametrize(("full", "calls"), [(("first", "third"), [0, 1, 0]), (("second",), [1, 0, 0])])
 def test_an_account_that_has_no_room_may_take_it_in_a_moment(gateway, three, spoken, full, calls):
     from chuizi.asgi import gateway as process
@@ -203,7 +229,7 @@ def test_an_account_that_has_no_room_may_take_it_in_a_moment(gateway, three, spo
     assert asked(three) == calls
 
 
-@each_sealing
+@of_messages
 def test_what_another_account_says_of_the_request_itself_is_told(gateway, three, spoken):
     refuse(three[0], spoken)
     three[1].status, three[1].json = 400, {"error": {"message": "The prompt is too long."}}
@@ -211,7 +237,7 @@ def test_what_another_account_says_of_the_request_itself_is_told(gateway, three,
     assert asked(three) == [1, 1, 0]
 
 
-@pytest.mark.parametrize("spoken", [MESSAGES], ids=str)
+@of_messages
 def test_where_it_is_told_within_a_stream_another_account_is_asked_too(gateway, three, spoken):
     event = b"event: error\ndata: " + orjson.dumps(REFUSALS["messages"]) + b"\n\n"
     three[0].events = [event]

@@ -50,7 +50,7 @@ def limited(gateway, upstream, second_upstream) -> Callable[..., None]:
 
     def sell(*, alone: bool = False) -> None:
         data = catalog(upstream, second=None if alone else second_upstream)
-        data["upstreams"][0]["max_concurrency"] = 2
+        data["upstreams"][0] |= {"max_concurrency": 2, "timeout_seconds": 1}
         load_catalog(data)
         gateway.look_at_catalog()
 
@@ -103,7 +103,7 @@ def none_is_taken() -> bool:
     return not taken()
 
 
-@each_protocol
+@pytest.mark.parametrize("spoken", [CHAT, MESSAGES], ids=str)
 def test_what_is_beyond_goes_to_the_next(gateway, upstream, second_upstream, limited, spoken):
     limited()
     slow = Slow(upstream)
@@ -172,7 +172,7 @@ def test_none_is_left_taken_however_it_ends(gateway, upstream, second_upstream, 
         if how == "hang up":
             assert request.transport is not None
             request.transport.close()
-        await asyncio.sleep(2.5 if how == "silent" else 0)
+        await asyncio.sleep(1.5 if how == "silent" else 0)
         return web.Response()
 
     if isinstance(how, int):
@@ -190,6 +190,7 @@ def test_none_is_left_taken_however_it_ends(gateway, upstream, second_upstream, 
 def test_a_request_without_a_hold_takes_one_too(gateway, upstream, second_upstream, limited, spoken):
     limited()
     slow = Slow(upstream)
+    upstream.json = second_upstream.json = {"input_tokens": 5}
     with ThreadPoolExecutor(2) as threads:
 
         def count() -> int:
