@@ -49,6 +49,7 @@ def build_app(config: Config) -> web.Application:
     world.providers = {provider.code: provider for provider in providers}
     app[WORLD] = world
     app[chat.CALLS] = chat.Calls()
+    app[responses.STORE] = responses.Store()
     app.add_routes(home.routes())
     app.add_routes(control.routes())
     app.add_routes(chat.routes())

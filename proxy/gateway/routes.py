@@ -21,6 +21,7 @@ from proxy.protocols.openai.images.generations import ImageGenerations
 from proxy.protocols.openai.moderations import Moderations
 from proxy.protocols.openai.rerank import Rerank, RerankAgain
 from proxy.protocols.openai.responses.endpoint import Compact, InputTokens, Responses
+from proxy.protocols.openai.responses.kept import CancelledResponse, DeletedResponse, InputItems, KeptResponse
 from proxy.protocols.translate.joining import join
 
 PART = re.compile(r"\{(\w+(?:\.\.\.)?)\}")
@@ -125,7 +126,7 @@ ROUTES = Routes(
             ImageGenerations(),
             ImageEdits(),
         ),
-        *(Responses(), Compact(), InputTokens()),
+        *(Responses(), Compact(), InputTokens(), KeptResponse(), DeletedResponse(), InputItems(), CancelledResponse()),
         *(MESSAGES, CountTokens(MESSAGES)),
         *(Generate(), StreamGenerate(), CountGemini(), Embed(), BatchEmbed()),
     ]

@@ -37,7 +37,7 @@ async def ask_again(relay: "Relay", destination: Destination, name: str) -> Repo
         if standing is None:
             return None
         if standing.is_over:
-            return standing.reported
+            return None if standing.reported.usage is None else standing.reported
     return None
 
 

@@ -28,7 +28,8 @@ from proxy.prices.units import (
 )
 
 SERVICE_TIER = "service_tier"
-TERMS = (SERVICE_TIER, "speed", "inference_geo", "size", "quality", "resolution", "completion_window")
+COMPLETION_WINDOW = "completion_window"
+TERMS = (SERVICE_TIER, "speed", "inference_geo", "size", "quality", "resolution", COMPLETION_WINDOW)
 """What a price may go by beside the length: what a request names, and the answer says was served."""
 NO_TERMS: Mapping[str, str] = {}
 NONE = frozenset[str]()

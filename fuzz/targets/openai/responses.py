@@ -74,7 +74,7 @@ EXAMPLES = 300
 CHARGED = Charged(Manner("gen-ours"), 12, Decimal("0.00042000"))
 USED = Usage(input_tokens=7, output_tokens=5)
 REFUSAL = Refusal(502, "provider_error", "It failed.")
-KEPT = frozenset({"previous_response_id", "conversation", "prompt", "n", "messages", "max_tokens", "background"})
+KEPT = frozenset({"conversation", "prompt", "n", "messages", "max_tokens"})
 
 
 def check(data: bytes) -> None:
@@ -99,8 +99,13 @@ def check_request(raw: bytes) -> None:
         assert not {name for name in KEPT & theirs.keys() if theirs[name] not in (None, False)}
         for tool in tools_of(theirs):
             assert not str(tool.get("type")).startswith(("web_search", "file_search", "code_", "image_gen", "mcp"))
-        for item in theirs["input"] if isinstance(theirs["input"], list) else ():
-            assert item.get("type") != "item_reference"
+        named = {theirs.get("previous_response_id")} - {None}
+        given = theirs.get("input")
+        for item in given if isinstance(given, list) else ():
+            if item.get("type") == "item_reference":
+                named.add(item["id"])
+        assert named <= set(call.references)
+        assert bool(theirs.get("background")) == (call.background_seconds is not None)
 
 
 def tools_of(holder: Any) -> Iterator[dict[str, Any]]:

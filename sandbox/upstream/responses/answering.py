@@ -17,7 +17,7 @@ from aiohttp import web
 from sandbox import crypto
 from sandbox.upstream import chat, faults, text
 from sandbox.upstream.model import coding, structured
-from sandbox.upstream.responses import shapes
+from sandbox.upstream.responses import kept, shapes
 from sandbox.upstream.responses.asked import messages_of, tools_of
 from sandbox.upstream.stream import HEADERS, cut_or_hang
 from sandbox.world import WORLD
@@ -45,6 +45,7 @@ class Answer:
 def routes() -> list[web.RouteDef]:
     return [
         web.post("/upstream/v1/responses", answer),
+        *kept.routes(),
         web.post("/upstream/v1/responses/compact", compact),
         web.post("/upstream/v1/responses/input_tokens", count),
     ]
@@ -54,9 +55,13 @@ async def answer(request: web.Request) -> web.StreamResponse:
     body = await _body(request)
     if isinstance(body, web.Response):
         return body
+    store = request.app[kept.STORE]
     try:
         fault = faults.name_of(body)
+        body = store.with_kept(body)
         found = think(body, fault=fault)
+    except kept.NotFound as missing:
+        return missing.answer()
     except chat.Refused as refused:
         return _refused(refused)
     if (failed := await faults.refusal(fault)) is not None:
@@ -65,6 +70,9 @@ async def answer(request: web.Request) -> web.StreamResponse:
         said = shapes.Said(response(found), [*events_of(found)], bool(body.get("stream")))
         sent = shapes.SHAPES[fault][1](said)
         return web.Response(body=sent.body, status=sent.status, headers={"Content-Type": sent.label, **sent.headers})
+    entry = store.keep(body, response(found), [*events_of(found)])
+    if body.get("background") and entry is not None and not body.get("stream"):
+        return _json(entry.begun)
     if body.get("stream"):
         pace = chat.option(body, "pace_ms", request.app[WORLD].config.pace * 1000) / 1000
         return await stream(request, found, pace=pace)
@@ -115,8 +123,6 @@ def think(body: Event, *, fault: str = "") -> Answer:
     if limit is not None and (type(limit) is not int or limit < LEAST):
         words = f"Invalid 'max_output_tokens': integer below minimum value. Expected a value >= {LEAST}."
         raise chat.Refused(words, param="max_output_tokens")
-    if body.get("previous_response_id") is not None:
-        raise chat.Refused("Previous response not found.", param="previous_response_id")
     messages = messages_of(body)
     _check_sealed(body)
     names: Event = {name: body[name] for name in ("model", "tools", "sandbox") if name in body}
@@ -136,6 +142,8 @@ def think(body: Event, *, fault: str = "") -> Answer:
         "id": f"resp_{crypto.letters(48)}",
         "object": "response",
         "created_at": int(time.time()),
+        "background": bool(body.get("background")),
+        "previous_response_id": body.get("previous_response_id"),
         "error": None,
         "incomplete_details": None,
         "model": said.model,

@@ -26,7 +26,8 @@ CODE = re.compile(r"[a-z_]{1,60}")
 OWN_CODE = "server_error"
 
 
-def read_answer(answer: Mapping[str, Any]) -> Reported:
+def read_answer(answer: Mapping[str, Any], *, kept: tuple[str, ...] = (), is_pending: bool = False) -> Reported:
+    """`kept` are the ids under which its upstream has it; `is_pending`: it goes on working on it."""
     told = usage.read(answer)
     return Reported(
         usage=None if told is None else told.usage,
@@ -37,6 +38,8 @@ def read_answer(answer: Mapping[str, Any]) -> Reported:
         service_tier=tier_of(answer, told),
         told=told,
         stated_cost=usages.stated_cost(told),
+        kept=kept,
+        is_pending=is_pending,
     )
 
 

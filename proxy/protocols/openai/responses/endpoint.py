@@ -11,7 +11,7 @@ from proxy.models import Protocol
 from proxy.prices.catalog import Destination, Entry
 from proxy.prices.units import CODE_SESSION, FILE_SEARCH, INPUT, WEB_SEARCH
 from proxy.prices.usage import Usage
-from proxy.prices.versions import SERVICE_TIER
+from proxy.prices.versions import COMPLETION_WINDOW, SERVICE_TIER
 from proxy.protocols.base import BadRequest, Charged, Habits, Manner, Reported
 from proxy.protocols.endpoint import Asked, Bounds, Dialect, Endpoint, EventStream, Sending
 from proxy.protocols.openai.asking import SESSION_HEADERS
@@ -26,6 +26,7 @@ from proxy.protocols.openai.responses.asked.tools import with_tools
 from proxy.protocols.openai.responses.assembling import Assembly, as_events
 from proxy.protocols.openai.responses.errors import error_event
 from proxy.protocols.openai.responses.failure import failure_in
+from proxy.protocols.openai.responses.keeping import ResponseKeeper, ids_in, is_pending, kept_of
 from proxy.protocols.openai.responses.produced import produced_bytes
 from proxy.protocols.openai.responses.stream import ResponseStream
 from proxy.protocols.sse import MOST_MEDIA_BYTES
@@ -40,6 +41,7 @@ class Native(Dialect[ResponsesCall]):
     path: ClassVar[str] = "/responses"
     asks = "responses"
     most_event_bytes = MOST_MEDIA_BYTES
+    keeper = ResponseKeeper()
 
     def request(
         self, call: ResponsesCall, destination: Destination, *, output_limit: int | None, habits: Habits
@@ -52,7 +54,8 @@ class Native(Dialect[ResponsesCall]):
         return outgoing.after_refusal(call, destination, habits, refusal)
 
     def read_answer(self, call: ResponsesCall, answer: Mapping[str, Any]) -> Reported:
-        return answers.read_answer(answer)
+        kept = kept_of(answer) if call.stores else ()
+        return answers.read_answer(answer, kept=kept, is_pending=is_pending(answer))
 
     def failure(self, answer: Any) -> Any:
         return failure_in(answer)
@@ -70,7 +73,7 @@ class Native(Dialect[ResponsesCall]):
         return Assembly()
 
     def events(self, call: ResponsesCall, manner: Manner) -> ResponseStream:
-        return ResponseStream(manner)
+        return ResponseStream(manner, ids_in=ids_in if call.stores else None, is_early=call.background)
 
     def failed(self, stream: EventStream, refusal: Refusal, charged: Charged, used: Usage) -> bytes:
         return stream.failed(refusal, charged, used) if isinstance(stream, ResponseStream) else b""
@@ -97,7 +100,7 @@ class Responses(Endpoint[ResponsesCall]):
         return read(asked)
 
     def check(self, call: ResponsesCall, entry: Entry) -> ResponsesCall:
-        _refuse_kept(call)
+        _check_window(call, entry)
         tier = call.service_tier
         if tier is not None and tier not in PRICED_TIERS and not entry.price.varies_by({SERVICE_TIER: tier}):
             raise BadRequest("`service_tier` may be auto, default or flex here.", param="service_tier")
@@ -142,7 +145,9 @@ class Compact(Responses):
             raise BadRequest("`stream` may not be true here: the answer comes in one piece.", param="stream")
         if call.output_limit is not None:
             raise BadRequest(f"`{LIMIT}` is not known here.", param=LIMIT)
-        return call
+        if call.background:
+            raise BadRequest("`background` may not be true here.", param="background")
+        return replace(call, stores=False)
 
     def check(self, call: ResponsesCall, entry: Entry) -> ResponsesCall:
         return replace(super().check(call, entry), output_limit=entry.max_output_tokens or COMPACTED_TOKENS)
@@ -171,13 +176,12 @@ class InputTokens(Responses):
     dialects = {Protocol.OPENAI.value: Counting()}
 
     def read(self, asked: Asked) -> ResponsesCall:
-        return replace(read(asked), stream=False, service_tier=None)
+        return replace(read(asked), stream=False, service_tier=None, background_seconds=None)
 
 
-def _refuse_kept(call: ResponsesCall) -> None:
-    """Raise `BadRequest` for what refers to things that an account keeps, or is answered later."""
-    if call.references:
-        param = "previous_response_id" if call.previous else "input"
-        raise BadRequest(f"`{param}` may not name what the provider keeps here: send the items.", param=param)
-    if call.background:
-        raise BadRequest("`background` may not be true here.", param="background")
+def _check_window(call: ResponsesCall, entry: Entry) -> None:
+    """A window other than the usual one is sold apart."""
+    window = call.terms.get(COMPLETION_WINDOW)
+    if window is not None and not entry.price.varies_by({COMPLETION_WINDOW: window}):
+        place = "background_options.completion_window"
+        raise BadRequest(f"{entry.slug} has no price for `{place}` of {window[:40]!r} here.", param=place)

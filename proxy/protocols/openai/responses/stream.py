@@ -6,12 +6,13 @@ something, so that another upstream may be tried until then.
 """
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from proxy.errors import Refusal
 from proxy.prices.usage import Usage
 from proxy.protocols import lossless
-from proxy.protocols.base import Charged, Manner, Reported
+from proxy.protocols.base import Charged, Manner, Reported, text_of
 from proxy.protocols.counts import is_cost
 from proxy.protocols.openai.responses import answer as answers
 from proxy.protocols.openai.responses import usage as usages
@@ -44,8 +45,14 @@ ID_WITHIN = 400
 class ResponseStream:
     """What has been seen of a stream."""
 
-    def __init__(self, manner: Manner) -> None:
+    def __init__(
+        self, manner: Manner, *, ids_in: Callable[[bytes], tuple[str, ...]] | None = None, is_early: bool = False
+    ) -> None:
+        """`ids_in` reads the ids of items, where the answer is kept; `is_early`: its first events wait for nothing."""
         self._manner = manner
+        self._ids_in = ids_in
+        self._is_early = is_early
+        self._kept: tuple[str, ...] = ()
         self.done = False
         self.error: Any = None
         """The error that ended the stream; nothing after it is taken."""
@@ -91,7 +98,7 @@ class ResponseStream:
     def reported(self) -> Reported:
         if not self._response:
             return Reported(None, upstream_id=self._upstream_id)
-        return answers.read_answer(self._response)
+        return answers.read_answer(self._response, kept=self._kept)
 
     def take(self, events: bytes) -> bytes:
         """What to relay of whole events now; less than came where something is kept back."""
@@ -194,11 +201,13 @@ class ResponseStream:
     def _begin(self, kind: str, event: bytes, data: bytes) -> bytes:
         if not self._upstream_id and (found := ID.search(data, 0, ID_WITHIN)) is not None:
             self._upstream_id = found[1].decode()
+        elif self._is_early and not self._upstream_id:
+            self._upstream_id = _id_in(data)  # it may not go on before this is known
         if not self._first and len(data) <= MOST_FIRST:
             self._first = event
         if self._manner.model:
             event = _framed(kind, _renamed(data, self._manner))
-        if self._has_items:
+        if self._has_items or self._is_early:
             return event
         self._early += event
         return b""
@@ -219,6 +228,10 @@ class ResponseStream:
         except ValueError:
             return b""  # garbage is not relayed
         self._last, self._data, self.done = kind, data, True
+        if self._ids_in is not None and bytes(self._members.get("store", b"")) != b"false":
+            name = self._response.get("id")
+            if isinstance(name, str) and name:
+                self._kept = (name, *self._ids_in(bytes(self._members.get("output", b"[]"))))
         if kind != FAILED:
             return b""
         self.error = failure_in({**self._response, "status": "failed"})
@@ -227,6 +240,12 @@ class ResponseStream:
     def _fail(self, said: Any) -> None:
         error = said.get("error") if isinstance(said, dict) else None
         self.error = error or {name: value for name, value in said.items() if name != "type"} or UNNAMED
+
+
+def _id_in(data: bytes) -> str:
+    said = _loaded(data) or {}
+    answer = said.get("response")
+    return text_of(answer, "id") if isinstance(answer, dict) else ""
 
 
 def _renamed(data: bytes, manner: Manner) -> bytes:

@@ -72,7 +72,7 @@ def test_headers_go_on_by_the_list():
         ({"n": 2}, "n"),
         ({"modalities": ["audio"]}, "modalities"),
         ({"reasoning": {"mode": "pro"}}, "reasoning.mode"),
-        ({"background_options": {"completion_window": "8h"}}, "background_options.completion_window"),
+        ({"background_options": {"completion_window": "soon"}}, "background_options.completion_window"),
         ({"prompt_cache_options": {"comparison_response_id": "resp_1"}}, "prompt_cache_options.comparison_response_id"),
         ({"completion_window": "8h"}, "completion_window"),
         ({"models": ["a"]}, "models"),
@@ -134,20 +134,30 @@ def test_what_servers_would_not_read_alike_is_refused(raw):
 
 
 @pytest.mark.parametrize(
-    ("fields", "references", "param"),
+    ("fields", "references"),
     [
-        ({"previous_response_id": "resp_1", "input": None}, ("resp_1",), "previous_response_id"),
-        ({"input": [{"type": "item_reference", "id": "rs_1"}]}, ("rs_1",), "input"),
-        ({"input": [{"id": "rs_1"}]}, ("rs_1",), "input"),
-        ({"background": True}, (), "background"),
+        ({"previous_response_id": "resp_1", "input": None}, ("resp_1",)),
+        ({"input": [{"type": "item_reference", "id": "rs_1"}, {"id": "rs_2"}]}, ("rs_1", "rs_2")),
     ],
 )
-def test_what_an_account_keeps_is_read_and_refused(fields, references, param):
-    call = read(**fields)
-    assert (call.references, call.stores) == (references, True)
+def test_what_an_account_keeps_is_read(fields, references):
+    call = RESPONSES.check(read(**fields), entry())
+    assert (call.references, call.stores, call.background_seconds) == (references, True, None)
+
+
+def test_how_long_an_answer_in_the_background_may_take_is_read_and_another_window_needs_its_price():
+    call = RESPONSES.check(read(background=True), entry())
+    assert (call.background_seconds, call.asked) == (24 * 3600, None)
+    with pytest.raises(BadRequest) as refused:
+        read(background=True, store=False)
+    assert refused.value.param == "store"
+    call = read(background=True, background_options={"completion_window": "8h"})
+    assert (call.background_seconds, call.asked) == (9 * 3600, {"completion_window": "8h"})
     with pytest.raises(BadRequest) as refused:
         RESPONSES.check(call, entry())
-    assert refused.value.param == param
+    assert refused.value.param == "background_options.completion_window"
+    half = {"when": {"completion_window": "8h"}, "rates": {"input": "5", "output": "20"}}
+    assert RESPONSES.check(call, entry(variants=[half])) == call
 
 
 def test_pictures_documents_and_sound_are_counted_wherever_they_stand():

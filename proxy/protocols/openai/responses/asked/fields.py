@@ -29,7 +29,7 @@ OTHERS = frozenset(
 )
 """What an account keeps, and what other paths and servers know by these names."""
 REFUSED = frozenset(map(folded, OTHERS))
-USUAL = {"reasoning": ("mode", "standard"), "background_options": ("completion_window", "soonest")}
+USUAL = {"reasoning": ("mode", "standard")}
 """Inside of these fields a member whose other values are sold at other rates."""
 COMPARED = "comparison_response_id"
 """Of `prompt_cache_options`: an answer that an account keeps."""

@@ -3,7 +3,10 @@
 https://platform.openai.com/docs/api-reference/responses/create . What nothing here reads goes upstream as it came.
 """
 
-from proxy.prices.versions import terms_of
+import re
+
+from proxy.kept.jobs import MOST_SECONDS
+from proxy.prices.versions import COMPLETION_WINDOW, terms_of
 from proxy.protocols import headers
 from proxy.protocols.base import MOST_OUTPUT_TOKENS, BadRequest
 from proxy.protocols.endpoint import Asked
@@ -20,6 +23,8 @@ HEADERS = frozenset({b"openai-beta", b"session-id", b"thread-id", b"originator",
 FAMILIES = (b"x-codex-", b"x-openai-internal-codex-")
 MOST_CALLS = 1_000_000
 LONGEST_ID = 1_000
+WINDOW, SOONEST = "completion_window", "soonest"
+HOURS = re.compile(r"([1-9][0-9]?)h")
 
 
 def read(asked: Asked) -> ResponsesCall:
@@ -39,6 +44,11 @@ def read(asked: Asked) -> ResponsesCall:
     choice = body.get("tool_choice")
     if choice is not None and first(choice) not in (b'"', b"{"):
         raise BadRequest("`tool_choice` must be a text or an object.", param="tool_choice")
+    in_background, stores = flag_of(body, "background"), body.get("store") is None or flag_of(body, "store")
+    if in_background and not stores:
+        raise BadRequest("`background` needs `store`: the answer is fetched later.", param="store")
+    window, seconds = window_of(body)
+    terms = {**terms_of(tier), **({COMPLETION_WINDOW: window} if in_background and window else {})}
     calls = body.whole(CALLS, least=0, most=MOST_CALLS)
     return ResponsesCall(
         model=model_of(body),
@@ -48,12 +58,13 @@ def read(asked: Asked) -> ResponsesCall:
         units=tuple(sorted(content.units)),
         rest=joined(body.members, without=OURS | TOOLED if offered else OURS),
         service_tier=tier,
-        asked=terms_of(tier) or None,
+        asked=terms or None,
         headers=headers.chosen(asked.headers, HEADERS, prefixes=FAMILIES),
-        stores=body.get("store") is None or flag_of(body, "store"),
+        stores=stores,
         previous=previous,
         references=(*([previous] if previous else ()), *content.references),
-        background=flag_of(body, "background"),
+        background=in_background,
+        background_seconds=seconds if in_background else None,
         compacts=_compacts(body) or COMPACTION in content.kinds,
         items=frozenset(content.kinds),
         offered=offered,
@@ -69,6 +80,20 @@ def _previous(body: Fields) -> str:
     if previous is not None and (not isinstance(previous, str) or not previous):
         raise BadRequest("`previous_response_id` must be the id of a response.", param="previous_response_id")
     return previous or ""
+
+
+def window_of(body: Fields) -> tuple[str, int]:
+    """The window in which an answer in the background is to be complete, "" for the usual one, and the seconds after
+    which it is given up: a day, or an hour after the window.
+    """
+    held = body.inside("background_options", known=frozenset({WINDOW}))
+    said = None if held is None else held.value(WINDOW)
+    if said in (None, SOONEST):
+        return "", MOST_SECONDS
+    if not isinstance(said, str) or (found := HOURS.fullmatch(said)) is None:
+        place = f"background_options.{WINDOW}"
+        raise BadRequest(f"`{place}` must be {SOONEST}, or hours as in 8h.", param=place)
+    return said, (int(found[1]) + 1) * 3600
 
 
 def _compacts(body: Fields) -> bool:
