@@ -321,7 +321,7 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Chuizi",
-    "DESCRIPTION": "Account API of the prepaid gateway. Authenticate with an API key: `Authorization: Bearer ck-...`.",
+    "DESCRIPTION": "Paths to models, and the account API. Authenticate by `Authorization: Bearer ck-...`.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PUBLIC": True,

@@ -11,6 +11,8 @@ from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework.request import Request
 
+from api.calling import schema as calling
+
 
 class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[misc, no-untyped-call]
     """How the schema tells of our keys; found by drf-spectacular because it is defined."""
@@ -35,6 +37,7 @@ def rendered(renderer: Any) -> bytes:
                 with translation.override("en"):
                     generator: Any = SchemaGenerator  # untyped
                     _document.update(generator().get_schema(request=None, public=True))
+                _document["paths"] = dict(sorted({**_document["paths"], **calling.paths()}.items()))
             _made[renderer.media_type] = renderer.render(_document, renderer_context={})
         return _made[renderer.media_type]
 

@@ -88,6 +88,13 @@ class Routes:
         dialect = endpoint.dialects.get(protocol) if endpoint is not None else None
         return dialect.keeper if dialect is not None else None
 
+    def shown(self) -> Iterable[tuple[str, Mapping[str, Endpoint[Any]]]]:
+        """The paths as people are told them, with their endpoints by method."""
+        for path, endpoints in self._by_path.items():
+            first = next(iter(endpoints.values()))
+            if path == first.roots[0] + first.path:
+                yield first.shown_path, endpoints
+
     def spoken(self) -> frozenset[str]:
         """The protocols of upstreams to which some endpoint's requests may go."""
         return frozenset(protocol for dialects in self._dialects() for protocol in dialects)
