@@ -74,18 +74,18 @@ def other_paths(url: str, *, headers: Mapping[str, str], seconds: float) -> None
             row = load(there, headers=headers, callers=32, seconds=seconds, stream=stream, asked=asked)
             what += ", 60 kB" if asked is AGENTS else ""
             name = f"{path}, {what}, 32 callers"
-            print(f"{name:34} {row.rate:>10.0f} {row.p50:>8.2f} {row.p99:>8.2f} {row.failed:>8}", flush=True)
+            print(f"{name:40} {row.rate:>10.0f} {row.p50:>8.2f} {row.p99:>8.2f} {row.failed:>8}", flush=True)
 
 
 def show(found: Path) -> None:
-    print(f"\n{'':34} {'requests/s':>10} {'p50 ms':>8} {'p99 ms':>8} {'not 2xx':>8}")
+    print(f"\n{'':40} {'requests/s':>10} {'p50 ms':>8} {'p99 ms':>8} {'not 2xx':>8}")
     for name, row in (
         ("JSON, 32 callers", found.json),
         ("streams of 42 chunks, 32 callers", found.streams),
         ("JSON, one caller", found.one),
         ("the upstream alone, one caller", found.alone),
     ):
-        print(f"{name:34} {row.rate:>10.0f} {row.p50:>8.2f} {row.p99:>8.2f} {row.failed:>8}")
+        print(f"{name:40} {row.rate:>10.0f} {row.p50:>8.2f} {row.p99:>8.2f} {row.failed:>8}")
     print(
         f"added for one caller, p50: {found.added:.2f} ms; processor time of the process: {found.json_cpu:.3f} ms for"
         f" JSON, {found.streams_cpu:.3f} ms for a stream; its memory: {found.memory:.0f} MB",

@@ -131,3 +131,12 @@ def test_a_new_port_of_the_sandbox_takes_no_key_of_a_real_provider_there(catalog
     Upstream.objects.update(base_url="http://127.0.0.1:8001/upstream/v1")
     demo.load_demo_catalog(now=NOW)
     assert stored() == ("http://127.0.0.1:8765/upstream/v1", demo.KEY)
+
+
+def test_the_form_takes_the_paths_that_there_are(save, catalog):
+    url = stored()[0]
+    assert "paths" in save(base_url=url, paths="responses, talk")
+    save(base_url=url, paths="responses, chat")
+    assert Upstream.objects.get().paths == ["chat", "responses"]
+    save(base_url=url, paths="")
+    assert Upstream.objects.get().paths == []

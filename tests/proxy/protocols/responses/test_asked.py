@@ -1,5 +1,7 @@
 """What is read of a request to Responses, what is refused by name, and what goes upstream as it came."""
 
+from dataclasses import replace
+
 import orjson
 import pytest
 
@@ -200,7 +202,8 @@ def test_sound_and_films_in_another_parts_stead_need_a_price(part, unit):
 def test_a_context_that_is_summed_up_is_held_twice_with_what_it_comes_to(more):
     plain, call = read(input=[{"type": "message", "role": "user", "content": "a"}]), read(**more)
     assert RESPONSES.bounds(call, entry()).extra_output == 10_000
-    assert RESPONSES.bounds(call, entry()).most["input"] > 2 * len(body(**more))
+    once = RESPONSES.bounds(replace(call, compacts=False), entry()).most["input"]
+    assert RESPONSES.bounds(call, entry()).most["input"] == 2 * once
     assert RESPONSES.bounds(plain, entry()).extra_output == 0
 
 
