@@ -24,6 +24,8 @@ AAC_SAMPLES, MOST_AAC_SAMPLES = 1_024, 2_048
 """Of a frame, as told and with its band doubled."""
 MOST_VORBIS_SAMPLES = 4_096
 MOST_FLAC_SAMPLES = 65_536
+OVERHEAD, OVERHEAD_BYTES = 0.1, 16_384
+"""How much of a file may be heads and tables, and no sound: a share, and bytes beside it."""
 OPUS_FRAMES = {0: 0.010, 1: 0.020, 2: 0.040, 3: 0.060}
 MP3_RATES = (44_100, 48_000, 32_000)
 BY_BYTES = ("pcm_", "adpcm_")
@@ -97,6 +99,7 @@ class Track:
 
     def __init__(self, stream: AudioStream) -> None:
         self.fair = self.most = 0.0
+        self.size = 0
         self.is_counted = True
         self._codec = stream.codec_context.name
         self._rate = stream.codec_context.sample_rate or 0
@@ -107,6 +110,7 @@ class Track:
         self._last = 0.0
 
     def add(self, packet: "Packet[Stream]") -> None:
+        self.size += packet.size
         told = max(0.0, (packet.duration or 0) * self._base)
         least, most = self._by_frame(packet)
         self.fair += max(told, least) if least is not None else told
@@ -148,19 +152,25 @@ class Track:
 def count(descriptor: int, offset: int, size: int) -> dict[str, object]:
     """Seconds of the longest track: fair, at most, and whether nothing was left uncounted."""
     tracks: dict[int, Track] = {}
-    is_whole = False
+    is_whole, seen = False, 0
     # Whatever a demuxer says is wrong ends the count; what was counted until then stands.
     with contextlib.suppress(Exception):
         options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "none"}
         with av.open(Window(descriptor, offset, size), mode="r", options=options) as container:
             tracks = {stream.index: Track(stream) for stream in container.streams.audio}
-            for packet in container.demux(*container.streams.audio):
-                if packet.size:
-                    tracks[packet.stream.index].add(packet)
+            for packet in container.demux():
+                seen += packet.size
+                if packet.size and (track := tracks.get(packet.stream.index)) is not None:
+                    track.add(packet)
             is_whole = True
+    longest = max(tracks.values(), key=lambda track: track.longest, default=None)
+    most = longest.longest if longest is not None else 0.0
+    if longest is not None and size - seen > OVERHEAD_BYTES + size * OVERHEAD:
+        # What no packet holds may be sound to another reader: a head may say where the sound ends.
+        most += (size - seen) * most / max(1, longest.size)
     return {
         "seconds": round(max((track.fair for track in tracks.values()), default=0.0), 3),
-        "most": round(max((track.longest for track in tracks.values()), default=0.0), 3),
+        "most": round(most, 3),
         "is_whole": is_whole and bool(tracks) and all(track.is_counted for track in tracks.values()),
     }
 

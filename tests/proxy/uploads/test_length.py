@@ -77,6 +77,12 @@ def test_a_webm_is_as_long_as_its_packets_however_fast_its_clock(stored):
     assert length_of(stored(hasty)).most > SECONDS - Decimal("0.2")
 
 
+def test_a_wav_is_held_as_long_as_its_bytes_however_short_its_head_says(stored):
+    data = bytearray(sound(SECONDS))
+    struct.pack_into("<I", data, data.index(b"data") + 4, 100)
+    assert SECONDS - Decimal("0.2") < length_of(stored(bytes(data))).most < SECONDS + Decimal("0.2")
+
+
 @pytest.mark.parametrize(
     ("data", "most"),
     [

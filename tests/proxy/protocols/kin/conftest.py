@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import orjson
 import pytest
 
 from proxy.prices.loading import load_catalog
 from tests.proxy.conftest import Gateway, catalog
 from tests.proxy.protocols.kin.table import EMBEDDINGS, Kin
+from tests.uploads import KIND, fields, form
 from tests.upstream import FakeUpstream
 
 
@@ -24,4 +26,8 @@ def served(gateway: Gateway, upstream: FakeUpstream, kin: Kin) -> Gateway:
 
 
 def post(gateway: Gateway, kin: Kin, **more: Any) -> Any:
-    return gateway.client.post(kin.path, json={**kin.sent, **more})
+    sent = {**kin.sent, **more}
+    if not kin.is_form:
+        return gateway.client.post(kin.path, json=sent)
+    said = {name: orjson.dumps(held).decode() if isinstance(held, dict) else held for name, held in sent.items()}
+    return gateway.client.post(kin.path, content=form(*fields(**said)), headers={"Content-Type": KIND})

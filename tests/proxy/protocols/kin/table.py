@@ -1,8 +1,10 @@
 """The paths of OpenAI's and its kin beside chat: a request to each, an upstream's answer, and what that used."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
+
+from tests.uploads import sound
 
 WORDS = ["one two three", "four five six"]
 
@@ -20,6 +22,8 @@ class Kin:
     cost: Decimal
     counts: dict[str, str] = field(default_factory=dict)
     """Whose usage is charged with a fault, where it is another than of most: what was known beforehand is no news."""
+
+    is_form: bool = False
 
     def __str__(self) -> str:
         return self.name
@@ -131,6 +135,17 @@ PICTURE_EVENTS = Kin(
     lines={"input_text_token": 5, "output_image_token": 472},
     cost=Decimal("0.01985025"),
 )
+TRANSCRIPT = Kin(
+    name="a transcript",
+    path="/v1/audio/transcriptions",
+    price={"input": "2.5", "input_audio": "6", "output": "10"},
+    asked={"file": sound(4), "prompt": "one"},
+    told={},
+    lines={"input_token": 1, "input_audio_token": 40, "output_token": 5},
+    cost=Decimal("0.00030712"),
+    is_form=True,
+)
+TRANSCRIPT_EVENTS = replace(TRANSCRIPT, name="a transcript as events", asked={**TRANSCRIPT.asked, "stream": "true"})
 MEDIA = (SPEECH, SPOKEN_BY_TOKEN, PICTURES, PICTURES_BY_TOKEN)
 STREAMS = (SPOKEN_EVENTS, PICTURE_EVENTS)
 """Those before the sandbox alone."""

@@ -13,7 +13,7 @@ from proxy.prices.loading import load_catalog
 from sandbox.upstream.faults import WHAT
 from tests.proxy.conftest import Gateway, catalog, only_generation, wait_for
 from tests.proxy.protocols.kin.conftest import post
-from tests.proxy.protocols.kin.table import ALL, COMPLETIONS, MEDIA, STREAMS, Kin
+from tests.proxy.protocols.kin.table import ALL, COMPLETIONS, MEDIA, STREAMS, TRANSCRIPT, TRANSCRIPT_EVENTS, Kin
 from tests.sandbox_server import SandboxServer
 
 STREAMED = ("no-done", "usage-middle", "usage-each", "error-in-stream")
@@ -57,8 +57,11 @@ def served(gateway: Gateway, upstream: Any, kin: Kin) -> Gateway:
     return gateway
 
 
-@pytest.mark.parametrize("kin", [*ALL, *MEDIA, COMPLETIONS], ids=str)
-@pytest.mark.parametrize("fault", ["", *(name for name in WHAT if name not in STREAMED)])
+WHOLE = [(kin, fault) for kin in (*ALL, *MEDIA, COMPLETIONS) for fault in ("", *WHAT) if fault not in STREAMED]
+UPLOADED = [(TRANSCRIPT, fault) for fault in ("", "400", "garbage", "eof-mid-stream", "huge-usage")]
+
+
+@pytest.mark.parametrize(("kin", "fault"), [*WHOLE, *UPLOADED], ids=str)
 def test_a_fault_becomes_an_error_of_openais_shape_and_nothing_is_charged_for_nothing(served, kin, fault):
     answer = post(served, kin, sandbox={"fault": fault})
     if fault in FAILED:
@@ -86,8 +89,11 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("kin", STREAMS, ids=str)
-@pytest.mark.parametrize("fault", ["", *WHAT])
+AS_EVENTS = [(kin, fault) for kin in STREAMS for fault in ("", *WHAT)]
+UPLOADED_EVENTS = [(TRANSCRIPT_EVENTS, fault) for fault in ("", "eof-mid-stream", "no-usage")]
+
+
+@pytest.mark.parametrize(("kin", "fault"), [*AS_EVENTS, *UPLOADED_EVENTS], ids=str)
 def test_a_fault_of_a_stream_ends_it_with_an_error_and_nothing_is_charged_for_what_broke_off(served, kin, fault):
     answer = post(served, kin, sandbox={"fault": fault})
     if fault in BEFORE:
