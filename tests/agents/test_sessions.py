@@ -62,6 +62,26 @@ def test_a_session_ends_with_our_words_where_the_balance_does(desk: Desk, agent:
     assert Wallet.objects.get().held == 0
 
 
+FOREIGN = [
+    (CLAUDE_CODE, {"claude": MODELS.gpt}),
+    (opencode("chuizi", "anthropic/claude-sonnet-5"), {"gpt": "anthropic/claude-sonnet-5"}),
+]
+"""An agent and a model that has only upstreams of another protocol than its own."""
+
+
+@pytest.mark.agents
+@pytest.mark.parametrize(("agent", "models"), FOREIGN, ids=named)
+def test_an_agent_works_with_a_model_of_another_protocol(desk: Desk, agent: Agent, models: dict[str, str]) -> None:
+    price = {"input": "3", "output": "15", "cache_read": "0.3", "cache_write": "3.75", "cache_write_1h": "6"}
+    load_catalog({"models": [{"id": "anthropic/claude-sonnet-5", "upstreams": ["sandbox-anthropic"], "price": price}]})
+    desk.served.look_at_catalog()
+    ran = desk.run(agent, desk.task, **models)
+    assert ran.status == 0, ran.output
+    assert desk.file.read_text() == TEXT + "\n"
+    [slug] = models.values()
+    assert Generation.objects.filter(model__slug=slug, cost__gt=0).count() == 2
+
+
 @pytest.mark.agents
 def test_codex_works_through_the_tools_of_a_model_that_it_knows(desk: Desk) -> None:
     """They stand in an item of the input, and take free text: a program."""

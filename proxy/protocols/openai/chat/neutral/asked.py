@@ -155,11 +155,11 @@ def _answered(message: shapes.Assistant, place: str) -> Iterator[Part]:
     if message.refusal:
         yield Refused(message.refusal)
     for number, call in enumerate(message.tool_calls or ()):
-        at = f"{place}.tool_calls[{number}]"
+        at, mark = f"{place}.tool_calls[{number}]", _mark(call.cache_control)
         if isinstance(call, shapes.FunctionCall):
-            yield ToolCall(call.id, call.function.name, call.function.arguments, place=at)
+            yield ToolCall(call.id, call.function.name, call.function.arguments, cache=mark, place=at)
         else:
-            yield ToolCall(call.id, call.custom.name, call.custom.input, takes_text=True, place=at)
+            yield ToolCall(call.id, call.custom.name, call.custom.input, takes_text=True, cache=mark, place=at)
 
 
 def _thoughts(message: shapes.Assistant) -> Iterator[Thought]:

@@ -81,12 +81,14 @@ class FunctionCall(Known, tag_field="type", tag="function"):
     id: Word
     function: Function
     index: int | None = None
+    cache_control: Mark | None = None
 
 
 class CustomCall(Known, tag_field="type", tag="custom"):
     id: Word
     custom: Custom
     index: int | None = None
+    cache_control: Mark | None = None
 
 
 class Detail(msgspec.Struct, gc=False):
