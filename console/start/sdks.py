@@ -187,7 +187,9 @@ print(model.invoke("Say hello.").content)
             """\
 from langchain_anthropic import ChatAnthropic
 
-model = ChatAnthropic(base_url="{{url}}", api_key="{{key}}", model="{{claude}}", max_tokens=1000)
+model = ChatAnthropic(
+    base_url="{{url}}", api_key="{{key}}", model="{{claude}}", max_tokens=1000
+)
 print(model.invoke("Say hello.").content)
 """,
         ),
