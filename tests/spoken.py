@@ -57,6 +57,8 @@ class Spoken:
     """What has the usage in an answer or an event."""
     codes: dict[str, str] = field(default_factory=dict)
     """What an error of the gateway is called here, by its code in OpenAI's shape."""
+    paths: tuple[str, ...] = ()
+    """What the upstream has of its protocol; nothing: all."""
     stream_path: str = ""
     """Where a stream is asked for at a path of its own, and not by a field."""
     says: Callable[[str], dict[str, Any]] = lambda words: {
@@ -96,7 +98,7 @@ class Spoken:
         return {**({"stream": stream} if stream and not self.stream_path else {}), **self.says(words), **more}
 
     def upstream(self) -> FakeUpstream:
-        return FakeUpstream(self.protocol, json=deepcopy(self.told), events=self.stream)
+        return FakeUpstream(self.protocol, json=deepcopy(self.told), events=self.stream, paths=self.paths)
 
     def code(self, code: str) -> str:
         return self.codes.get(code, code)
@@ -344,17 +346,21 @@ RESPONSES = Spoken(
 )
 
 
-def across(caller: Spoken, upstream: Spoken) -> Spoken:
-    """What a caller of one protocol says and gets, before an upstream of another."""
+def across(caller: Spoken, upstream: Spoken, *paths: str) -> Spoken:
+    """What a caller of one protocol says and gets, before an upstream of another, which may have these paths alone."""
     theirs = ("protocol", "stream", "begun", "told", "failed", "word", "head")
     return replace(
         caller,
         name=f"{caller.name} on {upstream.name}",
+        paths=paths,
         **{name: getattr(upstream, name) for name in theirs},
     )
 
 
-TRANSLATED = (across(CHAT, MESSAGES), across(MESSAGES, CHAT))
+TRANSLATED = (
+    *(across(CHAT, MESSAGES), across(MESSAGES, CHAT)),
+    *(across(RESPONSES, CHAT, "chat"), across(MESSAGES, RESPONSES, "responses")),
+)
 ALL = (CHAT, COMPLETIONS, MESSAGES, GENERATE, RESPONSES)
 each_protocol = pytest.mark.parametrize("spoken", ALL, ids=str)
 """For a test that holds for each of them."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 import orjson
@@ -56,8 +56,16 @@ def answer(**more: Any) -> dict[str, Any]:
 class FakeUpstream:
     """An HTTP server in a thread. Set `handler`, `json` or `events`; read `calls`."""
 
-    def __init__(self, protocol: str = "openai", *, json: Any = None, events: Iterable[bytes] = STREAM) -> None:
+    def __init__(
+        self,
+        protocol: str = "openai",
+        *,
+        json: Any = None,
+        events: Iterable[bytes] = STREAM,
+        paths: Sequence[str] = (),
+    ) -> None:
         self.protocol = protocol
+        self.paths = paths
         self.calls: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.json: Any = json or answer()

@@ -116,8 +116,8 @@ def _part(name: str) -> str:
     return f"(?P<{name.removesuffix('...')}>{'[^/].*' if name.endswith('...') else '[^/:]+'})"
 
 
-CHAT, MESSAGES = ChatCompletions(), Messages()
-join([CHAT, MESSAGES])
+CHAT, MESSAGES, RESPONSES = ChatCompletions(), Messages(), Responses()
+join([CHAT, MESSAGES, RESPONSES])
 ROUTES = Routes(
     [
         *(
@@ -133,7 +133,8 @@ ROUTES = Routes(
             ImageGenerations(),
             ImageEdits(),
         ),
-        *(Responses(), Compact(), InputTokens(), KeptResponse(), DeletedResponse(), InputItems(), CancelledResponse()),
+        *(RESPONSES, Compact(), InputTokens(RESPONSES)),
+        *(KeptResponse(), DeletedResponse(), InputItems(), CancelledResponse()),
         *(MESSAGES, CountTokens(MESSAGES)),
         *(Generate(), StreamGenerate(), CountGemini(), Embed(), BatchEmbed()),
     ]

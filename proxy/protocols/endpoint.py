@@ -162,6 +162,7 @@ class Dialect(Generic[Asking]):
     """
 
     asks: str = ""
+    translates: bool = False
 
     def request(self, call: Asking, destination: Destination, *, output_limit: int | None, habits: Habits) -> Sending:
         """What to send; `output_limit` is what was held, in tokens, None where nothing is."""
@@ -292,11 +293,11 @@ class Endpoint(Generic[Asking]):
     end: ClassVar[bytes] = DONE
     """What ends a stream, behind the last event."""
     dialects: Mapping[str, Dialect[Asking]]
-    """By the protocol of the upstream; to no other does a request go, but as `dialect` says."""
+    """By the protocol of the upstream; to no other does a request go."""
+    detours: Mapping[str, Dialect[Asking]] = {}
+    """The same, for an upstream that does not have the path that `dialects` would ask."""
     side: "Side[Asking] | None" = None
     """How it is translated into other protocols, and they into it, if it is."""
-    translated: frozenset[str] = frozenset()
-    """Those of its dialects' protocols that its requests are translated into."""
 
     @property
     def shown_path(self) -> str:
@@ -305,8 +306,11 @@ class Endpoint(Generic[Asking]):
 
     def dialect(self, destination: Destination) -> Dialect[Asking] | None:
         """How to speak with it; None where it cannot be asked."""
-        found = self.dialects.get(destination.protocol)
-        return found if found is not None and destination.has(found.asks) else None
+        for dialects in (self.dialects, self.detours):
+            found = dialects.get(destination.protocol)
+            if found is not None and destination.has(found.asks):
+                return found
+        return None
 
     def among(self, destinations: Sequence[Destination], *, account: str = "") -> Sequence[Destination]:
         """Those that can be asked, in their order; of one account, if it is named."""
@@ -330,7 +334,12 @@ class Endpoint(Generic[Asking]):
         limit = entry.max_output_tokens
         if limit is not None and call.output_limit is not None and call.output_limit > limit:
             raise BadRequest(f"{entry.slug} writes at most {limit} tokens.", param=self.limit_field)
-        return call if self.translated.isdisjoint(entry.spoken) else prepared(self, call, entry)
+        return call if self.side is None else prepared(self, call, entry)
+
+    def speaks_to(self, entry: Entry) -> bool:
+        """Whether one of its upstreams speaks this path itself."""
+        found = map(self.dialect, entry.destinations)
+        return any(dialect is not None and not dialect.translates for dialect in found)
 
     def check_spoken(self, entry: Entry) -> None:
         """Raise `Refusal` where none of its upstreams has what this path can be put to."""

@@ -49,6 +49,7 @@ def catalog(upstream: FakeUpstream, *, second: FakeUpstream | None = None, **mod
         upstreams.append({"name": "second", "protocol": second.protocol, "base_url": second.url, "priority": 2})
     for item in upstreams:
         item |= {"timeout_seconds": 2, "total_timeout_seconds": 20}
+        item |= {"paths": list(paths)} if (paths := getattr(upstream, "paths", ())) else {}
     return {
         "upstreams": upstreams,
         "models": [

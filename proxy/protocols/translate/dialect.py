@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import chain
 from typing import Any, TypeVar
 
 from proxy.errors import Refusal
@@ -10,6 +11,7 @@ from proxy.prices.usage import Usage
 from proxy.protocols.base import Call, Charged, Habits, Manner, Reported, Translation
 from proxy.protocols.endpoint import Assembly, Dialect, EventStream, Sending
 from proxy.protocols.translate.form import Form
+from proxy.protocols.translate.free import AsText, free_in
 from proxy.protocols.translate.side import Side, Written
 from proxy.protocols.translate.stream import TranslatedStream, without_thoughts
 
@@ -18,6 +20,8 @@ Asking = TypeVar("Asking", bound=Call)
 
 class Translated(Dialect[Asking]):
     """The caller speaks as `caller` does, the upstream as `upstream` does."""
+
+    translates = True
 
     def __init__(self, caller: Side[Asking], upstream: Side[Any]) -> None:
         self._caller = caller
@@ -65,7 +69,7 @@ class Translated(Dialect[Asking]):
 
     def read_answer(self, call: Asking, answer: Mapping[str, Any]) -> Reported:
         """`told` is the call: what was used is shown in the caller's words, whatever the upstream's were."""
-        return replace(self._native.read_answer(call, answer), told=call)
+        return replace(self._native.read_answer(self._upstream.asking, answer), told=call)
 
     def failure(self, answer: Any) -> Any:
         return self._native.failure(answer)
@@ -86,9 +90,16 @@ class Translated(Dialect[Asking]):
         told = self._upstream.told(answer, raw)
         if not self._shows_thoughts(reported.told):
             told = without_thoughts(told)
+        if (as_text := self._as_text(reported.told)) is not None:
+            told = chain(as_text.told(told), as_text.rest())
         return self._caller.whole(reported.told, told, charged, used, refusal)
 
     def events(self, call: Asking, manner: Manner) -> EventStream:
         native = self._native.events(self._upstream.asking, manner)
         writer = self._caller.writer(call, manner.generation_id)
-        return TranslatedStream(native, self._upstream.reader(), writer, shows_thoughts=self._shows_thoughts(call))
+        as_text, shows_thoughts = self._as_text(call), self._shows_thoughts(call)
+        return TranslatedStream(native, self._upstream.reader(), writer, shows_thoughts=shows_thoughts, as_text=as_text)
+
+    def _as_text(self, call: Asking) -> AsText | None:
+        free = free_in(self._form(call))
+        return AsText(free) if free else None

@@ -11,6 +11,9 @@ from typing import Literal
 from core.records import value
 from proxy.protocols.base import BadRequest
 
+HIGH = frozenset({"high", "xhigh", "max"})
+LOW_BUDGET, MEDIUM_BUDGET = 4_096, 16_384
+"""Tokens up to which a budget for thinking stands for little, and for some."""
 Role = Literal["system", "developer", "user", "assistant"]
 
 
@@ -104,7 +107,8 @@ class Turn:
 class Tool:
     """A tool that runs with the caller. `schema` is that of its arguments, b"" where it takes any.
 
-    Where it `takes_text` its argument is free text, of the form that `grammar` describes (raw JSON, b"" for any).
+    Where it `takes_text` its argument is free text, that follows its `grammar`: an object with `syntax` and
+    `definition`, b"" for any text.
     """
 
     name: str
@@ -158,8 +162,10 @@ class Fields:
     structure: str = "response_format"
     temperature: str = "temperature"
     tier: str = "service_tier"
+    stops: str = "stop"
     effort: str = "reasoning_effort"
     parallel: str = "parallel_tool_calls"
+    cache_key: str = "prompt_cache_key"
 
 
 @value
@@ -183,6 +189,8 @@ class Form:
     """Marked as a whole: its last part is to be kept in a cache."""
     is_marked: bool = False
     """Whether anything in it is marked for a cache."""
+    cache_key: str = ""
+    """By which requests that begin alike find each other's cache, where the protocol has such a key for marks."""
     hints: tuple[str, ...] = ()
     """Fields of the request that change its cost or its comfort and not its meaning, and that are left out."""
     fields: Fields = field(default_factory=Fields)
@@ -190,3 +198,18 @@ class Form:
 
 class Untranslatable(BadRequest):
     """What the protocol of the model's upstream has no words for; `param` names the field."""
+
+
+def effort_of(asked: Reasoning) -> str:
+    """In the words that most upstreams know; "" where it is left to the model."""
+    if asked.effort == "none" or asked.is_on is False:
+        return "none" if asked.effort == "none" else ""
+    if asked.effort:
+        return "high" if asked.effort in HIGH else asked.effort
+    return effort_for(asked.budget)
+
+
+def effort_for(budget: int | None) -> str:
+    if budget is None:
+        return ""
+    return "low" if budget <= LOW_BUDGET else "medium" if budget <= MEDIUM_BUDGET else "high"

@@ -1,4 +1,4 @@
-"""A request of which it has to be known, before anything is held for it, whether it can be translated."""
+"""A request before a model of which some upstreams speak another protocol."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
@@ -14,18 +14,17 @@ AS_THEY_ARE = Habits()
 
 
 def prepared(endpoint: "Endpoint[Asking]", call: Asking, entry: Entry) -> Asking:
-    """The request, for a model of which some upstreams speak another protocol.
-
-    Raise `BadRequest` where all of them do, and for none it can be translated.
-    """
+    """Raise `BadRequest` where all of them do, and for none it can be translated."""
+    ways = [(endpoint.dialect(destination), destination) for destination in entry.destinations]
+    others = [(dialect, there) for dialect, there in ways if dialect is not None and dialect.translates]
+    if not others:
+        return call
     call = replace(call, translation=Translation())
-    destinations = endpoint.among(entry.destinations)
-    if any(destination.protocol not in endpoint.translated for destination in destinations):
+    if endpoint.speaks_to(entry):
         return call
     problem: BadRequest | None = None
     limit = call.output_limit or entry.max_output_tokens or DEFAULT_OUTPUT_TOKENS
-    for destination in destinations:
-        dialect = endpoint.dialects[destination.protocol]
+    for dialect, destination in others:
         try:
             dialect.request(call, destination, output_limit=limit, habits=AS_THEY_ARE)
         except BadRequest as error:

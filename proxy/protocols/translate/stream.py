@@ -9,18 +9,29 @@ from typing import Any
 
 from proxy.prices.usage import Usage
 from proxy.protocols.base import Charged, Reported
-from proxy.protocols.endpoint import EventStream, Stoppable
+from proxy.protocols.endpoint import EventStream
+from proxy.protocols.translate.free import AsText
 from proxy.protocols.translate.side import EventReader, EventWriter
-from proxy.protocols.translate.told import Event, Thought, ThoughtEnded
+from proxy.protocols.translate.told import Event, Finished, Reason, Thought, ThoughtEnded
 
 
 class TranslatedStream:
-    def __init__(self, native: EventStream, reader: EventReader, writer: EventWriter, *, shows_thoughts: bool) -> None:
+    def __init__(
+        self,
+        native: EventStream,
+        reader: EventReader,
+        writer: EventWriter,
+        *,
+        shows_thoughts: bool,
+        as_text: AsText | None = None,
+    ) -> None:
         self.done = False
         self._native = native
         self._reader = reader
         self._writer = writer
         self._shows_thoughts = shows_thoughts
+        self._as_text = as_text
+        self._is_stopped = False
 
     def take(self, events: bytes) -> bytes:
         passed = self._native.take(events)
@@ -31,14 +42,23 @@ class TranslatedStream:
         return self._translated(self._native.release())
 
     def stop(self) -> bytes:
-        return self._translated(self._native.stop()) if isinstance(self._native, Stoppable) else b""
+        """Here, whatever its upstream's own stream would be ended with."""
+        self._is_stopped = True
+        return self._written([Finished(Reason.LENGTH)])
 
     def tail(self, charged: Charged, usage: Usage) -> bytes:
-        return self._translated(self._native.tail(charged, usage)) + self._writer.last(charged, usage)
+        rest = b"" if self._is_stopped else self._translated(self._native.tail(charged, usage))
+        if self._as_text is not None:
+            rest += self._writer.write(self._as_text.rest())
+        return rest + self._writer.last(charged, usage)
 
     def _translated(self, events: bytes) -> bytes:
-        told = self._reader.read(events)
-        return self._writer.write(told if self._shows_thoughts else without_thoughts(told))
+        return self._written(self._reader.read(events))
+
+    def _written(self, told: Iterable[Event]) -> bytes:
+        if not self._shows_thoughts:
+            told = without_thoughts(told)
+        return self._writer.write(told if self._as_text is None else self._as_text.told(told))
 
     @property
     def reported(self) -> Reported:

@@ -96,7 +96,7 @@ class Messages(Endpoint[MessagesCall]):
         if any(name.startswith(LONG_CONTEXT) for name in betas_of(call.headers)) and _lacks_long_context(entry):
             words = f"{entry.slug} has no price for long contexts here: leave {LONG_CONTEXT}* out of `anthropic-beta`."
             raise BadRequest(words, param="anthropic-beta")
-        serves = Protocol.ANTHROPIC in entry.spoken
+        serves = self.speaks_to(entry)
         return super().check(with_tools(with_terms(call, entry.price), entry, serves=serves), entry)
 
     def bounds(self, call: MessagesCall, entry: Entry) -> Bounds:

@@ -27,9 +27,11 @@ from proxy.protocols.openai.responses.assembling import Assembly, as_events
 from proxy.protocols.openai.responses.errors import error_event
 from proxy.protocols.openai.responses.failure import failure_in
 from proxy.protocols.openai.responses.keeping import ResponseKeeper, ids_in, is_pending, kept_of
+from proxy.protocols.openai.responses.neutral.side import ResponsesSide
 from proxy.protocols.openai.responses.produced import produced_bytes
 from proxy.protocols.openai.responses.stream import ResponseStream
 from proxy.protocols.sse import MOST_MEDIA_BYTES
+from proxy.protocols.translate.side import Side
 
 COMPACTED_TOKENS = 32_768
 """What a context comes to when it is summed up, at most, where the catalog tells no limit of the model."""
@@ -85,7 +87,6 @@ class Native(Dialect[ResponsesCall]):
 class Responses(Endpoint[ResponsesCall]):
     name = Protocol.OPENAI.value
     path = "/v1/responses"
-    session_headers = SESSION_HEADERS
     what = "model that answers at this path"
     limit_field = LIMIT
     unit_fields = dict.fromkeys((WEB_SEARCH, FILE_SEARCH, CODE_SESSION), "tools")
@@ -95,6 +96,7 @@ class Responses(Endpoint[ResponsesCall]):
     session_headers = SESSION_HEADERS
     session_member = b"prompt_cache_key"
     dialects: Mapping[str, Dialect[ResponsesCall]] = {Protocol.OPENAI.value: Native()}
+    side: Side[ResponsesCall] | None = ResponsesSide(Native())
 
     def read(self, asked: Asked) -> ResponsesCall:
         return read(asked)
@@ -104,7 +106,9 @@ class Responses(Endpoint[ResponsesCall]):
         tier = call.service_tier
         if tier is not None and tier not in PRICED_TIERS and not entry.price.varies_by({SERVICE_TIER: tier}):
             raise BadRequest("`service_tier` may be auto, default or flex here.", param="service_tier")
-        return super().check(with_tools(call, entry), entry)
+        is_kept = call.stores and self.speaks_to(entry)
+        call = replace(with_tools(call, entry, serves=self.speaks_to(entry)), stores=is_kept)
+        return super().check(call, entry)
 
     def bounds(self, call: ResponsesCall, entry: Entry) -> Bounds:
         bounds = super().bounds(call, entry)
@@ -138,6 +142,7 @@ class Compact(Responses):
 
     path = "/v1/responses/compact"
     dialects = {Protocol.OPENAI.value: Compacting()}
+    side = None
 
     def read(self, asked: Asked) -> ResponsesCall:
         call = read(asked)
@@ -169,11 +174,21 @@ class Counting(Native):
 
 
 class InputTokens(Responses):
-    """Of a request that could be sent; nothing is held or stored."""
+    """Of a request that could be sent; nothing is held or stored. A model of another protocol is counted for here."""
 
     path = "/v1/responses/input_tokens"
     holds = False
     dialects = {Protocol.OPENAI.value: Counting()}
+    side = None
+
+    def __init__(self, of: Responses) -> None:
+        self._of = of
+
+    def check_spoken(self, entry: Entry) -> None:
+        self._of.check_spoken(entry)
+
+    def own_answer(self, call: ResponsesCall) -> bytes:
+        return b'{"object":"response.input_tokens","input_tokens":%d}' % call.material.fair
 
     def read(self, asked: Asked) -> ResponsesCall:
         return replace(read(asked), stream=False, service_tier=None, background_seconds=None)

@@ -140,7 +140,7 @@ def test_input_is_counted_for_nothing(gateway, upstream, django_assert_num_queri
 
 
 def test_an_upstream_that_does_not_name_the_path_is_not_asked(gateway, upstream):
-    Upstream.objects.update(paths=["chat"])
+    Upstream.objects.update(paths=["embeddings"])
     gateway.look_at_catalog()
     answer = gateway.chat()
     assert (answer.status_code, answer.json()["error"]["param"], upstream.calls) == (400, "model", [])

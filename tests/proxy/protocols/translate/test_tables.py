@@ -8,7 +8,15 @@ import orjson
 import pytest
 
 from proxy.protocols.base import BadRequest
-from tests.proxy.protocols.translate.ways import TO_CHAT, TO_MESSAGES, Way
+from tests.proxy.protocols.translate.ways import (
+    CHAT_TO_RESPONSES,
+    MESSAGES_TO_RESPONSES,
+    RESPONSES_TO_CHAT,
+    RESPONSES_TO_MESSAGES,
+    TO_CHAT,
+    TO_MESSAGES,
+    Way,
+)
 
 PAGE = Path(__file__).parents[4] / "docs" / "translation.md"
 ROW = re.compile(r"^\| `(\{.*\})` \| (carried|hint|refused) \| `(.*)` \|$", re.MULTILINE)
@@ -23,7 +31,17 @@ def rows(heading: str, way: Way) -> list[Any]:
     return [pytest.param(way, *row, id=f"{way.name} {row[0][:60]}") for row in found]
 
 
-ROWS = [*rows("Chat completions to Messages", TO_MESSAGES), *rows("Messages to chat completions", TO_CHAT)]
+WAYS = {
+    "Chat completions to Messages": TO_MESSAGES,
+    "Messages to chat completions": TO_CHAT,
+    "Responses to chat completions": RESPONSES_TO_CHAT,
+    "Responses to Messages": RESPONSES_TO_MESSAGES,
+    "Chat completions to Responses": CHAT_TO_RESPONSES,
+    "Messages to Responses": MESSAGES_TO_RESPONSES,
+}
+ROWS = [row for heading, way in WAYS.items() for row in rows(heading, way)]
+NOT_COMPARED = dict.fromkeys(("messages", "tools", "system", "stream", "stream_options", "input", "reasoning"), 0)
+"""What a hint stands in, and what brings it."""
 
 
 @pytest.mark.parametrize(("way", "asked", "kind", "becomes"), ROWS)
@@ -39,10 +57,7 @@ def test_each_row_of_the_tables_is_so(way, asked, kind, becomes):
     plain, _ = way.sent({})
     if kind == "hint":
         assert ignored == (becomes,)
-        assert {**sent, "messages": 0, "tools": 0, "system": 0, "stream": 0, "stream_options": 0} == {
-            **plain,
-            **dict.fromkeys(("messages", "tools", "system", "stream", "stream_options"), 0),
-        }
+        assert {**sent, **NOT_COMPARED} == {**plain, **NOT_COMPARED}
         return
     expected = orjson.loads(becomes)
     assert {name: sent.get(name) for name in expected} == expected

@@ -1,4 +1,4 @@
-"""Both ways of translation without a gateway: bodies as callers send them, and what an upstream is sent."""
+"""The ways of translation without a gateway: bodies as callers send them, and what an upstream is sent."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from proxy.gateway.routes import CHAT, MESSAGES
+from proxy.gateway.routes import CHAT, MESSAGES, RESPONSES
 from proxy.models import Kind
 from proxy.prices.catalog import Destination
 from proxy.prices.usage import Usage
@@ -18,7 +18,9 @@ CHARGED = Charged(Manner("gen-0123456789abcdefghijklmn"), 7, Decimal("0.00042000
 USED = Usage(input_tokens=20, output_tokens=5)
 
 
-def destination(protocol: str, *, kind: str = Kind.VLLM, model: str = "claude-sonnet-4-6") -> Destination:
+def destination(
+    protocol: str, *, kind: str = Kind.VLLM, model: str = "claude-sonnet-4-6", paths: Iterable[str] = ()
+) -> Destination:
     return Destination(
         model="a/m",
         upstream_id=1,
@@ -30,26 +32,31 @@ def destination(protocol: str, *, kind: str = Kind.VLLM, model: str = "claude-so
         timeout=1.0,
         total_timeout=1.0,
         kind=kind,
+        paths=frozenset(paths),
     )
 
 
 @dataclass(frozen=True)
 class Way:
-    """From callers of `caller` to upstreams of `upstream`."""
+    """From callers of `caller` to upstreams of `upstream`, which have that path alone."""
 
     caller: Endpoint[Any]
     upstream: Endpoint[Any]
 
     @property
     def name(self) -> str:
-        return f"{self.caller.name} to {self.upstream.name}"
+        return f"{self.caller.path} to {self.upstream.path}"
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return (self.upstream.dialects[self.upstream.name].asks,)
 
     @property
     def dialect(self) -> Any:
-        return self.caller.dialects[self.upstream.name]
+        return self.caller.dialect(destination(self.upstream.name, paths=self.paths))
 
     def read(self, body: dict[str, Any], headers: dict[bytes, bytes] | None = None) -> Call:
-        whole = {"model": "a/m", "max_tokens": 100, "messages": [{"role": "user", "content": "Hi"}], **body}
+        whole = {"model": "a/m", **DEFAULTS.get(self.caller.path, MESSAGE), **body}
         call: Call = self.caller.read(Asked(orjson.dumps(whole), {}, headers or {}))
         return replace(call, translation=Translation())
 
@@ -62,7 +69,7 @@ class Way:
     ) -> tuple[dict[str, Any], tuple[str, ...]]:
         sending = self.dialect.request(
             call,
-            destination(self.upstream.name, **route),
+            destination(self.upstream.name, paths=self.paths, **route),
             output_limit=limit,
             habits=Habits(refused=frozenset(refused)),
         )
@@ -90,4 +97,9 @@ class Way:
         return whole
 
 
+MESSAGE: dict[str, Any] = {"max_tokens": 100, "messages": [{"role": "user", "content": "Hi"}]}
+DEFAULTS = {RESPONSES.path: {"max_output_tokens": 100, "input": "Hi"}}
+"""What a body has that says nothing else."""
 TO_MESSAGES, TO_CHAT = Way(CHAT, MESSAGES), Way(MESSAGES, CHAT)
+RESPONSES_TO_CHAT, RESPONSES_TO_MESSAGES = Way(RESPONSES, CHAT), Way(RESPONSES, MESSAGES)
+CHAT_TO_RESPONSES, MESSAGES_TO_RESPONSES = Way(CHAT, RESPONSES), Way(MESSAGES, RESPONSES)

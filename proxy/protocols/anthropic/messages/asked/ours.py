@@ -31,5 +31,5 @@ def _message(raw: bytes) -> bytes:
 
 def _is_ours(block: bytes) -> bool:
     members = members_of(block, NOTHING)
-    signature = members.get("signature")
-    return signature is not None and bytes(signature).startswith(b'"' + SEAL)
+    seal = members.get("signature") or members.get("data")
+    return seal is not None and bytes(seal).startswith(b'"' + SEAL)

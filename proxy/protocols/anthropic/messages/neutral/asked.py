@@ -28,6 +28,7 @@ from proxy.protocols.translate.form import (
 from proxy.protocols.translate.raw import raw_of
 
 FIELDS = Fields(
+    stops="stop_sequences",
     structure="output_config.format",
     effort="output_config.effort",
     parallel="tool_choice.disable_parallel_tool_use",
@@ -128,15 +129,18 @@ class Reader:
 
 
 def _answered(block: shapes.Thinking | shapes.Redacted | shapes.Use, place: str) -> Part:
-    """A thought that we sealed is anybody's; one of another maker is that maker's alone."""
+    """A thought that we sealed is anybody's; one of another maker is that maker's alone, who may stand in our seal."""
     if isinstance(block, shapes.Use):
         arguments = raw_of(block.input).decode()
         return ToolCall(block.id, block.name, arguments, cache=_mark(block.cache_control), place=place)
-    if isinstance(block, shapes.Redacted):
-        return Thought("", block.data, MAKER, is_hidden=True)
-    if seals.holds(block.signature, block.thinking):
-        return Thought(block.thinking)
-    return Thought(block.thinking, block.signature, MAKER)
+    is_hidden = isinstance(block, shapes.Redacted)
+    text, seal = ("", block.data) if isinstance(block, shapes.Redacted) else (block.thinking, block.signature)
+    if (inner := seals.unwrapped(seal)) is not None:
+        seal, maker, is_hidden = inner
+        return Thought(text, seal, maker, is_hidden)
+    if is_hidden:
+        return Thought("", seal, MAKER, is_hidden=True)
+    return Thought(text) if seals.holds(seal, text) else Thought(text, seal, MAKER)
 
 
 def _result(block: shapes.Result, place: str) -> ToolResult:

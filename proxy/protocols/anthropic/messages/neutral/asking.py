@@ -25,7 +25,9 @@ from proxy.protocols.translate.form import (
     ToolCall,
     ToolResult,
     Turn,
+    effort_for,
 )
+from proxy.protocols.translate.free import as_functions
 from proxy.protocols.translate.ids import Ids
 from proxy.protocols.translate.raw import as_object, fragment
 from proxy.protocols.translate.side import Written
@@ -47,6 +49,7 @@ SYSTEM = ("system", "developer")
 
 def write(form: Form, destination: Destination, *, output_limit: int | None) -> Written:
     """Raises `Untranslatable` for what Messages has no words for."""
+    form = as_functions(form)
     writer = _Writer(form)
     body = writer.turns()
     if form.tools:
@@ -68,8 +71,8 @@ def write(form: Form, destination: Destination, *, output_limit: int | None) -> 
         body["temperature"] = form.temperature
     if form.top_p not in (None, 1):
         body["top_p"] = form.top_p
-    if form.cache:
-        body["cache_control"] = _mark(form.cache)
+    if cache := form.cache or ("5m" if form.cache_key and not form.is_marked else ""):
+        body["cache_control"] = _mark(cache)
     if form.stream:
         body["stream"] = True
     tier = None if form.tier is None else "standard_only"
@@ -139,8 +142,6 @@ class _Writer:
                     yield self._content(part)
 
     def _call(self, call: ToolCall) -> dict[str, Any]:
-        if call.takes_text:
-            raise not_carried(call.place, "Its argument is free text, which this model's tools do not take.")
         id = self._ids.of_call(call.id)
         block = {"type": "tool_use", "id": id, "name": call.name, "input": as_object(call.arguments)}
         return _marked(block, call.cache)
@@ -195,8 +196,6 @@ def _thought(part: Thought) -> dict[str, Any]:
 
 
 def _tool(tool: Tool) -> dict[str, Any]:
-    if tool.takes_text:
-        raise not_carried(tool.place, "Its argument is free text, which this model's tools do not take.")
     said: dict[str, Any] = {"name": tool.name}
     if tool.description:
         said["description"] = tool.description
@@ -232,19 +231,13 @@ def _thinking(asked: Reasoning, model: str, limit: int | None) -> tuple[dict[str
     if asked.is_on is False or asked.effort == "none" or not (asked.effort or asked.budget or asked.is_on):
         return {}, ""
     if WITH_BUDGETS.search(model) is None:
-        effort = asked.effort or _effort_of(asked.budget)
+        effort = asked.effort or effort_for(asked.budget)
         return {"type": "adaptive"}, EFFORTS.get(effort, effort)
     budget = asked.budget or int((limit or 0) * SHARES.get(asked.effort or "medium", SHARES["medium"]))
     budget = max(budget, LEAST_BUDGET)
     if limit is not None:
         budget = min(budget, limit - 1)
     return ({"type": "enabled", "budget_tokens": budget}, "") if budget >= LEAST_BUDGET else ({}, "")
-
-
-def _effort_of(budget: int | None) -> str:
-    if budget is None:
-        return ""
-    return "low" if budget <= 4_096 else "medium" if budget <= 16_384 else "high"
 
 
 def _mark(ttl: str) -> dict[str, str]:

@@ -125,14 +125,15 @@ class Blocks:
         return block
 
     def _sealed(self, ended: ThoughtEnded) -> tuple[Block, str] | None:
-        """What another maker hid is of no use to a caller here."""
+        """Another maker's seal stands in one of ours, by which it comes back."""
+        seal = ended.seal
+        if seal and ended.maker != MAKER:
+            seal = seals.wrapped(seal, ended.maker, is_hidden=ended.is_hidden)
         if ended.is_hidden:
-            if ended.maker != MAKER:
-                return None
-            return self._new(Block("redacted_thinking", hidden=ended.seal, is_ended=True)), ""
+            return self._new(Block("redacted_thinking", hidden=seal, is_ended=True)), ""
         last = self.waiting[-1] if self.waiting else None
         if last is not None and last.kind == THINKING:
-            last.seal, last.is_ended = ended.seal if ended.maker == MAKER else "", True
+            last.seal, last.is_ended = seal, True
         return None
 
 

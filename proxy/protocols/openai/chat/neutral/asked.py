@@ -6,7 +6,7 @@ import msgspec
 
 from proxy.protocols.openai.chat.asked.call import ChatCall
 from proxy.protocols.openai.chat.neutral import shapes
-from proxy.protocols.translate.decoding import decoded, not_carried
+from proxy.protocols.translate.decoding import data_in, decoded, not_carried
 from proxy.protocols.translate.form import (
     Choice,
     Fields,
@@ -29,7 +29,6 @@ from proxy.protocols.translate.raw import raw_of
 FIELDS = Fields()
 TIERS = ("auto", "default")
 CACHE_MARK = b'"cache_control"'
-DATA = "data:"
 SIGNED, SEALED = "reasoning.text", "reasoning.encrypted"
 _body = msgspec.json.Decoder(shapes.Body)
 
@@ -56,6 +55,7 @@ def read(call: ChatCall) -> Form:
         tier=call.service_tier,
         cache=_mark(body.cache_control),
         is_marked=CACHE_MARK in call.rest,
+        cache_key=body.prompt_cache_key or "",
         hints=tuple(dict.fromkeys(hints)),
         fields=FIELDS,
     )
@@ -114,23 +114,12 @@ def _part(part: shapes.TextPart | shapes.ImagePart | shapes.FilePart, place: str
     if isinstance(part, shapes.ImagePart):
         held = part.image_url
         url, detail = (held, None) if isinstance(held, str) else (held.url, held.detail)
-        media_type, data = _data_of(url, f"{place}.image_url.url")
+        media_type, data = data_in(url, f"{place}.image_url.url")
         detail = "" if detail in (None, "auto") else detail or ""
         return Image(media_type, data, "" if data else url, detail, cache, f"{place}.image_url")
-    media_type, data = _data_of(part.file.file_data, f"{place}.file.file_data")
+    media_type, data = data_in(part.file.file_data, f"{place}.file.file_data")
     url = "" if data else part.file.file_data
     return File(media_type, data, url, part.file.filename or "", cache, f"{place}.file")
-
-
-def _data_of(url: str, place: str) -> tuple[str, str]:
-    """The type and the base64 of a data URL; nothing of an address."""
-    if url[: len(DATA)].lower() != DATA:
-        return "", ""
-    head, comma, data = url[len(DATA) :].partition(",")
-    media_type, _, encoding = head.partition(";")
-    if not comma or not media_type or "base64" not in encoding.lower() or not data:
-        raise not_carried(place, "Data has to be in base64, behind its type.")
-    return media_type.strip().lower(), data
 
 
 def _result(message: shapes.Result, place: str) -> ToolResult:
@@ -196,7 +185,11 @@ def _tools(body: shapes.Body) -> Iterator[Tool]:
             )
         else:
             free = tool.custom
-            yield Tool(free.name, free.description or "", takes_text=True, grammar=raw_of(free.format), place=place)
+            yield Tool(free.name, free.description or "", takes_text=True, grammar=_grammar(free.format), place=place)
+
+
+def _grammar(asked: shapes.AnyText | shapes.Grammar | None) -> bytes:
+    return raw_of(asked.grammar) if isinstance(asked, shapes.Grammar) else b""
 
 
 def _choice(body: shapes.Body) -> Choice | None:

@@ -12,12 +12,10 @@ from proxy.protocols.base import Habits
 from proxy.protocols.openai.chat.asked.call import ChatCall
 from proxy.protocols.translate.decoding import not_carried
 from proxy.protocols.translate.form import (
-    Choice,
     File,
     Form,
     Image,
     Part,
-    Reasoning,
     Refused,
     Structure,
     Text,
@@ -26,7 +24,9 @@ from proxy.protocols.translate.form import (
     ToolCall,
     ToolResult,
     Turn,
+    effort_of,
 )
+from proxy.protocols.translate.free import as_functions, free_in
 from proxy.protocols.translate.ids import Ids
 from proxy.protocols.translate.raw import fragment
 from proxy.protocols.translate.side import Written
@@ -38,26 +38,25 @@ ANY_ID = re.compile(r"[\x21-\x7e]{1,64}")
 MISTRALS = re.compile(r"(?:^|/)(?:open-)?(?:mi[nsx]tral|ministral|codestral|pixtral|devstral|magistral)")
 MISTRALS_ID, MISTRALS_CHARACTERS = re.compile(r"[A-Za-z0-9]{9}"), 9
 """Mistral's own API takes no other ids."""
-WITHOUT_THOUGHTS = frozenset({Kind.OPENAI, Kind.AZURE})
-"""They refuse members of a message that they do not know, and take no thoughts back."""
-HIGH = frozenset({"high", "xhigh", "max"})
-LOW_BUDGET, MEDIUM_BUDGET = 4_096, 16_384
-"""Tokens up to which a budget for thinking stands for little, and for some."""
+OPENAIS = frozenset({Kind.OPENAI, Kind.AZURE})
+"""They know tools with free text and keys for a cache; they refuse what they do not know, and take no thoughts back."""
 FAILED = "Error: "
 """Before the words of a result that is an error, for which a chat has no word."""
 
 
 def write(form: Form, destination: Destination, *, habits: Habits) -> Written:
     """Raises `Untranslatable` for what a chat completion has no words for."""
+    if destination.kind not in OPENAIS:
+        form = as_functions(form)
     writer = _Writer(form, destination, habits)
     body: dict[str, Any] = {"messages": writer.messages()}
     if form.tools:
         body["tools"] = [_tool(tool) for tool in form.tools]
         if form.choice is not None:
-            body["tool_choice"] = _choice(form.choice)
+            body["tool_choice"] = _choice(form)
         if form.parallel is not None and PARALLEL not in habits.refused:
             body[PARALLEL] = form.parallel
-    if form.reasoning is not None and EFFORT not in habits.refused and (effort := _effort(form.reasoning)):
+    if form.reasoning is not None and EFFORT not in habits.refused and (effort := effort_of(form.reasoning)):
         body[EFFORT] = effort
     if form.structure is not None:
         body["response_format"] = _structure(form.structure)
@@ -65,10 +64,14 @@ def write(form: Form, destination: Destination, *, habits: Habits) -> Written:
         body["stop"] = list(form.stops)
     usual = {"temperature": form.temperature, "top_p": form.top_p}
     body |= {name: value for name, value in usual.items() if value not in (None, 1)}
+    if form.cache_key and destination.kind in OPENAIS:
+        body["prompt_cache_key"] = form.cache_key
     if form.stream:
         body["stream"] = True
     ignored = [*form.hints, *(["cache_control"] if form.is_marked else [])]
-    if EFFORT in habits.refused and form.reasoning is not None and _effort(form.reasoning):
+    if form.cache_key and destination.kind not in OPENAIS:
+        ignored.append(form.fields.cache_key)
+    if EFFORT in habits.refused and form.reasoning is not None and effort_of(form.reasoning):
         ignored.append(form.fields.effort)
     if PARALLEL in habits.refused and form.tools and form.parallel is not None:
         ignored.append(form.fields.parallel)
@@ -84,7 +87,7 @@ class _Writer:
         is_mistrals = MISTRALS.search(destination.upstream_model) is not None
         is_mistrals = is_mistrals and destination.kind in (Kind.OPENAI, Kind.LITELLM)
         self._ids = Ids(MISTRALS_ID, most=MISTRALS_CHARACTERS) if is_mistrals else Ids(ANY_ID)
-        self._takes_thoughts = destination.kind not in WITHOUT_THOUGHTS and THOUGHTS not in habits.refused
+        self._takes_thoughts = destination.kind not in OPENAIS and THOUGHTS not in habits.refused
 
     def messages(self) -> list[dict[str, Any]]:
         turns = self._form.turns
@@ -191,7 +194,8 @@ def _content(part: Part) -> dict[str, Any]:
 def _tool(tool: Tool) -> dict[str, Any]:
     about = {"name": tool.name, **({"description": tool.description} if tool.description else {})}
     if tool.takes_text:
-        return {"type": "custom", "custom": {**about, **({"format": fragment(tool.grammar)} if tool.grammar else {})}}
+        form = {"format": {"type": "grammar", "grammar": fragment(tool.grammar)}} if tool.grammar else {}
+        return {"type": "custom", "custom": {**about, **form}}
     said: dict[str, Any] = {**about}
     if tool.schema:
         said["parameters"] = fragment(tool.schema)
@@ -200,19 +204,12 @@ def _tool(tool: Tool) -> dict[str, Any]:
     return {"type": "function", "function": said}
 
 
-def _choice(choice: Choice) -> str | dict[str, Any]:
-    return {"type": "function", "function": {"name": choice.name}} if choice.mode == "named" else choice.mode
-
-
-def _effort(asked: Reasoning) -> str:
-    """In the words that most upstreams know; "" where it is left to the model."""
-    if asked.effort == "none" or asked.is_on is False:
-        return "none" if asked.effort == "none" else ""
-    if asked.effort:
-        return "high" if asked.effort in HIGH else asked.effort
-    if asked.budget is None:
-        return ""
-    return "low" if asked.budget <= LOW_BUDGET else "medium" if asked.budget <= MEDIUM_BUDGET else "high"
+def _choice(form: Form) -> str | dict[str, Any] | None:
+    choice = form.choice
+    if choice is None or choice.mode != "named":
+        return None if choice is None else choice.mode
+    kind = "custom" if choice.name in free_in(form) else "function"
+    return {"type": kind, kind: {"name": choice.name}}
 
 
 def _structure(asked: Structure) -> dict[str, Any]:

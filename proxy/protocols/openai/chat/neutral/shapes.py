@@ -139,10 +139,18 @@ class FunctionTool(Known, tag_field="type", tag="function"):
     defer_loading: bool | None = None
 
 
+class AnyText(Known, tag_field="type", tag="text"):
+    pass
+
+
+class Grammar(Known, tag_field="type", tag="grammar"):
+    grammar: msgspec.Raw
+
+
 class CustomDefinition(Known):
     name: Word
     description: str | None = None
-    format: msgspec.Raw = ABSENT
+    format: AnyText | Grammar | None = None
 
 
 class CustomTool(Known, tag_field="type", tag="custom"):
@@ -212,6 +220,7 @@ class Body(Known):
     top_p: float | None = None
     stream: bool | None = None
     cache_control: Mark | None = None
+    prompt_cache_key: str | None = None
 
     n: Literal[1] | None = None
     frequency_penalty: Annotated[float, msgspec.Meta(ge=0, le=0)] | None = None
@@ -227,7 +236,6 @@ class Body(Known):
 
     metadata: Any = None
     prediction: Any = None
-    prompt_cache_key: Any = None
     prompt_cache_options: Any = None
     prompt_cache_retention: Any = None
     safety_identifier: Any = None
@@ -239,7 +247,7 @@ class Body(Known):
 
 
 HINTS = (
-    *("metadata", "prediction", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention"),
+    *("metadata", "prediction", "prompt_cache_options", "prompt_cache_retention"),
     *("safety_identifier", "seed", "store", "top_k", "user", "verbosity"),
 )
 """Fields that change what an answer costs, who sees it or how alike two are, and not what is asked."""

@@ -11,6 +11,7 @@ from proxy.protocols.endpoint import Sending
 from proxy.protocols.openai.chat.asked.outgoing import tier_for
 from proxy.protocols.openai.responses.asked.call import ResponsesCall
 from proxy.protocols.openai.responses.asked.fields import LIMIT
+from proxy.protocols.openai.responses.asked.ours import without_ours
 
 TIER = "service_tier"
 
@@ -25,7 +26,8 @@ def sending(
     if tier := tier_for(call, destination, habits):
         ours[TIER] = orjson.dumps(tier)
     members = b",".join(b'"%b":%b' % (name.encode(), value) for name, value in ours.items())
-    body = (b"{" + members + b",", call.rest, b"}") if call.rest else (b"{" + members + b"}",)
+    rest = without_ours(call.rest)
+    body = (b"{" + members + b",", rest, b"}") if rest else (b"{" + members + b"}",)
     return Sending(path, {**call.headers, "Authorization": f"Bearer {destination.api_key}"}, body)
 
 

@@ -59,16 +59,17 @@ def read_tools(body: Fields, items: list[Fields]) -> tuple[tuple[Offered, ...], 
     return tuple(found), has_any, more
 
 
-def with_tools(call: ResponsesCall, entry: Entry) -> ResponsesCall:
+def with_tools(call: ResponsesCall, entry: Entry, *, serves: bool) -> ResponsesCall:
     """The request with those tools that this model has here, under one cap, and without the others.
 
+    `serves` is false where no upstream of it speaks this protocol, which has no words for such tools then.
     Raises `BadRequest` where one that is not served is more than offered.
     """
     if not call.offered:
         return call
     removed, units = set[str](), set[str]()
     for one in call.offered:
-        if one.unit and entry.max_tool_calls and entry.price.sells(one.unit, call.terms):
+        if serves and one.unit and entry.max_tool_calls and entry.price.sells(one.unit, call.terms):
             if one.stored:
                 words = f"`{one.stored}` of {one.kind} is not on offer here: it is kept by the provider's account."
                 raise BadRequest(words, param=f"tools.{one.stored}")
