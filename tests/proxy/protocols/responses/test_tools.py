@@ -54,6 +54,11 @@ def test_within_namespaces_and_within_the_input_too():
     assert (sent(call)["tools"], sent(call)["input"]) == ([kept], given(kept, LOOK))
 
 
+def test_where_tools_are_left_in_the_input_alone_the_choice_is_too():
+    call = RESPONSES.check(read(tools=[SEARCH], tool_choice="required", input=given(LOOK)), entry())
+    assert ("tools" in sent(call), sent(call)["tool_choice"], sent(call)["input"]) == (False, "required", given(LOOK))
+
+
 def test_where_nothing_is_left_there_are_neither_tools_nor_a_choice():
     call = RESPONSES.check(read(tools=[SEARCH], tool_choice="auto", input=given(SEARCH)), entry())
     assert not {"tools", "tool_choice"} & sent(call).keys()

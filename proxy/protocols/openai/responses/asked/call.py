@@ -35,8 +35,9 @@ class ResponsesCall(Call):
     items: frozenset[str] = NONE
     """The types of what stands in its input."""
     offered: tuple[Offered, ...] = ()
-    """Tools that run at the provider, wherever they stand. With any, the four below are not in `rest`."""
+    """Tools that run at the provider, wherever they stand. With any, what follows is not in `rest`."""
     tools: bytes = b""
     tool_choice: bytes = b""
     input: bytes = b""
+    """Where such a tool stands in it."""
     max_tool_calls: int | None = None

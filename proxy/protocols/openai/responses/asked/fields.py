@@ -11,12 +11,15 @@ from proxy.protocols.steering import folded, is_steering
 LIMIT, CALLS = "max_output_tokens", "max_tool_calls"
 OURS = frozenset({"model", "service_tier", LIMIT})
 """Written anew by us; the rest of the body goes upstream as it came."""
-TOOLED = frozenset({"input", "tools", "tool_choice", CALLS})
+TOOLED = frozenset({"tools", "tool_choice", CALLS})
 """Written anew where a tool runs at the provider."""
+GIVEN = frozenset({"input"})
+"""The same, where such a tool stands in it."""
 READ = frozenset(
     {
         *OURS,
         *TOOLED,
+        *GIVEN,
         *("stream", "store", "previous_response_id", "background", "background_options", "context_management"),
         *("prompt_cache_options", "reasoning", "metadata"),
     }

@@ -6,16 +6,16 @@ https://platform.openai.com/docs/api-reference/responses/create . What nothing h
 import re
 
 from proxy.kept.jobs import MOST_SECONDS
-from proxy.prices.versions import COMPLETION_WINDOW, terms_of
+from proxy.prices.versions import COMPLETION_WINDOW, NONE, terms_of
 from proxy.protocols import headers
 from proxy.protocols.base import MOST_OUTPUT_TOKENS, BadRequest
 from proxy.protocols.endpoint import Asked
 from proxy.protocols.members import first, joined
 from proxy.protocols.openai.asking import fields_of, flag_of, model_of
 from proxy.protocols.openai.chat.asked.careful import tier_of
-from proxy.protocols.openai.responses.asked.call import ResponsesCall
+from proxy.protocols.openai.responses.asked.call import Offered, ResponsesCall
 from proxy.protocols.openai.responses.asked.content import COMPACTION, Content, material_of
-from proxy.protocols.openai.responses.asked.fields import CALLS, LIMIT, OURS, READ, TOOLED, refuse_fields
+from proxy.protocols.openai.responses.asked.fields import CALLS, GIVEN, LIMIT, OURS, READ, TOOLED, refuse_fields
 from proxy.protocols.openai.responses.asked.tools import read_tools
 from proxy.protocols.reading import Fields
 
@@ -40,7 +40,7 @@ def read(asked: Asked) -> ResponsesCall:
     content.input(body)
     if not previous and not content.is_any:
         raise BadRequest("`input` must be a text or a list of at least one item.", param="input")
-    offered, has_tools, more = read_tools(body, content.tools)
+    offered, has_tools, more, is_within = read_tools(body, content.tools)
     choice = body.get("tool_choice")
     if choice is not None and first(choice) not in (b'"', b"{"):
         raise BadRequest("`tool_choice` must be a text or an object.", param="tool_choice")
@@ -56,7 +56,7 @@ def read(asked: Asked) -> ResponsesCall:
         output_limit=body.whole(LIMIT, least=1, most=MOST_OUTPUT_TOKENS),
         material=material_of(raw, content, tools=has_tools, more=more),
         units=tuple(sorted(content.units)),
-        rest=joined(body.members, without=OURS | TOOLED if offered else OURS),
+        rest=joined(body.members, without=_ours(offered, is_within=is_within)),
         service_tier=tier,
         asked=terms or None,
         headers=headers.chosen(asked.headers, HEADERS, prefixes=FAMILIES),
@@ -70,9 +70,14 @@ def read(asked: Asked) -> ResponsesCall:
         offered=offered,
         tools=_raw(body, "tools") if offered else b"",
         tool_choice=_raw(body, "tool_choice") if offered else b"",
-        input=_raw(body, "input") if offered else b"",
+        input=_raw(body, "input") if is_within else b"",
         max_tool_calls=calls if offered else None,
     )
+
+
+def _ours(offered: tuple[Offered, ...], *, is_within: bool) -> frozenset[str]:
+    """What is written anew."""
+    return OURS | (TOOLED if offered else NONE) | (GIVEN if is_within else NONE)
 
 
 def _previous(body: Fields) -> str:

@@ -39,24 +39,27 @@ STEMS = {"programmatic_tool_calling": "program"}
 FREE = (b'"auto"', b'"none"')
 
 
-def read_tools(body: Fields, items: list[Fields]) -> tuple[tuple[Offered, ...], bool, int]:
-    """Those that run at the provider, whether there are any tools, and the bytes that the provider adds.
+def read_tools(body: Fields, items: list[Fields]) -> tuple[tuple[Offered, ...], bool, int, bool]:
+    """Those that run at the provider, whether there are any tools, the bytes that the provider adds, and whether such
+    a tool stands in an item.
 
     `items` are those of the input that bring tools. Raises `BadRequest` where one could not work without another.
     """
     found: list[Offered] = []
-    more, has_any, defers = 0, False, False
+    more, has_any, defers, is_within = 0, False, False, False
     for holder in (body, *items):
         for tool, kind in _all_tools(holder):
             has_any = True
             defers = defers or ("defer_loading" in tool.members and tool.value("defer_loading") is True)
             more += CALLERS_BYTES if kind in CALLERS else 0
-            if (offered := _offered(tool, kind)) is not None and offered not in found:
-                found.append(offered)
+            if (offered := _offered(tool, kind)) is not None:
+                is_within = is_within or holder is not body
+                if offered not in found:
+                    found.append(offered)
     if defers and (searching := next((one.kind for one in found if one.kind == "tool_search"), "")):
         words = f"{searching} at the provider is not on offer here, and without it deferred tools are never seen."
         raise BadRequest(words, param="tools")
-    return tuple(found), has_any, more
+    return tuple(found), has_any, more, is_within
 
 
 def with_tools(call: ResponsesCall, entry: Entry, *, serves: bool) -> ResponsesCall:
@@ -79,7 +82,8 @@ def with_tools(call: ResponsesCall, entry: Entry, *, serves: bool) -> ResponsesC
     tools, given, is_any_left = call.tools, call.input, True
     if removed:
         tools, given = _without(call.tools, removed, "tools"), _input_without(call.input, removed)
-        is_any_left = bool(tools) or any(b'"%b"' % kind.encode() in given for kind in call.items & WITH_TOOLS)
+        within = call.items & WITH_TOOLS
+        is_any_left = bool(tools or (within and not given)) or any(b'"%b"' % kind.encode() in given for kind in within)
         _refuse_forced(call, removed, is_any_left=is_any_left)
     members = [b'"input":' + given] if given else []
     if tools:
