@@ -64,6 +64,7 @@ def test_a_session_ends_with_our_words_where_the_balance_does(desk: Desk, agent:
 
 FOREIGN = [
     (CLAUDE_CODE, {"claude": MODELS.gpt}),
+    (CODEX, {"gpt": "anthropic/claude-sonnet-5"}),
     (opencode("chuizi", "anthropic/claude-sonnet-5"), {"gpt": "anthropic/claude-sonnet-5"}),
 ]
 """An agent and a model that has only upstreams of another protocol than its own."""
