@@ -53,7 +53,7 @@ def requests(gateway: machine.Chuizi, *, upstream_url: str, seconds: float, trie
         gateway.url, headers=gateway.headers, upstream_url=upstream_url, pid=gateway.pid, seconds=seconds, tries=tries
     )
     path.show(found)
-    path.other_paths(gateway.url, headers=gateway.headers, seconds=seconds)
+    path.other_paths(gateway.url, headers=gateway.headers, seconds=seconds, pid=gateway.pid, chat=found)
     commits(gateway, found, upstream_url=upstream_url, seconds=seconds)
 
 

@@ -21,8 +21,17 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 MODEL = "bench/model"
-UPSTREAMS = {"bench": "openai", "bench-messages": "anthropic"}
+UPSTREAMS = {"bench": "openai", "bench-messages": "anthropic", "bench-gemini": "gemini"}
 """The same one, by the protocol that it is spoken to in."""
+RATES: Mapping[str, Mapping[str, str]] = {
+    MODEL: {"input": "0.10", "output": "0.40"},
+    "bench/vectors": {"input": "0.02"},
+    "bench/ranks": {"search": "2"},
+    "bench/pictures": {"image": "0.04"},
+    "bench/voice": {"character": "15"},
+    "bench/judge": {"request": "0"},
+}
+"""In USD, by model: the first is for every path that writes text."""
 EMAIL = "bench@example.com"
 PAYMENT_PROVIDERS = ("STRIPE_", "ALIPAY_", "WECHATPAY_")
 SERVER_CORE, LOAD_CORE = 0, 1
@@ -208,8 +217,8 @@ def settler() -> Iterator[None]:
             yield
 
 
-def prepare(upstream_url: str) -> str:
-    """A customer with money, a key without limits, a model at the benchmark's upstream; return the key."""
+def prepare(upstream_url: str, rates: Mapping[str, Mapping[str, str]] = RATES) -> str:
+    """A customer with money, a key without limits, models at the benchmark's upstream; return the key."""
     manage("migrate", "--verbosity", "0")
     catalog = {
         "upstreams": [
@@ -218,11 +227,12 @@ def prepare(upstream_url: str) -> str:
         ],
         "models": [
             {
-                "id": MODEL,
+                "id": model,
                 "upstreams": [*UPSTREAMS],
                 "max_output_tokens": 32768,
-                "price": {"billing": "per_token", "input": "0.10", "output": "0.40"},
+                "price": dict(price),
             }
+            for model, price in rates.items()
         ],
     }
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:

@@ -1,11 +1,13 @@
 """The gateway's memory: with a thousand streams open at once, and over a soak of mixed load."""
 
+import json
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from bench import machine
+from bench.others.lines import LINES, SLOW, WORDS
 
 OPEN_STREAMS = 1000
 WORDS_MS = 500
@@ -14,8 +16,10 @@ WORDS_MS = 500
 
 def measure(gateway: machine.Chuizi, *, soak: float) -> None:
     idle = machine.resident_mb(gateway.pid)
-    sizes = watch(gateway.pid, lambda: streams(gateway, seconds=45))
-    print(f"memory: {idle:.0f} MB before, {max(sizes):.0f} MB with {OPEN_STREAMS:,} open streams", flush=True)
+    print(f"memory: {idle:.0f} MB before", flush=True)
+    for path in SLOW:
+        sizes = watch(gateway.pid, lambda path=path: streams(gateway, seconds=45, path=path))  # type: ignore[misc]
+        print(f"{max(sizes):.0f} MB with {OPEN_STREAMS:,} open streams of {path}", flush=True)
     if soak:
         sizes = watch(gateway.pid, lambda: mixed(gateway, seconds=soak))
         tenth = max(1, len(sizes) // 10)
@@ -26,14 +30,20 @@ def measure(gateway: machine.Chuizi, *, soak: float) -> None:
         )
 
 
-def streams(gateway: machine.Chuizi, *, seconds: float) -> None:
+def streams(gateway: machine.Chuizi, *, seconds: float, path: str = machine.CHAT) -> None:
+    said = next((line for line in LINES if line.path == path and not line.is_long), None)
+    asked = None
+    if said is not None:
+        asked = json.loads(json.dumps(said.asked).replace(WORDS, f"{WORDS} [pause={WORDS_MS}]"))
+    there = path if said is None else said.stream_path
     found = machine.load(
-        gateway.url,
+        gateway.url.replace(machine.CHAT, there),
         headers=gateway.headers,
         callers=OPEN_STREAMS,
         seconds=seconds,
-        stream=True,
+        stream=there == path,
         words_ms=WORDS_MS,
+        asked=asked,
     )
     print(f"{OPEN_STREAMS:,} slow streams: {found.rate:.0f} ended a second, {found.failed} failed", flush=True)
 

@@ -3,20 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bench.machine import CHAT, MESSAGES, RESPONSES, Load, cpu_seconds, load, resident_mb
-
-SHORT = {"input": "Say a few words, please.", "max_output_tokens": 100}
-AGENTS = {
-    **SHORT,
-    "instructions": "You are an agent. " * 800,
-    "input": [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": "word " * 40}]}] * 20,
-    "tools": [
-        {"type": "function", "name": f"tool_{number}", "parameters": {"type": "object", "description": "a word " * 180}}
-        for number in range(30)
-    ],
-    "store": False,
-}
-"""As an agent asks: 60 kB, which the first events and the last one repeat."""
+from bench.machine import CHAT, MODEL, Load, cpu_seconds, load, resident_mb
+from bench.others.lines import LINES, Line
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +53,36 @@ def measure(
     )
 
 
-def other_paths(url: str, *, headers: Mapping[str, str], seconds: float) -> None:
-    """What the gateway does on its other paths, at 32 callers; `url` is that of chat."""
-    for path, asked in ((MESSAGES, None), (RESPONSES, SHORT), (RESPONSES, AGENTS)):
-        for what, stream in (("JSON", False), ("streams", True)):
+def other_paths(url: str, *, headers: Mapping[str, str], seconds: float, pid: int, chat: Path) -> None:
+    """What the gateway does on its other paths, at 32 callers, beside what it did on `chat`; `url` is that of chat.
+
+    Processor time is of the gateway, for one request.
+    """
+    print(f"{'':55} {'requests/s':>10} {'p50 ms':>8} {'p99 ms':>8} {'not 2xx':>8} {'of chat':>8} {'cpu ms':>8}")
+    for line in LINES:
+        for what, path, usual in (("JSON", line.path, chat.json), ("streams", line.stream_path, chat.streams)):
+            if not path:
+                continue
             there = url.replace(CHAT, path)
-            load(there, headers=headers, callers=8, seconds=1, stream=stream, asked=asked)  # warm up
-            row = load(there, headers=headers, callers=32, seconds=seconds, stream=stream, asked=asked)
-            what += ", 60 kB" if asked is AGENTS else ""
-            name = f"{path}, {what}, 32 callers"
-            print(f"{name:40} {row.rate:>10.0f} {row.p50:>8.2f} {row.p99:>8.2f} {row.failed:>8}", flush=True)
+            is_said = what == "streams" and path == line.path  # else the path itself asks for a stream
+
+            def run(there: str, callers: int, seconds: float, *, stream: bool, line: Line = line) -> Load:
+                return load(
+                    there, headers=headers, callers=callers, seconds=seconds, stream=stream, asked=line.asked,
+                    model=line.model,
+                )  # fmt: skip
+
+            run(there, 8, 1, stream=is_said)  # warm up
+            before = cpu_seconds(pid)
+            row = run(there, 32, seconds, stream=is_said)
+            took = (cpu_seconds(pid) - before) / max(1, row.requests) * 1e3
+            shown = path.partition("?")[0].replace(f"/{MODEL}", "")
+            name = f"{shown}, {what}" + ", 60 kB" * line.is_long
+            print(
+                f"{name:55} {row.rate:>10.0f} {row.p50:>8.2f} {row.p99:>8.2f} {row.failed:>8}"
+                f" {row.rate / usual.rate:>8.0%} {took:>8.3f}",
+                flush=True,
+            )
 
 
 def show(found: Path) -> None:

@@ -1,5 +1,4 @@
-"""An upstream for benchmarks, behind chat completions, Messages and Responses: raw ASGI, fixed answers, as little work
-of its own as can be.
+"""An upstream for benchmarks: raw ASGI, fixed answers, as little work of its own as can be.
 
 Run: uvicorn bench.upstream:application --port 9101 --no-access-log
 """
@@ -8,6 +7,8 @@ import asyncio
 import re
 
 import orjson
+
+from bench.others import answers
 
 WORDS = 40
 ANSWER = orjson.dumps(
@@ -115,6 +116,7 @@ def _repeating(body: bytes) -> tuple[list[bytes], bytes, bytes]:
 
 
 JSON_HEAD = [(b"content-type", b"application/json")]
+BYTES_HEAD = [(b"content-type", b"audio/mpeg")]
 PAUSE = re.compile(rb"\[pause=(\d+)\]")
 """In a prompt: how many milliseconds to wait after each chunk of a stream."""
 SSE_HEAD = [(b"content-type", b"text/event-stream")]
@@ -130,8 +132,10 @@ async def application(scope, receive, send) -> None:  # type: ignore[no-untyped-
         if not message.get("more_body"):
             break
     spoken = scope["path"].rpartition("/")[2]
-    chunks, tail, answer = _repeating(body) if spoken == "responses" else SPOKEN[spoken]
-    if b'"stream":true' in body:
+    if (found := answers.answer_of(scope["path"])) is None:
+        found = _repeating(body) if spoken == "responses" else SPOKEN[spoken]
+    chunks, tail, answer = found
+    if b'"stream":true' in body or not answer:
         await send({"type": "http.response.start", "status": 200, "headers": SSE_HEAD})
         pause = PAUSE.search(body)
         for chunk in chunks:
@@ -140,6 +144,7 @@ async def application(scope, receive, send) -> None:  # type: ignore[no-untyped-
                 await asyncio.sleep(int(pause[1]) / 1e3)
         await send({"type": "http.response.body", "body": tail, "more_body": False})
     else:
-        head = [*JSON_HEAD, (b"content-length", str(len(answer)).encode())]
+        kind = JSON_HEAD if answer.startswith(b"{") else BYTES_HEAD
+        head = [*kind, (b"content-length", str(len(answer)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": head})
         await send({"type": "http.response.body", "body": answer, "more_body": False})
