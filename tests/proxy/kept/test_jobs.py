@@ -15,7 +15,7 @@ from django.db.models import F
 from billing.audit.run import audit
 from billing.models import Hold, Transfer, Wallet
 from chuizi.asgi import gateway as application
-from proxy.kept import jobs, looking, rows
+from proxy.kept import handing, jobs, looking, rows
 from proxy.models import Attempt, Generation, Job, Kept, Lease, Upstream
 from proxy.settlement.settle import settle_all, sweep
 from tests.conftest import NOW
@@ -296,7 +296,8 @@ def test_a_stream_about_a_job_is_metered_before_its_end(served, job, one):
 
 
 @pytest.mark.parametrize("said", [DONE, WORKING, None])
-def test_a_stored_stream_that_breaks_off_is_asked_for_by_its_id(served, one, said):
+def test_a_stored_stream_that_breaks_off_is_asked_for_by_its_id(served, one, monkeypatch, said):
+    monkeypatch.setattr(handing, "ASK_AGAIN_AFTER", (0.0, 0.0))
     one.answers["/toy"] = [FIRST, WORD]
     one.answers["/kept/n1"] = web.Response(status=500) if said is None else json(**said)
     answer = begin(served, stream=True, background=None)
