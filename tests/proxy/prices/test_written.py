@@ -54,6 +54,8 @@ BAD = {
         "`price.service_tiers.flex.tiers[0].input`: '-2'",
     ),
     "an unknown fallback": ({**PLAIN, "fallback": ["smell"]}, "`price.fallback[0]`: there is no unit 'smell'"),
+    "a minimum of no seconds": ({**PLAIN, "minimum": "10"}, "`price.minimum` is of seconds"),
+    "a rounding to nothing": ({"second": "1", "round": "0"}, "`price.round`: '0' is not a price from 0.001"),
     "a fallback on nothing": ({**PLAIN, "fallback": ["page"]}, "nothing stands for page"),
     "an odd date": ({**PLAIN, "applies_from": "soon"}, "`price.applies_from`: 'soon' is no day"),
     "a margin below one": ({**PLAIN, "margin": "0.5"}, "`price.margin`: '0.5'"),
