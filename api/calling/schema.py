@@ -44,10 +44,11 @@ def paths(routes: Routes = ROUTES) -> dict[str, Any]:
 
 
 def _operations(path: str, endpoints: Mapping[str, Endpoint[Any]]) -> Iterator[tuple[str, Any]]:
-    example = examples().get(path)
-    if example is None:
+    given = examples().get(path)
+    if given is None:
         raise LookupError(f"{path} has no example in api/calling/examples.yaml")
     for method, endpoint in endpoints.items():
+        example = {**given, **given.get(method, {})}
         name = path.strip("/").replace("/", "_").replace(":", "_").replace("{", "").replace("}", "")
         operation: dict[str, Any] = {
             "operationId": f"{name}_{method.lower()}",
