@@ -249,3 +249,9 @@ def test_a_stream_that_is_stopped_ends_as_one_at_its_limit(way):
     ends = {"/v1/responses": "max_output_tokens", "/v1/chat/completions": "length", "/v1/messages": "max_tokens"}
     assert f"'{ends[way.caller.path]}'" in str(answer)
     assert "20" in str(answer["usage"])
+
+
+def test_two_messages_that_follow_one_another_stand_apart():
+    said = [{"type": "message", "content": [{"type": "output_text", "text": text}]} for text in ("A", "B")]
+    answer = {"id": "resp_1", "object": "response", "model": "m", "status": "completed", "output": said}
+    assert CHAT_TO_RESPONSES.whole(answer)["choices"][0]["message"]["content"] == "A\n\nB"
