@@ -1,11 +1,10 @@
 """The ways of translation without a gateway: bodies as callers send them, and what an upstream is sent."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
-
-import orjson
 
 from proxy.gateway.routes import CHAT, MESSAGES, RESPONSES
 from proxy.models import Kind
@@ -57,7 +56,7 @@ class Way:
 
     def read(self, body: dict[str, Any], headers: dict[bytes, bytes] | None = None) -> Call:
         whole = {"model": "a/m", **DEFAULTS.get(self.caller.path, MESSAGE), **body}
-        call: Call = self.caller.read(Asked(orjson.dumps(whole), {}, headers or {}))
+        call: Call = self.caller.read(Asked(json.dumps(whole).encode(), {}, headers or {}))
         return replace(call, translation=Translation())
 
     def sent(self, body: dict[str, Any], **route: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -73,13 +72,13 @@ class Way:
             output_limit=limit,
             habits=Habits(refused=frozenset(refused)),
         )
-        return orjson.loads(b"".join(sending.body)), self.dialect.ignored(call)
+        return json.loads(b"".join(sending.body)), self.dialect.ignored(call)
 
     def whole(self, answer: dict[str, Any], call: Call | None = None, used: Usage = USED) -> dict[str, Any]:
         """An upstream's answer as the caller gets it."""
-        raw = orjson.dumps(answer)
+        raw = json.dumps(answer).encode()
         reported = self.dialect.read_answer(call or self.read({}), answer)
-        told: dict[str, Any] = orjson.loads(self.dialect.decorate(raw, answer, reported, CHARGED, used, None))
+        told: dict[str, Any] = json.loads(self.dialect.decorate(raw, answer, reported, CHARGED, used, None))
         return told
 
     def streamed(self, events: Iterable[bytes], call: Call | None = None, used: Usage = USED) -> bytes:

@@ -80,6 +80,8 @@ def write(form: Form, destination: Destination, *, output_limit: int | None) -> 
         stream=form.stream, rest=orjson.dumps(body)[1:-1], service_tier=tier, headers={"anthropic-version": VERSION}
     )
     ignored = [*form.hints, *(["image_url.detail"] if writer.has_details else [])]
+    if form.temperature not in (None, 1) and "thinking" in body:
+        ignored.append(form.fields.temperature)
     return Written(call, tuple(dict.fromkeys(ignored)))
 
 
