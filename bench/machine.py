@@ -23,8 +23,11 @@ from urllib.parse import urlsplit, urlunsplit
 MODEL = "bench/model"
 UPSTREAMS = {"bench": "openai", "bench-messages": "anthropic", "bench-gemini": "gemini"}
 """The same one, by the protocol that it is spoken to in."""
+ALONE = {"bench/on-chat": "bench", "bench/on-messages": "bench-messages"}
+"""Models of one of them alone: on the other's path they are translated."""
 RATES: Mapping[str, Mapping[str, str]] = {
     MODEL: {"input": "0.10", "output": "0.40"},
+    **{model: {"input": "0.10", "output": "0.40"} for model in ALONE},
     "bench/vectors": {"input": "0.02"},
     "bench/ranks": {"search": "2"},
     "bench/pictures": {"image": "0.04"},
@@ -228,7 +231,7 @@ def prepare(upstream_url: str, rates: Mapping[str, Mapping[str, str]] = RATES) -
         "models": [
             {
                 "id": model,
-                "upstreams": [*UPSTREAMS],
+                "upstreams": [ALONE[model]] if model in ALONE else [*UPSTREAMS],
                 "max_output_tokens": 32768,
                 "price": dict(price),
             }

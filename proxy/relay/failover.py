@@ -110,6 +110,7 @@ class Failover:
         self._closed: frozenset[str] = NONE
         """Accounts that cannot open it."""
         self._refusal: Refusal | None = None
+        self._untranslatable: Refusal | None = None
         if in_order:
             self._ready = self._prepared(in_order[0])
         self._reason: Generation.Reason | None = None
@@ -171,7 +172,7 @@ class Failover:
             if is_final or has_left():
                 break
         self.close()
-        refusal = self._refusal or Refusal(503, "provider_unavailable", NOBODY)
+        refusal = self._refusal or self._untranslatable or Refusal(503, "provider_unavailable", NOBODY)
         if self._full - self._closed and (self._refusal is None or isinstance(refusal, Unopened)):
             refusal = unavailable(FULL)  # in a moment somebody may take it
         reason = Reason.TIMEOUT if refusal.status == 504 else Reason.UPSTREAM_ERROR
@@ -212,7 +213,7 @@ class Failover:
         try:
             return destination, habits, self._sending(destination, habits)
         except BadRequest as bad:
-            self._refusal = self._refusal or Refusal(400, "validation_error", str(bad), param=bad.param)
+            self._untranslatable = Refusal(400, "validation_error", str(bad), param=bad.param)
             return None
 
     def _sending(self, destination: Destination, habits: Habits) -> Sending:

@@ -26,7 +26,16 @@ def ways_of(
     found = endpoint.among(entry.destinations, account=call.account)
     if len(found) < 2:
         return found
-    return in_turn(found, call, member=endpoint.session_member, customer_id=customer_id, key_id=key_id)
+    in_order = in_turn(found, call, member=endpoint.session_member, customer_id=customer_id, key_id=key_id)
+    if endpoint.side is None:
+        return in_order
+    # Of one priority those come first that speak as the caller does.
+    return sorted(in_order, key=lambda one: (one.priority, _translates(endpoint, one)))
+
+
+def _translates(endpoint: Endpoint[Any], destination: Destination) -> bool:
+    dialect = endpoint.dialect(destination)
+    return dialect is not None and dialect.translates
 
 
 def in_turn(
