@@ -54,14 +54,17 @@ def _json(value: Any) -> str:
 @EXAMPLES
 @given(conversations(), st.lists(OBJECTS, max_size=2), st.sampled_from(["", "low", "medium", "high"]))
 def test_a_chat_is_the_same_after_messages(messages, schemas, effort):
-    tools = [{"type": "function", "function": {"name": f"t{n}", "parameters": s}} for n, s in enumerate(schemas)]
+    tools = [
+        {"type": "function", "function": {"name": f"t{n}", "parameters": {"type": "object", **s}}}
+        for n, s in enumerate(schemas)
+    ]
     asked = {
         "messages": messages,
         "stop": ["END"],
         **({"reasoning_effort": effort} if effort else {"temperature": 0.5}),
     }
     if tools:
-        asked |= {"tools": tools, "tool_choice": "required"}
+        asked |= {"tools": tools, "tool_choice": "auto" if effort else "required"}
     there, _ = TO_MESSAGES.sent(asked)
     back, _ = TO_CHAT.sent({name: there[name] for name in there if name not in ("model", "max_tokens")})
     for message in [*back["messages"], *messages]:

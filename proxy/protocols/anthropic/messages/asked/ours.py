@@ -12,6 +12,13 @@ def without_ours(rest: bytes) -> bytes:
     """The members of a request without such thoughts, and without messages that held nothing else."""
     if SEAL not in rest:
         return rest
+    try:
+        return _without_ours(rest)
+    except (KeyError, ValueError):
+        return rest  # what cannot be read for sure goes on as it came
+
+
+def _without_ours(rest: bytes) -> bytes:
     body = members_of(b"{%b}" % rest, NOTHING)
     kept = [bytes(raw) if SEAL not in bytes(raw) else _message(bytes(raw)) for raw in objects_of(body[MESSAGES])]
     messages = b'"messages":[%b]' % b",".join([message for message in kept if message])

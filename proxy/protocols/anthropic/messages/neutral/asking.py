@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from proxy.prices.catalog import Destination
+from proxy.protocols import lossless
 from proxy.protocols.anthropic.messages.asked.call import MessagesCall
 from proxy.protocols.anthropic.messages.neutral.asked import MAKER
 from proxy.protocols.translate.decoding import not_carried
@@ -29,7 +30,7 @@ from proxy.protocols.translate.form import (
 )
 from proxy.protocols.translate.free import as_functions
 from proxy.protocols.translate.ids import Ids
-from proxy.protocols.translate.raw import as_object, fragment
+from proxy.protocols.translate.raw import as_object, fragment, is_object
 from proxy.protocols.translate.side import Written
 
 VERSION = "2023-06-01"
@@ -45,6 +46,8 @@ EFFORTS = {"minimal": "low", "xhigh": "high"}
 """Words that not every model here knows, and the nearest that they do."""
 LEAST_BUDGET = 1_024
 SYSTEM = ("system", "developer")
+FORCED = ("required", "named")
+"""A model that has to call a tool may not think before."""
 
 
 def write(form: Form, destination: Destination, *, output_limit: int | None) -> Written:
@@ -55,11 +58,18 @@ def write(form: Form, destination: Destination, *, output_limit: int | None) -> 
     if form.tools:
         body["tools"] = [_tool(tool) for tool in form.tools]
         body |= _choice(form.choice, form.parallel)
+    elif writer.called:
+        # Calls in the history have to be of tools that are defined; none of them is to be called again.
+        body["tools"] = [_tool(Tool(name)) for name in writer.called]
+        body["tool_choice"] = {"type": "none"}
     output: dict[str, Any] = {} if form.structure is None else {"format": _structure(form.structure, form)}
     if form.reasoning is not None:
         thinking, effort = _thinking(form.reasoning, destination.upstream_model, output_limit)
-        if thinking and (effort or not writer.lacks_thoughts):
+        is_forced = bool(form.tools) and form.choice is not None and form.choice.mode in FORCED
+        if thinking and not is_forced and (effort or not writer.lacks_thoughts):
             body["thinking"] = thinking
+        elif thinking:
+            writer.left_out.append(form.fields.effort)
         output |= {"effort": effort} if effort else {}
     if output:
         body["output_config"] = output
@@ -79,7 +89,7 @@ def write(form: Form, destination: Destination, *, output_limit: int | None) -> 
     call = MessagesCall(
         stream=form.stream, rest=orjson.dumps(body)[1:-1], service_tier=tier, headers={"anthropic-version": VERSION}
     )
-    ignored = [*form.hints, *(["image_url.detail"] if writer.has_details else [])]
+    ignored = [*form.hints, *writer.left_out, *(["image_url.detail"] if writer.has_details else [])]
     if form.temperature not in (None, 1) and "thinking" in body:
         ignored.append(form.fields.temperature)
     return Written(call, tuple(dict.fromkeys(ignored)))
@@ -91,6 +101,9 @@ class _Writer:
     def __init__(self, form: Form) -> None:
         self._form = form
         self._ids = Ids(ID)
+        self.called: dict[str, None] = {}
+        """The tools that were called so far."""
+        self.left_out: list[str] = []
         self.has_details = False
         """Whether a picture says how closely it is to be looked at."""
         self.lacks_thoughts = False
@@ -145,6 +158,7 @@ class _Writer:
 
     def _call(self, call: ToolCall) -> dict[str, Any]:
         id = self._ids.of_call(call.id)
+        self.called[call.name] = None
         block = {"type": "tool_use", "id": id, "name": call.name, "input": as_object(call.arguments)}
         return _marked(block, call.cache)
 
@@ -201,10 +215,17 @@ def _tool(tool: Tool) -> dict[str, Any]:
     said: dict[str, Any] = {"name": tool.name}
     if tool.description:
         said["description"] = tool.description
-    said["input_schema"] = fragment(tool.schema or ANY_SCHEMA)
+    said["input_schema"] = fragment(_schema(tool.schema))
     if tool.strict:
         said["strict"] = True
     return _marked(said, tool.cache)
+
+
+def _schema(raw: bytes) -> bytes:
+    """Of an object, which has to be said here."""
+    if not raw or b'"type"' in raw or not is_object(raw):
+        return raw or ANY_SCHEMA
+    return lossless.splice(raw, {"type": b'"object"'})
 
 
 MODES = {"auto": "auto", "none": "none", "required": "any", "named": "tool"}

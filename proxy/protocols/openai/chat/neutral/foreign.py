@@ -11,6 +11,13 @@ def without_thoughts(rest: bytes) -> bytes:
     """The members of a request without the thoughts in its messages, which such an upstream refuses."""
     if MARK not in rest:
         return rest
+    try:
+        return _without_thoughts(rest)
+    except (KeyError, ValueError):
+        return rest  # what cannot be read for sure goes on as it came
+
+
+def _without_thoughts(rest: bytes) -> bytes:
     body = members_of(b"{%b}" % rest, NOTHING)
     kept = [bytes(raw) if MARK not in bytes(raw) else _message(bytes(raw)) for raw in objects_of(body["messages"])]
     others = joined(body, without={"messages"})
