@@ -56,7 +56,7 @@ class Way:
 
     def read(self, body: dict[str, Any], headers: dict[bytes, bytes] | None = None) -> Call:
         whole = {"model": "a/m", **DEFAULTS.get(self.caller.path, MESSAGE), **body}
-        call: Call = self.caller.read(Asked(json.dumps(whole).encode(), {}, headers or {}))
+        call: Call = self.caller.read(Asked(json.dumps(whole, separators=(",", ":")).encode(), {}, headers or {}))
         return replace(call, translation=Translation())
 
     def sent(self, body: dict[str, Any], **route: Any) -> tuple[dict[str, Any], tuple[str, ...]]:

@@ -18,7 +18,7 @@ from proxy.protocols.translate.told import Event
 class MessagesSide:
     def __init__(self, native: Dialect[MessagesCall]) -> None:
         self.native = native
-        self.asking = MessagesCall()
+        self.asking = MessagesCall(varies=True)
 
     def read(self, call: MessagesCall) -> Form:
         return asked.read(call)
