@@ -40,6 +40,11 @@ class Destination:
     paths: frozenset[str] = frozenset()
     """What it has of its protocol, by the catalog's names; empty: all."""
 
+    @property
+    def is_renamed(self) -> bool:
+        """Whether its upstream has another name for the model than the catalog, with or without its provider's."""
+        return self.upstream_model not in (self.model, self.model.partition("/")[2])
+
     def has(self, path: str) -> bool:
         """Whether it can be asked at a path by that name; one without a name cannot be left out."""
         return not self.paths or not path or path in self.paths

@@ -194,8 +194,8 @@ class Relay:
             self.why = none.reason
             raise none.refusal from None
         self._first_byte = monotonic()
-        is_named = self.call.is_plain or self.call.model == found[1].upstream_model
-        self.manner = Manner(self.admitted.generation_id, "" if is_named else self.call.model, self.call.is_plain)
+        asked = self.call.model if found[1].is_renamed and not self.call.is_plain else ""
+        self.manner = Manner(self.admitted.generation_id, asked, self.call.is_plain)
         ignored = self.failover.dialect(found[1]).ignored(self.call)
         if ignored != self._ignored:
             self._ignored = ignored

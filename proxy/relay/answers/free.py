@@ -58,7 +58,7 @@ async def pass_on(
                 try:
                     dialect = failover.dialect(destination)
                     shown = dialect.shown(body)
-                    if call.model not in ("", destination.upstream_model) and not call.is_plain:
+                    if call.model and destination.is_renamed and not call.is_plain:
                         shown = dialect.renamed(shown, call.model)
                 except ValueError:
                     count_error(destination, "garbage")

@@ -32,8 +32,9 @@ def test_a_renamed_model_is_told_by_the_name_that_was_asked_for(gateway, upstrea
 
 
 @each_protocol
-def test_where_the_route_has_the_same_name_an_answer_says_what_its_upstream_does(gateway, upstream, spoken):
-    load_catalog(catalog(upstream, upstream_model="openai/m"))
+@pytest.mark.parametrize("name", ["openai/m", "m"])
+def test_where_the_route_has_the_same_name_an_answer_says_what_its_upstream_does(gateway, upstream, spoken, name):
+    load_catalog(catalog(upstream, upstream_model=name))
     gateway.look_at_catalog()
     assert named(gateway.chat().json()) == {"m-2026"}
     with gateway.stream() as response:

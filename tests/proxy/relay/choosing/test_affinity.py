@@ -100,7 +100,7 @@ def test_another_process_has_the_same_order():
         (MESSAGES, lambda name: {"metadata": {"user_id": f'{{"device":"{name}"}}'}}),
         (GENERATE, None),
     ],
-    ids=str,
+    ids=lambda given: str(given) if isinstance(given, Spoken) else None,
 )
 def test_a_session_stays_with_its_upstream_and_sessions_are_spread(
     gateway, upstream, second_upstream, spoken: Spoken, more
