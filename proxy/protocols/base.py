@@ -1,6 +1,6 @@
 """What a protocol must tell the gateway: what a request asks, what an answer used, how an error looks."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any, Protocol
@@ -14,6 +14,7 @@ from proxy.prices.versions import NO_TERMS
 
 MOST_NAME_CHARACTERS = 200
 MOST_REASON_CHARACTERS = 40
+MOST_KINDS = 64
 MOST_OUTPUT_TOKENS = 10_000_000
 """A larger limit is no limit that any model has."""
 DEFAULT_OUTPUT_TOKENS = 4_096
@@ -191,6 +192,14 @@ class Charged:
         return (
             f'{{"generation_id":"{self.generation_id}","latency_ms":{self.latency_ms},"cost":"{self.cost:f}"}}'
         ).encode()
+
+
+def refuse_many(kinds: Sized) -> None:
+    """Raise `BadRequest` for more kinds of tools that run at the provider than there are: each is told in a header, on
+    the receipt, and looked for.
+    """
+    if len(kinds) > MOST_KINDS:
+        raise BadRequest(f"`tools` may be of at most {MOST_KINDS} kinds that run at the provider.", param="tools")
 
 
 def printable(text: str) -> str:

@@ -53,6 +53,14 @@ def test_what_is_to_be_called_or_unknown_is_refused_by_name(tools, choice, param
     assert refused.value.param == param
 
 
+def test_there_are_no_more_kinds_than_a_header_tells_of():
+    kinds = [f"mcp_{year}" for year in range(2000, 2065)]
+    call, _ = read(orjson.dumps([{"type": kind} for kind in (*kinds[1:], *kinds[1:])]))
+    assert call.removed == tuple(kinds[1:])
+    with pytest.raises(BadRequest, match="64 kinds"):
+        read(orjson.dumps([{"type": kind} for kind in kinds]))
+
+
 def test_files_of_an_account_are_refused_by_name():
     tool = {"type": "file_search", "vector_store_ids": ["vs_1"]}
     with pytest.raises(BadRequest) as refused:

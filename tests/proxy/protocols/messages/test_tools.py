@@ -23,6 +23,16 @@ def test_what_is_only_offered_is_taken_out_and_named():
     assert (sent(call)["tools"], sent(call)["tool_choice"]) == ([LOOK], choice)
 
 
+def test_there_are_no_more_kinds_than_a_header_tells_of():
+    tools = [{"type": f"web_search_{day}", "name": "web_search"} for day in range(20250000, 20250065)]
+    assert len(MESSAGES.check(read(tools=tools[1:]), entry()).removed) == 64
+    with pytest.raises(BadRequest, match="64 kinds"):
+        MESSAGES.check(read(tools=tools), entry())
+    for kind in ("tool_search_tool_\u4e2d", "tool_search_tool_" + "a" * 41):
+        with pytest.raises(BadRequest, match="none that is known"):
+            read(tools=[{"type": kind, "name": "s"}])
+
+
 def test_where_nothing_is_left_there_are_neither_tools_nor_a_choice():
     call = MESSAGES.check(read(tools=[SEARCH], tool_choice={"type": "auto"}), entry())
     assert not {"tools", "tool_choice"} & sent(call).keys()

@@ -92,6 +92,32 @@ def test_a_function_may_be_called_as_a_tool_of_the_providers_is():
         RESPONSES.check(read(tools=[dated, named], tool_choice={"type": "web_search_preview"}), entry())
 
 
+@pytest.mark.parametrize("kind", ["search\0", "search\r\nX-Evil: 1", "web search", "search" * 11, "搜索_search", ""])
+def test_a_kind_is_a_word_as_headers_and_receipts_name_it(kind):
+    with pytest.raises(BadRequest) as refused:
+        read(tools=[LOOK, {"type": kind}])
+    assert refused.value.param == "tools[1].type"
+
+
+def test_no_request_has_more_kinds_than_there_are():
+    def offered(kinds: int) -> list[object]:
+        return [{"type": f"search_{number % kinds}"} for number in range(2 * kinds)]
+
+    assert len(RESPONSES.check(read(tools=offered(64)), entry()).removed) == 64
+    with pytest.raises(BadRequest, match="64 kinds"):
+        read(tools=offered(65))
+
+
+def test_namespaces_are_nested_a_few_deep():
+    def nested(depth: int) -> object:
+        return {"type": "namespace", "name": "n", "tools": [nested(depth - 1)]} if depth else SEARCH
+
+    assert RESPONSES.check(read(tools=[nested(4)]), entry()).removed == ("web_search",)
+    with pytest.raises(BadRequest, match="nested") as refused:
+        read(input=given(nested(5)))
+    assert refused.value.param == "input[0].tools[0]" + 4 * ".tools[0]"
+
+
 def test_deferred_tools_are_not_left_without_the_search_for_them():
     with pytest.raises(BadRequest, match="deferred"):
         read(tools=[{"type": "tool_search"}, {**LOOK, "defer_loading": True}])

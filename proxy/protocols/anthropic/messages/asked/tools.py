@@ -12,7 +12,7 @@ import msgspec
 from proxy.prices.catalog import Entry
 from proxy.prices.units import CODE_SESSION, WEB_SEARCH
 from proxy.protocols.anthropic.messages.asked.call import MessagesCall, ServerTool
-from proxy.protocols.base import BadRequest
+from proxy.protocols.base import BadRequest, refuse_many
 from proxy.protocols.members import joined
 from proxy.protocols.reading import Fields
 
@@ -27,7 +27,8 @@ CALLERS_BYTES = 4_096
 """Bytes for those words, each: Anthropic says 245 tokens for bash, 700 for the editor, 1,250 for the computer."""
 PROVIDERS = re.compile(
     rf"(?P<{WEB_SEARCH}>web_search)_\d{{8}}|(?P<{CODE_SESSION}>code_execution)_\d{{8}}|(?P<{FREE}>web_fetch)_\d{{8}}"
-    r"|(?:tool_search_tool(?:_\w+)?|advisor)_\d{8}|tool_search_tool_\w+|mcp_toolset"
+    r"|(?:tool_search_tool(?:_\w{1,40})?|advisor)_\d{8}|tool_search_tool_\w{1,40}|mcp_toolset",
+    re.ASCII,
 )
 MOST_USES = 1_000_000
 
@@ -70,7 +71,7 @@ def with_tools(call: MessagesCall, entry: Entry, *, serves: bool) -> MessagesCal
     if not call.tools:
         return call
     kept: list[bytes] = []
-    units, removed, names = set[str](), list[str](), set[str]()
+    units, removed, names = set[str](), dict[str, None](), set[str]()
     for tool in call.tools:
         if not isinstance(tool, ServerTool):
             kept.append(tool)
@@ -80,10 +81,11 @@ def with_tools(call: MessagesCall, entry: Entry, *, serves: bool) -> MessagesCal
             units.add(tool.unit)
             kept.append(_capped(tool, entry.max_tool_calls))
         else:
-            removed.append(tool.kind)
+            removed[tool.kind] = None
+            refuse_many(removed)
             names.add(tool.name)
     if removed:
-        _refuse_forced(call, removed[0], names, is_any_left=bool(kept))
+        _refuse_forced(call, next(iter(removed)), names, is_any_left=bool(kept))
     members = [b'"tools":[%b]' % b",".join(kept)] if kept else []
     if kept and call.tool_choice:
         members.append(b'"tool_choice":' + call.tool_choice)
@@ -92,7 +94,7 @@ def with_tools(call: MessagesCall, entry: Entry, *, serves: bool) -> MessagesCal
         rest=b",".join([call.rest, *members]) if call.rest else b",".join(members),
         units=tuple(sorted(units - {FREE})),
         fetches=FREE in units,
-        removed=tuple(dict.fromkeys(removed)),
+        removed=tuple(removed),
         tools=(),
     )
 

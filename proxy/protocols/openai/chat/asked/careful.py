@@ -10,7 +10,7 @@ import msgspec
 
 from proxy.prices.units import OUTPUT_AUDIO, OUTPUT_IMAGE, WEB_SEARCH
 from proxy.prices.versions import terms_of
-from proxy.protocols.base import MOST_OUTPUT_TOKENS, BadRequest
+from proxy.protocols.base import MOST_OUTPUT_TOKENS, BadRequest, refuse_many
 from proxy.protocols.members import first, joined
 from proxy.protocols.openai.asking import fields_of, flag_of, model_of
 from proxy.protocols.openai.chat.asked.call import ChatCall
@@ -134,7 +134,7 @@ def _remove_offered_tools(body: Fields) -> tuple[str, ...]:
     """Take out of `tools` what would run at the provider and is only offered, as agents do in every request; return
     the kinds. Raises `BadRequest` for one that has to be called, and for one that nobody knows."""
     kept: list[msgspec.Raw] = []
-    removed: list[str] = []
+    removed: dict[str, None] = {}
     for index, raw in enumerate(body.items("tools")):
         tool = Fields(raw, known=TOOL, place=f"tools[{index}]")
         kind = tool.value("type")
@@ -144,7 +144,8 @@ def _remove_offered_tools(body: Fields) -> tuple[str, ...]:
         if isinstance(kind, str) and kind in PRICED_TOOLS:
             kept.append(raw)
         elif isinstance(kind, str) and PROVIDERS_TOOLS.fullmatch(kind):
-            removed.append(kind)
+            removed[kind] = None
+            refuse_many(removed)
         else:
             raise BadRequest("`tools` may be of the types function and custom here.", param="tools")
     if not removed:
@@ -152,10 +153,12 @@ def _remove_offered_tools(body: Fields) -> tuple[str, ...]:
     choice = bytes(body.get("tool_choice") or b'"auto"')
     is_free = choice in (b'"auto"', b'"none"')
     if not is_free and (not kept or any(b'"%b"' % kind.encode() in choice for kind in removed)):
-        raise BadRequest(f"`tool_choice` asks for {removed[0]}, which is not on offer here.", param="tool_choice")
+        raise BadRequest(
+            f"`tool_choice` asks for {next(iter(removed))}, which is not on offer here.", param="tool_choice"
+        )
     if kept:
         body.members["tools"] = msgspec.Raw(b"[%b]" % b",".join(map(bytes, kept)))
     else:
         for name in ("tools", "tool_choice", "parallel_tool_calls"):
             body.members.pop(name, None)
-    return tuple(dict.fromkeys(removed))
+    return tuple(removed)

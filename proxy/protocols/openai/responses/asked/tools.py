@@ -14,7 +14,7 @@ import msgspec
 
 from proxy.prices.catalog import Entry
 from proxy.prices.units import CODE_SESSION, FILE_SEARCH, WEB_SEARCH
-from proxy.protocols.base import BadRequest
+from proxy.protocols.base import BadRequest, refuse_many
 from proxy.protocols.members import first, joined, objects_of, size
 from proxy.protocols.openai.responses.asked.call import Offered, ResponsesCall
 from proxy.protocols.openai.responses.asked.content import ITEM, WITH_TOOLS
@@ -22,6 +22,10 @@ from proxy.protocols.openai.responses.asked.fields import CALLS
 from proxy.protocols.reading import Fields
 
 TOOL = frozenset({"type", "tools", "environment", "execution", "container", "vector_store_ids", "defer_loading"})
+KIND = re.compile(r"[A-Za-z0-9_.:/-]{1,64}")
+"""A kind is a word: it is told in a header and on the receipt."""
+MOST_NESTED = 4
+"""Namespaces within each other: each is read anew."""
 NAMESPACE = "namespace"
 CHOICE = frozenset({"type", "tools"})
 PLAIN = frozenset({"function", "custom", NAMESPACE})
@@ -45,7 +49,7 @@ def read_tools(body: Fields, items: list[Fields]) -> tuple[tuple[Offered, ...], 
 
     `items` are those of the input that bring tools. Raises `BadRequest` where one could not work without another.
     """
-    found: list[Offered] = []
+    found: dict[tuple[str, str, str], Offered] = {}
     more, has_any, defers, is_within = 0, False, False, False
     for holder in (body, *items):
         for tool, kind in _all_tools(holder):
@@ -54,12 +58,12 @@ def read_tools(body: Fields, items: list[Fields]) -> tuple[tuple[Offered, ...], 
             more += CALLERS_BYTES if kind in CALLERS else 0
             if (offered := _offered(tool, kind)) is not None:
                 is_within = is_within or holder is not body
-                if offered not in found:
-                    found.append(offered)
-    if defers and (searching := next((one.kind for one in found if one.kind == "tool_search"), "")):
+                found.setdefault((offered.kind, offered.unit, offered.stored), offered)
+                refuse_many(found)
+    if defers and (searching := next((one.kind for one in found.values() if one.kind == "tool_search"), "")):
         words = f"{searching} at the provider is not on offer here, and without it deferred tools are never seen."
         raise BadRequest(words, param="tools")
-    return tuple(found), has_any, more, is_within
+    return tuple(found.values()), has_any, more, is_within
 
 
 def with_tools(call: ResponsesCall, entry: Entry, *, serves: bool) -> ResponsesCall:
@@ -133,21 +137,23 @@ def _chosen(raw: bytes) -> set[str]:
     return {str(one.value("type")) for one in (choice, *tools)}
 
 
-def _all_tools(holder: Fields) -> Iterator[tuple[Fields, str]]:
+def _all_tools(holder: Fields, *, depth: int = 0) -> Iterator[tuple[Fields, str]]:
     """The tools of its list, and of the namespaces there, each with its type."""
+    if depth > MOST_NESTED:
+        raise BadRequest(f"Namespaces may be nested {MOST_NESTED} deep.", param=holder.place)
     for index, raw in enumerate(holder.items("tools")):
         place = f"{holder.place}.tools[{index}]" if holder.place else f"tools[{index}]"
         tool = Fields(raw, known=TOOL, place=place)
         kind = _kind(tool)
         yield tool, kind
         if kind == NAMESPACE:
-            yield from _all_tools(tool)
+            yield from _all_tools(tool, depth=depth + 1)
 
 
 def _kind(tool: Fields) -> str:
     kind = tool.value("type")
-    if not isinstance(kind, str) or not kind:
-        raise BadRequest(f"`{tool.place}.type` must be a text.", param=f"{tool.place}.type")
+    if not isinstance(kind, str) or not KIND.fullmatch(kind):
+        raise BadRequest(f"`{tool.place}.type` must be one word.", param=f"{tool.place}.type")
     return kind
 
 
