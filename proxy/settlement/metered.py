@@ -82,9 +82,15 @@ class Metered:
             self.stated_cost,
             self.asked_tier,
             self.factor,
-            None if self.terms is None else orjson.dumps(self.terms).decode(),
-            None if self.left_out is None else orjson.dumps(self.left_out).decode(),
+            _as_jsonb(self.terms),
+            _as_jsonb(self.left_out),
         ]
+
+
+def _as_jsonb(said: Any) -> str | None:
+    """Without what a `jsonb` refuses, a NUL: nobody's charge is to be lost for what its receipt says."""
+    text = None if said is None else orjson.dumps(said).decode()
+    return None if text is None or "\\u0000" in text else text
 
 
 COLUMNS = (

@@ -58,7 +58,7 @@ def refuse_stream(body: Fields) -> None:
 def word_of(body: Fields, name: str) -> str | None:
     """A short text; None where it is absent."""
     value = body.value(name)
-    if value is not None and (not isinstance(value, str) or len(value) > LONGEST_WORD):
+    if value is not None and not (isinstance(value, str) and len(value) <= LONGEST_WORD and value.isprintable()):
         raise BadRequest(f"`{name}` must be a short text.", param=name)
     return value
 

@@ -61,6 +61,12 @@ def test_a_record_is_written_whole(record, changes, number):
         assert {name: row[name] for name in said} == said
 
 
+@pytest.mark.parametrize("name", ["left_out", "terms"])
+def test_a_charge_is_not_lost_for_what_no_jsonb_takes(record, name):
+    [row] = written([record(**{name: {"removed": ["search\0"]}})])
+    assert (row["state"], row["cost"], row[name]) == ("metered", Decimal("0.01"), None)
+
+
 def test_the_usual_is_written_by_the_shorter_statements(record):
     usual, rare = record().row(), record(asked_tier="flex").row()
     assert update_of([usual])[0] not in (ONE, MANY)

@@ -150,6 +150,7 @@ def test_a_stream_that_is_answered_in_one_piece_becomes_an_event(served, upstrea
         ({"n": 0}, "n"),
         ({"n": 2, "stream": True}, "n"),
         ({"size": 1024}, "size"),
+        ({"quality": "low\0"}, "quality"),
         ({"width": 4096}, "width"),
         ({"num_images": 9}, "num_images"),
         ({"image": "data:image/png;base64,AAAA"}, "image"),
