@@ -9,6 +9,7 @@ import contextlib
 import io
 import json
 import os
+import random
 import resource
 import sys
 import wave
@@ -29,6 +30,11 @@ OVERHEAD, OVERHEAD_BYTES = 0.1, 16_384
 OPUS_FRAMES = {0: 0.010, 1: 0.020, 2: 0.040, 3: 0.060}
 MP3_RATES = (44_100, 48_000, 32_000)
 BY_BYTES = ("pcm_", "adpcm_")
+TRIED = 1 / 16
+"""How many of the packets are decoded: some hold many frames, and a decoder hears them all."""
+SPARE = 1.01
+BROKEN = 0.05
+"""How much of what is decoded may be broken, by bytes, as at the end of a recording that was cut."""
 
 
 class Window:
@@ -100,7 +106,11 @@ class Track:
     def __init__(self, stream: AudioStream) -> None:
         self.fair = self.most = 0.0
         self.size = 0
-        self.is_counted = True
+        self._is_known = True
+        self._context = stream.codec_context
+        self._context.thread_count = 1
+        self._largest = self._tried = self._broken = 0
+        """Bytes: of a packet that was decoded, of all of them, and of those that failed."""
         self._codec = stream.codec_context.name
         self._rate = stream.codec_context.sample_rate or 0
         self._is_plain = stream.codec_context.profile == "LC"
@@ -114,11 +124,25 @@ class Track:
         told = max(0.0, (packet.duration or 0) * self._base)
         least, most = self._by_frame(packet)
         self.fair += max(told, least) if least is not None else told
-        self.most += max(told, most if most is not None else told)
+        longest = max(told, most if most is not None else told)
+        self.most += longest
         if packet.pts is not None:
             at = packet.pts * self._base
             self._first = at if self._first is None else min(self._first, at)
             self._last = max(self._last, at + told)
+        if self._is_known and self._codec != "opus" and (packet.size > self._largest or random.random() < TRIED):  # noqa: S311
+            self._try(packet, longest)
+
+    def _try(self, packet: "Packet[Stream]", longest: float) -> None:
+        """Every packet that is larger than those before, and some: who hides frames cannot know in which."""
+        self._largest = max(self._largest, packet.size)
+        self._tried += packet.size
+        try:
+            heard = sum(frame.samples / frame.sample_rate for frame in self._context.decode(packet))
+        except av.FFmpegError:
+            self._broken += packet.size
+            return
+        self._is_known = heard <= longest * SPARE + 0.001
 
     def _by_frame(self, packet: "Packet[Stream]") -> tuple[float | None, float | None]:
         """Seconds of a packet, at least and at most; None where its codec does not tell."""
@@ -132,7 +156,7 @@ class Track:
         if codec.startswith(BY_BYTES):
             return None, None
         if not rate:
-            self.is_counted = False
+            self._is_known = False
         elif codec == "aac":
             return AAC_SAMPLES / rate, (AAC_SAMPLES if self._is_plain else MOST_AAC_SAMPLES) / rate
         elif codec == "vorbis":
@@ -140,8 +164,12 @@ class Track:
         elif codec == "flac":
             return None, flac(bytes(memoryview(packet)[:16])) / rate
         else:
-            self.is_counted = False
+            self._is_known = False
         return None, None
+
+    @property
+    def is_counted(self) -> bool:
+        return self._is_known and self._broken <= self._tried * BROKEN
 
     @property
     def longest(self) -> float:

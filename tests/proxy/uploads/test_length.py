@@ -4,6 +4,7 @@ import io
 import math
 import struct
 from decimal import Decimal
+from fractions import Fraction
 
 import av
 import pytest
@@ -59,6 +60,28 @@ def test_an_mp3_is_as_long_as_its_frames_however_short_its_head_says(stored):
     assert struct.unpack_from(">II", data, at + 4)[0] & 1  # its number of frames is told
     struct.pack_into(">I", data, at + 8, 1)
     assert length_of(stored(bytes(data) + bytes(data)[at + 100 :])).seconds > 2 * SECONDS - Decimal("0.2")
+
+
+def packed(data: bytes, container: str, tail: bytes) -> bytes:
+    """The same frames as one packet, as long as one of them, and what stands behind them."""
+    made = io.BytesIO()
+    with av.open(io.BytesIO(data)) as source, av.open(made, "w", format=container) as file:
+        stream = source.streams.audio[0]
+        whole = av.Packet(b"".join(bytes(memoryview(one)) for one in source.demux(stream) if one.size) + tail)
+        whole.stream, whole.time_base = file.add_stream_from_template(stream), Fraction(1, RATE)
+        whole.pts, whole.dts, whole.duration, whole.is_keyframe = 0, 0, 1_024, True
+        file.mux(whole)
+    return made.getvalue()
+
+
+@pytest.mark.parametrize("tail", [b"", b"\xff" * 99], ids=["", "broken"])
+@pytest.mark.parametrize(
+    ("source", "codec", "container"), [("mp4", "aac", "mp4"), ("mp4", "aac", "matroska"), ("mp3", "mp3", "mp4")]
+)
+def test_frames_that_are_packed_into_one_packet_are_not_taken_for_one(stored, source, codec, container, tail):
+    found = length_of(stored(packed(encoded(source, codec), container, tail)))
+    assert not found.is_counted
+    assert found.most > SECONDS
 
 
 def test_an_mp4_is_as_long_as_its_frames_however_fast_its_clock(stored):
