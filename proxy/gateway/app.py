@@ -284,6 +284,7 @@ class Gateway(Process):
                 window=self._window(ask, admitted, endpoint, call),
             )
 
+        call = endpoint.naming(call, entry)
         if call.references:
             call, _ = await pinned(call, customer_id=policy.customer_id)
         while True:
@@ -347,6 +348,8 @@ class Gateway(Process):
         """What is free, or about something that one account alone knows: nothing is held."""
         policy = await self._count_free(sha256, policy, address)
         before = None
+        if entry is not None:
+            call = endpoint.naming(call, entry)
         if call.references:
             call, found = await pinned(call, customer_id=policy.customer_id)
         if entry is None:

@@ -324,6 +324,10 @@ class Endpoint(Generic[Asking]):
         """An upload with what takes a while to find out. It runs in a thread of its own, before `check`."""
         return call
 
+    def naming(self, call: Asking, entry: Entry) -> Asking:
+        """The request with all that it names at an account, where that depends on who serves the model."""
+        return call
+
     def check(self, call: Asking, entry: Entry) -> Asking:
         """The request as this model takes it. Raise `BadRequest` or `Refusal` for what it is not for."""
         self.check_spoken(entry)

@@ -58,6 +58,7 @@ def test_what_is_kept_is_read_listed_and_deleted_by_its_customer_alone(client, e
         lambda: eve.responses.cancel(made.id),
         lambda: eve.responses.create(model=MODEL, input="x", previous_response_id=made.id),
         lambda: eve.responses.create(model=MODEL, input=[{"type": "item_reference", "id": made.output[0].id}]),
+        lambda: eve.responses.create(model=MODEL, input=[{"type": "image_generation_call", "id": made.output[0].id}]),
     ):
         with pytest.raises(openai.NotFoundError) as refused:
             act()
@@ -71,6 +72,18 @@ def test_what_is_kept_is_read_listed_and_deleted_by_its_customer_alone(client, e
     ):
         with pytest.raises(openai.NotFoundError):
             act()
+
+
+def test_thoughts_that_stand_without_what_they_say_are_their_customers_alone(client, eve):
+    made = client.responses.create(model=MODEL, input="hello", reasoning={"effort": "low"})
+    thought = {"type": "reasoning", "id": made.output[0].id, "summary": [{"type": "summary_text", "text": "Hm."}]}
+    given = [{"role": "user", "content": "hello"}, thought, made.output[1].to_dict(), {"role": "user", "content": "x"}]
+    again = client.responses.create(model=MODEL, input=given)
+    assert again.usage.input_tokens > made.usage.input_tokens
+    for act in (eve.responses.create, eve.responses.input_tokens.count):
+        with pytest.raises(openai.NotFoundError) as refused:
+            act(model=MODEL, input=given)
+        assert refused.value.code == "not_found"
 
 
 def test_what_is_not_stored_is_not_kept(client):

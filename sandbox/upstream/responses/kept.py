@@ -84,7 +84,10 @@ class Store:
         return {**body, "input": [*before, *(self._item(item) for item in items)]}
 
     def _item(self, item: Any) -> Any:
-        if not isinstance(item, dict) or item.get("type") != "item_reference":
+        if not isinstance(item, dict):
+            return item
+        is_unsaid = item.get("type") == "reasoning" and not (item.get("encrypted_content") or item.get("content"))
+        if item.get("type") != "item_reference" and not is_unsaid:
             return item
         if (found := self.items.get(str(item.get("id")))) is None:
             raise NotFound(f"Item with id '{item.get('id')}' not found.")

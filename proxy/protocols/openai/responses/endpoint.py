@@ -33,6 +33,8 @@ from proxy.protocols.openai.responses.stream import ResponseStream
 from proxy.protocols.sse import MOST_MEDIA_BYTES
 from proxy.protocols.translate.side import Side
 
+KEEPING = frozenset({"openai", "azure"})
+"""Kinds of upstreams that look up by its id what an item does not say."""
 COMPACTED_TOKENS = 32_768
 """What a context comes to when it is summed up, at most, where the catalog tells no limit of the model."""
 
@@ -100,6 +102,14 @@ class Responses(Endpoint[ResponsesCall]):
 
     def read(self, asked: Asked) -> ResponsesCall:
         return read(asked)
+
+    def naming(self, call: ResponsesCall, entry: Entry) -> ResponsesCall:
+        if not call.unsaid:
+            return call
+        there = replace(entry, destinations=tuple(one for one in entry.destinations if one.kind in KEEPING))
+        return (
+            call if not self.speaks_to(there) else replace(call, references=(*call.references, *call.unsaid), unsaid=())
+        )
 
     def check(self, call: ResponsesCall, entry: Entry) -> ResponsesCall:
         _check_window(call, entry)

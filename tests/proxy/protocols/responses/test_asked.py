@@ -13,6 +13,7 @@ from tests.proxy.protocols.responses.asking import (
     PIXEL,
     RELAYED,
     RESPONSES,
+    THERE,
     body,
     entry,
     read,
@@ -133,6 +134,27 @@ def test_what_could_not_be_held_is_refused_with_its_field(fields, param):
 def test_what_servers_would_not_read_alike_is_refused(raw):
     with pytest.raises(BadRequest):
         read(raw)
+
+
+@pytest.mark.parametrize(
+    ("item", "names"),
+    [
+        ({"type": "reasoning", "summary": []}, True),
+        ({"type": "reasoning", "summary": [], "encrypted_content": None, "content": []}, True),
+        ({"type": "reasoning", "summary": [], "content": [{"type": "reasoning_text", "text": "a"}]}, False),
+        (SEALED, False),
+        ({"type": "compaction", "encrypted_content": ""}, True),
+        ({"type": "image_generation_call", "result": None}, True),
+        ({"type": "image_generation_call", "result": "AAAA"}, False),
+    ],
+)
+def test_an_item_that_says_nothing_is_named_where_an_account_would_look_it_up(item, names):
+    call = read(input=[{**item, "id": "rs_1"}])
+    there = replace(entry(), destinations=(replace(THERE, kind="azure"),))
+    assert RESPONSES.naming(call, there).references == (("rs_1",) if names else ())
+    elsewhere = replace(entry(), destinations=(RELAYED,))
+    is_always = names and item["type"].startswith("image")
+    assert RESPONSES.naming(call, elsewhere).references == (("rs_1",) if is_always else ())
 
 
 @pytest.mark.parametrize(

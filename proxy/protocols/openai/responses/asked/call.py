@@ -34,6 +34,8 @@ class ResponsesCall(Call):
     """Whether its context may be summed up before, which is a turn of its own."""
     items: frozenset[str] = NONE
     """The types of what stands in its input."""
+    unsaid: tuple[str, ...] = ()
+    """Ids in its input of what only says something where an account keeps it."""
     offered: tuple[Offered, ...] = ()
     """Tools that run at the provider, wherever they stand. With any, what follows is not in `rest`."""
     tools: bytes = b""

@@ -37,6 +37,9 @@ TEXT_ITEMS = frozenset(
     }
 )
 """Items whose tokens are in their bytes."""
+SEALED, DRAWN = "encrypted_content", "result"
+SAYING = {"reasoning": (SEALED, "content"), "compaction": (SEALED,)}
+"""Items that say nothing without one of these members: an account looks them up by their ids."""
 TEXT_PART = re.compile(r"(?:(?:input|output|summary|reasoning)_)?text|refusal")
 PICTURES = frozenset({"input_image", "computer_screenshot"})
 FILE = "input_file"
@@ -50,7 +53,7 @@ HOLDS = {
 BESIDE = frozenset(MESSAGE_MEDIA)
 """Members of a message that servers take for media."""
 CONTAINER = frozenset({"container_id"})
-ITEM = CONTAINER | BESIDE | {"type", "role", "id", "content", "output", "tools", "result", "environment"}
+ITEM = CONTAINER | BESIDE | {SEALED, "type", "role", "id", "content", "output", "tools", "result", "environment"}
 PART = frozenset({"type", "detail", "filename", *HELD})
 SOUND = frozenset({"data", "format"})
 KEPT = re.compile(rb'"(file_ids?|container_id|container|vector_store_ids?)"\s*:')
@@ -68,6 +71,8 @@ class Content:
         self.images = self.low_images = self.audio = self.sounds = self.films = self.files = self.data_bytes = 0
         self.units = set[str]()
         self.references: list[str] = []
+        self.unsaid: list[str] = []
+        """Ids of items that an account looks up, where it keeps what it made."""
         self.kinds = set[str]()
         self.is_any = False
         self.tools: list[Fields] = []
@@ -106,15 +111,27 @@ class Content:
             self.tools.append(item)
         elif kind in TEXT_ITEMS:
             _refuse_held(item, CONTAINER)
+            if kind in SAYING and not any(_says(item, name) for name in SAYING[kind]):
+                self._name(item, self.unsaid)
             if "environment" in item.members and (where := item.inside("environment", known=CONTAINER)) is not None:
                 _refuse_held(where, CONTAINER)
         elif kind == "image_generation_call":
             self.images += 1
-            self.data_bytes += self._plain(item.get("result"))
+            self.data_bytes += self._plain(item.get(DRAWN))
+            if not _says(item, DRAWN):
+                self._name(item, self.references)
         elif kind == "computer_call_output" and (output := item.get("output")) is not None:
             self._part(output, f"{place}.output")
         else:
             self._other(raw, place)
+
+    @staticmethod
+    def _name(item: Fields, names: list[str]) -> None:
+        named = item.value("id")
+        if isinstance(named, str):
+            names.append(named)
+        elif named is not None:
+            raise BadRequest(f"`{item.place}.id` must be a short text.", param=f"{item.place}.id")
 
     def _reference(self, item: Fields) -> None:
         named = item.value("id")
@@ -217,6 +234,12 @@ def material_of(raw: bytes, content: Content, *, tools: bool, more: int) -> Mate
         files=content.files,
         tools=tools,
     )
+
+
+def _says(item: Fields, name: str) -> bool:
+    """Whether it has more than nothing there: `""`, `[]`."""
+    held = item.get(name)
+    return held is not None and size(held) > 2
 
 
 def _refuse_held(holder: Fields, names: frozenset[str]) -> None:

@@ -63,6 +63,7 @@ def read(asked: Asked) -> ResponsesCall:
         stores=stores,
         previous=previous,
         references=(*([previous] if previous else ()), *content.references),
+        unsaid=tuple(content.unsaid),
         background=in_background,
         background_seconds=seconds if in_background else None,
         compacts=_compacts(body) or COMPACTION in content.kinds,
