@@ -40,7 +40,6 @@ from desk.site import (
 from desk.trail import recorded, staff_of
 from proxy.models import Generation, Lease, Model, Price, PurchasePrice, Route, Upstream
 from proxy.prices.below_cost import losses
-from proxy.prices.listed import wanted
 from proxy.prices.listed.differences import differences
 from proxy.prices.loading import asks_for_key, check_protocol, checked_base_url, checked_paths, in_force, set_price
 from proxy.prices.versions import PriceVersion
@@ -191,6 +190,8 @@ class PurchasePriceInline(VersionInline):
 class ModelForm(forms.ModelForm):  # type: ignore[type-arg]
     def clean_listed_as(self) -> str:
         name: str = self.cleaned_data["listed_as"].strip().lower()
+        from proxy.prices.listed import wanted  # the list takes 13 MB, which no gateway needs
+
         if name and name != self.instance.listed_as and wanted.named(name) is None:
             raise ValidationError(_("genai-prices has no model of this name, such as openai/gpt-4.1."))
         return name

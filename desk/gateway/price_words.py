@@ -11,7 +11,6 @@ from core.amounts import SIGNS
 from payments.topups import fx
 from proxy.models import Model, Price
 from proxy.prices.below_cost import Loss
-from proxy.prices.listed import wanted
 from proxy.prices.listed.differences import Difference, differences
 from proxy.prices.loading import new_versions
 from proxy.prices.units import UNITS
@@ -48,6 +47,8 @@ def loss(one: Loss) -> str:
 
 def beside_list(model: Model, price: Price | None, *, now: datetime) -> list[str]:
     """What the list would change of a model's price, a line each; nothing where the list has none."""
+    from proxy.prices.listed import wanted  # the list takes 13 MB, which no gateway needs
+
     listed, info = (model.listed_as, wanted.named(model.listed_as)) if model.listed_as else (None, None)
     if info is None:
         listed, info = wanted.likely(model.slug) or (None, None)

@@ -227,10 +227,11 @@ def _insufficient(ask: Ask, *, wallet: WalletCounter, left: Decimal | None) -> S
     estimate = min(ask.estimate, bound)
     fits = _fits(ask, room=_room(wallet, left))
     finding = f"The available balance is ${wallet.available:f} and this request needs ${least:f}.{fits}"
+    held = f" ${wallet.reserved:f} is held besides; what is not used of it comes free." if wallet.reserved else ""
     return Short(
         402,
         "insufficient_balance",
-        f"{finding} Top up to go on.",
+        f"{finding}{held} Top up to go on.",
         finding=finding,
         needed=min(least, estimate + wallet.bonus) if bound - estimate <= wallet.allowance else least,
         room=wallet.available,

@@ -93,6 +93,14 @@ def test_too_little_names_available_needed_and_the_limit_that_would_fit():
         assert number in refusal.message
 
 
+def test_too_little_tells_of_what_is_held_too():
+    """Who sees less than the pages show learns why."""
+    holding = wallet("0.5")
+    assert "held" not in decided(ASK, holding).message
+    holding.reserved = Decimal("0.30")
+    assert "$0.30 is held besides" in decided(ASK, holding).message
+
+
 def test_without_a_limit_of_the_callers_the_wallet_sets_one():
     ask = replace(ASK, may_shrink=True)
     assert decided(ask, wallet("0.5")) == Decision(Decimal("0.50"), Decimal("0.50"), 490, 490)
