@@ -171,6 +171,11 @@ def unit_of(begin: str, inside: Fields | None, *, place: str) -> str | None:
     return next((unit for unit in found if unit is not None), None)
 
 
+def unit_at(address: str, *, place: str) -> str | None:
+    """The same of an address alone, or of data that stands in its stead."""
+    return _unit_at(_address(address), place=place)
+
+
 def _unit_at(begin: str, *, place: str) -> str | None:
     if begin.startswith("data:"):
         return _unit_of_type(begin.removeprefix("data:").partition(",")[0] or ";", place=place)

@@ -10,6 +10,7 @@ from proxy.models import Kind
 from proxy.prices.catalog import Destination
 from proxy.protocols.base import Habits
 from proxy.protocols.openai.chat.asked.call import ChatCall
+from proxy.protocols.openai.pointing import address_of
 from proxy.protocols.translate.decoding import not_carried
 from proxy.protocols.translate.form import (
     File,
@@ -179,7 +180,7 @@ def _content(part: Part) -> dict[str, Any]:
         case Text():
             return {"type": "text", "text": part.text}
         case Image():
-            address = {"url": part.url or f"data:{part.media_type};base64,{part.data}"}
+            address = {"url": address_of(part) if part.url else f"data:{part.media_type};base64,{part.data}"}
             if part.detail:
                 address["detail"] = part.detail
             return {"type": "image_url", "image_url": address}

@@ -8,6 +8,7 @@ import orjson
 
 from core.records import value
 from proxy.protocols.base import Habits
+from proxy.protocols.openai.pointing import address_of
 from proxy.protocols.openai.responses.neutral import shapes
 from proxy.protocols.openai.responses.neutral.asked import GIVEN
 from proxy.protocols.openai.responses.neutral.turns import MAKER
@@ -163,10 +164,10 @@ def _content(part: Part, role: str) -> dict[str, Any]:
         case Refused(text=text):
             return {"type": "refusal", "refusal": text}
         case Image():
-            url = part.url or f"data:{part.media_type};base64,{part.data}"
+            url = address_of(part) if part.url else f"data:{part.media_type};base64,{part.data}"
             return {"type": "input_image", "image_url": url, "detail": part.detail or "auto"}
         case File(url=url) if url:
-            return {"type": "input_file", "file_url": url}
+            return {"type": "input_file", "file_url": address_of(part)}
         case File():
             data = f"data:{part.media_type};base64,{part.data}"
             return {"type": "input_file", "filename": part.name or "document", "file_data": data}
