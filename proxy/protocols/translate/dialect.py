@@ -1,6 +1,6 @@
 """How callers of one protocol are served by upstreams of another."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import chain
 from typing import Any, TypeVar
@@ -12,8 +12,10 @@ from proxy.protocols.base import Call, Charged, Habits, Manner, Reported, Transl
 from proxy.protocols.endpoint import Assembly, Dialect, EventStream, Sending
 from proxy.protocols.translate.form import Form
 from proxy.protocols.translate.free import AsText, free_in
+from proxy.protocols.translate.order import InOrder
 from proxy.protocols.translate.side import Side, Written
 from proxy.protocols.translate.stream import TranslatedStream, without_thoughts
+from proxy.protocols.translate.told import Event
 
 Asking = TypeVar("Asking", bound=Call)
 
@@ -87,7 +89,7 @@ class Translated(Dialect[Asking]):
         self, raw: bytes, answer: Mapping[str, Any], reported: Reported, charged: Charged, used: Usage,
         refusal: Refusal | None,
     ) -> bytes:  # fmt: skip
-        told = self._upstream.told(answer, raw)
+        told: Iterable[Event] = InOrder().whole(self._upstream.told(answer, raw))
         if not self._shows_thoughts(reported.told):
             told = without_thoughts(told)
         if (as_text := self._as_text(reported.told)) is not None:

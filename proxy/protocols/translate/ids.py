@@ -18,6 +18,8 @@ class Ids:
         self._fits = fits
         self._most = most
         self._given: dict[str, str] = {}
+        self._waiting: dict[str, list[str]] = {}
+        """What each id has become, by its calls that have no result yet."""
         self._used: set[str] = set()
 
     def of_call(self, id: str) -> str:
@@ -28,10 +30,13 @@ class Ids:
             given = self._made(f"{id} {again}")
         self._used.add(given)
         self._given[id] = given
+        self._waiting.setdefault(id, []).append(given)
         return given
 
     def of_result(self, id: str) -> str:
-        """Of the last call with that id."""
+        """Of the first call with that id that has none yet, else of the last: some servers name several calls alike."""
+        if waiting := self._waiting.get(id):
+            self._given[id] = waiting.pop(0)
         return self._given.get(id) or self._fitted(id)
 
     def _fitted(self, id: str) -> str:

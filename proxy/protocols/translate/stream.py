@@ -11,6 +11,7 @@ from proxy.prices.usage import Usage
 from proxy.protocols.base import Charged, Reported
 from proxy.protocols.endpoint import EventStream
 from proxy.protocols.translate.free import AsText
+from proxy.protocols.translate.order import InOrder
 from proxy.protocols.translate.side import EventReader, EventWriter
 from proxy.protocols.translate.told import Event, Finished, Reason, Thought, ThoughtEnded
 
@@ -31,6 +32,7 @@ class TranslatedStream:
         self._writer = writer
         self._shows_thoughts = shows_thoughts
         self._as_text = as_text
+        self._order = InOrder()
         self._is_stopped = False
 
     def take(self, events: bytes) -> bytes:
@@ -48,6 +50,7 @@ class TranslatedStream:
 
     def tail(self, charged: Charged, usage: Usage) -> bytes:
         rest = b"" if self._is_stopped else self._translated(self._native.tail(charged, usage))
+        rest += self._ordered(self._order.rest())
         if self._as_text is not None:
             rest += self._writer.write(self._as_text.rest())
         return rest + self._writer.last(charged, usage)
@@ -56,6 +59,9 @@ class TranslatedStream:
         return self._written(self._reader.read(events))
 
     def _written(self, told: Iterable[Event]) -> bytes:
+        return self._ordered(self._order.told(told))
+
+    def _ordered(self, told: Iterable[Event]) -> bytes:
         if not self._shows_thoughts:
             told = without_thoughts(told)
         return self._writer.write(told if self._as_text is None else self._as_text.told(told))

@@ -130,6 +130,7 @@ class Reader:
 
     def _event(self, said: Mapping[str, Any]) -> Iterator[Event]:
         kind, place = said.get("type"), said.get("output_index")
+        place = place if isinstance(place, int) else None
         if kind in ENDS or kind in (CREATED, QUEUED, IN_PROGRESS):
             response = said.get("response")
             response = response if isinstance(response, dict) else {}
@@ -174,20 +175,21 @@ class Reader:
 
     def _added(self, place: Any, said: Mapping[str, Any]) -> Iterator[Event]:
         item = self._item(place)
-        if said.get("type") in CALLS and item.number < 0:
+        kind = text_of(said, "type")
+        if kind in CALLS and item.number < 0:
             item.number, self._calls = self._calls, self._calls + 1
-            self._speaks, takes_text = None, said["type"] == "custom_tool_call"
+            self._speaks, takes_text = None, kind == "custom_tool_call"
             yield CallBegun(item.number, text_of(said, "call_id"), text_of(said, "name"), takes_text)
 
     def done(self, place: Any, said: Mapping[str, Any]) -> Iterator[Event]:
         """A whole item: what was told of it in pieces is not told again."""
-        item, kind = self._item(place), said.get("type")
+        item, kind = self._item(place), text_of(said, "type")
         if item.is_ended:
             return
         item.is_ended = True
         if kind in CALLS:
             yield from self._added(place, said)
-            argument = said.get(CALLS[str(kind)])
+            argument = said.get(CALLS[kind])
             if not item.has_told and isinstance(argument, str) and argument:
                 yield CallPiece(item.number, argument)
             yield CallEnded(item.number)
