@@ -9,7 +9,7 @@ WEB = "It may be a picture or a document at an http or https address."
 
 
 def address_of(part: Image | File) -> str:
-    """Where it is; raises `Untranslatable` for what would not be taken, or be priced apart, on this protocol's paths."""
+    """Where it is; raises `Untranslatable` for what this protocol's own paths do not take, or price apart."""
     try:
         unit = unit_at(part.url, place=part.place)
     except BadRequest:
