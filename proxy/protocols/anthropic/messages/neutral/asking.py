@@ -121,10 +121,12 @@ class _Writer:
             if not blocks:
                 continue
             if messages and messages[-1]["role"] == role:
-                blocks = messages.pop()["content"] + blocks
-            if role == "user":
-                blocks.sort(key=lambda block: block["type"] != "tool_result")
-            messages.append({"role": role, "content": blocks})
+                messages[-1]["content"] += blocks
+            else:
+                messages.append({"role": role, "content": blocks})
+        for message in messages:
+            if message["role"] == "user":
+                message["content"].sort(key=lambda block: block["type"] != "tool_result")
         if not messages:
             raise not_carried(fields.turns, "They need one of the user's that says something.")
         if messages[-1]["role"] == "assistant":

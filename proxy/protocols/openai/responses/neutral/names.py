@@ -28,6 +28,7 @@ class Names:
     def __init__(self) -> None:
         self._flat: dict[tuple[str, str], str] = {}
         self._offered: dict[str, Named] = {}
+        self._by_name: dict[str, set[str]] = {}
 
     def offer(self, tool: Named) -> str:
         """Its name elsewhere: another than that of every other tool."""
@@ -37,6 +38,7 @@ class Names:
             flat = _made(*key)
         self._flat[key] = flat
         self._offered[flat] = tool
+        self._by_name.setdefault(tool.name, set()).add(flat)
         return flat
 
     def of_call(self, namespace: str, name: str) -> str:
@@ -47,8 +49,8 @@ class Names:
         """Of one that is named to be called: many leave its namespace out."""
         if (namespace, name) in self._flat:
             return self._flat[namespace, name]
-        found = [flat for flat, tool in self._offered.items() if tool.name == name and not namespace]
-        return found[0] if len(found) == 1 else _flat(namespace, name)
+        found = self._by_name.get(name, ()) if not namespace else ()
+        return next(iter(found)) if len(found) == 1 else _flat(namespace, name)
 
     def back(self, flat: str) -> Named:
         return self._offered.get(flat) or Named(flat)
