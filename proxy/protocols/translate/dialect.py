@@ -12,10 +12,9 @@ from proxy.protocols.base import Call, Charged, Habits, Manner, Reported, Transl
 from proxy.protocols.endpoint import Assembly, Dialect, EventStream, Sending
 from proxy.protocols.translate.form import Form
 from proxy.protocols.translate.free import AsText, free_in
-from proxy.protocols.translate.order import InOrder
 from proxy.protocols.translate.side import Side, Written
 from proxy.protocols.translate.stream import TranslatedStream, without_thoughts
-from proxy.protocols.translate.told import Event
+from proxy.protocols.translate.told import Event, InOrder
 
 Asking = TypeVar("Asking", bound=Call)
 

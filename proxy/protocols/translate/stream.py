@@ -11,9 +11,8 @@ from proxy.prices.usage import Usage
 from proxy.protocols.base import Charged, Reported
 from proxy.protocols.endpoint import EventStream
 from proxy.protocols.translate.free import AsText
-from proxy.protocols.translate.order import InOrder
 from proxy.protocols.translate.side import EventReader, EventWriter
-from proxy.protocols.translate.told import Event, Finished, Reason, Thought, ThoughtEnded
+from proxy.protocols.translate.told import Event, Finished, InOrder, Reason, Thought, ThoughtEnded
 
 
 class TranslatedStream:
