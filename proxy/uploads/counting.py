@@ -32,7 +32,9 @@ MP3_RATES = (44_100, 48_000, 32_000)
 BY_BYTES = ("pcm_", "adpcm_")
 TRIED = 1 / 16
 """How many of the packets are decoded: some hold many frames, and a decoder hears them all."""
-SPARE = 1.01
+SPARE, LARGER = 1.01, 1.1
+MOST_FRAME_BYTES, MOST_LOSSLESS_BYTES = 8_192, 131_072
+"""A packet beyond that hides frames, and might take a decoder minutes: aac's own most is 6,144 of eight channels."""
 BROKEN = 0.05
 """How much of what is decoded may be broken, by bytes, as at the end of a recording that was cut."""
 
@@ -112,6 +114,9 @@ class Track:
         self._largest = self._tried = self._broken = 0
         """Bytes: of a packet that was decoded, of all of them, and of those that failed."""
         self._codec = stream.codec_context.name
+        self._most_bytes = MOST_LOSSLESS_BYTES if self._codec == "flac" else MOST_FRAME_BYTES
+        if self._codec.startswith(BY_BYTES):
+            self._most_bytes = sys.maxsize
         self._rate = stream.codec_context.sample_rate or 0
         self._is_plain = stream.codec_context.profile == "LC"
         base = stream.time_base
@@ -130,11 +135,16 @@ class Track:
             at = packet.pts * self._base
             self._first = at if self._first is None else min(self._first, at)
             self._last = max(self._last, at + told)
-        if self._is_known and self._codec != "opus" and (packet.size > self._largest or random.random() < TRIED):  # noqa: S311
+        if self._is_known and (packet.size > self._largest * LARGER or random.random() < TRIED):  # noqa: S311
             self._try(packet, longest)
 
     def _try(self, packet: "Packet[Stream]", longest: float) -> None:
         """Every packet that is larger than those before, and some: who hides frames cannot know in which."""
+        if self._codec == "opus":
+            return
+        if packet.size > self._most_bytes:
+            self._is_known = False
+            return
         self._largest = max(self._largest, packet.size)
         self._tried += packet.size
         try:

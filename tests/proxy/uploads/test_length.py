@@ -62,24 +62,27 @@ def test_an_mp3_is_as_long_as_its_frames_however_short_its_head_says(stored):
     assert length_of(stored(bytes(data) + bytes(data)[at + 100 :])).seconds > 2 * SECONDS - Decimal("0.2")
 
 
-def packed(data: bytes, container: str, tail: bytes) -> bytes:
-    """The same frames as one packet, as long as one of them, and what stands behind them."""
+def packed(data: bytes, container: str, *, frames: int, tail: bytes) -> bytes:
+    """So many frames a packet and what stands behind them, each as long as one of them."""
     made = io.BytesIO()
     with av.open(io.BytesIO(data)) as source, av.open(made, "w", format=container) as file:
         stream = source.streams.audio[0]
-        whole = av.Packet(b"".join(bytes(memoryview(one)) for one in source.demux(stream) if one.size) + tail)
-        whole.stream, whole.time_base = file.add_stream_from_template(stream), Fraction(1, RATE)
-        whole.pts, whole.dts, whole.duration, whole.is_keyframe = 0, 0, 1_024, True
-        file.mux(whole)
+        all_frames = [bytes(memoryview(one)) for one in source.demux(stream) if one.size]
+        target = file.add_stream_from_template(stream)
+        for at in range(0, len(all_frames), frames):
+            one = av.Packet(b"".join(all_frames[at : at + frames]) + tail)
+            one.stream, one.time_base, one.is_keyframe = target, Fraction(1, RATE), True
+            one.pts, one.dts, one.duration = 1_024 * at // frames, 1_024 * at // frames, 1_024
+            file.mux(one)
     return made.getvalue()
 
 
-@pytest.mark.parametrize("tail", [b"", b"\xff" * 99], ids=["", "broken"])
 @pytest.mark.parametrize(
-    ("source", "codec", "container"), [("mp4", "aac", "mp4"), ("mp4", "aac", "matroska"), ("mp3", "mp3", "mp4")]
+    ("frames", "tail"), [(4, b""), (4, b"\xff" * 99), (1, bytes(9_000))], ids=["packed", "broken", "too large"]
 )
-def test_frames_that_are_packed_into_one_packet_are_not_taken_for_one(stored, source, codec, container, tail):
-    found = length_of(stored(packed(encoded(source, codec), container, tail)))
+@pytest.mark.parametrize(("source", "codec", "container"), [("mp4", "aac", "matroska"), ("mp3", "mp3", "mp4")])
+def test_frames_that_are_packed_into_one_packet_are_not_taken_for_one(stored, source, codec, container, frames, tail):
+    found = length_of(stored(packed(encoded(source, codec), container, frames=frames, tail=tail)))
     assert not found.is_counted
     assert found.most > SECONDS
 
