@@ -1,6 +1,7 @@
 """The heads of a form and of its parts, read strictly: what one server might take for this and another for that."""
 
 import re
+from base64 import b64decode
 from collections.abc import Sequence
 from urllib.parse import unquote
 
@@ -16,6 +17,7 @@ KIND = re.compile(
     r"([a-z0-9][a-z0-9!#$&^_.+-]{0,63}/[a-z0-9][a-z0-9!#$&^_.+-]{0,63})((?: *;[^\x00-\x1f\x7f]*)?)", re.ASCII
 )
 CHARSET = re.compile(r'; *charset *= *"?([^"; ]*)"?', re.IGNORECASE)
+WORD = re.compile(r"=\?utf-8\?B\?([A-Za-z0-9+/=]*)\?=", re.ASCII | re.IGNORECASE)
 ENCODINGS = frozenset({"7bit", "8bit", "binary"})
 """Of Content-Transfer-Encoding: those that leave the bytes as they are."""
 
@@ -70,9 +72,19 @@ def _disposition(value: str) -> tuple[str, str | None]:
         raise refused("A field of the form has a name that no field has.", name[:100] if name.isprintable() else None)
     if "filename*" in said:
         _, _, spelled = said["filename*"].partition("''")
-        if filename is None or unquote(spelled) != filename:
+        if filename is None or unquote(spelled) != _decoded(filename):
             raise refused(f"`{name}` has two file names that differ.", name)
+        filename = unquote(spelled)
     return name, filename
+
+
+def _decoded(filename: str) -> str:
+    """A name that is not ASCII comes from .NET as a word of a mail's head (RFC 2047), beside its `filename*`."""
+    word = WORD.fullmatch(filename)
+    try:
+        return b64decode(word[1], validate=True).decode() if word is not None else filename
+    except ValueError:
+        return filename
 
 
 def _kind(value: str, name: str) -> str:

@@ -47,6 +47,11 @@ def test_a_form_is_the_same_however_it_is_cut(read, step, end):
     assert [one.text for one in found.parts] == ["openai/m", None, "Grüße", None]
 
 
+def test_a_file_may_be_named_in_chinese_as_dotnet_does(read):
+    named = "name=file; filename=\"=?utf-8?B?5Lya6K6uLm1wMw==?=\"; filename*=utf-8''%E4%BC%9A%E8%AE%AE.mp3"
+    assert read(form(part(f"form-data; {named}", "x"))).parts[0].filename == "会议.mp3"
+
+
 def test_what_is_written_anew_reads_as_what_came(read):
     found = read(WHOLE)
     again = write(found.parts)
@@ -80,6 +85,8 @@ def test_what_is_written_anew_reads_as_what_came(read):
         form(part('form-data; name="a"; filename="b"; filename="c"', "x")),
         form(part("form-data; name=\"a\"; filename*=utf-8''b.mp3", "x")),
         form(part("form-data; name=\"a\"; filename=\"b.wav\"; filename*=utf-8''b.mp3", "x")),
+        form(part("form-data; name=\"a\"; filename=\"=?utf-8?B?Yi53YXY=?=\"; filename*=utf-8''b.mp3", "x")),
+        form(part("form-data; name=\"a\"; filename=\"=?utf-8?B?/w==?=\"; filename*=utf-8''b.mp3", "x")),
         form(part("form-data; name*=utf-8''model", "x")),
         form(part('form-data; name="a\\"; name=\\"model"', "x")),
         form(part('form-data; name="a%22; name=%22model"', "x")),
