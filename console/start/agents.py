@@ -22,6 +22,7 @@ claude --model {{claude}}
     (
         _("/model lists the models here whose names contain claude."),
         _("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1 keeps it from calling anybody but this site."),
+        _("What is held first is several times the cost; where the balance is too small for it, name a cheaper model."),
     ),
 )
 CODEX = Guide(
@@ -51,7 +52,14 @@ codex
 """,
         ),
     ),
-    (_("When too many requests come in a minute it says so without our words, and waits."),),
+    (
+        _("It warns that it has no metadata of a model that it does not know, and works."),
+        _(
+            'With auth = {command = "printenv", args = ["CHUIZI_KEY"]} in place of env_key it reads the models here,'
+            " also for /model."
+        ),
+        _("When too many requests come in a minute it says so without our words, and waits."),
+    ),
 )
 GEMINI_CLI = Guide(
     "gemini-cli",

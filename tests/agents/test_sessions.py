@@ -1,10 +1,12 @@
 """Each agent, with the settings of its guide and nothing else, does a task that takes a tool, and is charged for it."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
 from billing.models import Wallet
+from console.start.guide import Block, Guide
 from proxy.models import Generation
 from proxy.prices.loading import load_catalog
 from tests.agents.driving import TEXT, Agent, Desk
@@ -92,3 +94,20 @@ def test_codex_works_through_the_tools_of_a_model_that_it_knows(desk: Desk) -> N
     assert ran.status == 0, ran.output
     assert desk.file.read_text() == TEXT + "\n"
     assert Generation.objects.filter(cost__gt=0).count() == 2
+
+
+AUTH = 'auth = {command = "printenv", args = ["CHUIZI_KEY"]}'
+
+
+@pytest.mark.agents
+def test_codex_reads_the_list_of_models_where_a_command_tells_the_key(desk: Desk) -> None:
+    file, lines = CODEX.guide.blocks
+    told = Block(file.language, file.text.replace('env_key = "CHUIZI_KEY"', AUTH), file.path)
+    assert told != file
+    assert AUTH in " ".join(map(str, CODEX.guide.notes))
+    guide = Guide(CODEX.guide.slug, CODEX.guide.name, CODEX.guide.speaks, (told, lines))
+    ran = desk.run(replace(CODEX, guide=guide), desk.task)
+    assert ran.status == 0, ran.output
+    assert desk.file.read_text() == TEXT + "\n"
+    assert "metadata" not in ran.output
+    assert MODELS.gpt in (desk.home / ".codex" / "models_cache.json").read_text()

@@ -29,7 +29,7 @@ def test_a_new_customer_is_told_what_to_do_next(page, catalog):
 
 def test_with_a_key_the_first_call_names_it(page, catalog, key):
     text = page()
-    assert f"Bearer {key.key.prefix}…" in text
+    assert f"Bearer {key.key.prefix}..." in text
     assert key.text not in text
 
 
