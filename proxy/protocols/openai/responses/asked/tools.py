@@ -111,10 +111,11 @@ def with_tools(call: ResponsesCall, entry: Entry, *, serves: bool) -> ResponsesC
 
 def _refuse_forced(call: ResponsesCall, removed: set[str], *, is_any_left: bool) -> None:
     stems = {_stem(kind): kind for kind in sorted(removed)}
-    for stem, kind in stems.items():
-        item = STEMS.get(kind, stem)
-        if any(one.startswith(f"{item}_") or one == item for one in call.items):
-            raise BadRequest(f"{kind} is not on offer here, and what it did stands in the input.", param="tools")
+    made = {STEMS.get(kind, stem): kind for stem, kind in stems.items()}
+    begins = tuple(f"{item}_" for item in made)
+    if did := next((one for one in call.items if one in made or one.startswith(begins)), ""):
+        kind = next(kind for item, kind in made.items() if did == item or did.startswith(f"{item}_"))
+        raise BadRequest(f"{kind} is not on offer here, and what it did stands in the input.", param="tools")
     choice = call.tool_choice
     if not choice or choice in FREE:
         return
