@@ -6,6 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 from uuid import uuid4
 
+import hypothesis
 import pytest
 from django.conf import settings
 from django.core.management.commands import flush
@@ -24,6 +25,12 @@ from tests import template
 from tests.gateways import kill_those_left
 from tests.running import running  # noqa: F401 - a fixture
 from tests.spoken import CHAT, Spoken
+
+# No test goes by how fast the machine is.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
