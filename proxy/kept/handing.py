@@ -9,7 +9,7 @@ from proxy.batches.threads import in_thread
 from proxy.kept import jobs, judging, looking
 from proxy.prices.bounds import most_input
 from proxy.prices.catalog import Destination
-from proxy.protocols.base import Reported, printable
+from proxy.protocols.base import LONGEST_ID, Reported, printable
 
 if TYPE_CHECKING:
     from proxy.relay.relay import Relay
@@ -53,7 +53,7 @@ async def begin(relay: "Relay", destination: Destination, name: str) -> None:
         upstream_id=destination.upstream_id,
         upstream_model=destination.upstream_model,
         account=destination.account,
-        name=printable(name),
+        name=printable(name, most=LONGEST_ID),
         asked=judging.stored(relay.held(destination), call),
         seconds=call.background_seconds or jobs.MOST_SECONDS,
         tokens=most_input(call.material, context=relay.entry.context_window) + output,

@@ -20,7 +20,7 @@ from proxy.kept.keeping import Keeper, Standing
 from proxy.models import Attempt as AttemptRow
 from proxy.models import Generation
 from proxy.prices.catalog import Destination
-from proxy.protocols.base import Reported
+from proxy.protocols.base import Reported, printable
 from proxy.protocols.endpoint import Sending
 from proxy.protocols.lossless import load_sound
 from proxy.relay.client import LOST, Client, read_all
@@ -139,7 +139,7 @@ def _conclude_untold(job: Open, destination: Destination, *, is_gone: bool) -> N
     reason = Reason.UPSTREAM_EOF if is_gone else Reason.TIMEOUT
     if jobs.give_up(job.generation_id, reason=reason, flag=True):
         outcome = Outcome.ABANDONED if is_gone else Outcome.TIMED_OUT
-        tried = attempts.Attempt(job.upstream_id, outcome, monotonic(), upstream_request_id=job.name)
+        tried = attempts.Attempt(job.upstream_id, outcome, monotonic(), upstream_request_id=printable(job.name))
         attempts.write([(job.generation_id, 1, tried)])
 
 

@@ -13,6 +13,8 @@ from proxy.prices.usage import Usage
 from proxy.prices.versions import NO_TERMS
 
 MOST_NAME_CHARACTERS = 200
+LONGEST_ID = 1_000
+"""Of what an upstream keeps: gateways put the way to it into its id. It is asked for by the whole of it."""
 MOST_REASON_CHARACTERS = 40
 MOST_KINDS = 64
 MOST_OUTPUT_TOKENS = 10_000_000
@@ -202,17 +204,17 @@ def refuse_many(kinds: Sized) -> None:
         raise BadRequest(f"`tools` may be of at most {MOST_KINDS} kinds that run at the provider.", param="tools")
 
 
-def printable(text: str) -> str:
+def printable(text: str, *, most: int = MOST_NAME_CHARACTERS) -> str:
     """A name or id of somebody else's as we may store it: no control characters, no half characters, not too long."""
-    if len(text) <= MOST_NAME_CHARACTERS and text.isprintable():
+    if len(text) <= most and text.isprintable():
         return text
-    return "".join(letter for letter in text[:MOST_NAME_CHARACTERS] if letter.isprintable())
+    return "".join(letter for letter in text[:most] if letter.isprintable())
 
 
-def text_of(holder: Mapping[str, Any], name: str) -> str:
+def text_of(holder: Mapping[str, Any], name: str, *, most: int = MOST_NAME_CHARACTERS) -> str:
     """A member of few letters as we may store it, or nothing."""
     value = holder.get(name)
-    return printable(value) if isinstance(value, str) else ""
+    return printable(value, most=most) if isinstance(value, str) else ""
 
 
 def amount_of(said: Any) -> Decimal | None:

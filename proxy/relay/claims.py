@@ -29,7 +29,7 @@ def request_id(headers: Mapping[str, str], reported: Reported) -> str:
     for name in REQUEST_IDS:
         if named := printable(headers.get(name, "")):
             return named
-    return reported.upstream_id
+    return printable(reported.upstream_id)
 
 
 def stated_cost(headers: Mapping[str, str], reported: Reported) -> Decimal | None:

@@ -24,7 +24,9 @@ from tests.proxy.protocols.seam.test_seam import json
 from tests.proxy.protocols.seam.toys import ToyUpstream
 from tests.spoken_responses import response
 
-BEGUN = response(status="queued", output=[], usage=None, background=True)
+NAME = "resp_" + "bGl0ZWxsbTpj" * 20 + "=="
+"""As a gateway in between has it, with the way there in it."""
+BEGUN = response(id=NAME, status="queued", output=[], usage=None, background=True)
 
 
 def audited() -> list[str]:
@@ -47,7 +49,7 @@ def test_a_gateway_is_killed_once_its_upstream_has_a_job(customer, settings, is_
         return web.json_response(BEGUN)
 
     upstream.answers["/responses"] = json(**BEGUN)
-    upstream.answers["/responses/resp_theirs"] = json(**response(background=True))
+    upstream.answers[f"/responses/{NAME}"] = json(**response(id=NAME, background=True))
     upstream.handler = None if is_committed else dies
     asked = {"model": "openai/m", "input": "hello", "background": True, "max_output_tokens": 100}
     with httpx.Client(base_url=gateway.url, timeout=30, headers={"Authorization": f"Bearer {key}"}) as client:

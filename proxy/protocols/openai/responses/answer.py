@@ -9,7 +9,7 @@ import orjson
 from proxy.errors import Refusal
 from proxy.prices.usage import Usage
 from proxy.protocols import lossless
-from proxy.protocols.base import MOST_REASON_CHARACTERS, Charged, Reported, text_of
+from proxy.protocols.base import LONGEST_ID, MOST_REASON_CHARACTERS, Charged, Reported, text_of
 from proxy.protocols.counts import costs_out
 from proxy.protocols.openai import usage as usages
 from proxy.protocols.openai.chat.answer import tier_of
@@ -34,7 +34,7 @@ def read_answer(answer: Mapping[str, Any], *, kept: tuple[str, ...] = (), is_pen
         finish_reason=reason_of(answer),
         is_odd=told is not None and told.is_odd,
         model=text_of(answer, "model"),
-        upstream_id=text_of(answer, "id"),
+        upstream_id=text_of(answer, "id", most=LONGEST_ID),
         service_tier=tier_of(answer, told),
         told=told,
         stated_cost=usages.stated_cost(told),

@@ -12,7 +12,7 @@ from typing import Any
 from proxy.errors import Refusal
 from proxy.prices.usage import Usage
 from proxy.protocols import lossless
-from proxy.protocols.base import Charged, Manner, Reported, text_of
+from proxy.protocols.base import LONGEST_ID, Charged, Manner, Reported, text_of
 from proxy.protocols.counts import is_cost
 from proxy.protocols.openai.responses import answer as answers
 from proxy.protocols.openai.responses import usage as usages
@@ -32,13 +32,13 @@ RUN = re.compile(
 """Events that need no look each, framed as this protocol's are. Not `++`: before Python 3.11.5 a possessive group
 ends where its last try, which failed, had got to."""
 HEAD = re.compile(rb'event: ([a-z0-9_.]+)\ndata: \{\s*+"type"\s*+:\s*+"\1"')
-ID = re.compile(rb'"response"\s*+:\s*+\{\s*+"id"\s*+:\s*+"([\w-]{1,100})"')
+ID = re.compile(rb'"response"\s*+:\s*+\{\s*+"id"\s*+:\s*+"([\w=-]{1,1000})"')
 READ = frozenset({"id", "model", "status", "error", "incomplete_details", "usage", "tool_usage", "service_tier"})
 """Members of an answer that tell what it is and used."""
 COUNTED = re.compile(rb"(?:%b)" % "|".join(usages.COUNTED).encode())
 MOST_REMEMBERED, MOST_FIRST = 1_000_000, 65_536
 """Bytes of what a stream has said that is told again where it is ended before its time."""
-ID_WITHIN = 400
+ID_WITHIN = 1_400
 """Bytes of an early event in which its id stands, if it is to be found."""
 
 
@@ -245,7 +245,7 @@ class ResponseStream:
 def _id_in(data: bytes) -> str:
     said = _loaded(data) or {}
     answer = said.get("response")
-    return text_of(answer, "id") if isinstance(answer, dict) else ""
+    return text_of(answer, "id", most=LONGEST_ID) if isinstance(answer, dict) else ""
 
 
 def _renamed(data: bytes, manner: Manner) -> bytes:

@@ -13,12 +13,17 @@ from tests.spoken_responses import responded, response, response_ending, respons
 KEEPER = keeping.ResponseKeeper()
 
 
-@pytest.mark.parametrize("data", [{"id": "resp_1", "status": "queued"}, {"status": "queued", "id": "resp_1"}])
-def test_no_event_of_an_answer_in_the_background_goes_on_before_its_id_is_known(data):
+@pytest.mark.parametrize("name", ["resp_1", "resp_" + "A" * 993 + "=="])
+@pytest.mark.parametrize("names", [("id", "status"), ("status", "id")])
+def test_no_event_of_an_answer_in_the_background_goes_on_before_its_id_is_known(name, names):
     stream = ResponseStream(Manner("gen-ours"), is_early=True)
-    event = responded("created", response=data)
+    said = {"id": name, "status": "queued"}
+    event = responded("created", response={one: said[one] for one in names})
     assert stream.take(event) == event
-    assert stream.reported.upstream_id == "resp_1"
+    assert stream.reported.upstream_id == name
+    kept = ResponseStream(Manner("gen-ours"))
+    kept.take(responded("created", response=said))
+    assert kept.reported.upstream_id == name
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import re
 from proxy.kept.jobs import MOST_SECONDS
 from proxy.prices.versions import COMPLETION_WINDOW, NONE, terms_of
 from proxy.protocols import headers
-from proxy.protocols.base import MOST_OUTPUT_TOKENS, BadRequest
+from proxy.protocols.base import LONGEST_ID, MOST_OUTPUT_TOKENS, BadRequest
 from proxy.protocols.endpoint import Asked
 from proxy.protocols.members import first, joined
 from proxy.protocols.openai.asking import fields_of, flag_of, model_of
@@ -22,7 +22,6 @@ from proxy.protocols.reading import Fields
 HEADERS = frozenset({b"openai-beta", b"session-id", b"thread-id", b"originator", b"x-client-request-id"})
 FAMILIES = (b"x-codex-", b"x-openai-internal-codex-")
 MOST_CALLS = 1_000_000
-LONGEST_ID = 1_000
 WINDOW, SOONEST = "completion_window", "soonest"
 HOURS = re.compile(r"([1-9][0-9]?)h")
 
