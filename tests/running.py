@@ -53,6 +53,7 @@ class Running:
         self.url = re.search(r"ready: (\S+)", said).group(1)  # type: ignore[union-attr]
         self.key = re.search(r"ck-[A-Za-z0-9]{32}", said).group()  # type: ignore[union-attr]
         self.login = re.search(r"demo login\s+(\S+)\s+(\S+)", said).groups()  # type: ignore[union-attr]
+        self.mails = Path(re.search(r"mails {2,}(\S+)", said).group(1))  # type: ignore[union-attr]
         self.staff = re.search(r"staff login\s+(\S+)\s+(\S+)", said).groups()  # type: ignore[union-attr]
 
     def _read(self) -> None:
@@ -79,7 +80,7 @@ class Running:
         """The newest mail to that address that holds `about`, as text."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            files = sorted((self.state / "mail").glob("*"), key=lambda file: file.stat().st_mtime, reverse=True)
+            files = sorted(self.mails.glob("*"), key=lambda file: file.stat().st_mtime, reverse=True)
             for file in files:
                 text = file.read_text(encoding="utf-8", errors="replace")
                 if f"To: {address}" in text and about in text:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from allauth.account.models import EmailAddress
+from django.conf import settings
 from django.db import transaction
 
 from accounts.keys import issuing
@@ -98,8 +99,14 @@ def seed(*, now: datetime) -> str:
     return (
         f"demo login   {CUSTOMER_EMAIL}  {made.customer_password}\n"
         f"staff login  {STAFF_EMAIL}  {made.staff_password}  (at /admin/)\n"
-        f"demo API key {made.key}"
+        f"demo API key {made.key}{_mails()}"
     )
+
+
+def _mails() -> str:
+    """Where the link of a sign-up is, if mails are kept in a folder."""
+    kept = settings.EMAIL_BACKEND.endswith(".filebased.EmailBackend")
+    return f"\nmails        {getattr(settings, 'EMAIL_FILE_PATH', '')}" if kept else ""
 
 
 def load_demo_catalog(*, now: datetime) -> None:
