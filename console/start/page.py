@@ -26,7 +26,9 @@ def start(request: HttpRequest) -> HttpResponse:
     key = ApiKey.objects.filter(customer=customer, is_active=True).order_by("-id").first()
     offers = pricelist.offers(group=group_of(customer.group))
     shown = key.prefix if key else "ck-"
-    filled = Settings(settings.SITE_URL, f"{shown}...").on_offer(offer.slug for offer in offers)
+    filled = Settings(settings.SITE_URL, f"{shown}...").on_offer(
+        offer.slug for offer in offers if offer.is_per_token and offer.output
+    )
     guide = GUIDES.get(request.GET.get("with", ""), AGENTS[0])
     context = {
         "nav": "start",

@@ -9,6 +9,7 @@ from django.utils.translation import override
 from console.start.agents import AGENTS
 from console.start.sdks import SDKS
 from console.start.written import markdown
+from proxy.prices.loading import load_catalog
 
 PAGE = Path(__file__).parents[2] / "docs" / "agents.md"
 
@@ -32,7 +33,10 @@ def test_each_guide_has_the_readers_address_key_and_models(page, catalog, key, s
 
 
 def test_models_that_are_not_on_offer_are_not_named(page, catalog):
+    price = {"input": "1"}
+    load_catalog({"models": [{"id": "openai/a-first-one", "upstreams": ["main"], "price": price}]})
     assert "openai/gpt-5.4" not in page("openai")
+    assert "openai/a-first-one" not in page("openai"), "it does not write"
     assert "openai/gpt-4.1-nano" in page("openai")
 
 
