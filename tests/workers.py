@@ -30,6 +30,7 @@ class Files(LoadFileScheduling):  # type: ignore[misc]
         return FLOWS if nodeid.startswith(FLOWS) else str(super()._split_scope(nodeid))
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """One more than there are processors: a fifth of a run is waiting for processes, time limits and browsers."""
     return (os.cpu_count() or 1) + 1
