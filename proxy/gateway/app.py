@@ -281,7 +281,7 @@ class Gateway(Process):
                 release=self._release,
                 drains=self._drains,
                 attempts=self._attempts,
-                window=self._window(ask, admitted, endpoint, call),
+                window=self._window(ask, admitted, endpoint, fitting),
             )
 
         call = endpoint.naming(call, entry)
@@ -312,7 +312,7 @@ class Gateway(Process):
         """For a stream that is not held for whole."""
         if admitted.decision.covered >= admitted.decision.output_limit:
             return None
-        tells_input = endpoint.tells_input and not call.units
+        tells_input = endpoint.tells_input(call)
         return Window(ask, admitted, choices=call.choices, tells_input=tells_input, extend=self._admission.extend)
 
     async def _count_free(self, sha256: str, policy: KeyPolicy, address: str) -> KeyPolicy:

@@ -272,8 +272,6 @@ class Endpoint(Generic[Asking]):
     stops: ClassVar[bool] = False
     """Whether a stream of it may be ended before its upstream ends it, so that it is held for window by window. Where
     the answer of an upstream cannot (`Stoppable`), it ends with an error."""
-    tells_input: ClassVar[bool] = False
-    """Whether a stream tells what its input used with its first event."""
     billing: ClassVar[frozenset[str]] = frozenset({PER_TOKEN})
     """The kinds of price that a model needs to be asked here."""
     what: ClassVar[str] = "model for this path"
@@ -385,6 +383,10 @@ class Endpoint(Generic[Asking]):
     def own_answer(self, call: Asking) -> bytes | None:
         """Of what is free, the answer where no upstream of the model can be asked; None where only they know it."""
         return None
+
+    def tells_input(self, call: Asking) -> bool:
+        """Whether a stream tells with its first event all that its input uses."""
+        return False
 
     def array(self, call: Asking) -> AsArray | None:
         """For a stream that its caller wants as a JSON array, and not as events."""

@@ -17,7 +17,7 @@ from proxy.models import Generation
 from proxy.prices.loading import load_catalog
 from proxy.settlement.settle import release
 from tests.conftest import NOW
-from tests.proxy.conftest import catalog, only_generation, settle, wait_for
+from tests.proxy.conftest import PRICE, catalog, only_generation, settle, wait_for
 from tests.proxy.metrics_text import metric
 from tests.proxy.relay.test_streams import events_of
 from tests.spoken import CHAT, GENERATE, MESSAGES, RESPONSES, each_protocol
@@ -338,6 +338,40 @@ def test_what_is_held_for_the_input_beyond_its_cost_is_given_back_at_once(gatewa
     assert Wallet.objects.get(customer=customer).held == 0
     assert only_generation().key.meter.day_spent == Decimal("0.00042000")
     assert audit().drifts == []
+
+
+@pytest.mark.parametrize("spoken", [MESSAGES], ids=str)
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"tools": [{"type": "web_search_20250305", "name": "web_search"}]},
+        {"tools": [{"type": "web_fetch_20250910", "name": "web_fetch"}]},
+        {"context_management": {"edits": [{"type": "compact_20260112"}]}},
+    ],
+    ids=["search", "fetch", "compaction"],
+)
+def test_what_may_bring_more_input_later_is_held_until_the_end(gateway, upstream, spoken, more):
+    price = {**PRICE, "web_search": "10"}
+    load_catalog(catalog(upstream, max_output_tokens=LIMIT, max_tool_calls=1, context_window=100_000, price=price))
+    gateway.look_at_catalog()
+    go_on = threading.Event()
+
+    async def halting(request: web.Request) -> web.StreamResponse:
+        response = await play(request, [*spoken.opening, *spoken.words])
+        await asyncio.to_thread(go_on.wait, 10)
+        for event in spoken.ending:
+            await response.write(event)
+        return response
+
+    upstream.handler = halting
+    with gateway.stream(**with_long_prompt(spoken), **more) as response:
+        heard = response.iter_lines()
+        while "three" not in next(heard):
+            pass
+        time.sleep(0.3)  # what is given back is so at once
+        assert only_generation().held > Decimal("0.6")
+        go_on.set()
+        list(heard)
 
 
 @FIRST

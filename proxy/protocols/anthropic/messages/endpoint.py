@@ -78,7 +78,6 @@ class Messages(Endpoint[MessagesCall]):
     id_header = b"request-id"
     what = "model that answers messages"
     stops = True
-    tells_input = True
     unit_fields = {WEB_SEARCH: "tools", CODE_SESSION: "tools"}
     end = STOP
     session_headers = SESSION_HEADERS
@@ -110,6 +109,9 @@ class Messages(Endpoint[MessagesCall]):
         is_sure = not call.units and not call.fetches and not call.compacts and self._are_anthropics(entry)
         without = call.unwritten if is_sure else bounds.without
         return Bounds(most, bounds.likely, extra, makes=bounds.makes, without=without)
+
+    def tells_input(self, call: MessagesCall) -> bool:
+        return not (call.units or call.fetches or call.compacts)
 
     def _are_anthropics(self, entry: Entry) -> bool:
         """Others may write to a cache what nobody marked."""

@@ -69,7 +69,6 @@ class Generate(Endpoint[GenerateCall]):
     roots = paths.ROOTS
     what = "model that generates content"
     stops = True
-    tells_input = True
     limit_field = "generationConfig.maxOutputTokens"
     brings = "contents"
     unit_fields = {WEB_SEARCH: "tools", CODE_SESSION: "tools", OUTPUT_AUDIO: MADE, OUTPUT_IMAGE: MADE}
@@ -92,6 +91,9 @@ class Generate(Endpoint[GenerateCall]):
         most = dict(bounds.most)
         most[INPUT_AUDIO] = max(most.get(INPUT_AUDIO, 0), most[INPUT_VIDEO])  # its sound, which nobody sees
         return Bounds(most, bounds.likely, bounds.extra_output, makes=bounds.makes)
+
+    def tells_input(self, call: GenerateCall) -> bool:
+        return not (call.units or call.fetches)
 
     def array(self, call: GenerateCall) -> AsArray | None:
         return AsArray() if call.is_array else None
