@@ -105,6 +105,9 @@ class Habits:
     limit_field: str = ""
     refused: frozenset[str] = frozenset()
 
+    def without(self, *fields: str) -> "Habits":
+        return Habits(self.limit_field, self.refused.union(fields))
+
 
 @value
 class Reported:

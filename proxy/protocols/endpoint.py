@@ -270,8 +270,7 @@ class Endpoint(Generic[Asking]):
     forgets: ClassVar[bool] = False
     """Whether what it names is not kept any more once its upstream has answered."""
     stops: ClassVar[bool] = False
-    """Whether a stream of it may be ended before its upstream ends it, so that it is held for window by window. Where
-    the answer of an upstream cannot (`Stoppable`), it ends with an error."""
+    """Whether a stream may be ended early, and is held window by window; by an error where it is not `Stoppable`."""
     billing: ClassVar[frozenset[str]] = frozenset({PER_TOKEN})
     """The kinds of price that a model needs to be asked here."""
     what: ClassVar[str] = "model for this path"

@@ -24,6 +24,14 @@ def load(data: bytes) -> Any:
         return load_exact(data)
 
 
+def loaded(data: bytes, *, is_exact: bool = False) -> Any:
+    """As `load` gives it, or `load_exact`; None for what is no JSON."""
+    try:
+        return load_exact(data) if is_exact else load(data)
+    except ValueError:
+        return None
+
+
 def load_sound(data: bytes) -> tuple[Any, bytes]:
     """The value, and its text as every parser takes it: written anew where it is not UTF-8, or has control characters
     in a text. Raises `ValueError`.

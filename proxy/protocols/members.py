@@ -6,6 +6,7 @@ name that we know may stand in it twice, nor a twin of one in other letters.
 
 import codecs
 import re
+from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from typing import Any
 
@@ -136,6 +137,18 @@ def joined(members: Members, *, without: AbstractSet[str]) -> bytes:
         if name not in without:
             pieces += (b",", orjson.dumps(name), b":", value)
     return b"".join(pieces[1:])
+
+
+def with_list(rest: bytes, name: str, change: Callable[[bytes], bytes]) -> bytes:
+    """The members of an object (`"a":1,"b":2`) with each object of the list `name` changed, or taken out by b"". As it
+    came where `name` is no list; raises `KeyError` where it is not there, and as `objects_of`.
+    """
+    body = members_of(b"{%b}" % rest, frozenset())
+    if first(body[name]) != b"[":
+        return rest
+    kept = [changed for raw in objects_of(body[name]) if (changed := change(bytes(raw)))]
+    others, listed = joined(body, without={name}), b"%b:[%b]" % (orjson.dumps(name), b",".join(kept))
+    return b"%b,%b" % (others, listed) if others else listed
 
 
 def _refuse_repeated(raw: bytes, found: Members) -> None:

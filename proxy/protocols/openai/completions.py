@@ -5,7 +5,6 @@ https://platform.openai.com/docs/api-reference/completions . Answers and streams
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from core.records import value
@@ -92,7 +91,7 @@ class Completing(OpenAI):
     asks = "completions"
 
     def request(self, call: ChatCall, destination: Destination, *, output_limit: int | None, habits: Habits) -> Sending:
-        without = habits if call.service_tier else replace(habits, refused=habits.refused | {"service_tier"})
+        without = habits if call.service_tier else habits.without("service_tier")
         if isinstance(call, CompletionCall) and call.is_scored:
             output_limit = 0
         return super().request(call, destination, output_limit=output_limit, habits=without)

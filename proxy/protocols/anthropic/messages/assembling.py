@@ -39,7 +39,9 @@ class Assembly:
     def whole(self) -> dict[str, Any]:
         """The JSON answer of what has come."""
         for index, text in self._inputs.items():
-            self._blocks[index]["input"] = _loaded(text.encode("utf-8", "surrogatepass")) if text.strip() else {}
+            self._blocks[index]["input"] = (
+                lossless.loaded(text.encode("utf-8", "surrogatepass"), is_exact=True) if text.strip() else {}
+            )
         answer = {**self._message}
         if self._blocks or "content" in answer:
             answer["content"] = [block for _index, block in sorted(self._blocks.items())]
@@ -47,7 +49,7 @@ class Assembly:
 
     def _take_one(self, event: bytes) -> None:
         failed = error_of(event)
-        said = _loaded(data_of(event) or bare_of(event) if failed is None else failed)
+        said = lossless.loaded(data_of(event) or bare_of(event) if failed is None else failed, is_exact=True)
         if failed is not None or (isinstance(said, dict) and said.get("type") == "error"):
             told = said if isinstance(said, dict) else {"message": (failed or b"").decode("utf-8", "replace")}
             self._error = told.get("error") or told
@@ -119,10 +121,3 @@ def _block_events(index: int, block: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _event(said: dict[str, Any]) -> bytes:
     return b"event: %b\ndata: %b" % (str(said["type"]).encode(), lossless.dump(said)) + END
-
-
-def _loaded(data: bytes) -> Any:
-    try:
-        return lossless.load_exact(data)
-    except ValueError:
-        return None

@@ -188,7 +188,7 @@ class MessageStream:
 
     def _take_one(self, event: bytes) -> bytes:
         if (failed := error_of(event)) is not None:
-            self._fail(_loaded(failed) or {"message": failed.decode("utf-8", "replace")})
+            self._fail(lossless.loaded(failed) or {"message": failed.decode("utf-8", "replace")})
             return self.release()
         try:
             said, data = lossless.load_sound(data_of(event) or bare_of(event))
@@ -277,10 +277,3 @@ def _without_cost(data: bytes, said: dict[str, Any]) -> bytes:
 def _framed(kind: str, data: bytes) -> bytes:
     # A line break may stand between the members of an object; in an event it would begin a field.
     return b"event: %b\ndata: %b\n\n" % (kind.encode(), data.replace(b"\n", b" "))
-
-
-def _loaded(data: bytes) -> Any:
-    try:
-        return lossless.load(data)
-    except ValueError:
-        return None

@@ -36,7 +36,7 @@ class Assembly:
 
     def _take_one(self, event: bytes) -> None:
         failed = error_of(event)
-        said = _loaded(data_of(event) or bare_of(event) if failed is None else failed)
+        said = lossless.loaded(data_of(event) or bare_of(event) if failed is None else failed, is_exact=True)
         if failed is not None or (isinstance(said, dict) and said.get("error")):
             told = said if isinstance(said, dict) else {"message": (failed or b"").decode("utf-8", "replace")}
             self._error = told.get("error") or told
@@ -88,10 +88,3 @@ def _joined(parts: list[Any]) -> list[Any]:
 
 def _is_text(part: Any) -> bool:
     return isinstance(part, dict) and isinstance(part.get("text"), str) and part.keys() <= {"text", "thought"}
-
-
-def _loaded(data: bytes) -> Any:
-    try:
-        return lossless.load_exact(data)
-    except ValueError:
-        return None

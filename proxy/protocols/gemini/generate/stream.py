@@ -105,7 +105,9 @@ class GenerateStream:
         if self.error is not None:
             return b""
         if (failed := error_of(event)) is not None:
-            self.error = failure_in({"error": _loaded(failed) or {"message": failed.decode("utf-8", "replace")}})
+            self.error = failure_in(
+                {"error": lossless.loaded(failed) or {"message": failed.decode("utf-8", "replace")}}
+            )
             return b""
         try:
             said, data = lossless.load_sound(data_of(event) or bare_of(event))
@@ -158,10 +160,3 @@ class GenerateStream:
 def _framed(data: bytes) -> bytes:
     # A line break may stand between the members of an object; in an event it would begin a field.
     return b"data: %b\n\n" % data.replace(b"\n", b" ")
-
-
-def _loaded(data: bytes) -> Any:
-    try:
-        return lossless.load(data)
-    except ValueError:
-        return None

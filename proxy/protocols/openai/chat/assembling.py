@@ -56,13 +56,15 @@ class Assembly:
 
     def _take_one(self, event: bytes) -> None:
         if (failed := error_of(event)) is not None:
-            self.answer["error"] = failure_of(_loaded(failed) or failed.decode("utf-8", "replace")) or NAMELESS
+            self.answer["error"] = (
+                failure_of(lossless.loaded(failed, is_exact=True) or failed.decode("utf-8", "replace")) or NAMELESS
+            )
             return
         data = data_of(event) or bare_of(event)
         if data == b"[DONE]":
             self.done = True
             return
-        chunk = _loaded(data)
+        chunk = lossless.loaded(data, is_exact=True)
         if chunk is None and is_text(data):
             self._text = data
         if isinstance(chunk, list) and (failed := failure_among(chunk)) is not None:
@@ -148,13 +150,6 @@ def _delta(message: Any) -> dict[str, Any]:
 
 def _event(value: Any) -> bytes:
     return b"data: " + lossless.dump(value) + b"\n\n"
-
-
-def _loaded(data: bytes) -> Any:
-    try:
-        return lossless.load_exact(data)
-    except ValueError:
-        return None
 
 
 def _whole(choice: Mapping[str, Any]) -> dict[str, Any]:

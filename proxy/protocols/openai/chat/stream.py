@@ -238,7 +238,7 @@ class ChatStream:
             return self._take_plain(event)
         is_simple = event.startswith(b"data:") and event.find(b"\n") == len(event) - len(END)
         if not is_simple and (failed := error_of(event)) is not None:
-            self.error = failure_of(_loaded(failed) or failed.decode("utf-8", "replace"))
+            self.error = failure_of(lossless.loaded(failed) or failed.decode("utf-8", "replace"))
             return self.release()
         data = data_of(event) or bare_of(event)
         if data == b"[DONE]":
@@ -363,13 +363,6 @@ class ChatStream:
 def is_text(data: bytes) -> bool:
     """Whether an event that is no JSON is a text: the sentence of an error, or a word that keeps a connection open."""
     return data[:1] not in (b"", b"{", b"[", b"<", b'"')
-
-
-def _loaded(data: bytes) -> Any:
-    try:
-        return lossless.load(data)
-    except ValueError:
-        return None
 
 
 def _framed(data: bytes) -> bytes:

@@ -42,7 +42,7 @@ class Assembly:
 
     def _take_one(self, event: bytes) -> None:
         failed = error_of(event)
-        said = _loaded(data_of(event) or bare_of(event) if failed is None else failed)
+        said = lossless.loaded(data_of(event) or bare_of(event) if failed is None else failed, is_exact=True)
         if failed is not None or (isinstance(said, dict) and said.get("type") == ERROR):
             told = said if isinstance(said, dict) else {"message": (failed or b"").decode("utf-8", "replace")}
             self._error = told.get("error") or told
@@ -112,10 +112,3 @@ def _part_events(at: dict[str, Any], part: dict[str, Any]) -> list[dict[str, Any
 
 def _framed(said: dict[str, Any]) -> bytes:
     return b"event: %b\ndata: %b" % (str(said["type"]).encode(), lossless.dump(said)) + END
-
-
-def _loaded(data: bytes) -> Any:
-    try:
-        return lossless.load_exact(data)
-    except ValueError:
-        return None

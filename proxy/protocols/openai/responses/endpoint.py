@@ -174,7 +174,7 @@ class Counting(Native):
     def request(
         self, call: ResponsesCall, destination: Destination, *, output_limit: int | None, habits: Habits
     ) -> Sending:
-        without = Habits(habits.limit_field, habits.refused | {outgoing.TIER})
+        without = habits.without(outgoing.TIER)
         return outgoing.sending(call, destination, path=self.path, output_limit=None, habits=without)
 
     def shown(self, body: bytes) -> bytes:

@@ -273,8 +273,5 @@ def _framed(kind: str, data: bytes) -> bytes:
 
 
 def _loaded(data: bytes) -> Any:
-    try:
-        found = lossless.load(data)
-    except ValueError:
-        return None
+    found = lossless.loaded(data)
     return found if isinstance(found, dict) else None

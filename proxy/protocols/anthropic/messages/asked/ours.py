@@ -1,11 +1,11 @@
 """Thoughts that we sealed, as their model's protocol has no signatures: the provider would refuse them as forged."""
 
-from proxy.protocols.members import first, joined, members_of, objects_of
+from proxy.protocols.members import first, joined, members_of, objects_of, with_list
 from proxy.protocols.translate.seals import PREFIX
 
 SEAL = PREFIX.encode()
 NOTHING = frozenset[str]()
-CONTENT, MESSAGES = "content", "messages"
+CONTENT = "content"
 
 
 def without_ours(rest: bytes) -> bytes:
@@ -13,20 +13,14 @@ def without_ours(rest: bytes) -> bytes:
     if SEAL not in rest:
         return rest
     try:
-        return _without_ours(rest)
+        return with_list(rest, "messages", _message)
     except (KeyError, ValueError):
         return rest  # what cannot be read for sure goes on as it came
 
 
-def _without_ours(rest: bytes) -> bytes:
-    body = members_of(b"{%b}" % rest, NOTHING)
-    kept = [bytes(raw) if SEAL not in bytes(raw) else _message(bytes(raw)) for raw in objects_of(body[MESSAGES])]
-    messages = b'"messages":[%b]' % b",".join([message for message in kept if message])
-    others = joined(body, without={MESSAGES})
-    return b"%b,%b" % (others, messages) if others else messages
-
-
 def _message(raw: bytes) -> bytes:
+    if SEAL not in raw:
+        return raw
     message = members_of(raw, NOTHING)
     if first(message[CONTENT]) != b"[":
         return raw

@@ -37,7 +37,7 @@ def after_refusal(call: MessagesCall, destination: Destination, habits: Habits, 
     is_about = refusal.param == TIER or re.search(rf"\b{TIER}\b", refusal.message)
     if not added or not is_about or TIER.encode() in call.rest:
         return None
-    return Habits(habits.limit_field, habits.refused | {TIER})
+    return habits.without(TIER)
 
 
 def _tier(call: MessagesCall, destination: Destination, habits: Habits) -> str | None:

@@ -84,7 +84,7 @@ def after_refusal(call: ChatCall, destination: Destination, habits: Habits, refu
         return None
     [field] = named
     if field not in LIMITS:
-        return Habits(habits.limit_field, habits.refused | {field})
+        return habits.without(field)
     if habits.limit_field or refusal.code == TOO_LONG or ABOUT_ITS_VALUE.search(refusal.message):
         return None
     return Habits(next(name for name in LIMITS if name != field), habits.refused)

@@ -32,7 +32,7 @@ class ChatSide:
         words = f"{refusal.param or ''} {refusal.message}"
         named = [name for name in asking.OPTIONAL if re.search(rf"\b{name}\b", words)]
         left = [name for name in named if name not in habits.refused]
-        return Habits(habits.limit_field, habits.refused | {left[0]}) if len(left) == 1 else None
+        return habits.without(left[0]) if len(left) == 1 else None
 
     def reader(self) -> told.Reader:
         return told.Reader()

@@ -37,4 +37,4 @@ def after_refusal(call: ResponsesCall, destination: Destination, habits: Habits,
     is_about = refusal.param == TIER or re.search(rf"\b{TIER}\b", refusal.message)
     if not added or not is_about or TIER.encode() in call.rest:
         return None
-    return Habits(habits.limit_field, habits.refused | {TIER})
+    return habits.without(TIER)

@@ -35,7 +35,7 @@ class ResponsesSide:
         words = f"{refusal.param or ''} {refusal.message}"
         named = [name for name, word in asking.OPTIONAL.items() if re.search(rf"\b{word}\b", words, re.IGNORECASE)]
         left = [name for name in named if name not in habits.refused]
-        return Habits(habits.limit_field, habits.refused | {left[0]}) if len(left) == 1 else None
+        return habits.without(left[0]) if len(left) == 1 else None
 
     def reader(self) -> told.Reader:
         return told.Reader()
