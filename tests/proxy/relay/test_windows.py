@@ -19,7 +19,7 @@ from proxy.settlement.settle import release
 from tests.conftest import NOW
 from tests.proxy.conftest import PRICE, catalog, only_generation, settle, wait_for
 from tests.proxy.metrics_text import metric
-from tests.proxy.relay.test_streams import events_of
+from tests.proxy.relay.test_streams import events_of, halt
 from tests.spoken import CHAT, GENERATE, MESSAGES, RESPONSES, each_protocol
 from tests.upstream import stream as play
 
@@ -315,16 +315,7 @@ def with_long_prompt(spoken):
 
 @FIRST
 def test_what_is_held_for_the_input_beyond_its_cost_is_given_back_at_once(gateway, upstream, spoken, customer):
-    go_on = threading.Event()
-
-    async def halting(request: web.Request) -> web.StreamResponse:
-        response = await play(request, [*spoken.opening, *spoken.words[:2]])
-        await asyncio.to_thread(go_on.wait, 10)
-        for event in [*spoken.words[2:], *spoken.ending]:
-            await response.write(event)
-        return response
-
-    upstream.handler = halting
+    go_on = halt(gateway, upstream, before=b"three ")
     with gateway.stream(**with_long_prompt(spoken)) as response:
         wait_until(lambda: Generation.objects.filter(held__lt=Decimal("0.02")).exists())
         held = only_generation()
@@ -354,16 +345,7 @@ def test_what_may_bring_more_input_later_is_held_until_the_end(gateway, upstream
     price = {**PRICE, "web_search": "10"}
     load_catalog(catalog(upstream, max_output_tokens=LIMIT, max_tool_calls=1, context_window=100_000, price=price))
     gateway.look_at_catalog()
-    go_on = threading.Event()
-
-    async def halting(request: web.Request) -> web.StreamResponse:
-        response = await play(request, [*spoken.opening, *spoken.words])
-        await asyncio.to_thread(go_on.wait, 10)
-        for event in spoken.ending:
-            await response.write(event)
-        return response
-
-    upstream.handler = halting
+    go_on = halt(gateway, upstream, before=b"content_block_stop")
     with gateway.stream(**with_long_prompt(spoken), **more) as response:
         heard = response.iter_lines()
         while "three" not in next(heard):
