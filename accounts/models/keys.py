@@ -1,0 +1,87 @@
+"""The keys that spend (ApiKey)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import pgtrigger
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models.people import Customer, User
+from accounts.roles import ALL_SCOPES, DEFAULT_SCOPES, Scope
+
+
+def default_scopes() -> list[str]:
+    return [str(scope) for scope in DEFAULT_SCOPES]
+
+
+class ApiKey(models.Model):
+    """A `ck-` key. Only its SHA-256 is kept; every change of a row moves its meter's version (a trigger)."""
+
+    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="keys", verbose_name=_("customer"))
+    name = models.CharField(_("name"), max_length=100)
+    prefix = models.CharField(_("prefix"), max_length=12, db_index=True)
+    sha256 = models.CharField(max_length=64, unique=True, editable=False)
+    is_active = models.BooleanField(_("active"), default=True)
+    deleted_at = models.DateTimeField(_("deleted at"), null=True, blank=True)
+    expires_at = models.DateTimeField(_("expires at"), null=True, blank=True)
+    allowed_models = ArrayField(models.CharField(max_length=200), default=list, blank=True, verbose_name=_("models"))
+    allowed_ips = ArrayField(models.CharField(max_length=50), default=list, blank=True, verbose_name=_("addresses"))
+    rpm_limit = models.PositiveIntegerField(
+        _("requests per minute"), null=True, blank=True, help_text=_("Empty: the default. 0: no limit.")
+    )
+    daily_limit = models.DecimalField(_("daily cap, USD"), max_digits=20, decimal_places=8, null=True, blank=True)
+    total_limit = models.DecimalField(_("total cap, USD"), max_digits=20, decimal_places=8, null=True, blank=True)
+    scopes = ArrayField(
+        models.CharField(max_length=20, choices=[(scope.value, scope.value) for scope in Scope]),
+        default=default_scopes,
+        verbose_name=_("scopes"),
+    )
+    created_by = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("made by")
+    )
+    by_operator = models.BooleanField(
+        _("made by the operator"), default=False, help_text=_("Not by a member, whose role would bound it.")
+    )
+    created_at = models.DateTimeField(_("created at"), default=timezone.now)
+
+    class Meta:
+        verbose_name = _("API key")
+        verbose_name_plural = _("API keys")
+        constraints = [
+            models.CheckConstraint(condition=models.Q(daily_limit__gte=0), name="key_daily_limit_not_negative"),
+            models.CheckConstraint(condition=models.Q(total_limit__gte=0), name="key_total_limit_not_negative"),
+            models.CheckConstraint(
+                condition=models.Q(deleted_at__isnull=True) | models.Q(is_active=False), name="key_deleted_is_inactive"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(scopes__contained_by=[scope.value for scope in ALL_SCOPES]), name="key_scopes_known"
+            ),
+        ]
+        triggers = [
+            pgtrigger.Trigger(
+                name="key_opens_meter",
+                when=pgtrigger.After,
+                operation=pgtrigger.Insert,
+                func="INSERT INTO accounts_keymeter"
+                " (key_id, customer_id, version, active, slot, slots, day, day_spent, total_spent)"
+                " VALUES (NEW.id, NEW.customer_id, 1, NEW.is_active, 0, array_fill(0, ARRAY[13]), '2000-01-01', 0, 0);"
+                " RETURN NULL;",
+            ),
+            pgtrigger.Trigger(
+                name="key_policy_version",
+                when=pgtrigger.After,
+                operation=pgtrigger.Update,
+                func="UPDATE accounts_keymeter SET version = version + 1, active = NEW.is_active"
+                " WHERE key_id = NEW.id; RETURN NULL;",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.prefix}… {self.name}"
+
+    def is_usable(self, *, now: datetime) -> bool:
+        return self.is_active and (self.expires_at is None or self.expires_at > now)

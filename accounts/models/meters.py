@@ -1,0 +1,70 @@
+"""What keys, members and customers have done lately: narrow rows that change with each request."""
+
+from __future__ import annotations
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models.keys import ApiKey
+from accounts.models.people import Customer
+
+
+class KeyMeter(models.Model):
+    """What a key has done lately: requests in five-second slots, and spend, held amounts included. One narrow row.
+
+    Its counters change only under the customer's wallet lock; `version` and `active` follow the key by trigger.
+    """
+
+    key = models.OneToOneField(ApiKey, on_delete=models.CASCADE, primary_key=True, related_name="meter")
+    customer_id = models.BigIntegerField()
+    version = models.IntegerField(default=1)
+    active = models.BooleanField(default=True)
+    slot = models.BigIntegerField(default=0, help_text=_("Number of the newest five-second slot since 1970."))
+    slots = ArrayField(models.IntegerField(), help_text=_("Requests by slot number modulo 13."))
+    day = models.DateField()
+    day_spent = models.DecimalField(max_digits=20, decimal_places=8)
+    total_spent = models.DecimalField(max_digits=20, decimal_places=8)
+    last_used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = _("key meter")
+        verbose_name_plural = _("key meters")
+
+    def __str__(self) -> str:
+        return f"meter of key {self.key_id}"
+
+
+class CustomerMeter(models.Model):
+    """What a customer has asked for lately, in all and by model, in five-second slots. One narrow row."""
+
+    customer = models.OneToOneField(Customer, on_delete=models.CASCADE, primary_key=True, related_name="meter")
+    version = models.IntegerField(default=1)
+    suspended = models.BooleanField(default=False)
+    slot = models.BigIntegerField(default=0)
+    slots = ArrayField(models.IntegerField())
+    by_model = models.JSONField(
+        default=dict, help_text=_('{"model": [slot, [13 counts]]}, only of models asked for within the last minute.')
+    )
+
+    class Meta:
+        verbose_name = _("customer meter")
+        verbose_name_plural = _("customer meters")
+
+    def __str__(self) -> str:
+        return f"meter of customer {self.customer_id}"
+
+
+class ApiRate(models.Model):
+    """What was asked lately of the account API, and the forms that a person sent, in five-second slots (unlogged)."""
+
+    who = models.CharField(max_length=60, primary_key=True)
+    slot = models.BigIntegerField(default=0)
+    slots = ArrayField(models.IntegerField())
+
+    class Meta:
+        verbose_name = _("rate of the account API")
+        verbose_name_plural = _("rates of the account API")
+
+    def __str__(self) -> str:
+        return self.who
