@@ -24,6 +24,7 @@ from proxy.prices import catalog
 from proxy.prices.sums import LineItem
 from proxy.prices.versions import Amount, Rates, Tier, Variant
 from proxy.records import one
+from proxy.records.held import HoldChange, changes_of
 
 
 class ListView(APIView):
@@ -184,6 +185,8 @@ def generation_data(generation: Generation) -> dict[str, Any]:
         # A quarantined one waits for staff; to its customer it is metered and not yet settled.
         "status": Generation.State.METERED if quarantined else generation.state,
         "held": api_amount(generation.held),
+        "bound": api_amount(generation.bound),
+        "hold_changes": [_change(change) for change in changes_of(generation)],
         "usage_source": generation.usage_source,
         "usage": counts_in(one.counts_of(generation)),
         "session": generation.session,
@@ -193,6 +196,15 @@ def generation_data(generation: Generation) -> dict[str, Any]:
         "settlement_reason": generation.settlement_reason or None,
         "line_items": [_line(item) for item in one.line_items_of(generation)],
         "settled_at": _time(generation.settled_at),
+    }
+
+
+def _change(change: HoldChange) -> dict[str, int | str]:
+    return {
+        "after_ms": change.after_ms,
+        "reason": change.why.value,
+        "amount": api_amount(change.amount),
+        "held": api_amount(change.held),
     }
 
 

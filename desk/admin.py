@@ -3,7 +3,7 @@
 from desk import people
 from desk.bills import pages as bills
 from desk.books import adjustments, entries, events, ledger, mail, months
-from desk.gateway import attempts, catalog, claims, groups, margin, price_proposals, purchases, rerates
+from desk.gateway import catalog, claims, groups, margin, price_proposals, purchases, requests, rerates
 from desk.invoices import queue as invoices
 from desk.payments import disputes, rates, statements, topups
 from desk.refunds import queue as refunds
@@ -11,5 +11,5 @@ from desk.refunds import queue as refunds
 ROOMS = (
     people, ledger, adjustments, entries, months, events, mail, invoices,
     topups, refunds, disputes, statements, rates, catalog, groups, margin, price_proposals, purchases, bills,
-    attempts, claims, rerates,
+    requests, claims, rerates,
 )  # fmt: skip

@@ -96,7 +96,7 @@ def make_request(catalog: None, customer: Customer, key: IssuedKey, now: datetim
             protocol="openai",
             streamed=True,
             bound=amount,
-            held=amount,
+            held=fields.pop("held", amount),
             created_at=at,
             **{**values, **fields},
         )

@@ -1,14 +1,11 @@
 """The staff desk: what can be called, at what price, and what was called."""
 
-from collections.abc import Callable
-from functools import partial
 from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils.translation import gettext as _
@@ -17,38 +14,28 @@ from unfold.admin import TabularInline
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminPasswordWidget
 
-from accounts.people.customers import customers_with
 from billing.books.money import shown
 from core.clock import database_now
 from desk.gateway import price_words
-from desk.gateway.attempts import attempts_link, job_words
 from desk.gateway.cost_form import cost_page
 from desk.gateway.price_form import PriceForm, example_of
-from desk.queues import Queue
 from desk.site import (
     ByRight,
-    CappedPaginator,
-    Colours,
-    ExactSearch,
     FormAdmin,
-    ReadOnlyAdmin,
-    ReasonForm,
     form_page,
     record,
     row_id,
 )
-from desk.trail import recorded, staff_of
-from proxy.models import Generation, Lease, Model, Price, PurchasePrice, Route, Upstream
+from desk.trail import staff_of
+from proxy.models import Model, Price, PurchasePrice, Route, Upstream
 from proxy.prices.below_cost import losses
 from proxy.prices.listed.differences import differences
 from proxy.prices.loading import asks_for_key, check_protocol, checked_base_url, checked_paths, in_force, set_price
 from proxy.prices.versions import PriceVersion
 from proxy.prices.written import InvalidCatalog
 from proxy.purchases import credit
-from proxy.settlement import flags, quarantine
 
 MANAGE = "proxy.manage_upstreams"
-STATE_COLOURS = Colours(held="warning", metered="info", settled="success", quarantined="danger")
 
 
 class UpstreamForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -294,106 +281,3 @@ def _what_holds(model: Model, before: Price | None) -> str:
     ended = model.listed_as and not Model.objects.get(pk=model.pk).listed_as
     ends = _("It no longer follows the list.") if ended else ""
     return " ".join(filter(None, (words, *told, example_of(made), ends)))
-
-
-class FlaggedFilter(Queue):
-    """A choice without a count behind it."""
-
-    title = gettext_lazy("for staff")
-    parameter_name = "flagged"
-    CHOICES = (("1", gettext_lazy("to look at"), lambda rows: rows.filter(is_flagged=True)),)
-
-
-@admin.register(Generation)
-class GenerationAdmin(ExactSearch, ReadOnlyAdmin):
-    list_display = ("id", "created_at", "customer", "coloured_state", "cost", "held", "model", "settlement_reason")
-    list_select_related = ("customer", "model")
-    list_filter = ("state", FlaggedFilter)
-    show_facets = admin.ShowFacets.NEVER
-    ordering = ("-id",)
-    search_fields = ("id",)
-    search_help_text = gettext_lazy("An id in full (gen-...), or a member's email address.")
-    list_per_page = 50
-    paginator = CappedPaginator
-    actions_detail = ("try_again", "release", "looked_at")
-    readonly_fields = ("attempts", "job")
-
-    def has_handle_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        return bool(request.user.has_perm(quarantine.RIGHT))
-
-    def offers(self, obj: Generation, act: str) -> bool:
-        if act == "looked_at":
-            return obj.is_flagged and obj.state not in flags.OPEN
-        return obj.state == Generation.State.QUARANTINED
-
-    @action(description=gettext_lazy("Try again"), icon="refresh", permissions=["handle"])
-    def try_again(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Have a quarantined request settled again."""
-        text = _("It is settled within seconds, or quarantined again: put right first what kept it from that.")
-        form = forms.Form(request.POST if request.method == "POST" else None)
-        act = partial(quarantine.try_again, generation_id=object_id, by=staff_of(request))
-        return self._act(request, object_id, form, act, title=_("Try again"), text=text)
-
-    @action(description=gettext_lazy("Release uncharged"), icon="undo", permissions=["handle"])
-    def release(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Give a quarantined request's hold back."""
-        text = _("Its hold goes back and nothing is charged. What it used stays on its row, flagged.")
-        form = ReasonForm(request.POST or None)
-        act = partial(quarantine.release, generation_id=object_id, by=staff_of(request), now=database_now())
-        return self._act(request, object_id, form, act, title=_("Release uncharged"), text=text)
-
-    @action(description=gettext_lazy("Looked at"), icon="visibility", permissions=["handle"])
-    def looked_at(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Take a request off what there is to look at."""
-        text = _("It is no longer listed as something to look at. Nothing is charged or given back.")
-        form = ReasonForm(request.POST or None)
-        act = partial(flags.clear, generation_id=object_id, by=staff_of(request))
-        return self._act(request, object_id, form, act, title=_("Looked at"), text=text)
-
-    def _act(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form: forms.Form,
-        act: Callable[[], None],
-        *,
-        title: str,
-        text: str,
-    ) -> HttpResponse:
-        generation = get_object_or_404(Generation, pk=object_id.replace("\0", ""))
-        if request.method == "POST" and form.is_valid():
-            why = form.cleaned_data.get("reason", "")
-            try:
-                with recorded(request, generation, f"{title}: {generation}", why=why):
-                    act()
-            except (quarantine.QuarantineError, flags.FlagError) as error:
-                messages.error(request, str(error))
-            else:
-                messages.success(request, _("Done."))
-            return redirect("admin:proxy_generation_change", generation.pk)
-        return form_page(request, model_admin=self, obj=generation, form=form, title=title, button=title, text=text)
-
-    @display(description=gettext_lazy("Attempts"))
-    def attempts(self, generation: Generation) -> str | None:
-        """Those that stand beside it."""
-        return attempts_link(generation.pk)
-
-    @display(description=gettext_lazy("background job"))
-    def job(self, generation: Generation) -> str | None:
-        """How one stands that its upstream works on."""
-        return job_words(generation.pk)
-
-    @display(description=gettext_lazy("State"), label=STATE_COLOURS)
-    def coloured_state(self, generation: Generation) -> tuple[str, str]:
-        return generation.state, generation.get_state_display()
-
-    def found(self, term: str) -> Q:
-        if "@" in term:
-            return Q(customer_id__in=customers_with(term))
-        return Q(pk=term)
-
-
-@admin.register(Lease)
-class LeaseAdmin(ReadOnlyAdmin):
-    list_display = ("host", "started_at", "renewed_at", "swept_at")
-    ordering = ("-renewed_at",)

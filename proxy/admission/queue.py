@@ -18,7 +18,7 @@ import psycopg
 from accounts.models import Customer
 from billing.books.allowance import Overrun
 from billing.models import Wallet
-from proxy.admission.rule import Ask, Extension, Short
+from proxy.admission.rule import Ask, Extension, Short, TooLittle
 from proxy.admission.settle_first import SettleFirst
 from proxy.admission.writer import Admitted, CommitUnknown, Extending, Grant, More, PolicyChanged, Waiter, Writer
 from proxy.batches.batcher import Bell
@@ -76,8 +76,8 @@ class Admission:
             refused = short
         return await self._settle_first.admit(ask, refused, lambda ask: self._admit(ask, prepare))
 
-    async def extend(self, asked: Extension) -> Decimal:
-        """How much more, in USD, is held from now on for a stream under way: ZERO where there is too little.
+    async def extend(self, asked: Extension) -> Decimal | TooLittle:
+        """How much more, in USD, is held from now on for a stream under way, or why that is nothing.
 
         Raises `Refusal` where that is not known: more may be held then, and nothing counts on it.
         """

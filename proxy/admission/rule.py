@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from enum import StrEnum
 
 from accounts.limits import meters
 from accounts.limits.meters import CustomerCounter, KeyCounter, KeyPolicy
@@ -120,23 +121,35 @@ class Extension:
     """What an open hold is to grow by, in USD: `wanted`, or what there is of it, but not less than `least`. What is
     less than nothing is given back.
 
-    `day` is the one on which the request was counted.
+    `why` is one of `proxy.models.Change`; `day` is the one on which the request was counted.
     """
 
     generation_id: str
     policy: KeyPolicy
+    why: str
     wanted: Decimal
     least: Decimal
     day: date
 
 
-def extend(asked: Extension, *, wallet: WalletCounter, key: KeyCounter) -> Decimal:
-    """The rule, without I/O: what a hold grows by, ZERO where there is too little."""
+class TooLittle(StrEnum):
+    """Why a hold does not grow."""
+
+    BALANCE = "balance"
+    CAP = "cap"
+    ENDED = "ended"
+    """Its request is no longer open."""
+
+
+def extend(asked: Extension, *, wallet: WalletCounter, key: KeyCounter) -> Decimal | TooLittle:
+    """The rule, without I/O: what a hold grows by, or what keeps it from growing."""
     if asked.wanted < 0:
         return asked.wanted
-    room = _room(wallet, meters.left_on(asked.day, policy=asked.policy, key=key))
-    more = min(asked.wanted, room)
-    return more if more >= asked.least and more > 0 else ZERO
+    left = meters.left_on(asked.day, policy=asked.policy, key=key)
+    more = min(asked.wanted, _room(wallet, left))
+    if more >= asked.least and more > 0:
+        return more
+    return TooLittle.BALANCE if left is None or wallet.available <= left else TooLittle.CAP
 
 
 def decide(

@@ -17,10 +17,9 @@ from accounts.limits import meters as limits
 from accounts.limits.meters import CustomerCounter, KeyCounter, KeyPolicy
 from billing.books import holds
 from billing.books.allowance import Overrun, Payments, allowance
-from billing.books.money import ZERO
 from core.arrays import array, columns
 from core.records import value
-from proxy.admission.rule import Ask, Decision, Extension, WalletCounter, decide, extend
+from proxy.admission.rule import Ask, Decision, Extension, TooLittle, WalletCounter, decide, extend
 from proxy.batches.pipeline import Pipeline, Query
 from proxy.errors import invalid_key
 from proxy.ids import generation_id_at
@@ -58,10 +57,10 @@ class Waiter:
 
 @dataclass(eq=False, slots=True)
 class Extending:
-    """A stream that wants more held; it is told how much more that is, ZERO for none."""
+    """A stream that wants more held; it is told how much more that is, or why there is none."""
 
     asked: Extension
-    future: asyncio.Future[Decimal]
+    future: asyncio.Future[Decimal | TooLittle]
     since: float = field(default_factory=monotonic)
 
     @property
@@ -83,14 +82,22 @@ WRITE_GENERATIONS = (
     " AS g(id, customer_id, key_id, model_id, price_id, lease_id, protocol, streamed, bound, held, created_at,"
     " session)"
 )
+MOST_CHANGES = 64
+"""Of one hold, told apart: past that a row would be written again and again, each time longer."""
 LOCK_GENERATIONS = (
     "SELECT id FROM proxy_generation WHERE id = ANY(%s) AND state = 'held' ORDER BY id FOR NO KEY UPDATE SKIP LOCKED"
 )
 """Who locks one that is held is about to end it; waiting for that with a wallet locked would be the wrong order."""
 EXTEND_GENERATIONS = (
-    "UPDATE proxy_generation g SET held = g.held + d.more, bound = g.bound + d.more"
-    " FROM unnest(%s::text[], %s::numeric[]) AS d(id, more) WHERE g.id = d.id"
+    "UPDATE proxy_generation g SET held = g.held + d.more, bound = g.bound + d.more, hold_changes ="
+    f" CASE WHEN jsonb_array_length(g.hold_changes) >= {MOST_CHANGES} THEN g.hold_changes - -1"
+    "  ELSE coalesce(g.hold_changes, '[]') END"
+    " || jsonb_build_array(jsonb_build_array((extract(epoch FROM clock_timestamp() - g.created_at) * 1000)::bigint,"
+    f"  d.why, (d.more + CASE WHEN jsonb_array_length(g.hold_changes) >= {MOST_CHANGES}"
+    "   THEN (g.hold_changes -> -1 ->> 2)::numeric ELSE 0 END)::text, (g.held + d.more)::text))"
+    " FROM unnest(%s::text[], %s::text[], %s::numeric[]) AS d(id, why, more) WHERE g.id = d.id"
 )
+"""The last entry of a row that has the most of them stands for all that follow."""
 FIND_GENERATIONS = "SELECT id FROM proxy_generation WHERE id = ANY(%s)"
 
 ROUND_TRIP_SECONDS = 10.0
@@ -102,6 +109,7 @@ CONNECTION_LOST = ("08", "57P")
 
 Grant = tuple[Waiter, Admitted]
 More = tuple[Extending, Decimal]
+"""A stream and what its hold grows by."""
 
 
 class CommitUnknown(Exception):
@@ -145,10 +153,10 @@ class Writer:
                     continue
                 if isinstance(waiter, Extending):
                     granted = self._extend(waiter.asked, wallet=wallet, keys=keys, open_ones=open_ones)
-                    if granted:
+                    if isinstance(granted, Decimal):
                         more.append((waiter, granted))
                     else:
-                        waiter.future.set_result(ZERO)
+                        waiter.future.set_result(granted)
                     continue
                 decision = self._decide(waiter.ask, wallet=wallet, keys=keys, customers=customers, now=now)
                 if isinstance(decision, Exception):
@@ -265,12 +273,13 @@ class Writer:
     @staticmethod
     def _extend(
         asked: Extension, *, wallet: WalletCounter, keys: Mapping[int, KeyCounter], open_ones: set[str]
-    ) -> Decimal:
+    ) -> Decimal | TooLittle:
         key = keys.get(asked.policy.key_id)
         if key is None or asked.generation_id not in open_ones:
-            return ZERO
+            return TooLittle.ENDED
         open_ones.discard(asked.generation_id)  # a request is extended once in a batch
-        if granted := extend(asked, wallet=wallet, key=key):
+        granted = extend(asked, wallet=wallet, key=key)
+        if isinstance(granted, Decimal):
             wallet.hold_more(granted)
             key.count_more(day=asked.day, held=granted)
         return granted
@@ -346,8 +355,8 @@ def _generations(rows: Sequence[Sequence[Any]]) -> list[Query]:
 def _extensions(more: Sequence[More]) -> list[Query]:
     if not more:
         return []
-    given = columns([(extending.asked.generation_id, granted) for extending, granted in more])
-    return [(EXTEND_GENERATIONS, given), (holds.EXTEND_HOLDS, given)]
+    ids, why, amounts = columns([(one.asked.generation_id, one.asked.why, granted) for one, granted in more])
+    return [(EXTEND_GENERATIONS, (ids, why, amounts)), (holds.EXTEND_HOLDS, (ids, amounts))]
 
 
 def _holds(rows: Sequence[Sequence[Any]]) -> list[Query]:

@@ -39,6 +39,14 @@ NET_COST = Coalesce(F("corrected_cost"), F("cost"))
 """What a generation cost its customer, USD, after what was given back."""
 
 
+class Change(models.TextChoices):
+    """Why a hold was changed while its stream was written."""
+
+    OUTPUT = "output", _("the answer grew longer than was held for")
+    INPUT = "input", _("the provider told what the input used")
+    USAGE = "usage", _("the provider told more than could be seen")
+
+
 class Generation(models.Model):
     """One accepted request: held, metered, then settled or released. Amounts in USD, times in milliseconds.
 
@@ -143,6 +151,11 @@ class Generation(models.Model):
         _("left out"),
         null=True,
         help_text=_("What did not go upstream: tools that were taken out, and hints that its protocol does not know."),
+    )
+    hold_changes = models.JSONField(
+        _("changes of the hold"),
+        null=True,
+        help_text=_("Written with each: milliseconds after the request, why, by how much, and what was held then."),
     )
     factor = models.DecimalField(_("factor of the customer's group"), max_digits=7, decimal_places=4, null=True)
     upstream_cost = models.DecimalField(_("upstream cost, USD"), max_digits=20, decimal_places=8, null=True)

@@ -17,6 +17,7 @@ from proxy.prices.sums import LineItem, line_items
 from proxy.prices.units import BY_LINE, MILLION, THOUSAND
 from proxy.prices.usage import Usage
 from proxy.records import one
+from proxy.records.held import HoldStory, story_of
 
 State = Generation.State
 Reason = Generation.Reason
@@ -69,6 +70,7 @@ class Receipt:
     """What is left of the charge, by balance; as it was where all of it is given back."""
     settling_time: timedelta | None
     why: str
+    hold: HoldStory
 
     @property
     def answering_seconds(self) -> str:
@@ -120,6 +122,7 @@ def receipt_of(*, customer: Customer, generation_id: str) -> Receipt | None:
         from_paid=left.get("paid", ZERO),
         settling_time=settled - metered if settled and metered else None,
         why=_why(generation),
+        hold=story_of(generation),
     )
 
 

@@ -13,8 +13,9 @@ from decimal import Decimal
 from billing.books.money import ZERO
 from proxy.admission import rule
 from proxy.admission.queue import Admitted
-from proxy.admission.rule import LEAST_OUTPUT_TOKENS, Ask, Extension
+from proxy.admission.rule import LEAST_OUTPUT_TOKENS, Ask, Extension, TooLittle
 from proxy.errors import Refusal
+from proxy.models import Change
 from proxy.prices.sums import ceiling
 from proxy.watch import metrics
 
@@ -54,7 +55,7 @@ class Window:
         *,
         choices: int,
         tells_input: bool,
-        extend: Callable[[Extension], Awaitable[Decimal]],
+        extend: Callable[[Extension], Awaitable[Decimal | TooLittle]],
     ) -> None:
         """`tells_input`: its first event tells what its input used, and nothing is added to that later."""
         decision = admitted.decision
@@ -84,7 +85,7 @@ class Window:
         less = self.bound - ceiling(input_cost + self._ask.output_rate * self._covered)
         if less > WORTH_CORRECTING:
             self.bound -= less
-            self._correcting = asyncio.create_task(self._ask_for(-less, least=-less))
+            self._correcting = asyncio.create_task(self._ask_for(Change.INPUT, -less, least=-less))
 
     async def goes_on(self, content_bytes: int) -> bool:
         """Whether a stream that has written so many bytes is still covered; asks for more in time."""
@@ -111,7 +112,7 @@ class Window:
         missing = min(cost, self.full) - self.bound
         if missing <= 0:
             return True
-        return bool(await self._grow(missing, least=SMALLEST))
+        return bool(await self._grow(Change.USAGE, missing, least=SMALLEST))
 
     def close(self) -> None:
         """Nobody waits for more."""
@@ -145,25 +146,27 @@ class Window:
             return True
         rate = self._ask.output_rate
         wanted = ceiling(rate * tokens)
-        granted = await self._grow(wanted, least=ceiling(rate * min(tokens, LEAST_OUTPUT_TOKENS)))
+        granted = await self._grow(Change.OUTPUT, wanted, least=ceiling(rate * min(tokens, LEAST_OUTPUT_TOKENS)))
         if granted:
             self._covered += tokens if granted >= wanted else int(granted / rate)
         return None if granted is None else bool(granted)
 
-    async def _grow(self, wanted: Decimal, *, least: Decimal) -> Decimal | None:
-        granted = await self._ask_for(wanted, least=least)
+    async def _grow(self, why: Change, wanted: Decimal, *, least: Decimal) -> Decimal | None:
+        granted = await self._ask_for(why, wanted, least=least)
         self.bound += granted or ZERO
         return granted
 
-    async def _ask_for(self, wanted: Decimal, *, least: Decimal) -> Decimal | None:
+    async def _ask_for(self, why: Change, wanted: Decimal, *, least: Decimal) -> Decimal | None:
         """What the hold grows by; None where that is not known."""
-        asked = Extension(
-            self._admitted.generation_id, self._ask.policy, wanted, least, self._admitted.created_at.date()
-        )
+        day = self._admitted.created_at.date()
+        asked = Extension(self._admitted.generation_id, self._ask.policy, why, wanted, least, day)
         try:
             granted = await self._extend(asked)
         except Refusal:
-            metrics.WINDOWS.labels("unknown").inc()
+            metrics.WINDOWS.labels("unknown", why).inc()
             return None
-        metrics.WINDOWS.labels("refused" if not granted else "grown" if granted > 0 else "given back").inc()
+        if isinstance(granted, TooLittle):
+            metrics.WINDOWS.labels("refused", granted).inc()
+            return ZERO
+        metrics.WINDOWS.labels("grown" if granted > 0 else "given back", why).inc()
         return granted

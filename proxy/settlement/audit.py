@@ -6,7 +6,7 @@ from billing.audit.run import pages, snapshot
 from billing.books.kinds import Kind
 
 GENERATIONS = """
-SELECT customer_id, id, state, cost, charged, given_back, hold_state, whole FROM (
+SELECT customer_id, id, state, cost, charged, given_back, hold_state, whole, grown FROM (
  SELECT g.customer_id, g.id, g.state, g.cost, coalesce(b.amount, 0) + coalesce(p.amount, 0) AS charged,
   g.cost - coalesce(g.corrected_cost, g.cost) AS correction,
   coalesce(rb.amount, 0) + coalesce(rp.amount, 0) - coalesce(c.paid, 0) - coalesce(c.bonus, 0) AS given_back,
@@ -20,7 +20,11 @@ SELECT customer_id, id, state, cost, charged, given_back, hold_state, whole FROM
   h.key IS NULL OR (h.customer_id, h.amount, h.bound) = (g.customer_id, g.held, g.bound)
    AND (h.kind = 'request' OR h.kind = 'job' AND (g.state <> 'held' OR j.generation_id IS NOT NULL)) AS same,
   k.id IS NOT NULL AND m.id IS NOT NULL AND v.id IS NOT NULL AND w.customer_id IS NOT NULL
-   AND (g.upstream_id IS NULL OR u.id IS NOT NULL) AS whole
+   AND (g.upstream_id IS NULL OR u.id IS NOT NULL) AS whole,
+  g.hold_changes IS NULL OR (SELECT count(*) > 0 AND coalesce(bool_and(s.held = s.due), false) FROM (
+   SELECT (c ->> 3)::numeric AS held,
+    coalesce(lead((c ->> 3)::numeric - (c ->> 2)::numeric) OVER (ORDER BY n), g.held) AS due
+   FROM jsonb_array_elements(g.hold_changes) WITH ORDINALITY AS one(c, n)) s) AS grown
  FROM {page} g
  LEFT JOIN billing_transfer b ON b.key = g.id || ':bonus'
  LEFT JOIN billing_transfer p ON p.key = g.id || ':paid'
@@ -45,7 +49,7 @@ SELECT customer_id, id, state, cost, charged, given_back, hold_state, whole FROM
  LEFT JOIN proxy_upstream u ON u.id = g.upstream_id
 ) found
 WHERE charged <> due OR given_back <> coalesce(correction, 0) OR paid_left < 0 OR bonus_left < 0 OR is_beyond
- OR hold_state IS DISTINCT FROM hold_due OR NOT same OR NOT whole
+ OR hold_state IS DISTINCT FROM hold_due OR NOT same OR NOT whole OR NOT grown
 ORDER BY id"""
 OPEN_HOLDS = """
 SELECT h.customer_id, h.key FROM billing_hold h LEFT JOIN proxy_generation g ON g.id = h.key
@@ -64,13 +68,15 @@ ORDER BY t.id"""
 
 def check_generations(customer_id: int | None) -> Iterator[str]:
     """Requests of a customer against their holds and charges; for everybody, also holds and charges of no request."""
-    for customer, key, state, cost, charged, given_back, hold_state, is_whole in pages(
+    for customer, key, state, cost, charged, given_back, hold_state, is_whole, has_grown in pages(
         GENERATIONS, table="proxy_generation", key="id", first="", customer_id=customer_id
     ):
         at = "" if cost is None else f" at {cost:f}"
         said = f"customer {customer}: request {key} is {state}{at}, charged {charged:f},"
         said += f" {given_back:f} of it given back," if given_back else ""
         said += f" its hold is {hold_state or 'missing'}"
+        if not has_grown:
+            said += ", what is held for it is not what its changes came to"
         yield said if is_whole else f"{said}, and it names a key, model, price, upstream or wallet that is not there"
     for customer, key in _holds(customer_id):
         yield f"customer {customer}: hold {key} belongs to no request"

@@ -27,7 +27,9 @@ IN_FLIGHT = Gauge("chuizi_requests_in_flight", "Requests being served.", multipr
 HOLDS = Counter("chuizi_holds_total", "Holds committed.")
 RELEASED = Counter("chuizi_holds_released_total", "Holds given back unused, by reason.", ["reason"])
 WINDOWS = Counter(
-    "chuizi_hold_changes_total", "Times that a stream's hold was to grow or shrink, by what came of it.", ["outcome"]
+    "chuizi_hold_changes_total",
+    "Times that a stream's hold was to grow or shrink, by what came of it and why.",
+    ["outcome", "reason"],
 )
 ADMISSION_SECONDS = Histogram(
     "chuizi_admission_seconds",

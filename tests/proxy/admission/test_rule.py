@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from accounts.limits.meters import CustomerCounter, KeyCounter, KeyPolicy
-from proxy.admission.rule import Ask, Decision, Extension, WalletCounter, decide, extend
+from proxy.admission.rule import Ask, Decision, Extension, TooLittle, WalletCounter, decide, extend
 from proxy.errors import Refusal
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -241,22 +241,22 @@ def test_the_allowance_goes_for_a_window_too():
 def more(
     wallet: WalletCounter, *, wanted: str = "1", least: str = "0.5", key: KeyCounter | None = None, **policy: object
 ):
-    asked = Extension("gen-1", replace(POLICY, **policy), Decimal(wanted), Decimal(least), NOW.date())
+    asked = Extension("gen-1", replace(POLICY, **policy), "output", Decimal(wanted), Decimal(least), NOW.date())
     return extend(asked, wallet=wallet, key=key or key_counter())
 
 
 def test_a_hold_grows_by_what_is_wanted_or_by_what_there_is_if_that_is_of_use():
     assert more(wallet("3")) == Decimal(1)
     assert more(wallet("0.7")) == Decimal("0.7")
-    assert more(wallet("0.49")) == Decimal(0)
-    assert more(wallet("-1"), least="0") == Decimal(0)
+    assert more(wallet("0.49")) is TooLittle.BALANCE
+    assert more(wallet("-1"), least="0") is TooLittle.BALANCE
 
 
 def test_a_hold_grows_within_the_keys_caps():
     key = key_counter()
     key.count(slot=1, day=NOW.date(), held=Decimal("1.40"))
     assert more(wallet("3"), key=key, daily_limit=Decimal(2)) == Decimal("0.60")
-    assert more(wallet("3"), key=key, total_limit=Decimal("1.8")) == Decimal(0)
+    assert more(wallet("3"), key=key, total_limit=Decimal("1.8")) is TooLittle.CAP
 
 
 def test_a_hold_that_grows_after_midnight_counts_on_the_day_of_its_request():

@@ -8,9 +8,11 @@ from django.db import connection, transaction
 from billing.audit.run import audit
 from billing.books import holds
 from billing.models import Hold
+from proxy.admission.writer import EXTEND_GENERATIONS, MOST_CHANGES
 from proxy.ids import new_generation_id
 from proxy.models import Generation, Model, Price, Upstream
 from proxy.prices.loading import load_catalog
+from proxy.records.held import story_of
 from proxy.settlement import settle
 from tests.conftest import NOW
 
@@ -97,6 +99,50 @@ def test_a_request_that_does_not_fit_its_hold_and_its_charge_is_a_drift(requests
     [drift] = audit().drifts
     assert requests[which] in drift
     assert says in drift
+
+
+def extend(generation_id: str, *, times: int = 1) -> None:
+    """As ADMIT does."""
+    more = Decimal("0.01")
+    for _ in range(times):
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(EXTEND_GENERATIONS, [[generation_id], ["output"], [more]])
+            cursor.execute(holds.EXTEND_HOLDS, [[generation_id], [more]])
+            cursor.execute("UPDATE billing_wallet SET held = held + %s", [more])
+
+
+def test_a_hold_that_grew_has_no_drift_however_often_it_did(requests):
+    extend(requests["held"], times=MOST_CHANGES + 5)
+    assert audit().drifts == []
+    story = story_of(Generation.objects.get(pk=requests["held"]))
+    assert (story.first, len(story.changes)) == (Decimal("0.5"), MOST_CHANGES)
+    assert (story.changes[-1].amount, story.changes[-1].held) == (Decimal("0.06"), Decimal("1.19"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "hold_changes = jsonb_set(hold_changes, '{1,2}', '\"0.02\"')",
+        "hold_changes = jsonb_set(hold_changes, '{1,3}', '\"0.9\"')",
+        "hold_changes = hold_changes - 1",
+        "hold_changes = '[]'",
+        "held = 0.4, bound = 0.4",
+    ],
+)
+def test_a_hold_that_is_not_what_its_changes_came_to_is_a_drift(requests, change):
+    extend(requests["held"], times=3)
+    tamper(f"UPDATE proxy_generation SET {change} WHERE id = %(id)s", id=requests["held"])
+    [drift] = audit().drifts
+    assert requests["held"] in drift
+    assert "what is held for it is not what its changes came to" in drift
+
+
+def test_a_hold_that_grew_beside_its_request_is_a_drift_of_both(requests, customer):
+    extend(requests["held"])
+    tamper("UPDATE billing_hold SET amount = amount + 1, bound = bound + 1 WHERE key = %(id)s", id=requests["held"])
+    drifts = audit(customer_ids=[customer.pk]).drifts
+    assert any("the wallet's held is" in drift for drift in drifts)
+    assert any(requests["held"] in drift for drift in drifts)
 
 
 @pytest.mark.parametrize("which", ["held", "gone", "settled"])

@@ -1,0 +1,66 @@
+"""How a request's hold came about: what was held at first, and each change while its answer was written."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from billing.books.money import ZERO
+from core.records import value
+from proxy.models import Change, Generation
+
+Reason = Generation.Reason
+
+
+@value
+class HoldChange:
+    """What was held more, or less, from a moment on; USD. `held` is what it came to."""
+
+    after_ms: int
+    why: Change
+    amount: Decimal
+    held: Decimal
+
+    @property
+    def seconds(self) -> str:
+        return f"{self.after_ms / 1000:.1f}"
+
+    @property
+    def words(self) -> str:
+        return str(self.why.label)
+
+    @property
+    def is_given_back(self) -> bool:
+        return self.amount < 0
+
+
+@value
+class HoldStory:
+    """`first` was held when the request left, of the `first_bound` that it could cost by then; USD."""
+
+    first: Decimal
+    first_bound: Decimal
+    changes: Sequence[HoldChange]
+    ended_early: bool
+    """Whether its answer was ended because there was nothing more to hold."""
+
+    @property
+    def is_below_bound(self) -> bool:
+        return self.first < self.first_bound
+
+
+def changes_of(generation: Generation) -> list[HoldChange]:
+    """In the order in which they were made."""
+    return [
+        HoldChange(after_ms=after, why=Change(why), amount=Decimal(amount), held=Decimal(held))
+        for after, why, amount, held in generation.hold_changes or ()
+    ]
+
+
+def story_of(generation: Generation) -> HoldStory:
+    changes = changes_of(generation)
+    more = sum((change.amount for change in changes), ZERO)
+    return HoldStory(
+        first=generation.held - more,
+        first_bound=generation.bound - more,
+        changes=changes,
+        ended_early=generation.settlement_reason == Reason.INSUFFICIENT_BALANCE,
+    )

@@ -1,0 +1,68 @@
+"""How a hold came about stands on the receipt, at the desk and in the API."""
+
+import re
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from tests.staffing import at_desk, in_role
+
+GROWN = [
+    [800, "input", "-0.03000000", "0.03457500"],
+    [12_340, "output", "0.02000000", "0.05457500"],
+    [15_000, "usage", "0.01000000", "0.06457500"],
+]
+
+
+@pytest.fixture
+def cut(make_request):
+    return make_request(hold_changes=GROWN, settlement_reason="insufficient_balance")
+
+
+def page(client: Client, address: str) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", client.get(address).content.decode()))
+
+
+def test_the_receipt_tells_each_change_and_where_the_answer_was_ended(browser_client, cut):
+    text = page(browser_client, f"/console/usage/{cut.pk}")
+    assert "Held when it left $0.06457500" in text
+    assert "+0.8 s: the provider told what the input used -$0.03000000" in text
+    assert "+12.3 s: the answer grew longer than was held for +$0.02000000" in text
+    assert "Held in the end $0.06457500" in text
+    assert "After 500 tokens, 2.45 s after the request, all of the $0.06457500 that were held were needed" in text
+
+
+def test_a_receipt_of_a_request_whose_hold_stayed_says_so_much_and_no_more(browser_client, make_request):
+    text = page(browser_client, f"/console/usage/{make_request().pk}")
+    assert "Held when it left $0.06457500" in text
+    assert "So much it could cost at most" in text
+    assert "Held in the end" not in text
+    assert "was ended there" not in text
+
+
+def test_a_hold_below_the_bound_is_told_as_such(browser_client, make_request):
+    text = page(browser_client, f"/console/usage/{make_request(held='0.02').pk}")
+    assert "Held when it left $0.02000000" in text
+    assert "less than the $0.06457500 that it could cost at most" in text
+
+
+def test_the_desk_tells_the_same(cut):
+    staff = at_desk(in_role("operator"))
+    text = page(staff, reverse("admin:proxy_generation_change", args=[cut.pk]))
+    assert "$0.06457500 held at first" in text
+    assert "+0.8 s: -$0.03000000 = $0.03457500 (the provider told what the input used)" in text
+    assert "No more could be held, so the answer was ended." in text
+
+
+def test_the_api_tells_the_changes_as_amounts_and_milliseconds(client, cut, key):
+    answer = client.get(f"/v1/generation?id={cut.pk}", headers={"Authorization": f"Bearer {key.text}"})
+    data = answer.json()["data"]
+    assert (data["held"], data["bound"]) == ("0.06457500", "0.06457500")
+    assert data["hold_changes"][0] == {
+        "after_ms": 800,
+        "reason": "input",
+        "amount": "-0.03000000",
+        "held": "0.03457500",
+    }
+    assert [change["reason"] for change in data["hold_changes"]] == ["input", "output", "usage"]

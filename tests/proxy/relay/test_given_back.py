@@ -1,0 +1,104 @@
+"""What is held for an input beyond its cost is given back as soon as an upstream tells that."""
+
+import time
+from decimal import Decimal
+
+import pytest
+
+from billing.audit.run import audit
+from billing.models import Hold, Wallet
+from proxy.models import Generation
+from proxy.prices.loading import load_catalog
+from proxy.records.held import story_of
+from tests.proxy.conftest import PRICE, catalog, only_generation, settle
+from tests.proxy.relay.test_streams import halt
+from tests.proxy.relay.windowed import (
+    A_TOKEN,
+    LIMIT,
+    limited,
+    wait_until,
+)
+from tests.spoken import GENERATE, MESSAGES
+
+pytestmark = pytest.mark.usefixtures("small_windows", "long_answers")
+FIRST = pytest.mark.parametrize("spoken", [MESSAGES, GENERATE], ids=str)
+"""Those that tell with their first event what the input used."""
+LONG_PROMPT = "many words " * 6_000
+"""66,000 bytes: as tokens they cost 0.69, of 20 tokens a thousandth."""
+
+
+def with_long_prompt(spoken):
+    return {**spoken.says(LONG_PROMPT), **limited(spoken)}
+
+
+@FIRST
+def test_what_is_held_for_the_input_beyond_its_cost_is_given_back_at_once(gateway, upstream, spoken, customer):
+    go_on = halt(gateway, upstream, before=b"three ")
+    with gateway.stream(**with_long_prompt(spoken)) as response:
+        wait_until(lambda: Generation.objects.filter(held__lt=Decimal("0.02")).exists())
+        held = only_generation()
+        assert (held.held, held.bound) == (held.bound, Hold.objects.get().amount)
+        assert Wallet.objects.get(customer=customer).held == held.held
+        assert only_generation().key.meter.day_spent == held.held
+        [change] = story_of(held).changes
+        assert (change.why, change.amount < -Decimal("0.6"), change.held) == ("input", True, held.held)
+        go_on.set()
+        response.read()
+    assert only_generation().cost == Decimal("0.00042000")
+    settle()
+    assert Wallet.objects.get(customer=customer).held == 0
+    assert only_generation().key.meter.day_spent == Decimal("0.00042000")
+    assert audit().drifts == []
+
+
+@pytest.mark.parametrize("spoken", [MESSAGES], ids=str)
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"tools": [{"type": "web_search_20250305", "name": "web_search"}]},
+        {"tools": [{"type": "web_fetch_20250910", "name": "web_fetch"}]},
+        {"context_management": {"edits": [{"type": "compact_20260112"}]}},
+    ],
+    ids=["search", "fetch", "compaction"],
+)
+def test_what_may_bring_more_input_later_is_held_until_the_end(gateway, upstream, spoken, more):
+    price = {**PRICE, "web_search": "10"}
+    load_catalog(catalog(upstream, max_output_tokens=LIMIT, max_tool_calls=1, context_window=100_000, price=price))
+    gateway.look_at_catalog()
+    go_on = halt(gateway, upstream, before=b"content_block_stop")
+    with gateway.stream(**with_long_prompt(spoken), **more) as response:
+        heard = response.iter_lines()
+        while "three" not in next(heard):
+            pass
+        time.sleep(0.3)  # what is given back is so at once
+        assert only_generation().held > Decimal("0.6")
+        go_on.set()
+        list(heard)
+
+
+@FIRST
+def test_an_input_that_is_told_too_low_at_first_is_charged_as_it_is_told_last(gateway, upstream, spoken, customer):
+    lying = [
+        event.replace(b'input_tokens":20', b'input_tokens":1').replace(b'promptTokenCount":20', b'promptTokenCount":1')
+        for event in [*spoken.opening, *spoken.words]
+    ]
+    told = b'output_tokens":5,"input_tokens":9000'
+    ending = [event.replace(b'output_tokens":5', told) for event in spoken.ending]
+    ending = [event.replace(b'promptTokenCount":20', b'promptTokenCount":9000') for event in ending]
+    upstream.events = [*lying, 0.3, *[event.replace(b'TokenCount":25', b'TokenCount":9005') for event in ending]]
+    with gateway.stream(**with_long_prompt(spoken)) as response:
+        response.read()
+    assert only_generation().cost == 9_000 * Decimal("0.0000105") + 5 * A_TOKEN
+    settle()
+    assert audit().drifts == []
+
+
+@FIRST
+def test_a_stream_that_ends_before_its_input_is_corrected_is_settled_all_the_same(gateway, upstream, spoken, customer):
+    for _ in range(5):
+        with gateway.stream(**with_long_prompt(spoken)) as response:
+            response.read()
+    assert {generation.cost for generation in Generation.objects.all()} == {Decimal("0.00042000")}
+    settle()
+    assert Wallet.objects.get(customer=customer).held == 0
+    assert audit().drifts == []
