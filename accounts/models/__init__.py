@@ -1,8 +1,8 @@
 """Who uses Chuizi, what they may spend, and what is kept of it."""
 
 from accounts.groups import CustomerGroup
-from accounts.models.keys import ApiKey, default_scopes
-from accounts.models.meters import ApiRate, CustomerMeter, KeyMeter
+from accounts.models.keys import ApiKey, FormerText, default_scopes
+from accounts.models.meters import ApiRate, CustomerMeter, KeyMeter, MemberMeter
 from accounts.models.once import IdempotentAnswer, WelcomedAddress
 from accounts.models.people import Customer, Membership, User, UserManager
 from accounts.models.staff import GivenRight, StaffAction
@@ -14,9 +14,11 @@ __all__ = [
     "Customer",
     "CustomerGroup",
     "CustomerMeter",
+    "FormerText",
     "GivenRight",
     "IdempotentAnswer",
     "KeyMeter",
+    "MemberMeter",
     "Membership",
     "SecurityEvent",
     "StaffAction",

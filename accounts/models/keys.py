@@ -1,4 +1,4 @@
-"""The keys that spend (ApiKey)."""
+"""The keys that spend (ApiKey), and their former texts."""
 
 from __future__ import annotations
 
@@ -10,8 +10,14 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from accounts.models.caps import cap, caps_not_negative
 from accounts.models.people import Customer, User
 from accounts.roles import ALL_SCOPES, DEFAULT_SCOPES, Scope
+
+MEMBER = (
+    "(SELECT s.id FROM accounts_membership s WHERE s.user_id = NEW.created_by_id AND s.customer_id = NEW.customer_id)"
+)
+"""Who made the key, as the meter names them."""
 
 
 def default_scopes() -> list[str]:
@@ -33,8 +39,13 @@ class ApiKey(models.Model):
     rpm_limit = models.PositiveIntegerField(
         _("requests per minute"), null=True, blank=True, help_text=_("Empty: the default. 0: no limit.")
     )
-    daily_limit = models.DecimalField(_("daily cap, USD"), max_digits=20, decimal_places=8, null=True, blank=True)
-    total_limit = models.DecimalField(_("total cap, USD"), max_digits=20, decimal_places=8, null=True, blank=True)
+    concurrency_limit = models.PositiveIntegerField(
+        _("requests at once"), null=True, blank=True, help_text=_("Empty: no limit.")
+    )
+    daily_limit = cap(_("daily cap, USD"))
+    weekly_limit = cap(_("weekly cap, USD"))
+    monthly_limit = cap(_("monthly cap, USD"))
+    total_limit = cap(_("total cap, USD"))
     scopes = ArrayField(
         models.CharField(max_length=20, choices=[(scope.value, scope.value) for scope in Scope]),
         default=default_scopes,
@@ -52,8 +63,8 @@ class ApiKey(models.Model):
         verbose_name = _("API key")
         verbose_name_plural = _("API keys")
         constraints = [
-            models.CheckConstraint(condition=models.Q(daily_limit__gte=0), name="key_daily_limit_not_negative"),
-            models.CheckConstraint(condition=models.Q(total_limit__gte=0), name="key_total_limit_not_negative"),
+            *caps_not_negative("key"),
+            models.CheckConstraint(condition=models.Q(concurrency_limit__gte=1), name="key_concurrency_limit_positive"),
             models.CheckConstraint(
                 condition=models.Q(deleted_at__isnull=True) | models.Q(is_active=False), name="key_deleted_is_inactive"
             ),
@@ -67,16 +78,16 @@ class ApiKey(models.Model):
                 when=pgtrigger.After,
                 operation=pgtrigger.Insert,
                 func="INSERT INTO accounts_keymeter"
-                " (key_id, customer_id, version, active, slot, slots, day, day_spent, total_spent)"
-                " VALUES (NEW.id, NEW.customer_id, 1, NEW.is_active, 0, array_fill(0, ARRAY[13]), '2000-01-01', 0, 0);"
-                " RETURN NULL;",
+                " (key_id, customer_id, version, active, slot, slots, day, day_spent, total_spent, member_id)"
+                " VALUES (NEW.id, NEW.customer_id, 1, NEW.is_active, 0, array_fill(0, ARRAY[13]), '2000-01-01', 0, 0,"
+                f" {MEMBER}); RETURN NULL;",
             ),
             pgtrigger.Trigger(
                 name="key_policy_version",
                 when=pgtrigger.After,
                 operation=pgtrigger.Update,
-                func="UPDATE accounts_keymeter SET version = version + 1, active = NEW.is_active"
-                " WHERE key_id = NEW.id; RETURN NULL;",
+                func="UPDATE accounts_keymeter SET version = version + 1, active = NEW.is_active,"
+                f" member_id = {MEMBER} WHERE key_id = NEW.id; RETURN NULL;",
             ),
         ]
 
@@ -85,3 +96,19 @@ class ApiKey(models.Model):
 
     def is_usable(self, *, now: datetime) -> bool:
         return self.is_active and (self.expires_at is None or self.expires_at > now)
+
+
+class FormerText(models.Model):
+    """The text that a key had before it was rotated: it works, as the key does, until its overlap ends."""
+
+    key = models.ForeignKey(ApiKey, on_delete=models.CASCADE, related_name="former_texts", verbose_name=_("API key"))
+    prefix = models.CharField(_("prefix"), max_length=12)
+    sha256 = models.CharField(max_length=64, unique=True, editable=False)
+    works_until = models.DateTimeField(_("works until"), db_index=True)
+
+    class Meta:
+        verbose_name = _("former text of a key")
+        verbose_name_plural = _("former texts of keys")
+
+    def __str__(self) -> str:
+        return f"{self.prefix}…"

@@ -6,14 +6,36 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from accounts.models.caps import sum_of_money
 from accounts.models.keys import ApiKey
-from accounts.models.people import Customer
+from accounts.models.people import Customer, Membership
 
 
-class KeyMeter(models.Model):
-    """What a key has done lately: requests in five-second slots, and spend, held amounts included. One narrow row.
+class SpendingMeter(models.Model):
+    """What was spent, in USD: on `day`, the last one that something was counted on, in its week, its month, and in all.
 
-    Its counters change only under the customer's wallet lock; `version` and `active` follow the key by trigger.
+    A day is a local date of the account's zone; a week begins on its Monday, a month on its first. `..._spent` is what
+    is held or charged, `..._charged` what is charged of it. They change only under the customer's wallet lock.
+    """
+
+    day = models.DateField()
+    day_spent = sum_of_money()
+    week_spent = sum_of_money()
+    month_spent = sum_of_money()
+    total_spent = sum_of_money()
+    day_charged = sum_of_money()
+    week_charged = sum_of_money()
+    month_charged = sum_of_money()
+    total_charged = sum_of_money()
+
+    class Meta:
+        abstract = True
+
+
+class KeyMeter(SpendingMeter):
+    """What a key has done lately: requests in five-second slots, and spend. One narrow row.
+
+    `version`, `active` and `member_id`, the membership of who made the key, follow the key by trigger.
     """
 
     key = models.OneToOneField(ApiKey, on_delete=models.CASCADE, primary_key=True, related_name="meter")
@@ -22,9 +44,7 @@ class KeyMeter(models.Model):
     active = models.BooleanField(default=True)
     slot = models.BigIntegerField(default=0, help_text=_("Number of the newest five-second slot since 1970."))
     slots = ArrayField(models.IntegerField(), help_text=_("Requests by slot number modulo 13."))
-    day = models.DateField()
-    day_spent = models.DecimalField(max_digits=20, decimal_places=8)
-    total_spent = models.DecimalField(max_digits=20, decimal_places=8)
+    member_id = models.BigIntegerField(null=True)
     last_used_at = models.DateTimeField(null=True)
 
     class Meta:
@@ -33,6 +53,20 @@ class KeyMeter(models.Model):
 
     def __str__(self) -> str:
         return f"meter of key {self.key_id}"
+
+
+class MemberMeter(SpendingMeter):
+    """What all keys of a member have spent together. It is there while the member has a cap."""
+
+    membership = models.OneToOneField(Membership, on_delete=models.CASCADE, primary_key=True, related_name="meter")
+    customer_id = models.BigIntegerField()
+
+    class Meta:
+        verbose_name = _("member meter")
+        verbose_name_plural = _("member meters")
+
+    def __str__(self) -> str:
+        return f"meter of member {self.membership_id}"
 
 
 class CustomerMeter(models.Model):

@@ -12,6 +12,8 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from accounts.models.caps import cap, caps_not_negative
+
 
 class UserManager(BaseUserManager["User"]):
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> User:
@@ -58,6 +60,13 @@ class Customer(models.Model):
     rpm_limit = models.PositiveIntegerField(
         _("requests per minute"), null=True, blank=True, help_text=_("Empty: the default. 0: no limit.")
     )
+    time_zone = models.CharField(
+        _("time zone"),
+        max_length=50,
+        default="UTC",
+        db_default="UTC",
+        help_text=_("Its days, weeks and months begin at midnight there: an IANA name, such as Asia/Shanghai."),
+    )
     suspended_at = models.DateTimeField(_("suspended at"), null=True, blank=True)
     suspended_reason = models.CharField(_("reason for suspension"), max_length=200, blank=True)
     created_at = models.DateTimeField(_("created at"), default=timezone.now, db_index=True)
@@ -97,6 +106,8 @@ class Customer(models.Model):
 class Membership(models.Model):
     """A user's part in a customer; `accounts.roles` says what each role may do. A change moves the versions of the
     member's keys, so that it counts from the next request (a trigger).
+
+    Its caps, in USD, are for all keys that the member made, together; `billing/limits/members.py` sets them.
     """
 
     class Role(models.TextChoices):
@@ -107,19 +118,27 @@ class Membership(models.Model):
     user = models.ForeignKey(User, on_delete=models.CASCADE, verbose_name=_("user"))
     customer = models.ForeignKey(Customer, on_delete=models.CASCADE, verbose_name=_("customer"))
     role = models.CharField(_("role"), max_length=20, choices=Role.choices, default=Role.OWNER)
+    daily_limit = cap(_("daily cap, USD"))
+    weekly_limit = cap(_("weekly cap, USD"))
+    monthly_limit = cap(_("monthly cap, USD"))
+    total_limit = cap(_("total cap, USD"))
     created_at = models.DateTimeField(_("created at"), default=timezone.now)
 
     class Meta:
         verbose_name = _("membership")
         verbose_name_plural = _("memberships")
-        constraints = [models.UniqueConstraint(fields=["user", "customer"], name="membership_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["user", "customer"], name="membership_once"),
+            *caps_not_negative("membership"),
+        ]
         triggers = [
             pgtrigger.Trigger(
                 name="membership_policy_version",
                 when=pgtrigger.After,
                 operation=pgtrigger.Insert | pgtrigger.Update | pgtrigger.Delete,
-                func="UPDATE accounts_keymeter m SET version = m.version + 1 FROM accounts_apikey k"
-                " WHERE m.key_id = k.id AND k.created_by_id IN (OLD.user_id, NEW.user_id)"
+                func="UPDATE accounts_keymeter m SET version = m.version + 1, member_id = (SELECT s.id FROM"
+                " accounts_membership s WHERE s.user_id = k.created_by_id AND s.customer_id = k.customer_id)"
+                " FROM accounts_apikey k WHERE m.key_id = k.id AND k.created_by_id IN (OLD.user_id, NEW.user_id)"
                 " AND k.customer_id IN (OLD.customer_id, NEW.customer_id); RETURN NULL;",
             ),
         ]

@@ -109,6 +109,9 @@ class Generation(models.Model):
     bound = models.DecimalField(_("upper bound, USD"), max_digits=20, decimal_places=8)
     held = models.DecimalField(_("held, USD"), max_digits=20, decimal_places=8)
     created_at = models.DateTimeField(_("created at"))
+    counted_on = models.DateField(
+        _("counted on"), null=True, help_text=_("The day of its account on which caps count it; empty: its day in UTC.")
+    )
     session = models.CharField(
         _("session"), max_length=200, null=True, help_text=_("Of the caller's client, as it names it.")
     )
@@ -226,7 +229,7 @@ class Generation(models.Model):
             models.Index(
                 fields=["customer", "session", "-id"], condition=Q(session__isnull=False), name="generation_session"
             ),
-            models.Index(fields=["lease"], condition=Q(state="held"), name="generation_in_flight"),
+            models.Index(fields=["key"], condition=Q(state="held"), name="generation_key_in_flight"),
             models.Index(fields=["id"], condition=Q(state="metered"), name="generation_to_settle"),
             models.Index(fields=["id"], condition=Q(is_flagged=True), name="generation_flagged"),
             # States that few rows have, for staff's list; a row is written into it when it was not charged.

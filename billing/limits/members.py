@@ -1,0 +1,60 @@
+"""The caps of members: what all keys that a member made may spend together.
+
+A member's meter is there while the member has a cap. It is filled from the meters of the member's keys, which count
+always, under the wallet's lock: what was spent before in a period counts in it, and nothing is counted in between.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+
+from django.db import connection, transaction
+
+from accounts.limits.periods import begins, zone_of
+from accounts.models import MemberMeter, Membership
+from accounts.models.caps import CAPS
+from billing.books.ledger import lock_wallets
+
+_OWN_KEYS = (
+    " FROM accounts_keymeter k JOIN accounts_apikey a ON a.id = k.key_id"
+    " WHERE a.customer_id = %s AND a.created_by_id = %s"
+)
+_LAST_DAY = f"SELECT max(k.day){_OWN_KEYS}"
+_SUMS = ", ".join(
+    f"coalesce(sum(k.{period}_{sum_}) FILTER (WHERE k.day >= %s), 0) AS {period}_{sum_}"
+    for sum_ in ("spent", "charged")
+    for period in ("day", "week", "month", "total")
+)
+_NAMES = [f"{period}_{sum_}" for sum_ in ("spent", "charged") for period in ("day", "week", "month", "total")]
+_FILL = (
+    f"INSERT INTO accounts_membermeter (membership_id, customer_id, day, {', '.join(_NAMES)})"
+    f" SELECT %s, %s, %s, {_SUMS}{_OWN_KEYS} ON CONFLICT (membership_id) DO UPDATE SET day = excluded.day, "
+    + ", ".join(f"{name} = excluded.{name}" for name in _NAMES)
+)
+
+
+def set_caps(*, membership: Membership, caps: Mapping[str, Decimal | None], now: datetime) -> None:
+    """Set the caps that are named (`daily_limit` and so on, USD, None for none); it counts from the next request on."""
+    if unknown := set(caps) - set(CAPS):
+        raise ValueError(f"no caps: {sorted(unknown)}")
+    with transaction.atomic():
+        lock_wallets([membership.customer_id])
+        Membership.objects.filter(pk=membership.pk).update(**caps)
+        membership.refresh_from_db(fields=CAPS)
+        fill(membership=membership, now=now)
+
+
+def fill(*, membership: Membership, now: datetime) -> None:
+    """Count anew what the member's keys spent; also after a key became the member's, or is no longer."""
+    with transaction.atomic():
+        lock_wallets([membership.customer_id])
+        if all(getattr(membership, name) is None for name in CAPS):
+            MemberMeter.objects.filter(pk=membership.pk).delete()
+            return
+        whose = [membership.customer_id, membership.user_id]
+        today = now.astimezone(zone_of(membership.customer.time_zone)).date()
+        with connection.cursor() as cursor:
+            cursor.execute(_LAST_DAY, whose)
+            [last] = cursor.fetchone()
+            day = max(today, last or today)
+            cursor.execute(_FILL, [membership.pk, membership.customer_id, day, *begins(day), *begins(day), *whose])
