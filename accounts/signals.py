@@ -10,3 +10,12 @@ customer_created = Signal()
 
 welcome_due = Signal()
 """Sent with `customer` and `now` when a confirmed address has earned the welcome credit; billing grants it."""
+
+key_made = Signal()
+"""Sent with `key` and `now` when a key is made; the outbox is told."""
+
+key_ended = Signal()
+"""Sent with `key` and `now` when a key is over for good: deleted, or its time is up. Under the key's lock."""
+
+customer_suspended = Signal()
+"""Sent with `customer` and `now` when a customer may not spend any more. Under the customer's lock."""

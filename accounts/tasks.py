@@ -9,6 +9,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.db.models import Exists, OuterRef
 
+from accounts.keys import issuing
 from accounts.limits import rates
 from accounts.models import IdempotentAnswer, SecurityEvent
 from core.clock import database_now
@@ -31,3 +32,10 @@ def tidy() -> None:
     rates.forget(now=now)
     SecurityEvent.objects.filter(at__lt=now - EVENTS_KEPT).delete()
     IdempotentAnswer.objects.filter(created_at__lt=now - ANSWERS_KEPT).delete()
+
+
+@shared_task(name="accounts.tasks.end_expired_keys")
+def end_expired_keys() -> None:
+    """Say that keys have ended whose time is up."""
+    while issuing.end_expired(now=database_now()):
+        pass

@@ -30,19 +30,19 @@ class CreditsSerializer(serializers.Serializer[Any]):
 class CreditsView(APIView):
     @extend_schema(operation_id="credits_retrieve", responses={200: CreditsSerializer})
     def get(self, request: Request) -> Response:
-        wallet = Wallet.objects.get(customer=caller(request).customer)
-        return Response(
-            {
-                "data": {
-                    "balance": api_amount(wallet.balance),
-                    "paid": api_amount(wallet.paid),
-                    "bonus": api_amount(wallet.bonus),
-                    "held": api_amount(wallet.held),
-                    "available": api_amount(wallet.available),
-                    "currency": "USD",
-                }
-            }
-        )
+        return Response({"data": shown_credits(Wallet.objects.get(customer=caller(request).customer))})
+
+
+def shown_credits(wallet: Wallet) -> dict[str, str]:
+    """A wallet as the API has it."""
+    return {
+        "balance": api_amount(wallet.balance),
+        "paid": api_amount(wallet.paid),
+        "bonus": api_amount(wallet.bonus),
+        "held": api_amount(wallet.held),
+        "available": api_amount(wallet.available),
+        "currency": "USD",
+    }
 
 
 class TransactionSerializer(serializers.Serializer[Any]):

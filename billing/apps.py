@@ -15,7 +15,7 @@ class BillingConfig(AppConfig):
         from billing.discrepancies import resolving  # noqa: F401  this one, too
         from billing.invoices.audit import check_invoices
         from billing.months import closing, periods
-        from billing.outbox import alerts, letters, mail, readers
+        from billing.outbox import alerts, kinds, letters, mail, objects, readers
 
         checks.register(periods.check_zone, checks.Tags.database)
         run.register("invoices", check_invoices)
@@ -23,4 +23,6 @@ class BillingConfig(AppConfig):
         run.register("journal entries", check_entries)
         readers.register(mail.READER, letters.LETTERS, letters.read)
         readers.register(alerts.READER, alerts.SUBJECTS, alerts.read)
+        objects.register(kinds.Shown.ACCOUNT, objects.account)
+        objects.register(kinds.Shown.BUDGET, objects.budget)
         closing.register("billing", closing.of_the_books)

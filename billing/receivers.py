@@ -6,10 +6,12 @@ from typing import Any
 from django.conf import settings
 from django.dispatch import receiver
 
-from accounts.models import Customer
-from accounts.signals import customer_created, welcome_due
+from accounts.models import ApiKey, Customer
+from accounts.signals import customer_created, customer_suspended, key_ended, key_made, welcome_due
 from billing.books.grants import grant_bonus
 from billing.books.ledger import open_wallet
+from billing.outbox.events import record
+from billing.outbox.kinds import Fact
 
 
 @receiver(customer_created)
@@ -27,3 +29,47 @@ def grant_the_welcome_credit(sender: Any, *, customer: Customer, now: datetime, 
             reason="Welcome credit",
             now=now,
         )
+
+
+@receiver(key_made)
+def tell_of_a_key(sender: Any, *, key: ApiKey, now: datetime, **_kwargs: Any) -> None:
+    subject = f"key:{key.pk}"
+    record(
+        Fact.KEY_CREATED,
+        key=f"{subject}:created",
+        subject=subject,
+        data={},
+        now=now,
+        customer_id=key.customer_id,
+        about=key,
+    )
+
+
+@receiver(key_ended)
+def tell_of_its_end(sender: Any, *, key: ApiKey, now: datetime, **_kwargs: Any) -> None:
+    subject = f"key:{key.pk}"
+    record(
+        Fact.KEY_ENDED,
+        key=f"{subject}:ended",
+        subject=subject,
+        data={},
+        now=now,
+        customer_id=key.customer_id,
+        about=key,
+        may_come_again=True,
+    )
+
+
+@receiver(customer_suspended)
+def tell_of_a_suspension(sender: Any, *, customer: Customer, now: datetime, **_kwargs: Any) -> None:
+    subject = f"account:{customer.pk}"
+    record(
+        Fact.ACCOUNT_SUSPENDED,
+        key=f"{subject}:suspended",
+        subject=subject,
+        data={},
+        now=now,
+        customer_id=customer.pk,
+        about=customer,
+        may_come_again=True,
+    )

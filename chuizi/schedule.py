@@ -11,6 +11,11 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "audit": {"task": "billing.tasks.audit", "schedule": crontab(hour="18", minute="30"), "options": {"expires": 3600}},
     "tidy-facts": {"task": "billing.tasks.tidy", "schedule": 3600.0, "options": {"expires": 3600}},
     "tidy": {"task": "accounts.tasks.tidy", "schedule": 3600.0, "options": {"expires": 3600}},
+    "end-expired-keys": {
+        "task": "accounts.tasks.end_expired_keys",
+        "schedule": 20.0,
+        "options": {"expires": 20},
+    },
     "settle": {"task": "proxy.tasks.settle", "schedule": 1.0, "options": {"expires": 5}},
     "post-purchases": {"task": "proxy.tasks.post_purchases", "schedule": 5.0, "options": {"expires": 5}},
     "rerate": {"task": "proxy.tasks.rerate", "schedule": 5.0, "options": {"expires": 5}},

@@ -34,6 +34,7 @@ INSTALLED_APPS = [
     "billing",
     "payments",
     "proxy",
+    "api",
     "console",
     "desk",
     "unfold",

@@ -13,9 +13,11 @@ class PaymentsConfig(AppConfig):
         from billing.audit.run import register
         from billing.discrepancies import sources
         from billing.months import closing as month_end
+        from billing.outbox import kinds, objects
         from payments import refunds as refunding
         from payments.audit import check_topups
         from payments.closing import of_payments
+        from payments.disputes import facts as of_disputes
         from payments.disputes.audit import check_disputes
         from payments.invoices.audit import check_invoiced
         from payments.invoices.sources import topups_of
@@ -33,6 +35,7 @@ class PaymentsConfig(AppConfig):
             sources.register(sources.Source(code, label, account=account_of))
         month_end.register("payments", of_payments)
         rates.register("CNY", fx.newest)
+        objects.register(kinds.Shown.DISPUTE, of_disputes.shown)
         register("top-ups", check_topups)
         register("statements", check_statements)
         register("clearing", check_clearing)

@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 
 from accounts.models import ApiKey, Customer, Membership, User
 from accounts.roles import ALL_SCOPES, DEFAULT_SCOPES, Role
+from accounts.signals import key_ended, key_made
 
 FORM = re.compile(r"ck-[a-zA-Z0-9]{32}")
 
@@ -88,6 +89,7 @@ def issue(
             daily_limit=daily_limit,
             total_limit=total_limit,
         )
+        key_made.send(sender=ApiKey, key=key, now=now)
     return IssuedKey(key=key, text=text)
 
 
@@ -131,7 +133,28 @@ def working_ones_of(user: User, *, now: datetime) -> QuerySet[ApiKey]:
 
 def delete(*, key: ApiKey, now: datetime) -> None:
     """Revoke for good, from the next request on. The row stays: past requests name it."""
-    ApiKey.objects.filter(pk=key.pk, deleted_at__isnull=True).update(is_active=False, deleted_at=now)
+    with transaction.atomic():
+        row = ApiKey.objects.select_for_update(no_key=True).filter(pk=key.pk, deleted_at__isnull=True).first()
+        if row is None:
+            return
+        row.is_active, row.deleted_at = False, now
+        ApiKey.objects.filter(pk=row.pk).update(is_active=False, deleted_at=now)
+        if row.expires_at is None or row.expiry_told != row.expires_at:
+            key_ended.send(sender=ApiKey, key=row, now=now)
+
+
+def end_expired(*, now: datetime, limit: int = 200) -> int:
+    """Say of keys whose time is up that they have ended, once; return how many. One that is put off may end again.
+
+    `now` is PostgreSQL's time, by which a key is refused.
+    """
+    with transaction.atomic():
+        over = ApiKey.objects.expired_untold().filter(expires_at__lte=now).order_by("expires_at")
+        keys = list(over.select_for_update(skip_locked=True, no_key=True)[:limit])
+        for key in keys:
+            ApiKey.objects.filter(pk=key.pk).update(expiry_told=key.expires_at)
+            key_ended.send(sender=ApiKey, key=key, now=now)
+    return len(keys)
 
 
 def switch(*, key: ApiKey, active: bool) -> None:

@@ -24,6 +24,13 @@ def default_scopes() -> list[str]:
     return [str(scope) for scope in DEFAULT_SCOPES]
 
 
+class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
+    def expired_untold(self) -> ApiKeyQuerySet:
+        """Those whose expiry nobody was told of yet: it may lie ahead."""
+        untold = models.Q(expiry_told__isnull=True) | ~models.Q(expiry_told=models.F("expires_at"))
+        return self.filter(untold, deleted_at__isnull=True, expires_at__isnull=False)
+
+
 class ApiKey(models.Model):
     """A `ck-` key. Only its SHA-256 is kept; every change of a row moves its meter's version (a trigger)."""
 
@@ -34,6 +41,9 @@ class ApiKey(models.Model):
     is_active = models.BooleanField(_("active"), default=True)
     deleted_at = models.DateTimeField(_("deleted at"), null=True, blank=True)
     expires_at = models.DateTimeField(_("expires at"), null=True, blank=True)
+    expiry_told = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text=_("The expiry that the outbox was told of, once it was over.")
+    )
     allowed_models = ArrayField(models.CharField(max_length=200), default=list, blank=True, verbose_name=_("models"))
     allowed_ips = ArrayField(models.CharField(max_length=50), default=list, blank=True, verbose_name=_("addresses"))
     rpm_limit = models.PositiveIntegerField(
@@ -59,9 +69,19 @@ class ApiKey(models.Model):
     )
     created_at = models.DateTimeField(_("created at"), default=timezone.now)
 
+    objects = ApiKeyQuerySet.as_manager()
+
     class Meta:
         verbose_name = _("API key")
         verbose_name_plural = _("API keys")
+        indexes = [
+            models.Index(
+                fields=["expires_at"],
+                condition=models.Q(deleted_at__isnull=True, expires_at__isnull=False)
+                & (models.Q(expiry_told__isnull=True) | ~models.Q(expiry_told=models.F("expires_at"))),
+                name="key_to_expire",
+            )
+        ]
         constraints = [
             *caps_not_negative("key"),
             models.CheckConstraint(condition=models.Q(concurrency_limit__gte=1), name="key_concurrency_limit_positive"),

@@ -3,9 +3,11 @@
 from datetime import datetime
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import QuerySet
 
 from accounts.models import Customer, Membership, User
+from accounts.signals import customer_suspended
 
 
 def memberships(user: User) -> QuerySet[Membership]:
@@ -21,7 +23,10 @@ def language_of(customer: Customer) -> str:
 
 def suspend(*, customer: Customer, reason: str, now: datetime) -> None:
     """Stop a customer from spending, from the next request on (a trigger tells the meters)."""
-    Customer.objects.filter(pk=customer.pk).update(suspended_at=now, suspended_reason=reason)
+    with transaction.atomic():
+        Customer.objects.filter(pk=customer.pk).update(suspended_at=now, suspended_reason=reason)
+        customer.suspended_at, customer.suspended_reason = now, reason
+        customer_suspended.send(sender=Customer, customer=customer, now=now)
 
 
 def lift_suspension(*, customer: Customer) -> None:

@@ -38,6 +38,7 @@ def tell(
         data=data,
         now=now,
         customer_id=request.customer_id,
+        about=request,
         may_come_again=kind in AGAIN,
     )
 

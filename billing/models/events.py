@@ -33,6 +33,9 @@ class Event(models.Model):
     )
     subject = models.CharField(_("about"), max_length=80, help_text=_("The number of the refund or the invoice."))
     data = models.JSONField(_("facts"), default=dict)
+    shown = models.JSONField(
+        _("shown"), null=True, blank=True, help_text=_("What it is about, as the account API showed it then.")
+    )
     created_at = models.DateTimeField(_("written at"), default=timezone.now)
 
     class Meta:

@@ -12,15 +12,16 @@ from django.db import connection
 
 from billing.models import Event
 from billing.models.events import EVENTS_KEPT
-from billing.outbox.kinds import Fact
+from billing.outbox import objects
+from billing.outbox.kinds import EVENTS, Fact
 from billing.outbox.readers import readers_of
 from core.arrays import array
 
 # One statement and one round trip, however many read.
 WRITE = """
 WITH written AS (
- INSERT INTO billing_event (key, kind, customer_id, subject, data, created_at)
- VALUES (%(key)s, %(kind)s, %(customer_id)s, %(subject)s, %(data)s::jsonb, %(now)s)
+ INSERT INTO billing_event (key, kind, customer_id, subject, data, shown, created_at)
+ VALUES (%(key)s, %(kind)s, %(customer_id)s, %(subject)s, %(data)s::jsonb, %(shown)s::jsonb, %(now)s)
  ON CONFLICT (key) DO NOTHING RETURNING id
 ), handed AS (
  INSERT INTO billing_unread (event_id, reader, attempts, problem, due_at)
@@ -41,18 +42,21 @@ def record(
     data: Mapping[str, Any],
     now: datetime,
     customer_id: int | None = None,
+    about: object = None,
     may_come_again: bool = False,
 ) -> bool:
     """Write a fact, in the caller's transaction; False if it stands there already.
 
     `key` states the fact (`refund:7:asked`). One that `may_come_again` is numbered, under the lock that the caller has
     on what it is about. `subject` is what people know that by, `data` what a reader needs of it as it is now: texts,
-    numbers, and amounts as texts. `customer_id`: whose it is, None for the operator. Raises `EventConflict` if the key
-    is taken by a fact of another kind or subject.
+    numbers, and amounts as texts. `customer_id`: whose it is, None for the operator. `about`: of the kinds in `EVENTS`,
+    what is shown to customers' programs (see `objects.show`). Raises `EventConflict` if the key is taken by a fact of
+    another kind or subject.
     """
     if not connection.in_atomic_block:
         raise RuntimeError("a fact is written in the transaction that makes it true")
     kind = Fact(kind)
+    shown = objects.show(EVENTS[kind][1], about) if kind in EVENTS else None
     if may_come_again:
         key = f"{key}:{_times(kind, subject) + 1}"
     given = {
@@ -61,6 +65,7 @@ def record(
         "customer_id": customer_id,
         "subject": subject,
         "data": json.dumps(data),
+        "shown": None if shown is None else json.dumps(shown),
         "now": now,
         "readers": array(readers_of(kind)),
     }

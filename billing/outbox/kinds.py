@@ -1,5 +1,8 @@
 """Every kind of fact that the outbox takes, and what it says. `record` refuses any other."""
 
+from collections.abc import Mapping
+from enum import StrEnum
+
 from django.db import models
 
 
@@ -18,6 +21,10 @@ class Fact(models.TextChoices):
     REFUND_BOUNCED = "refund.bounced", "A part of a refund that had arrived came back."
     REFUND_AFTER_ALL = "refund.after_all", "A part of a refund that had failed was paid after all."
     REFUND_LATE = "refund.late", "A payment came too late and goes back."
+    REFUND_CANCELLED = "refund.cancelled", "The customer took a request for a refund back."
+    REFUND_SENDING = "refund.sending", "A refund that was approved is being sent."
+    REFUND_RETURNED = "refund.returned", "A refund is back at the desk: something went wrong on its way."
+    REFUND_EXTERNAL = "refund.external", "A refund that was begun at the provider is booked."
 
     INVOICE_ASKED = "invoice.asked", "An invoice was asked for."
     INVOICE_ISSUED = "invoice.issued", "An invoice was made, or a fapiao recorded."
@@ -27,6 +34,17 @@ class Fact(models.TextChoices):
     INVOICE_REPLACED = "invoice.replaced", "An invoice that was taken back will be made anew."
 
     RERATE_ANNOUNCED = "rerate.announced", "Requests were charged too little, and the difference is taken in 7 days."
+
+    BALANCE_LOW = "balance.low", "The balance fell below what the account wants to be warned at."
+    BUDGET_REACHED = "budget.reached", "A share of a budget or a cap is spent."
+    TOPUP_PAID = "topup.paid", "A top-up was paid and is credited."
+    TOPUP_FAILED = "topup.failed", "A top-up failed: nothing was paid."
+    AUTO_TOPUP_DISABLED = "auto_topup.disabled", "Automatic top-up was switched off."
+    DISPUTE_OPENED = "dispute.opened", "A payment is disputed at the bank that made it."
+    ACCOUNT_SUSPENDED = "account.suspended", "An account may not spend any more."
+    STATEMENT_CLOSED = "statement.closed", "A month is over and its statement no longer changes."
+    KEY_CREATED = "key.created", "A key was made."
+    KEY_ENDED = "key.ended", "A key was deleted, or it expired."
 
     ALERT_RED = "alert.red", "A figure of the desk's first page turned red."
     ALERT_STILL_RED = "alert.still_red", "A figure is red for another day."
@@ -39,5 +57,43 @@ class Fact(models.TextChoices):
         return self.value.partition(".")[2]
 
 
-NOBODY: dict[Fact, str] = {}
+class Shown(StrEnum):
+    """What a fact is about, as the account API shows it: `objects.py` has how."""
+
+    TOPUP = "topup"
+    REFUND = "refund"
+    INVOICE = "invoice"
+    CREDITS = "credits"
+    BUDGET = "budget"
+    AUTO_TOPUP = "auto_topup"
+    DISPUTE = "dispute"
+    ACCOUNT = "account"
+    STATEMENT = "statement"
+    KEY = "key"
+
+
+EVENTS: Mapping[Fact, tuple[str, Shown]] = {
+    **{fact: ("refund.updated", Shown.REFUND) for fact in Fact if fact.startswith("refund.")},
+    Fact.INVOICE_ISSUED: ("invoice.issued", Shown.INVOICE),
+    Fact.BALANCE_LOW: ("balance.low", Shown.CREDITS),
+    Fact.BUDGET_REACHED: ("budget.reached", Shown.BUDGET),
+    Fact.TOPUP_PAID: ("topup.paid", Shown.TOPUP),
+    Fact.TOPUP_FAILED: ("topup.failed", Shown.TOPUP),
+    Fact.AUTO_TOPUP_DISABLED: ("auto_topup.disabled", Shown.AUTO_TOPUP),
+    Fact.DISPUTE_OPENED: ("dispute.opened", Shown.DISPUTE),
+    Fact.ACCOUNT_SUSPENDED: ("account.suspended", Shown.ACCOUNT),
+    Fact.STATEMENT_CLOSED: ("statement.closed", Shown.STATEMENT),
+    Fact.KEY_CREATED: ("key.created", Shown.KEY),
+    Fact.KEY_ENDED: ("key.ended", Shown.KEY),
+}
+"""What customers' programs hear of: the event of each kind, and the object that goes with it."""
+
+NOBODY: dict[Fact, str] = dict.fromkeys(
+    (
+        *(Fact.REFUND_CANCELLED, Fact.REFUND_SENDING, Fact.REFUND_RETURNED, Fact.REFUND_EXTERNAL),
+        *(Fact.BALANCE_LOW, Fact.BUDGET_REACHED, Fact.TOPUP_PAID, Fact.TOPUP_FAILED, Fact.AUTO_TOPUP_DISABLED),
+        *(Fact.DISPUTE_OPENED, Fact.ACCOUNT_SUSPENDED, Fact.STATEMENT_CLOSED, Fact.KEY_CREATED, Fact.KEY_ENDED),
+    ),
+    "programs of customers will hear of it",
+)
 """Kinds that no reader wants, and why they are written all the same."""

@@ -13,6 +13,8 @@ from billing.books.kinds import Kind
 from billing.books.ledger import Posting, house_account, lock_wallets, post
 from billing.books.money import ZERO, floor_cents
 from billing.models import Hold, RefundRequest, Wallet
+from billing.outbox.kinds import Fact
+from billing.refunds.facts import tell
 from billing.requests.steps import DAYS, RequestError, Requests
 from billing.requests.workdays import due_after
 
@@ -90,6 +92,7 @@ def mark_returned(refund: RefundRequest, *, problem: str, now: datetime) -> None
         proposed=None,
         proposed_by=None,
     )
+    tell(refund, Fact.REFUND_RETURNED, now=now)
 
 
 def post_for(postings: list[Posting], refund: RefundRequest, now: datetime) -> None:

@@ -174,6 +174,7 @@ def cancel(*, refund_id: int, now: datetime) -> RefundRequest:
             raise NotMovable(_("Support decides about this refund."), field="state")
         move(refund, State.CANCELLED, now=now, finished_at=now)
         thaw(refund, now=now)
+        tell(refund, Fact.REFUND_CANCELLED, now=now)
     return refund
 
 

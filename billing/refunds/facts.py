@@ -31,5 +31,6 @@ def tell(refund: RefundRequest, kind: Fact, *, now: datetime, asked_from: str = 
         data=data,
         now=now,
         customer_id=refund.customer_id,
+        about=refund,
         may_come_again=kind not in ONCE,
     )

@@ -13,7 +13,9 @@ from billing.outbox import mail
 from billing.outbox.kinds import Fact
 from billing.requests.workdays import day_of
 
-WORDS = tuple(kind for kind in Fact if kind.startswith("refund."))
+UNSAID = (Fact.REFUND_CANCELLED, Fact.REFUND_SENDING, Fact.REFUND_RETURNED, Fact.REFUND_EXTERNAL)
+"""What the customer did, or what is between its provider and us: pages and programs show it."""
+WORDS = tuple(kind for kind in Fact if kind.startswith("refund.") and kind not in UNSAID)
 """The kinds that have words here."""
 
 

@@ -54,6 +54,7 @@ def begin_sending(
             return False
         move(refund, State.SENDING, now=now)
         begun(refund)
+        tell(refund, Fact.REFUND_SENDING, now=now)
     return True
 
 
@@ -183,4 +184,5 @@ def record_external(
             key, transit = f"{refund.key}:part:1:sent", house_account(chart.IN_TRANSIT)
             postings.append(Posting(key, Kind.REFUND, wallet.paid_account, transit, money.amount, refund.number))
         post_for(postings, refund, now)
+        tell(refund, Fact.REFUND_EXTERNAL, now=now)
     return refund

@@ -20,6 +20,7 @@ from billing.books.ledger import Posting, house_account, lock_wallets, post, set
 from billing.books.money import usd
 from billing.models import CreditTask, Hold, Wallet
 from payments import refunds
+from payments.disputes import facts
 from payments.invoices.sources import want_credit
 from payments.models import Dispute, DisputeMovement, FraudWarning, TopUp
 from payments.providers import registry
@@ -112,6 +113,7 @@ def _book(provider: str, fact: DisputeFact, topup: TopUp | None, *, version: int
             return dispute
         if dispute.version != version:
             return None
+        was_known = dispute.suspended_at is not None
         dispute.version += 1
         dispute.payment_id, dispute.reason = fact.payment_id, fact.reason[:60]
         dispute.amount, dispute.currency = fact.amount, fact.currency
@@ -122,6 +124,8 @@ def _book(provider: str, fact: DisputeFact, topup: TopUp | None, *, version: int
             _settle(dispute, topup, fact, now=now)
         elif topup is not None:
             _protect(dispute, topup, now=now)
+        if dispute.suspended_at is not None and not was_known:
+            facts.tell_opened(dispute, now=now)
     return dispute
 
 

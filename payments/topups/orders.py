@@ -20,12 +20,14 @@ from accounts.people.customers import language_of
 from billing.books import chart
 from billing.books.kinds import Kind
 from billing.books.ledger import Posting, house_account, lock_wallets, post
+from billing.outbox.kinds import Fact
 from core import states
 from payments.inbox.retrying import FIRST_RETRY, count_failure
 from payments.models import TopUp
 from payments.providers import registry
 from payments.providers.base import CheckoutOrder, Outcome, PaymentFact, ProviderError, ProviderRefused
 from payments.topups import abuse, late
+from payments.topups.facts import tell
 from payments.topups.quotes import TopUpError as TopUpError
 from payments.topups.quotes import checked_amount, checked_method, quote
 
@@ -269,6 +271,7 @@ def _credit(topup_id: int, fact: PaymentFact, *, now: datetime, problem: str) ->
         except IntegrityError:
             return flag(topup, f"transaction {fact.transaction_id} has paid another order")
         _post(topup, now=now)
+        tell(topup, Fact.TOPUP_PAID, now=now)
     return Result.CREDITED
 
 
@@ -347,10 +350,13 @@ def move(topup: TopUp, *, to: str, now: datetime, **fields: object) -> None:
     states.move(topup, to=to, error=lambda _topup: refused, changed_at=now, **fields)
 
 
-def end(topup: TopUp, *, to: str, now: datetime) -> bool:
+def end(topup: TopUp, *, to: str, now: datetime, **fields: object) -> bool:
     """Give an open order up; False if it was paid or given up meanwhile."""
-    try:
-        move(topup, to=to, now=now)
-    except TopUpNotMovable:
-        return False
+    with transaction.atomic():
+        try:
+            move(topup, to=to, now=now, **fields)
+        except TopUpNotMovable:
+            return False
+        if to == TopUp.State.FAILED:
+            tell(topup, Fact.TOPUP_FAILED, now=now)
     return True

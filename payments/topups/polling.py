@@ -13,7 +13,7 @@ from payments.inbox.retrying import retry_delay
 from payments.models import TopUp
 from payments.providers import registry
 from payments.providers.base import ProviderError
-from payments.topups.orders import Result, TopUpError, end, move, settle_topup, start_checkout
+from payments.topups.orders import Result, TopUpError, end, settle_topup, start_checkout
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +101,6 @@ def put_aside(*, topup_id: int, now: datetime) -> bool:
         if not topup.problem:
             return False
         if topup.state == TopUp.State.OPEN:
-            move(topup, to=TopUp.State.FAILED, now=now, next_poll_at=None)
+            end(topup, to=TopUp.State.FAILED, now=now, next_poll_at=None)
         TopUp.objects.filter(pk=topup_id).update(problem="")
     return True

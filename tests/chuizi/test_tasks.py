@@ -12,6 +12,7 @@ from chuizi.schedule import SCHEDULE
 from tests.test_architecture import APPS, sources
 
 QUEUES = {
+    "accounts.tasks.end_expired_keys": "celery",
     "accounts.tasks.tidy": "celery",
     "billing.tasks.audit": "celery",
     "billing.tasks.close_days": "celery",

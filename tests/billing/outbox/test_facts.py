@@ -238,10 +238,15 @@ def test_each_kind_that_mail_reads_has_words():
         assert "%(" not in letter.body
 
 
+AWAITED = {Fact.BALANCE_LOW, Fact.BUDGET_REACHED, Fact.AUTO_TOPUP_DISABLED, Fact.STATEMENT_CLOSED}
+"""Kinds whose writers come after them."""
+
+
 def test_every_kind_is_written_somewhere(repository):
     text = "".join(text for file, text in sources(repository, *APPS) if file.name not in ("kinds.py", "letters.py"))
     for kind in Fact:
-        assert re.search(rf"\bFact\.{kind.name}\b", text), f"nobody writes {kind}"
+        is_written = re.search(rf"\bFact\.{kind.name}\b", text) is not None
+        assert is_written == (kind not in AWAITED), f"is {kind} written?"
 
 
 def test_the_page_lists_every_kind(repository):

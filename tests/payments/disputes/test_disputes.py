@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from billing import refunds
-from billing.models import Hold, Wallet
+from billing.models import Event, Hold, Wallet
 from payments.inbox import notifications
 from payments.models import Dispute, Notification, TopUp
 from tests.payments.conftest import open_topup, process_inbox, provider_number
@@ -25,6 +25,24 @@ def test_an_open_dispute_holds_its_whole_amount_and_stops_spending(sandbox, cust
     assert books(customer)["is_suspended"] == (True, True)
     assert refunds.refundable(customer_id=customer.pk).amount == 0
     assert drifts() == []
+
+
+def test_the_customers_programs_hear_once_that_a_payment_is_disputed(sandbox, customer, paid):
+    for step in ("open", "withdraw", "win"):
+        settle(act(sandbox, paid, step))
+    kinds = ("topup.paid", "dispute.opened", "account.suspended")
+    told = Event.objects.filter(kind__in=kinds).order_by("pk")
+    assert sorted(told.values_list("kind", flat=True)) == sorted(kinds)
+    dispute, shown = Dispute.objects.get(), told.get(kind="dispute.opened").shown
+    assert shown == {
+        "id": str(dispute.pk),
+        "topup": paid.number,
+        "amount": "20.00000000",
+        "currency": "USD",
+        "reason": dispute.reason,
+        "status": "needs_response",
+        "opened_at": shown["opened_at"],
+    }
 
 
 def test_what_is_withdrawn_leaves_the_wallet_and_the_fee_is_the_houses(sandbox, customer, paid):

@@ -14,7 +14,7 @@ from django.utils import timezone
 from accounts.people import customers
 from billing.audit.run import audit
 from billing.models import RefundRequest
-from billing.outbox import events
+from billing.refunds import deciding
 from core import panels as desk
 from payments import refunds
 from payments.inbox import notifications
@@ -94,7 +94,7 @@ def test_a_problem_goes_away_when_staff_put_it_aside(sandbox, customer, wallet):
     assert (topup.state, topup.problem, shown("Payments that do not fit")) == ("paid", "", "0")
 
 
-@pytest.mark.parametrize(("broken", "name"), [(late.fx, "has_moved"), (events, "record"), (late.refunds, "send_back")])
+@pytest.mark.parametrize(("broken", "name"), [(late.fx, "has_moved"), (deciding, "tell"), (late.refunds, "send_back")])
 def test_what_follows_a_credit_fails_alone_and_is_tried_again(sandbox, customer, wallet, monkeypatch, broken, name):
     topup = expired_and_paid(sandbox, customer, method="wechat")
     now = timezone.now()
