@@ -97,6 +97,7 @@ class FakeUpstream:
     async def _start(self) -> None:
         application = web.Application(client_max_size=2**28)
         application.router.add_post("/v1/{path:.+}", self._answer)
+        application.router.add_get("/v1/{path:.+}", self._kept)
         self._runner = web.AppRunner(application, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0, backlog=128)
@@ -120,6 +121,12 @@ class FakeUpstream:
         if not asks_stream(request, body) or self.status >= 300:
             return web.Response(body=orjson.dumps(self.json), status=self.status, content_type="application/json")
         return await stream(request, self.events)
+
+    async def _kept(self, request: web.Request) -> web.StreamResponse:
+        """What it answered, once more."""
+        if request.query.get("stream") == "true":
+            return await stream(request, self.events)
+        return web.json_response(self.json)
 
 
 async def form_of(request: web.Request) -> dict[str, Any]:

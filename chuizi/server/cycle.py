@@ -174,7 +174,7 @@ class Cycle:
             lines.append(b"connection: close\r\n")
         block = b"".join(lines)
         if FIELDS.fullmatch(block) is None or block.count(b"\r\n") != len(lines):
-            raise RuntimeError("The answer holds an invalid header.")
+            block = b"".join([line for line in lines if _is_one_line(line)])
         return b"".join((STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status, block, b"\r\n"))
 
     def _write(self, data: bytes) -> None:
@@ -205,3 +205,11 @@ class Cycle:
             self.answered = True
             self._wake()
             self._connection.end_cycle(self)
+
+
+def _is_one_line(line: bytes) -> bool:
+    """Whether a header can be sent; one that cannot is left out, as what it stands over may be paid for already."""
+    if FIELDS.fullmatch(line) is not None and line.count(b"\r\n") == 1:
+        return True
+    log.error("a header of an answer was left out, as it cannot be sent: %r", line.partition(b":")[0][:50])
+    return False

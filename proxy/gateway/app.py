@@ -28,7 +28,7 @@ from proxy.batches.connections import AWAY
 from proxy.batches.threads import in_thread
 from proxy.errors import Refusal, account_suspended, invalid_key, unavailable
 from proxy.exchange import LARGE_BODY, ClientGone, Exchange, Receive, Scope, Send
-from proxy.gateway.pinned import before_answer, pinned, refuse_unreachable
+from proxy.gateway.pinned import before_answer, known_here, pinned, refuse_unreachable
 from proxy.gateway.process import Process
 from proxy.gateway.routes import Route
 from proxy.prices.catalog import Destination, Entry
@@ -237,6 +237,14 @@ class Gateway(Process):
             call = await asyncio.get_running_loop().run_in_executor(self._reader, endpoint.read, asked)
         return call if session is None and not is_plain else replace(call, session=session, is_plain=is_plain)
 
+    async def _fitting(self, exchange: Exchange, endpoint: Endpoint[Any], call: Call, entry: Entry) -> Call:
+        """The request as this model takes it. Of a large one parts may be written anew, in a thread as it was read."""
+        if exchange.taken <= LARGE_BODY:
+            fitting: Call = endpoint.check(call, entry)
+        else:
+            fitting = await asyncio.get_running_loop().run_in_executor(self._reader, endpoint.check, call, entry)
+        return fitting
+
     async def _measured(
         self, endpoint: Endpoint[Any], call: Call, entry: Entry, sha256: str, policy: KeyPolicy
     ) -> Call:
@@ -291,7 +299,7 @@ class Gateway(Process):
             policy = await self._checked(sha256, policy, lambda policy: self._check_model(policy, entry, call.model))
             if call.account:
                 self._refuse_unreachable(endpoint, call, endpoint.among(entry.destinations, account=call.account))
-            fitting = endpoint.check(call, entry)  # it tells of the model
+            fitting = await self._fitting(exchange, endpoint, call, entry)  # it tells of the model
             ask = ask_of(
                 endpoint, fitting, entry.at(policy.factor), policy=policy, model_rpm=settings.DEFAULT_MODEL_RPM
             )
@@ -347,7 +355,7 @@ class Gateway(Process):
     ) -> None:
         """What is free, or about something that one account alone knows: nothing is held."""
         policy = await self._count_free(sha256, policy, address)
-        before = None
+        before, known_as = None, ""
         if entry is not None:
             call = endpoint.naming(call, entry)
         if call.references:
@@ -356,7 +364,7 @@ class Gateway(Process):
             destinations = endpoint.among(self._catalog.at_account(call.account))
         else:
             await self._checked(sha256, policy, lambda policy: self._check_model(policy, entry, call.model))
-            call = endpoint.check(call, entry)
+            call = await self._fitting(exchange, endpoint, call, entry)
             destinations = ways_of(endpoint, call, entry, customer_id=policy.customer_id, key_id=policy.key_id)
             if not destinations and entry.spoken and (counted := endpoint.own_answer(call)) is not None:
                 await exchange.answer(200, counted, left_out.headers(call.removed))
@@ -365,4 +373,5 @@ class Gateway(Process):
             self._refuse_unreachable(endpoint, call, destinations)
         if entry is None and call.references:
             before = await before_answer(endpoint, call, found, customer_id=policy.customer_id, client=self._client)
-        await pass_on(exchange, endpoint, call, destinations, client=self._client, before=before)
+            known_as = await known_here(found, self._catalog)
+        await pass_on(exchange, endpoint, call, destinations, client=self._client, before=before, model=known_as)

@@ -45,6 +45,14 @@ async def before_answer(
     return None if job is None or keeper is None else partial(_meter, job, keeper)
 
 
+async def known_here(found: Found, catalog: Catalog) -> str:
+    """What the model of a kept answer is called here, if its account has another name for it; "" where it has not."""
+    entry = catalog.find(await in_thread(rows.model_of)(found.generation_ids[0]))
+    if entry is None or not any(way.is_renamed for way in entry.destinations if way.account == found.account):
+        return ""
+    return entry.slug
+
+
 async def _forget(call: Call, customer_id: int, _answer: bytes) -> None:
     for name in call.references:
         await in_thread(rows.forget)(customer_id=customer_id, name=name)

@@ -14,6 +14,7 @@ from django.db import connection, transaction
 from core.arrays import array, columns
 from core.records import value
 from proxy.errors import Refusal
+from proxy.models import Generation
 
 KEPT_FOR = "30 days"
 MOST_IDS = 500
@@ -102,6 +103,11 @@ def find(*, customer_id: int, names: Iterable[str]) -> Found:
         raise Refusal(400, "validation_error", words)
     # Parts of one answer are within its tokens.
     return Found(accounts.pop(), sum(tokens for _, _, tokens, _ in rows), tuple(name for _, name, _, _ in rows))
+
+
+def model_of(generation_id: str) -> str:
+    """What the model is called here that answered; "" where the request is not known any more."""
+    return Generation.objects.filter(pk=generation_id).values_list("model__slug", flat=True).first() or ""
 
 
 def unknown(*names: str) -> Refusal:

@@ -243,8 +243,8 @@ class Dialect(Generic[Asking]):
         """What an answer of that many bytes used, by its headers and the request."""
         return Reported(None)
 
-    def renamed(self, body: bytes, model: str) -> bytes:
-        """Such an answer under the name of the model that was asked for, where its route has another."""
+    def renamed(self, body: bytes, model: str, *, are_events: bool = False) -> bytes:
+        """Such an answer, or events of it, under the name of the model that was asked for, if its route has another."""
         return body
 
     def shown(self, body: bytes) -> bytes:
@@ -395,6 +395,6 @@ class Endpoint(Generic[Asking]):
         """The body of an answer that is an error."""
         raise NotImplementedError
 
-    def error_event(self, refusal: Refusal, request_id: str) -> bytes:
-        """An error in a stream that has begun; it ends with it."""
+    def error_event(self, refusal: Refusal, request_id: str, after: bytes = b"") -> bytes:
+        """An error in a stream that has begun; it ends with it. `after` is what was said last before it."""
         return b"data: " + self.error(refusal, request_id) + END

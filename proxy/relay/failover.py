@@ -22,7 +22,7 @@ from proxy.relay.choosing.cooldown import Failed
 from proxy.relay.choosing.sealed import Unopened, at_home_first
 from proxy.relay.client import Client
 from proxy.relay.hearing import Hearing
-from proxy.relay.refusals import count_error, read_refusal
+from proxy.relay.refusals import NotThere, count_error, read_refusal
 from proxy.settlement.attempts import Attempt
 from proxy.watch import metrics
 
@@ -274,6 +274,8 @@ class Failover:
                 return
         elif isinstance(self._refusal, Unopened) and self._home in self._closed and not refusal.is_final:
             return
+        if isinstance(refusal, NotThere) and self._refusal is not None:
+            return  # of another that failed the caller is to hear: it may come again
         self._refusal = refusal
 
     def answered(self, destination: Destination) -> None:

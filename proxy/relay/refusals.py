@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import re
 from datetime import UTC, datetime
 
 import aiohttp
@@ -11,6 +12,7 @@ from proxy.batches.timeouts import timeout
 from proxy.errors import Refusal
 from proxy.kept.rows import unknown
 from proxy.prices.catalog import Destination
+from proxy.protocols import lossless
 from proxy.protocols.base import Call
 from proxy.protocols.framing import unpacked
 from proxy.relay import errors
@@ -27,8 +29,19 @@ ERROR_SECONDS = 5.0
 REFUSED = "The model's provider refused the gateway's request."
 ACCOUNTS = frozenset({401, 402})
 """About the key in use: it is not known, or has no credit."""
+NOWHERE = frozenset({404, 405})
+"""The path is not there, unless the answer is about the model."""
+OF_PATHS = re.compile(r"\b(?:url|path|route|endpoint|method|file not found|cannot post)\b", re.IGNORECASE)
 ROUTES = frozenset({403, 404, 405})
 """The model or the path is not there, or not for this key."""
+
+
+class NotThere(Refusal):
+    """An upstream has no such path: another may, and to ask this one again is of no use."""
+
+    @property
+    def is_final(self) -> bool:
+        return False
 
 
 @value
@@ -49,6 +62,12 @@ async def read_refusal(response: aiohttp.ClientResponse, destination: Destinatio
         gone = [name for name in call.references if not call.model or name.encode() in body]
         if gone:
             return Refused(unknown(*gone), body)
+    if status in NOWHERE:
+        body = body or await _error_body(response, seconds=min(ERROR_SECONDS, destination.timeout))
+        if _is_about_the_path(body):
+            log.error("upstream %s answers %s: it has no such path", destination.upstream, status)
+            words = f"{destination.model} is not served at this path: its provider has nothing there."
+            return Refused(NotThere(404, "model_not_found", words, param="model"), failed=_failed_of(status))
     if status in errors.OPERATORS_PROBLEM or 300 <= status < 400:
         # Its words name keys and accounts: not even the log has them.
         log.error("upstream %s answers %s", destination.upstream, status)
@@ -71,6 +90,13 @@ async def read_refusal(response: aiohttp.ClientResponse, destination: Destinatio
 
 def count_error(destination: Destination, kind: str) -> None:
     metrics.UPSTREAM_ERRORS.labels(metrics.model_label(destination.model), destination.upstream, kind).inc()
+
+
+def _is_about_the_path(body: bytes) -> bool:
+    """Whether nothing at that address speaks a protocol of models: what does has an `error` about the model."""
+    said = lossless.loaded(body)
+    error = said.get("error") if isinstance(said, dict) else None
+    return not isinstance(error, dict) or OF_PATHS.search(str(error.get("message"))) is not None
 
 
 def _failed_of(status: int) -> Failed | None:

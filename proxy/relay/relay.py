@@ -126,9 +126,8 @@ class Relay:
         except Refusal as refusal:
             if not self.exchange.started:
                 raise
-            await self.out.end(
-                self.endpoint.error_event(refusal, self.exchange.request_id)
-            )  # its head went out while an upstream was silent
+            # Its head went out while an upstream was silent.
+            await self.out.end(self.endpoint.error_event(refusal, self.exchange.request_id, self.out.latest))
         except TimeoutError:
             # Only the bound ends here: the client is gone, and the upstream was hung up on.
             raise ClientGone from None

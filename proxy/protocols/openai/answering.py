@@ -134,5 +134,5 @@ class PlainEndpoint(Endpoint[Plain]):
     def error(self, refusal: Refusal, request_id: str) -> bytes:
         return error_body(refusal)
 
-    def error_event(self, refusal: Refusal, request_id: str) -> bytes:
+    def error_event(self, refusal: Refusal, request_id: str, after: bytes = b"") -> bytes:
         return event("error", error=error_of(refusal))

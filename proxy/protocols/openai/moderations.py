@@ -45,7 +45,7 @@ class Judged(WholeAnswer[PlainCall]):
             raise ValueError("not an object")
         return body
 
-    def renamed(self, body: bytes, model: str) -> bytes:
+    def renamed(self, body: bytes, model: str, *, are_events: bool = False) -> bytes:
         return lossless.splice(body, {"model": orjson.dumps(model)})
 
 

@@ -41,6 +41,8 @@ class ClientStream:
     ) -> None:
         self.has_said = False
         """Whether an event of the answer went out."""
+        self.latest = b""
+        """What was said last."""
         self._exchange = exchange
         self._headers = headers
         self._array = array
@@ -59,7 +61,7 @@ class ClientStream:
         self._timer = asyncio.get_running_loop().call_later(HEAD_AFTER_SECONDS, self._begin)
 
     async def send(self, events: bytes) -> None:
-        self.has_said = True
+        self.has_said, self.latest = True, events
         await self._write(events if self._array is None else self._array.items(events))
 
     async def comment(self) -> None:

@@ -91,7 +91,8 @@ async def relay_stream(relay: "Relay", response: aiohttp.ClientResponse, destina
     if reason in BROKEN and not reported.is_counted:
         if relay.is_job:
             relay.failover.ended_with(destination, refusal or provider_broke_off())
-            await relay.out.end(relay.endpoint.error_event(refusal or provider_broke_off(), relay.exchange.request_id))
+            told = refusal or provider_broke_off()
+            await relay.out.end(relay.endpoint.error_event(told, relay.exchange.request_id, relay.out.latest))
             return
         reported = await ask_again(relay, destination, reported.upstream_id) or reported
     record = _stream_record(relay, response, destination, stream, reason, reported)
@@ -156,7 +157,9 @@ async def _finish_stream(
     def last() -> bytes:
         if refusal is not None:
             ended = dialect.failed(stream, refusal, relay.charged(record), record.usage)
-            return stream.release() + (ended or relay.endpoint.error_event(refusal, relay.exchange.request_id))
+            before = stream.release()
+            number_after = before or relay.out.latest
+            return before + (ended or relay.endpoint.error_event(refusal, relay.exchange.request_id, number_after))
         stopped = stream.stop() if is_stopped and isinstance(stream, Stoppable) else b""
         return stopped + stream.tail(relay.charged(record), record.usage) + relay.endpoint.end
 

@@ -33,8 +33,11 @@ async def pass_on(
     *,
     client: Client,
     before: Before | None = None,
+    model: str = "",
 ) -> None:
-    """Raises `Refusal` where no upstream answers. `before` sees the answer before its caller does."""
+    """Raises `Refusal` where no upstream answers. `before` sees the answer before its caller does; `model` is what the
+    caller knows the model by, where the answer is about one that the request does not name.
+    """
     with closing(Failover(client, endpoint, call, destinations, output_limit=None)) as failover:
         while True:
             try:
@@ -44,7 +47,8 @@ async def pass_on(
             is_stream = response.content_type == "text/event-stream"
             if is_stream and failover.dialect(destination).reply(call) is Reply.EVENTS:
                 async with response:
-                    await pass_events_on(exchange, endpoint, failover, response, destination, before=before)
+                    name = "" if call.is_plain else model
+                    await pass_events_on(exchange, endpoint, failover, response, destination, before=before, model=name)
                 return
             try:
                 async with response:
@@ -58,8 +62,9 @@ async def pass_on(
                 try:
                     dialect = failover.dialect(destination)
                     shown = dialect.shown(body)
-                    if call.model and destination.is_renamed and not call.is_plain:
-                        shown = dialect.renamed(shown, call.model)
+                    name = call.model if destination.is_renamed and call.model else model
+                    if name and not call.is_plain:
+                        shown = dialect.renamed(shown, name)
                 except ValueError:
                     count_error(destination, "garbage")
                     failover.broke(destination, BrokenEarly(provider_not_json(), Reason.UPSTREAM_ERROR))
@@ -80,6 +85,7 @@ async def pass_events_on(
     destination: Destination,
     *,
     before: Before | None,
+    model: str,
 ) -> None:
     """A stream about what is kept, as it comes, but for its end: `before` is told of that first."""
     dialect = failover.dialect(destination)
@@ -94,7 +100,7 @@ async def pass_events_on(
                 if events := splitter.feed(chunk):
                     if before is not None:
                         await _tell(dialect, events, before)
-                    await out.send(events)
+                    await out.send(dialect.renamed(events, model, are_events=True) if model else events)
         failover.answered(destination)
     except TimeoutError:
         refusal = provider_late()
@@ -104,7 +110,7 @@ async def pass_events_on(
         out.close()
     if refusal is not None:
         failover.ended_with(destination, refusal)
-    await out.end(b"" if refusal is None else endpoint.error_event(refusal, exchange.request_id))
+    await out.end(b"" if refusal is None else endpoint.error_event(refusal, exchange.request_id, out.latest))
 
 
 def _gone() -> None:

@@ -72,7 +72,7 @@ async def _relay(relay: "Relay", response: aiohttp.ClientResponse, destination: 
     if failure is None and reported.is_pending and relay.call.background_seconds is not None:
         await relay.hand_over(destination, reported.upstream_id)
         relay.failover.answered(destination)
-        await relay.exchange.answer(200, raw, relay.headers)
+        await relay.exchange.answer(200, lossless.splice(raw, relay.manner.named(answer)), relay.headers)
         return
     produced = 0 if reported.is_counted and failure is None else dialect.produced_bytes(answer)
     if failure is not None:

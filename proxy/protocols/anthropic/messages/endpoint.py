@@ -120,7 +120,7 @@ class Messages(Endpoint[MessagesCall]):
     def error(self, refusal: Refusal, request_id: str) -> bytes:
         return errors.error_body(refusal, request_id)
 
-    def error_event(self, refusal: Refusal, request_id: str) -> bytes:
+    def error_event(self, refusal: Refusal, request_id: str, after: bytes = b"") -> bytes:
         return errors.error_event(refusal, request_id)
 
 

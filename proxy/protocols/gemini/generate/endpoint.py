@@ -101,7 +101,7 @@ class Generate(Endpoint[GenerateCall]):
     def error(self, refusal: Refusal, request_id: str) -> bytes:
         return errors.error_body(refusal)
 
-    def error_event(self, refusal: Refusal, request_id: str) -> bytes:
+    def error_event(self, refusal: Refusal, request_id: str, after: bytes = b"") -> bytes:
         return b"data: " + errors.error_body(refusal) + END
 
 

@@ -132,8 +132,8 @@ class Responses(Endpoint[ResponsesCall]):
     def error(self, refusal: Refusal, request_id: str) -> bytes:
         return error_body(refusal)
 
-    def error_event(self, refusal: Refusal, request_id: str) -> bytes:
-        return error_event(refusal)
+    def error_event(self, refusal: Refusal, request_id: str, after: bytes = b"") -> bytes:
+        return error_event(refusal, after)
 
 
 class Compacting(Native):

@@ -7,11 +7,12 @@ from urllib.parse import parse_qsl, urlencode
 from proxy.errors import Refusal
 from proxy.models import Protocol
 from proxy.prices.catalog import Destination
-from proxy.protocols.base import Call, Habits
+from proxy.protocols.base import Call, Habits, Manner
 from proxy.protocols.endpoint import Asked, Dialect, Endpoint, Sending
 from proxy.protocols.openai.chat.answer import error as error_body
 from proxy.protocols.openai.responses.errors import error_event
 from proxy.protocols.openai.responses.keeping import ResponseKeeper, headers_at, place_of
+from proxy.protocols.openai.responses.stream import events_named, named
 from proxy.protocols.sse import MOST_MEDIA_BYTES
 
 READ = frozenset({"include", "include[]", "stream", "starting_after", "include_obfuscation"})
@@ -29,6 +30,9 @@ class At(Dialect[Call]):
     def __init__(self, method: str, act: str = "") -> None:
         self._method = method
         self._act = act
+
+    def renamed(self, body: bytes, model: str, *, are_events: bool = False) -> bytes:
+        return (events_named if are_events else named)(body, Manner("", model))
 
     def request(self, call: Call, destination: Destination, *, output_limit: int | None, habits: Habits) -> Sending:
         [name] = call.references
@@ -55,8 +59,8 @@ class KeptResponse(Endpoint[Call]):
     def error(self, refusal: Refusal, request_id: str) -> bytes:
         return error_body(refusal)
 
-    def error_event(self, refusal: Refusal, request_id: str) -> bytes:
-        return error_event(refusal)
+    def error_event(self, refusal: Refusal, request_id: str, after: bytes = b"") -> bytes:
+        return error_event(refusal, after)
 
 
 class DeletedResponse(KeptResponse):

@@ -248,14 +248,35 @@ def _id_in(data: bytes) -> str:
     return text_of(answer, "id", most=LONGEST_ID) if isinstance(answer, dict) else ""
 
 
+def named(answer: bytes, manner: Manner) -> bytes:
+    """An answer, with the name of its model as the caller has it. Raises `ValueError` where it is no object."""
+    members = lossless.members(answer)
+    changes = manner.named(members)
+    return lossless.joined(members, changes) if changes else answer
+
+
+def events_named(events: bytes, manner: Manner) -> bytes:
+    """Whole events, those that tell an answer with the name of its model as the caller has it."""
+    shown, start = [], 0
+    while start < len(events):
+        end = events.index(END, start) + len(END)
+        event = events[start:end]
+        head = HEAD.match(event)
+        if head is not None and (kind := head[1].decode()) in EARLY | LAST:
+            event = _framed(kind, _renamed(data_of(event), manner))
+        shown.append(event)
+        start = end
+    return b"".join(shown)
+
+
 def _renamed(data: bytes, manner: Manner) -> bytes:
     """The event, with the name of its model as the caller has it."""
     try:
         event = lossless.members(data)
-        answer = lossless.members(bytes(event.get("response", b"")))
+        answer = named(bytes(event.get("response", b"")), manner)
     except ValueError:
         return data
-    return lossless.joined(event, {"response": lossless.joined(answer, manner.named(answer))})
+    return lossless.joined(event, {"response": answer})
 
 
 def _read(members: dict[str, Any]) -> dict[str, Any]:

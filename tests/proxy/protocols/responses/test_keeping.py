@@ -3,6 +3,7 @@
 import orjson
 import pytest
 
+from proxy.errors import Refusal
 from proxy.protocols.base import Manner
 from proxy.protocols.openai.responses import keeping
 from proxy.protocols.openai.responses.kept import InputItems, KeptResponse
@@ -86,3 +87,8 @@ def test_of_a_query_the_known_names_go_on_and_an_id_is_one_part_of_the_path(endp
     sending = endpoint.dialects["openai"].request(call, THERE, output_limit=None, habits=Habits())
     assert (sending.path, sending.body) == (sent, ())
     assert orjson.dumps(sending.headers) == b'{"Authorization":"Bearer k"}'
+
+
+def test_an_error_behind_events_without_numbers_begins_to_count():
+    event = RESPONSES.error_event(Refusal(502, "provider_error", "x"), "req-1", b"data: {}\n\n: a comment\n\n")
+    assert orjson.loads(event.partition(b"data: ")[2])["sequence_number"] == 0

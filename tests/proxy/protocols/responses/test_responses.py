@@ -161,3 +161,16 @@ def test_a_web_socket_is_refused_with_words(gateway, upstream):
     answer = gateway.client.get("/v1/responses", headers=upgrade)
     assert (answer.status_code, "WebSocket" in answer.text) == (426, True)
     assert gateway.client.get("/v1/responses").status_code == 405
+
+
+def test_an_error_of_ours_goes_on_with_the_numbers_of_the_stream(gateway, upstream):
+    numbered = [
+        event.replace(b'"sequence_number":0', b'"sequence_number":%d' % number)
+        for number, event in enumerate(response_words("one ", "two "))
+    ]
+    upstream.events = numbered
+    with gateway.stream() as answer:
+        said = said_by(answer)
+    assert said[-1]["type"] == "error"
+    assert [event["sequence_number"] for event in said] == list(range(len(numbered) + 1))
+    assert wait_for("metered").settlement_reason == "upstream_eof"

@@ -1,11 +1,13 @@
 """Tools that run at the provider: served under a cap where the price has their unit, else taken out or refused."""
 
+import threading
 from decimal import Decimal
 
 import pytest
 
 from proxy.prices.loading import load_catalog
 from proxy.protocols.base import BadRequest
+from proxy.protocols.openai.responses.endpoint import Responses
 from tests.proxy.conftest import PRICE, catalog, only_generation
 from tests.proxy.protocols.responses.asking import CONTEXT, GRAMMAR, LOOK, RESPONSES, SEARCH, entry, read, sent
 from tests.spoken import RESPONSES as SPOKEN
@@ -191,3 +193,21 @@ def test_writes_to_a_cache_have_their_life(gateway, upstream):
     cost = 500 * 10 + 300 * Decimal("2.5") + 150 * 12 + 50 * 20 + 10 * 40
     assert found.cost == cost * Decimal("1.05") / 1_000_000
     assert {name: value for name, value in shown.items() if name != "cost"} == told
+
+
+@pytest.mark.parametrize("spoken", [SPOKEN], ids=str)
+@pytest.mark.parametrize(("items", "is_large"), [(3, False), (6_000, True)])
+def test_tools_of_many_items_are_taken_out_beside_the_loop(gateway, upstream, monkeypatch, items, is_large):
+    """Nobody else waits for that."""
+    original, threads = Responses.check, []
+
+    def check(self, call, entry):
+        threads.append(threading.current_thread().name)
+        return original(self, call, entry)
+
+    monkeypatch.setattr(Responses, "check", check)
+    many = [given(SEARCH)[0]] * items
+    answer = gateway.chat(input=[*many, {"role": "user", "content": "a"}])
+    assert (answer.status_code, answer.headers["x-chuizi-removed"]) == (200, "web_search")
+    assert upstream.calls[0]["input"] == [{"role": "user", "content": "a"}]
+    assert {name.startswith("reading") for name in threads} == {is_large}

@@ -4,7 +4,8 @@ import pytest
 
 from proxy.prices.loading import load_catalog
 from tests.proxy.conftest import catalog, wait_for
-from tests.spoken import each_protocol
+from tests.spoken import RESPONSES, each_protocol
+from tests.spoken_responses import response
 
 NAMES = {"model", "modelVersion"}
 
@@ -45,3 +46,33 @@ def test_where_the_route_has_the_same_name_an_answer_says_what_its_upstream_does
 @each_protocol
 def test_a_plain_answer_says_what_its_upstream_does(gateway, spoken):
     assert named(gateway.chat(headers={"X-Chuizi-Body": "plain"}).json()) == {"m-2026"}
+
+
+@pytest.mark.parametrize("spoken", [RESPONSES], ids=str)
+def test_what_is_kept_is_told_by_the_models_name_here(gateway, upstream, spoken):
+    gateway.chat()
+    wait_for("metered")
+    kept = "/v1/responses/resp_theirs"
+    assert named(gateway.client.get(kept).json()) == {"openai/m"}
+    with gateway.client.stream("GET", kept, params={"stream": "true"}) as answer:
+        said = spoken.events_in(answer.read().decode())
+    assert (named(said), "one two three" in "".join(map(spoken.words_of, said))) == ({"openai/m"}, True)
+    assert named(gateway.client.get(kept, headers={"X-Chuizi-Body": "plain"}).json()) == {"m-2026"}
+    listed = {"object": "list", "data": [], "has_more": False}
+    upstream.json = listed
+    assert gateway.client.get(f"{kept}/input_items").json() == listed
+
+
+@pytest.mark.parametrize("spoken", [RESPONSES], ids=str)
+def test_what_is_kept_of_a_model_of_the_same_name_is_told_as_its_upstream_does(gateway, upstream, spoken):
+    load_catalog(catalog(upstream, upstream_model="m"))
+    gateway.look_at_catalog()
+    gateway.chat()
+    wait_for("metered")
+    assert named(gateway.client.get("/v1/responses/resp_theirs").json()) == {"m-2026"}
+
+
+@pytest.mark.parametrize("spoken", [RESPONSES], ids=str)
+def test_a_job_is_told_by_the_name_that_was_asked_for_from_its_first_answer_on(gateway, upstream, spoken):
+    upstream.json = response(status="queued", output=[], usage=None)
+    assert named(gateway.chat(background=True, model="m").json()) == {"m"}

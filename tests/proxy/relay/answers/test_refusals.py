@@ -8,7 +8,9 @@ import logging
 import pytest
 from aiohttp import web
 
-from tests.proxy.conftest import Gateway, wait_for
+from proxy.prices.loading import load_catalog
+from tests.proxy.conftest import Gateway, catalog, wait_for
+from tests.spoken import each_protocol
 
 KEY = "sk-first-upstream-key"
 FAULT = {"error": {"message": f"Incorrect API key {KEY} at vllm-gpu-7:8000", "code": "context_length_exceeded"}}
@@ -40,6 +42,35 @@ def test_a_refusal_of_our_key_is_the_operators_and_the_log_has_its_status_alone(
     for text in (*told, answer.text):
         assert KEY not in text
         assert "vllm-gpu-7" not in text
+
+
+@each_protocol
+@pytest.mark.parametrize("status", [404, 405])
+@pytest.mark.parametrize("words", [{"detail": "Not Found"}, {"error": {"message": f"Invalid URL (POST /v1/x) {KEY}"}}])
+def test_a_path_that_an_upstream_has_not_is_told_as_such_and_not_asked_for_again(
+    gateway, upstream, spoken, status, words
+):
+    upstream.status, upstream.json = status, words
+    answer = gateway.chat()
+    assert (answer.status_code, answer.headers["x-should-retry"]) == (404, "false")
+    assert "openai/m is not served at this path" in answer.text
+    assert KEY not in answer.text
+    assert wait_for("released").cost in (None, 0)
+
+
+def test_a_model_that_an_upstream_has_not_is_the_operators(gateway, upstream):
+    upstream.status, upstream.json = 404, {"error": {"message": "The model `m-at-upstream` does not exist"}}
+    answer = gateway.chat()
+    assert (answer.status_code, answer.json()["error"]["code"]) == (502, "provider_error")
+
+
+@pytest.mark.parametrize("statuses", [(404, 500), (500, 404)])
+def test_of_several_upstreams_the_one_that_may_come_again_has_the_word(gateway, upstream, second_upstream, statuses):
+    load_catalog(catalog(upstream, second=second_upstream))
+    gateway.look_at_catalog()
+    for one, status in zip((upstream, second_upstream), statuses, strict=True):
+        one.status, one.json = status, {"detail": "no"}
+    assert gateway.chat().status_code == 502
 
 
 def test_a_fault_of_the_request_has_its_code_and_no_secrets(gateway, upstream):
