@@ -12,6 +12,8 @@ from bench.others.lines import LINES, SLOW, WORDS
 OPEN_STREAMS = 1000
 WORDS_MS = 500
 """42 chunks that far apart make a stream of twenty seconds."""
+LEFT_SECONDS = 22
+"""What the load has open when it ends is abandoned, and drained to its end: nobody else's streams."""
 
 
 def measure(gateway: machine.Chuizi, *, soak: float) -> None:
@@ -20,6 +22,7 @@ def measure(gateway: machine.Chuizi, *, soak: float) -> None:
     for path in SLOW:
         sizes = watch(gateway.pid, lambda path=path: streams(gateway, seconds=45, path=path))  # type: ignore[misc]
         print(f"{max(sizes):.0f} MB with {OPEN_STREAMS:,} open streams of {path}", flush=True)
+        time.sleep(LEFT_SECONDS)
     if soak:
         sizes = watch(gateway.pid, lambda: mixed(gateway, seconds=soak))
         tenth = max(1, len(sizes) // 10)

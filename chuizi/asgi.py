@@ -13,7 +13,6 @@ from django.core.asgi import get_asgi_application
 django = get_asgi_application()
 
 # After Django: these import models.
-from api.common import schema  # noqa: E402
 from billing.months import periods  # noqa: E402
 from chuizi.memory import collect_rarely, give_back_at_once  # noqa: E402
 from chuizi.pages import Pages  # noqa: E402
@@ -90,8 +89,6 @@ async def lifespan(receive: Callable[[], Awaitable[Any]], send: Callable[[Any], 
             except Exception as error:
                 await send({"type": "lifespan.startup.failed", "message": f"The gateway cannot start: {error}"})
                 return
-            # Nobody waits for it, and a schema that cannot be made stops nothing else.
-            asyncio.get_running_loop().run_in_executor(None, schema.make)
             collect_rarely()
             give_back_at_once()
             stop_in_order(gateway)

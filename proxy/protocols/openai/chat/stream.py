@@ -40,6 +40,12 @@ class ChatStream:
     be plain both are kept back as they came, and usage that the caller did not ask for is left out.
     """
 
+    __slots__ = (
+        "_alike", "_bytes", "_early", "_extra", "_frame", "_held", "_id", "_include_usage", "_last", "_manner",
+        "_media", "_model", "_next_head", "_next_opening", "_opening", "_our_head", "_our_model", "_our_opening",
+        "_service_tier", "_spoken", "_stated_cost", "_text", "_their_head", "_their_model", "_told", "_uncounted",
+        "_uncounted_bytes", "_upstream_id", "done", "error", "finish_reason", "has_choices",
+    )  # fmt: skip
     object = "chat.completion.chunk"
     nothing: Mapping[str, Any] = {"delta": {}}
     """What a choice has where it says nothing more."""
