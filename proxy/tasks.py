@@ -17,6 +17,7 @@ from proxy.bills import work as bills
 from proxy.gateway.routes import ROUTES
 from proxy.kept import jobs, looking
 from proxy.kept import rows as kept
+from proxy.learning import rows as learned
 from proxy.purchases import dollars, posting
 from proxy.rerating import work
 from proxy.settlement import settle as settlement
@@ -66,9 +67,10 @@ def look_at_jobs() -> None:
 
 @shared_task(name="proxy.tasks.tidy_kept")
 def tidy_kept() -> None:
-    """Forget what upstreams keep no longer."""
+    """Forget what upstreams keep no longer, and what was learned long ago."""
     kept.tidy()
     jobs.tidy()
+    learned.tidy()
 
 
 @worker_ready.connect

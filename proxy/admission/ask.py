@@ -1,28 +1,46 @@
 """What a request may cost: its bounds at its model's price. USD with the margin."""
 
+from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
+
+import orjson
 
 from accounts.limits.meters import KeyPolicy
 from proxy.admission.rule import Ask
+from proxy.learning.guess import Guess
 from proxy.prices.bounds import likely_output
 from proxy.prices.catalog import Entry
 from proxy.prices.sums import ceiling, input_of, most_cost
-from proxy.prices.units import INPUT, REQUEST, TEXT
-from proxy.prices.versions import level_at, most_for
+from proxy.prices.units import CACHE_READ, INPUT, REQUEST, TEXT, UNITS, rate_of
+from proxy.prices.versions import Level, level_at, most_for
 from proxy.protocols.base import DEFAULT_OUTPUT_TOKENS, Call
 from proxy.protocols.endpoint import Endpoint
 
 
-def ask_of(endpoint: Endpoint[Any], call: Call, entry: Entry, *, policy: KeyPolicy, model_rpm: int) -> Ask:
-    """What admission decides upon."""
+def ask_of(
+    endpoint: Endpoint[Any],
+    call: Call,
+    entry: Entry,
+    *,
+    policy: KeyPolicy,
+    model_rpm: int,
+    guess: Guess | None = None,
+) -> Ask:
+    """What admission decides upon. By `guess`, where there is one, it is estimated what the request will cost."""
     bounds, price = endpoint.bounds(call, entry), entry.price
-    limit = call.output_limit or entry.max_output_tokens or DEFAULT_OUTPUT_TOKENS
+    limit = limit_of(call, entry)
     levels, most, likely = price.worst_at(call.terms, bounds.without), bounds.most, bounds.likely
     if len(most) == 1 and bounds.makes is TEXT and (tokens := most.get(INPUT)) is not None:
         level = level_at(levels, tokens)
-        input_most, estimate, output_rate = level.input * tokens, level.input * likely[INPUT], level.output
+        input_most, output_rate = level.input * tokens, level.output
+        if guess is None:
+            estimate = level.input * likely[INPUT]
+        else:
+            estimate = _guessed_input(guess, most=tokens, call=call, entry=entry, levels=levels)
     else:
         level = level_at(levels, input_of(most))
+        guess = None  # it knows of text alone
         input_most, estimate = most_cost(level, most), most_cost(level, likely)
         output_rate = max([most_for(level, unit) for unit in bounds.makes])
     if price.is_by_call:
@@ -30,7 +48,8 @@ def ask_of(endpoint: Endpoint[Any], call: Call, entry: Entry, *, policy: KeyPoli
         input_most, estimate = input_most + by_call, estimate + by_call
     output_rate *= call.choices
     input_most += output_rate * bounds.extra_output
-    estimate += output_rate * likely_output(limit)
+    estimate += output_rate * (likely_output(limit) if guess is None else guess.output)
+    estimate = ceiling(estimate)
     return Ask(
         policy=policy,
         model_id=entry.id,
@@ -44,6 +63,27 @@ def ask_of(endpoint: Endpoint[Any], call: Call, entry: Entry, *, policy: KeyPoli
         output_limit=limit,
         may_shrink=call.output_limit is None and bool(output_rate),
         is_extended=endpoint.stops and call.stream and call.background_seconds is None and bool(output_rate),
-        estimate=ceiling(estimate),
+        estimate=estimate,
         session=call.session,
+        guess=None if guess is None else _told(guess, estimate),
     )
+
+
+def limit_of(call: Call, entry: Entry) -> int:
+    """Tokens of output, at most."""
+    return call.output_limit or entry.max_output_tokens or DEFAULT_OUTPUT_TOKENS
+
+
+def _guessed_input(guess: Guess, *, most: int, call: Call, entry: Entry, levels: Sequence[Level]) -> Decimal:
+    """What is not read from a cache is at the dearest rate of input."""
+    tokens = min(guess.input, most)
+    cached, level = min(guess.cached, tokens), level_at(levels, tokens)
+    unit = UNITS[CACHE_READ]
+    read = rate_of(entry.price.rates_for(tokens, call.terms), unit.name) * entry.price.margin / unit.per
+    return level.input * (tokens - cached) + min(read, level.input) * cached
+
+
+def _told(guess: Guess, estimate: Decimal) -> str:
+    """As it is kept with the request, for its receipt."""
+    told = {"by": guess.by, "input": guess.input, "cached": guess.cached, "output": guess.output}
+    return orjson.dumps({**told, "cost": f"{estimate:f}"}).decode()

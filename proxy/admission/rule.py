@@ -41,6 +41,8 @@ class Ask:
     estimate: Decimal
     is_extended: bool = False
     session: str | None = None
+    guess: str | None = None
+    """How the estimate came about, as JSON; None where nothing is known of such requests."""
 
     @property
     def bound(self) -> Decimal:

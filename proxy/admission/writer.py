@@ -70,17 +70,17 @@ class Extending:
 
 INSERT_GENERATIONS = (
     "INSERT INTO proxy_generation (id, customer_id, key_id, model_id, price_id, lease_id, protocol, streamed, bound,"
-    " held, created_at, session, state, usage_source, settlement_reason, finish_reason, input_tokens, output_tokens,"
-    " cached_tokens, cache_write_tokens, cache_write_1h_tokens, reasoning_tokens, native_input_tokens,"
+    " held, created_at, session, guess, state, usage_source, settlement_reason, finish_reason, input_tokens,"
+    " output_tokens, cached_tokens, cache_write_tokens, cache_write_1h_tokens, reasoning_tokens, native_input_tokens,"
     " native_output_tokens, units, is_flagged, failures)"
 )
 CONSTANTS = ", 'held', 'none', '', '', 0, 0, 0, 0, 0, 0, 0, 0, 0, false, 0"
-WRITE_GENERATION = f"{INSERT_GENERATIONS} VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s{CONSTANTS})"
+WRITE_GENERATION = f"{INSERT_GENERATIONS} VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s::jsonb{CONSTANTS})"
 WRITE_GENERATIONS = (
     f"{INSERT_GENERATIONS} SELECT g.*{CONSTANTS} FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::bigint[],"
-    " %s::bigint[], %s::bigint[], %s::text[], %s::bool[], %s::numeric[], %s::numeric[], %s::timestamptz[], %s::text[])"
-    " AS g(id, customer_id, key_id, model_id, price_id, lease_id, protocol, streamed, bound, held, created_at,"
-    " session)"
+    " %s::bigint[], %s::bigint[], %s::text[], %s::bool[], %s::numeric[], %s::numeric[], %s::timestamptz[], %s::text[],"
+    " %s::jsonb[]) AS g(id, customer_id, key_id, model_id, price_id, lease_id, protocol, streamed, bound, held,"
+    " created_at, session, guess)"
 )
 MOST_CHANGES = 64
 """Of one hold, told apart: past that a row would be written again and again, each time longer."""
@@ -328,6 +328,7 @@ class Writer:
             decision.hold,
             admitted.created_at,
             ask.session,
+            ask.guess,
         ]
 
 

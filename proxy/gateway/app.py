@@ -31,6 +31,7 @@ from proxy.exchange import LARGE_BODY, ClientGone, Exchange, Receive, Scope, Sen
 from proxy.gateway.pinned import before_answer, known_here, pinned, refuse_unreachable
 from proxy.gateway.process import Process
 from proxy.gateway.routes import Route
+from proxy.learning.outcome import Outcome, prompt_of
 from proxy.prices.catalog import Destination, Entry
 from proxy.protocols.base import BadRequest, Call
 from proxy.protocols.endpoint import Asked, Endpoint
@@ -290,6 +291,7 @@ class Gateway(Process):
                 drains=self._drains,
                 attempts=self._attempts,
                 window=self._window(ask, admitted, endpoint, fitting),
+                outcome=Outcome(ask, prompt),
             )
 
         call = endpoint.naming(call, entry)
@@ -300,8 +302,14 @@ class Gateway(Process):
             if call.account:
                 self._refuse_unreachable(endpoint, call, endpoint.among(entry.destinations, account=call.account))
             fitting = await self._fitting(exchange, endpoint, call, entry)  # it tells of the model
+            prompt = prompt_of(self._memory, endpoint, fitting, entry, policy)
             ask = ask_of(
-                endpoint, fitting, entry.at(policy.factor), policy=policy, model_rpm=settings.DEFAULT_MODEL_RPM
+                endpoint,
+                fitting,
+                entry.at(policy.factor),
+                policy=policy,
+                model_rpm=settings.DEFAULT_MODEL_RPM,
+                guess=None if prompt is None else prompt.guess(),
             )
             try:
                 return await self._admission.admit(ask, relay_of)

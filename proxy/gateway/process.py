@@ -18,6 +18,7 @@ from proxy.batches.threads import in_thread
 from proxy.exchange import BodyBudget
 from proxy.gateway.drains import Drains
 from proxy.gateway.keyring import Keyring
+from proxy.learning.memory import Memory
 from proxy.prices import catalog
 from proxy.prices.catalog import Catalog
 from proxy.relay.client import Client
@@ -67,6 +68,7 @@ class Process:
         self._releases: Batcher[tuple[str, str], None] = Batcher(self._release_batch, most=100)
         overrun = Overrun(settings.OVERRUN_LIMIT, timedelta(days=settings.OVERRUN_AFTER_DAYS))
         self._admission = Admission(lease_id=self._lease_id, overrun=overrun, release=self._release)
+        self._memory = Memory()
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="reading")
         budget = UploadBudget(most=settings.UPLOAD_BUDGET_BYTES, most_of_customer=settings.UPLOAD_CUSTOMER_BYTES)
         self._uploads = Uploads(most=settings.MAX_UPLOAD_BYTES, budget=budget, folder=settings.UPLOAD_FOLDER)
@@ -76,6 +78,7 @@ class Process:
         self._upkeep = asyncio.create_task(self._keep_up())
         self._showing = asyncio.create_task(self._show())
         self._noting = asyncio.create_task(self._note_attempts())
+        self._learning = asyncio.create_task(self._memory.keep_up())
 
     async def stop(self) -> None:
         """Wait for requests until they are cut, then let the batchers finish."""
@@ -92,12 +95,13 @@ class Process:
         self._reader.shutdown(wait=False, cancel_futures=True)
         self._measurer.shutdown(wait=False, cancel_futures=True)
         self._uploads.close()
-        tasks = (self._upkeep, self._showing, self._noting)
+        tasks = (self._upkeep, self._showing, self._noting, self._learning)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._write_attempts()
         self._attempts.give_up()
+        await self._memory.close()
         metrics.catch_up()
         await in_thread(lease.give_back)(self._lease_id)
 

@@ -2,7 +2,7 @@ from proxy.models.attempts import UNKNOWN, Attempt
 from proxy.models.bills import UpstreamBill, UpstreamBillLine, UpstreamBillSum
 from proxy.models.catalog import PATHS, SPOKEN, Currency, Kind, Model, Protocol, Route, Upstream
 from proxy.models.claims import Claim
-from proxy.models.generations import NET_COST, SWEPT_ALIVE, Change, Generation, Lease
+from proxy.models.generations import NET_COST, SWEPT_ALIVE, Change, Generation, Learned, Lease, WarmPrompt
 from proxy.models.jobs import Job
 from proxy.models.kept import Kept
 from proxy.models.margin import CustomerMarginDay, MarginDay
@@ -26,6 +26,7 @@ __all__ = [
     "Job",
     "Kept",
     "Kind",
+    "Learned",
     "Lease",
     "MarginDay",
     "Model",
@@ -41,4 +42,5 @@ __all__ = [
     "UpstreamBill",
     "UpstreamBillLine",
     "UpstreamBillSum",
+    "WarmPrompt",
 ]

@@ -1,10 +1,10 @@
-"""What was called (Generation), and who is serving (Lease)."""
+"""What was called (Generation), what prompts came to (Learned, WarmPrompt), and who is serving (Lease)."""
 
 from decimal import Decimal
 
 from django.db import models
 from django.db.models import F, Q
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Coalesce, Now
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import ApiKey, Customer
@@ -111,6 +111,11 @@ class Generation(models.Model):
     created_at = models.DateTimeField(_("created at"))
     counted_on = models.DateField(
         _("counted on"), null=True, help_text=_("The day of its account on which caps count it; empty: its day in UTC.")
+    )
+    guess = models.JSONField(
+        _("how its cost was estimated"),
+        null=True,
+        help_text=_("By what, and at how many tokens. Empty: every byte a token, and nothing cached."),
     )
     session = models.CharField(
         _("session"), max_length=200, null=True, help_text=_("Of the caller's client, as it names it.")
@@ -272,3 +277,52 @@ class Generation(models.Model):
     def net_cost(self) -> Decimal | None:
         """USD, after what was given back; None until the usage is known."""
         return self.cost if self.corrected_cost is None else self.corrected_cost
+
+
+class Learned(models.Model):
+    """How a customer's large prompts to a model are counted there, and how long its answers are.
+
+    Means and mean distances from them, in which each request counts an eighth. Ratios are tokens a million bytes.
+    """
+
+    customer = models.ForeignKey(Customer, models.DO_NOTHING, related_name="+", db_constraint=False, db_index=False)
+    model = models.ForeignKey(Model, models.DO_NOTHING, related_name="+", db_constraint=False)
+    ratio = models.IntegerField()
+    ratio_spread = models.IntegerField()
+    output = models.IntegerField()
+    output_spread = models.IntegerField()
+    requests = models.IntegerField()
+    seen_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        verbose_name = _("learned ratio")
+        verbose_name_plural = _("learned ratios")
+        constraints = [models.UniqueConstraint(fields=["customer", "model"], name="learned_once")]
+
+    def __str__(self) -> str:
+        return f"{self.customer_id} at {self.model_id}: {self.ratio}"
+
+
+class WarmPrompt(models.Model):
+    """The last large prompt of a session, which a model's provider has in its cache for some minutes.
+
+    `session` is a hash of what names the session; `size` in bytes, `readable` those of its `tokens` that the next
+    prompt likely reads from the cache.
+    """
+
+    customer = models.ForeignKey(Customer, models.DO_NOTHING, related_name="+", db_constraint=False, db_index=False)
+    model = models.ForeignKey(Model, models.DO_NOTHING, related_name="+", db_constraint=False, db_index=False)
+    session = models.BigIntegerField()
+    size = models.IntegerField()
+    tokens = models.IntegerField()
+    readable = models.IntegerField()
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = _("warm prompt")
+        verbose_name_plural = _("warm prompts")
+        constraints = [models.UniqueConstraint(fields=["customer", "model", "session"], name="warm_prompt_once")]
+        indexes = [models.Index(fields=["seen_at"], name="warm_prompt_seen")]
+
+    def __str__(self) -> str:
+        return f"{self.customer_id} at {self.model_id}: {self.readable} of {self.tokens}"

@@ -86,8 +86,9 @@ class Relay:
         drains: Drains,
         attempts: Attempts,
         window: Window | None = None,
+        outcome: Callable[[Metered, Decimal], None] | None = None,
     ) -> None:
-        """`window` is for a stream whose hold grows."""
+        """`window` is for a stream whose hold grows; `outcome` is told what was metered, and the USD that were held."""
         self.exchange = exchange
         self.endpoint = endpoint
         self.call = call
@@ -101,6 +102,7 @@ class Relay:
         self._drains = drains
         self._attempts = attempts
         self.window = window
+        self._outcome = outcome
         self._cost = ZERO
         """What was used costs, within the bound or not, by the last record that was made."""
         self.bound: timeout | None = None
@@ -340,6 +342,13 @@ class Relay:
     def put(self, record: Metered) -> None:
         self._resolved = True
         self._metering.put(record)
+        self._tell_outcome(record)
+
+    def _tell_outcome(self, record: Metered) -> None:
+        if self._outcome is not None:
+            decision, window = self.admitted.decision, self.window
+            grown = ZERO if window is None else window.bound - decision.bound
+            self._outcome(record, decision.hold + grown)
 
     def meter_soon(self, record: Metered) -> None:
         if record.usage_source != Source.NONE:
@@ -364,6 +373,7 @@ class Relay:
             raise ClientGone
         self._resolved = True
         prepared = await self._metering.write(record, prepare=prepare, every=every, meanwhile=meanwhile)
+        self._tell_outcome(record)
         if self.is_gone:
             raise ClientGone
         return prepared

@@ -31,6 +31,9 @@ WINDOWS = Counter(
     "Times that a stream's hold was to grow or shrink, by what came of it and why.",
     ["outcome", "reason"],
 )
+HELD = Counter("chuizi_held_usd_total", "USD held for requests that were answered, by model.", ["model"])
+GUESSED = Counter("chuizi_estimated_usd_total", "USD that they were estimated to cost.", ["model"])
+USED = Counter("chuizi_used_usd_total", "USD that they were charged.", ["model"])
 ADMISSION_SECONDS = Histogram(
     "chuizi_admission_seconds",
     "From a request's wait for its hold to the commit.",

@@ -47,7 +47,7 @@ def in_turn(
     """
     if all(one.priority != other.priority for one, other in pairwise(destinations)):
         return destinations
-    session = blake2b(b"%d\0%b\0" % (customer_id, _session(call, member) or b"key %d" % key_id), digest_size=8)
+    session = blake2b(b"%d\0%b\0" % (customer_id, session_name(call, member) or b"key %d" % key_id), digest_size=8)
 
     def turn(destination: Destination) -> tuple[int, bytes]:
         own = session.copy()
@@ -57,7 +57,8 @@ def in_turn(
     return sorted(destinations, key=turn)
 
 
-def _session(call: Call, member: bytes) -> bytes:
+def session_name(call: Call, member: bytes) -> bytes:
+    """What the caller names its session by, else what this `member` of its body says; b"" for neither."""
     if call.session is not None:
         return b"session " + call.session.encode()
     if not member:

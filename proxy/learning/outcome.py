@@ -1,0 +1,92 @@
+"""What a request's guess was worth: told to `/metrics`, and learned from."""
+
+from decimal import Decimal
+from functools import cache
+from time import monotonic
+from typing import Any
+
+from accounts.limits.meters import KeyPolicy
+from core.records import value
+from proxy.admission.ask import limit_of
+from proxy.admission.rule import Ask
+from proxy.learning.guess import Guess, is_learned_from, lesson_of
+from proxy.learning.memory import Memory, session_number
+from proxy.models import Generation
+from proxy.prices.catalog import Entry
+from proxy.protocols.base import Call
+from proxy.protocols.endpoint import Endpoint
+from proxy.relay.choosing.affinity import session_name
+from proxy.settlement.metered import Metered
+from proxy.watch import metrics
+
+MICRO = 100_000_000
+Reason = Generation.Reason
+
+
+@value
+class Prompt:
+    """A large prompt: whose it is, for which model, and in which session."""
+
+    memory: Memory
+    customer_id: int
+    model_id: int
+    session: int
+    call: Call
+    limit: int
+
+    def guess(self, *, counted: int | None = None) -> Guess | None:
+        """What it likely uses; `counted` tokens of input, where somebody counted them."""
+        return self.memory.guess(
+            self.call.material,
+            customer_id=self.customer_id,
+            model_id=self.model_id,
+            session=self.session,
+            limit=self.limit,
+            counted=counted,
+        )
+
+
+def prompt_of(memory: Memory, endpoint: Endpoint[Any], call: Call, entry: Entry, policy: KeyPolicy) -> Prompt | None:
+    """None for one that is too small, or of which nothing is learned."""
+    if not is_learned_from(call.material) or call.units or call.fetches:
+        return None
+    session = session_number(session_name(call, endpoint.session_member), key_id=policy.key_id)
+    return Prompt(memory, policy.customer_id, entry.id, session, call, limit_of(call, entry))
+
+
+class Outcome:
+    """Of one admitted request; called once, with what METER has of it and what is held in the end, USD."""
+
+    __slots__ = ("_ask", "_prompt", "_started")
+
+    def __init__(self, ask: Ask, prompt: Prompt | None) -> None:
+        self._ask = ask
+        self._prompt = prompt
+        self._started = monotonic()
+
+    def __call__(self, record: Metered, held: Decimal) -> None:
+        charged = record.cost.charged
+        if held:
+            told = _figures(metrics.model_label(self._ask.model))
+            for counter, amount in zip(told, (held, min(self._ask.estimate, self._ask.bound), charged), strict=True):
+                metrics.later(counter.inc, int(amount * MICRO) / MICRO)
+        prompt = self._prompt
+        if prompt is None or record.usage_source != Generation.UsageSource.UPSTREAM or record.is_flagged:
+            return
+        lesson = lesson_of(
+            prompt.call.material,
+            record.usage,
+            customer_id=prompt.customer_id,
+            model_id=prompt.model_id,
+            session=prompt.session,
+            choices=prompt.call.choices,
+            is_whole=record.reason == Reason.COMPLETED,
+            started=self._started,
+        )
+        if lesson is not None:
+            prompt.memory.learn(lesson)
+
+
+@cache
+def _figures(model: str) -> tuple[Any, Any, Any]:
+    return metrics.HELD.labels(model), metrics.GUESSED.labels(model), metrics.USED.labels(model)
