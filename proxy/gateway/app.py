@@ -328,8 +328,8 @@ class Gateway(Process):
         """For a stream that is not held for whole."""
         if admitted.decision.covered >= admitted.decision.output_limit:
             return None
-        tells_input = endpoint.tells_input(call)
-        return Window(ask, admitted, choices=call.choices, tells_input=tells_input, extend=self._admission.extend)
+        adds_input = endpoint.adds_input(call)
+        return Window(ask, admitted, choices=call.choices, adds_input=adds_input, extend=self._admission.extend)
 
     async def _count_free(self, sha256: str, policy: KeyPolicy, address: str) -> KeyPolicy:
         """Count a request for which nothing is held; a key that changed since it was read is read again."""

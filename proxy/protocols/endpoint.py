@@ -227,17 +227,16 @@ class Dialect(Generic[Asking]):
         raise NotImplementedError
 
     def failed(self, stream: EventStream, refusal: Refusal, charged: Charged, used: Usage) -> bytes:
-        """The last word of a stream that ended with an error of its own, in our words; b"" for the protocol's usual
-        one."""
+        """The last word of a stream that ended with an error of its own, in our words; b"" for the usual one."""
         return b""
 
+    tells_input: bool = False
+    """Whether a stream of its upstreams tells with its first event what the input used."""
     most_event_bytes: ClassVar[int] = MOST_EVENT_BYTES
 
     def as_events(self, answer: bytes) -> bytes:
         """The events of an upstream that answers in one piece, though a stream was asked for."""
         raise NotImplementedError
-
-    # Anything else
 
     def measured(self, call: Asking, headers: Mapping[str, str], size: int) -> Reported:
         """What an answer of that many bytes used, by its headers and the request."""
@@ -383,9 +382,9 @@ class Endpoint(Generic[Asking]):
         """Of what is free, the answer where no upstream of the model can be asked; None where only they know it."""
         return None
 
-    def tells_input(self, call: Asking) -> bool:
-        """Whether a stream tells with its first event all that its input uses."""
-        return False
+    def adds_input(self, call: Asking) -> bool:
+        """Whether more may be read while an answer is made: what a tool finds, a context that is summed up."""
+        return bool(call.units or call.fetches)
 
     def array(self, call: Asking) -> AsArray | None:
         """For a stream that its caller wants as a JSON array, and not as events."""

@@ -54,10 +54,10 @@ class Window:
         admitted: Admitted,
         *,
         choices: int,
-        tells_input: bool,
+        adds_input: bool,
         extend: Callable[[Extension], Awaitable[Decimal | TooLittle]],
     ) -> None:
-        """`tells_input`: its first event tells what its input used, and nothing is added to that later."""
+        """`adds_input`: more may be read while the answer is made than at first."""
         decision = admitted.decision
         self.bound = decision.bound
         self.full = ask.bound_at(decision.output_limit)
@@ -66,8 +66,8 @@ class Window:
         self.look_at: float = AHEAD * decision.covered * BYTES_A_TOKEN
         """When they are so many, `goes_on` is to be asked."""
         is_held_whole = decision.hold == decision.bound
-        self.awaits_input = tells_input and is_held_whole and ask.input_most > WORTH_CORRECTING
-        """Whether `correct` is to be told, with the first bytes."""
+        self.awaits_input = is_held_whole and ask.input_most > WORTH_CORRECTING and not adds_input
+        """Whether `correct` is to be told, where an upstream tells that with the first bytes."""
         self._ask = ask
         self._admitted = admitted
         self._choices = choices

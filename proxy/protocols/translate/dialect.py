@@ -28,7 +28,7 @@ class Translated(Dialect[Asking]):
         self._caller = caller
         self._upstream = upstream
         self._native: Dialect[Any] = upstream.native
-        self.asks = self._native.asks
+        self.asks, self.tells_input = self._native.asks, self._native.tells_input
 
     def request(self, call: Asking, destination: Destination, *, output_limit: int | None, habits: Habits) -> Sending:
         """Raises `Untranslatable`."""

@@ -41,6 +41,7 @@ async def relay_stream(relay: "Relay", response: aiohttp.ClientResponse, destina
     reason, refusal, window = Reason.COMPLETED, None, relay.window
     if window is not None and isinstance(stream, Remembering):
         stream.remember()
+    awaits_input = window is not None and window.awaits_input and dialect.tells_input
     relay.out.taken()
     try:
         with relay.failover.hearing(response, destination) as chunks:
@@ -52,7 +53,8 @@ async def relay_stream(relay: "Relay", response: aiohttp.ClientResponse, destina
                     await relay.out.send(piece)
                 if window is not None:
                     window.seen += len(piece)
-                    if window.awaits_input:
+                    if awaits_input:
+                        awaits_input = False
                         window.correct(relay.input_cost(stream.reported))
                     is_due = window.seen >= window.look_at and not relay.is_gone
                     if is_due and not await window.goes_on(stream.content_bytes):

@@ -18,7 +18,7 @@ from tests.proxy.relay.windowed import (
     limited,
     wait_until,
 )
-from tests.spoken import GENERATE, MESSAGES
+from tests.spoken import CHAT, GENERATE, MESSAGES, RESPONSES, across
 
 pytestmark = pytest.mark.usefixtures("small_windows", "long_answers")
 FIRST = pytest.mark.parametrize("spoken", [MESSAGES, GENERATE], ids=str)
@@ -31,10 +31,11 @@ def with_long_prompt(spoken):
     return {**spoken.says(LONG_PROMPT), **limited(spoken)}
 
 
-@FIRST
+@pytest.mark.parametrize("spoken", [MESSAGES, GENERATE, across(CHAT, MESSAGES), across(RESPONSES, MESSAGES)], ids=str)
 def test_what_is_held_for_the_input_beyond_its_cost_is_given_back_at_once(gateway, upstream, spoken, customer):
     go_on = halt(gateway, upstream, before=b"three ")
     with gateway.stream(**with_long_prompt(spoken)) as response:
+        assert response.status_code == 200, response.read()
         wait_until(lambda: Generation.objects.filter(held__lt=Decimal("0.02")).exists())
         held = only_generation()
         assert (held.held, held.bound) == (held.bound, Hold.objects.get().amount)
@@ -49,6 +50,19 @@ def test_what_is_held_for_the_input_beyond_its_cost_is_given_back_at_once(gatewa
     assert Wallet.objects.get(customer=customer).held == 0
     assert only_generation().key.meter.day_spent == Decimal("0.00042000")
     assert audit().drifts == []
+
+
+@pytest.mark.parametrize("spoken", [CHAT, RESPONSES, across(MESSAGES, CHAT)], ids=str)
+def test_where_usage_comes_last_the_input_is_held_until_then(gateway, upstream, spoken):
+    go_on = halt(gateway, upstream, before=b"three ")
+    with gateway.stream(**with_long_prompt(spoken)) as response:
+        heard = response.iter_lines()
+        while "two" not in next(heard):
+            pass
+        assert only_generation().held > Decimal("0.6")
+        go_on.set()
+        list(heard)
+    assert only_generation().hold_changes is None
 
 
 @pytest.mark.parametrize("spoken", [MESSAGES], ids=str)

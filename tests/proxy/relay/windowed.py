@@ -50,9 +50,9 @@ def long_answers(gateway, upstream):
 
 def limited(spoken, most=LIMIT):
     """The member that asks for so much output."""
-    if spoken is GENERATE:
+    if spoken.path == GENERATE.path:
         return {"generationConfig": {"maxOutputTokens": most}}
-    return {"max_output_tokens" if spoken is RESPONSES else "max_tokens": most}
+    return {"max_output_tokens" if spoken.path == RESPONSES.path else "max_tokens": most}
 
 
 def with_output(spoken, tokens):

@@ -35,6 +35,7 @@ class Native(Dialect[MessagesCall]):
 
     path = "/messages"
     asks = "messages"
+    tells_input = True
 
     def request(
         self, call: MessagesCall, destination: Destination, *, output_limit: int | None, habits: Habits
@@ -110,8 +111,8 @@ class Messages(Endpoint[MessagesCall]):
         without = call.unwritten if is_sure else bounds.without
         return Bounds(most, bounds.likely, extra, makes=bounds.makes, without=without)
 
-    def tells_input(self, call: MessagesCall) -> bool:
-        return not (call.units or call.fetches or call.compacts)
+    def adds_input(self, call: MessagesCall) -> bool:
+        return call.compacts or super().adds_input(call)
 
     def _are_anthropics(self, entry: Entry) -> bool:
         """Others may write to a cache what nobody marked."""

@@ -31,6 +31,7 @@ class Native(Dialect[GenerateCall]):
     """Upstreams that speak it themselves."""
 
     asks = "generate"
+    tells_input = True
 
     def request(
         self, call: GenerateCall, destination: Destination, *, output_limit: int | None, habits: Habits
@@ -91,9 +92,6 @@ class Generate(Endpoint[GenerateCall]):
         most = dict(bounds.most)
         most[INPUT_AUDIO] = max(most.get(INPUT_AUDIO, 0), most[INPUT_VIDEO])  # its sound, which nobody sees
         return Bounds(most, bounds.likely, bounds.extra_output, makes=bounds.makes)
-
-    def tells_input(self, call: GenerateCall) -> bool:
-        return not (call.units or call.fetches)
 
     def array(self, call: GenerateCall) -> AsArray | None:
         return AsArray() if call.is_array else None

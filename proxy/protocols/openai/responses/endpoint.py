@@ -129,6 +129,9 @@ class Responses(Endpoint[ResponsesCall]):
         extra = bounds.extra_output + (entry.max_output_tokens or COMPACTED_TOKENS)
         return Bounds(most, bounds.likely, extra, makes=bounds.makes)
 
+    def adds_input(self, call: ResponsesCall) -> bool:
+        return call.compacts or super().adds_input(call)
+
     def error(self, refusal: Refusal, request_id: str) -> bytes:
         return error_body(refusal)
 
