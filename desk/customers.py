@@ -1,11 +1,26 @@
-"""The customer that staff name in a form."""
+"""Customers as staff name them in a form, and as their page tells of them."""
 
+from datetime import datetime, timedelta
+
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from accounts.models import Customer
 from accounts.people.customers import customers_with
+from billing.books.allowance import SHARE, NoAllowance, Overrun, Payments, allowance, why_none
+from billing.models import Wallet
+from core.amounts import written
 from desk.site import row_id
+
+NONE = {
+    NoAllowance.OFF: gettext_lazy("nothing: the setting OVERRUN_LIMIT is 0"),
+    NoAllowance.NEVER_PAID: gettext_lazy("nothing: this customer has not paid in"),
+    NoAllowance.DISPUTED: gettext_lazy("nothing, as a payment is disputed"),
+    NoAllowance.WRITTEN_OFF: gettext_lazy("nothing, as a debt was written off"),
+    NoAllowance.TAKEN_BACK: gettext_lazy("nothing, as all that was paid in went back"),
+}
 
 
 def named(text: str) -> Customer:
@@ -26,3 +41,30 @@ def named(text: str) -> Customer:
             _("It belongs to several customers. Enter one of them: %(several)s.") % {"several": several}
         )
     return found[0]
+
+
+def overrun_words(customer: Customer, *, now: datetime) -> str:
+    """How far usage may take the wallet below zero and why, and what open requests may take of that."""
+    wallet = Wallet.objects.get(customer=customer)
+    payments = Payments(wallet.paid_in, wallet.first_paid_at, wallet.paid_again, wallet.disputed, wallet.written_off)
+    overrun = Overrun(settings.OVERRUN_LIMIT, timedelta(days=settings.OVERRUN_AFTER_DAYS))
+    reason = why_none(payments, overrun=overrun, now=now)
+    if customer.is_suspended:
+        words = _("nothing while suspended")
+    elif reason is NoAllowance.TOO_NEW and wallet.first_paid_at is not None:
+        day = f"{wallet.first_paid_at + overrun.after:%Y-%m-%d}"
+        words = _("nothing before %(day)s, or a second payment on a later day than the first") % {"day": day}
+    elif reason is not None:
+        words = str(NONE[reason])
+    else:
+        said = {
+            "most": written(allowance(payments, overrun=overrun, now=now), places=4),
+            "share": f"{SHARE * 100:f}".rstrip("0").rstrip("."),
+            "paid": written(wallet.paid_in, places=2),
+            "limit": written(overrun.limit, places=2),
+        }
+        words = _("by %(most)s: %(share)s %% of the %(paid)s paid in and not taken back, at most %(limit)s") % said
+    opened = _("open requests may cost %(exposure)s beyond what is held") % {
+        "exposure": written(wallet.exposure, places=4)
+    }
+    return f"{words}; {opened}"

@@ -32,7 +32,9 @@ from accounts.people import customers
 from accounts.people.customers import belongs_to
 from core import panels
 from core.amounts import written
+from core.clock import database_now
 from desk import second_factor
+from desk.customers import overrun_words
 from desk.memberships import MembershipInline
 from desk.site import CappedPaginator, Colours, FormAdmin, ReadOnlyAdmin, WhyForm, form_page, row_id
 from desk.trail import recorded
@@ -154,7 +156,7 @@ class CustomerAdmin(FormAdmin):  # type: ignore[misc]
     inlines = (MembershipInline,)
     fieldsets = (
         (None, {"fields": ("name", "group", "rpm_limit")}),
-        (gettext_lazy("Wallet, USD"), {"fields": ("available", "paid", "bonus", "held")}),
+        (gettext_lazy("Wallet, USD"), {"fields": ("available", "paid", "bonus", "held", "exposure")}),
         (gettext_lazy("State"), {"fields": ("suspended_at", "suspended_reason", "created_at")}),
     )
     readonly_fields = (
@@ -162,6 +164,7 @@ class CustomerAdmin(FormAdmin):  # type: ignore[misc]
         "paid",
         "bonus",
         "held",
+        "exposure",
         "suspended_at",
         "suspended_reason",
         "created_at",
@@ -203,6 +206,10 @@ class CustomerAdmin(FormAdmin):  # type: ignore[misc]
     @display(description=gettext_lazy("Held"))
     def held(self, customer: Any) -> str:
         return written(customer.wallet.held, places=4)
+
+    @display(description=gettext_lazy("May go below zero"))
+    def exposure(self, customer: Customer) -> str:
+        return overrun_words(customer, now=database_now())
 
     @action(description=gettext_lazy("Whole story"), icon="history", permissions=["view"])
     def story(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -5,6 +5,7 @@ The rule is in docs/ledger.md, "Wallets and holds".
 
 from datetime import datetime, timedelta
 from decimal import Decimal
+from enum import StrEnum
 
 from billing.books.money import ZERO
 from core.records import value
@@ -34,14 +35,40 @@ class Payments:
     written_off: Decimal
 
 
+class NoAllowance(StrEnum):
+    """Why a customer has none."""
+
+    OFF = "off"
+    """By the setting."""
+    NEVER_PAID = "never paid"
+    DISPUTED = "disputed"
+    WRITTEN_OFF = "written off"
+    TAKEN_BACK = "taken back"
+    TOO_NEW = "too new"
+    """The first payment, and no second on a later day."""
+
+
+def why_none(payments: Payments, *, overrun: Overrun, now: datetime) -> NoAllowance | None:
+    """None where there is an allowance."""
+    first = payments.first_paid_at
+    if first is None:
+        return NoAllowance.NEVER_PAID
+    if payments.disputed:
+        return NoAllowance.DISPUTED
+    if payments.written_off:
+        return NoAllowance.WRITTEN_OFF
+    if payments.paid_in <= 0:
+        return NoAllowance.TAKEN_BACK
+    if not payments.paid_again and now < first + overrun.after:
+        return NoAllowance.TOO_NEW
+    return None if overrun.limit else NoAllowance.OFF
+
+
 def allowance(payments: Payments, *, overrun: Overrun, now: datetime) -> Decimal:
     """What all open requests together may cost beyond their holds, USD.
 
     Whoever pays and takes it back, by a refund or a dispute, has none of it left, and who left a debt gets none.
     """
-    first = payments.first_paid_at
-    if first is None or payments.disputed or payments.written_off or payments.paid_in <= 0:
-        return ZERO
-    if not payments.paid_again and now < first + overrun.after:
+    if why_none(payments, overrun=overrun, now=now) is not None:
         return ZERO
     return min(SHARE * payments.paid_in, overrun.limit)
