@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.groups import CustomerGroup, group_of
+from accounts.keys.wildcards import Allowed
 from accounts.models import ApiKey
 from api import model_shapes
 from api.common.authentication import caller
@@ -102,7 +103,7 @@ def _with_request_id(request: Request, data: dict[str, Any]) -> Response:
 def _may_use(key: ApiKey, group: CustomerGroup, entry: catalog.Entry) -> bool:
     if not group.sees(entry.names):
         return False
-    return not key.allowed_models or not entry.names.isdisjoint(key.allowed_models)
+    return Allowed(key.allowed_models).allows(entry.names)
 
 
 def _model(entry: catalog.Entry) -> dict[str, Any]:

@@ -6,12 +6,14 @@ from typing import Any
 
 from django.conf import settings
 
+from accounts.keys.wildcards import covers
 from accounts.models import ApiKey
+from accounts.models.caps import CAPS
 from accounts.roles import DEFAULT_SCOPES
 
 NO_RATE = 2**31
 """Where 0 stands for no limit at all."""
-FIELDS = ("scopes", "allowed_models", "allowed_ips", "daily_limit", "total_limit", "rpm_limit", "expires_at")
+FIELDS = ("scopes", "allowed_models", "allowed_ips", *CAPS, "rpm_limit", "concurrency_limit", "expires_at")
 
 
 def widened(key: ApiKey, wanted: Mapping[str, Any]) -> str:
@@ -28,17 +30,12 @@ def _is_wider(field: str, value: Any, key: ApiKey) -> bool:
         case "scopes":
             return not set(DEFAULT_SCOPES if value is None else value) <= set(own)
         case "allowed_models":
-            return bool(own) and not (value and all(_covers(own, name) for name in value))
+            return bool(own) and not (value and all(covers(own, name) for name in value))
         case "allowed_ips":
             return bool(own) and not (value and all(_lies_within(own, text) for text in value))
         case "rpm_limit":
             return _rate(value) > _rate(own)
     return own is not None and (value is None or value > own)
-
-
-def _covers(own: list[str], name: str) -> bool:
-    """A bare name stands for the model at each of its providers, but not the other way round."""
-    return name in own or name.partition("/")[2] in own
 
 
 def _lies_within(own: list[str], text: str) -> bool:

@@ -7,7 +7,7 @@ once.
 
 from django.db import connection
 
-from accounts.limits.meters import KeyPolicy
+from accounts.limits.policy import KeyPolicy
 from accounts.limits.rates import Standing, count
 from core.records import value
 

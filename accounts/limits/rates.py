@@ -13,7 +13,7 @@ from typing import Any
 from django.conf import settings
 from django.db import connection, transaction
 
-from accounts.limits.meters import SLOTS, Rate, slot_of
+from accounts.limits.slots import SLOTS, Rate, slot_of
 from accounts.models import ApiKey, User
 from core.addresses import origin
 from core.crypto import keyed_hash

@@ -15,7 +15,7 @@ from accounts import roles
 from accounts.keys import issuing
 from accounts.keys.headers import TwoKeys, key_text
 from accounts.limits import rates
-from accounts.limits.meters import address_allowed
+from accounts.limits.policy import address_allowed
 from accounts.models import ApiKey, Customer
 from accounts.signals import key_refused
 from core.addresses import request_address

@@ -11,6 +11,7 @@ from decimal import Decimal
 from django.db import connection, transaction
 
 from accounts.limits.periods import begins, zone_of
+from accounts.limits.spending import CHARGED, COLUMNS, SPENT
 from accounts.models import MemberMeter, Membership
 from accounts.models.caps import CAPS
 from billing.books.ledger import lock_wallets
@@ -20,16 +21,11 @@ _OWN_KEYS = (
     " WHERE a.customer_id = %s AND a.created_by_id = %s"
 )
 _LAST_DAY = f"SELECT max(k.day){_OWN_KEYS}"
-_SUMS = ", ".join(
-    f"coalesce(sum(k.{period}_{sum_}) FILTER (WHERE k.day >= %s), 0) AS {period}_{sum_}"
-    for sum_ in ("spent", "charged")
-    for period in ("day", "week", "month", "total")
-)
-_NAMES = [f"{period}_{sum_}" for sum_ in ("spent", "charged") for period in ("day", "week", "month", "total")]
+_SUMS = ", ".join(f"coalesce(sum(k.{name}) FILTER (WHERE k.day >= %s), 0)" for name in (*SPENT, *CHARGED))
 _FILL = (
-    f"INSERT INTO accounts_membermeter (membership_id, customer_id, day, {', '.join(_NAMES)})"
-    f" SELECT %s, %s, %s, {_SUMS}{_OWN_KEYS} ON CONFLICT (membership_id) DO UPDATE SET day = excluded.day, "
-    + ", ".join(f"{name} = excluded.{name}" for name in _NAMES)
+    f"INSERT INTO accounts_membermeter (membership_id, customer_id, {', '.join(COLUMNS)})"
+    f" SELECT %s, %s, %s, {_SUMS}{_OWN_KEYS} ON CONFLICT (membership_id) DO UPDATE SET "
+    + ", ".join(f"{name} = excluded.{name}" for name in COLUMNS)
 )
 
 

@@ -14,6 +14,7 @@ from django.conf import settings
 from django.db import transaction
 
 from accounts.keys import issuing
+from accounts.limits.spending import COLUMNS, Spending
 from accounts.models import ApiKey, Customer, KeyMeter, User
 from accounts.people import signup
 from billing.books import holds
@@ -252,7 +253,7 @@ def _past_request(model: Model, customer: Customer, key: ApiKey, moment: datetim
 def _count(key: ApiKey, held: Decimal, moment: datetime) -> None:
     """Count the hold on the key's meter, as admission does; settlement corrects it."""
     meter = KeyMeter.objects.get(key=key)
-    day = moment.astimezone(UTC).date()
-    meter.day_spent = held + (meter.day_spent if meter.day == day else 0)
-    meter.day, meter.total_spent, meter.last_used_at = day, meter.total_spent + held, moment
-    meter.save(update_fields=["day", "day_spent", "total_spent", "last_used_at"])
+    spending = Spending.of(meter)
+    spending.count(moment.astimezone(UTC).date(), held)
+    sums = zip(COLUMNS, [spending.day, *spending.spent, *spending.charged], strict=True)
+    KeyMeter.objects.filter(pk=meter.pk).update(last_used_at=moment, **dict(sums))

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from accounts.limits.meters import KeyPolicy
+from accounts.limits.policy import KeyPolicy
 from proxy.admission.rule import Ask
 from proxy.learning.guess import Guess
 from proxy.prices.bounds import likely_output

@@ -6,7 +6,8 @@ from decimal import Decimal
 from enum import StrEnum
 
 from accounts.limits import meters
-from accounts.limits.meters import CustomerCounter, KeyCounter, KeyPolicy
+from accounts.limits.meters import CapReached, CustomerCounter, KeyCounter
+from accounts.limits.policy import KeyPolicy
 from billing.books.money import ZERO
 from core.records import value
 from proxy.errors import Refusal, account_suspended, invalid_key
@@ -62,16 +63,14 @@ class Short(Refusal):
     """A refusal for want of money, of the wallet or within a key's cap. Amounts in USD.
 
     `needed`, the least that would do, has to fit into `room`; holds may give back `may_come_free` at most. `finding` is
-    the message without its advice to top up; a cap of a day counts what was held on `day`.
+    the message without its advice to top up.
     """
 
     finding: str = ""
     needed: Decimal = ZERO
     room: Decimal = ZERO
     may_come_free: Decimal = ZERO
-    cap: meters.Cap | None = None
-    cap_limit: Decimal = ZERO
-    day: date = date.min
+    cap: CapReached | None = None
 
     @property
     def may_pass(self) -> bool:
@@ -180,7 +179,7 @@ def decide(
         now=now,
     )
     if reached is not None:
-        return _limit_refusal(reached, ask=ask, left=left, wallet=wallet, now=now)
+        return _limit_refusal(reached, ask=ask, left=left, wallet=wallet)
     return decision or _insufficient(ask, wallet=wallet, left=left)
 
 
@@ -254,22 +253,18 @@ def _insufficient(ask: Ask, *, wallet: WalletCounter, left: Decimal | None) -> S
     )
 
 
-def _limit_refusal(
-    reached: meters.LimitReached, *, ask: Ask, left: Decimal | None, wallet: WalletCounter, now: datetime
-) -> Refusal:
-    if reached.cap is not None:
+def _limit_refusal(reached: meters.LimitReached, *, ask: Ask, left: Decimal | None, wallet: WalletCounter) -> Refusal:
+    if (cap := reached.cap) is not None:
         finding = reached.message + _fits(ask, room=_room(wallet, left))
         return Short(
             403,
             reached.code,
             finding,
             finding=finding,
-            needed=reached.needed,
-            room=reached.cap_limit - reached.spent,
-            may_come_free=min(wallet.reserved, reached.spent),
-            cap=reached.cap,
-            cap_limit=reached.cap_limit,
-            day=now.date(),
+            needed=cap.needed,
+            room=cap.room,
+            may_come_free=cap.held,
+            cap=cap,
         )
     return Refusal(
         429,

@@ -9,11 +9,13 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from functools import cache
 from typing import Any, TypeVar
 
 from django.db import OperationalError, connection
 
-from accounts.limits.meters import Cap
+from accounts.limits.meters import Whose
+from accounts.limits.periods import Period
 from billing.books.money import ZERO
 from core.clock import database_now
 from core.records import value
@@ -35,7 +37,8 @@ THREADS = 4
 Prepared = TypeVar("Prepared")
 
 _REQUESTS = (
-    "SELECT h.amount, g.state, g.cost, g.key_id, g.created_at"
+    "SELECT h.amount, g.state, g.cost, g.key_id,"
+    " coalesce(g.counted_on, (g.created_at AT TIME ZONE 'UTC')::date) AS counted_on"
     " FROM billing_hold h JOIN proxy_generation g ON g.id = h.key"
     " WHERE h.customer_id = %s AND h.state = 'open' AND h.kind IN ('request', 'job')"
     " AND g.state IN ('held', 'metered')"  # a quarantined one is no longer under way: staff decide
@@ -49,16 +52,22 @@ OF_WALLET = (
     _SUMS.format(room="(SELECT paid + bonus - held FROM billing_wallet WHERE customer_id = %s)")
     + f" FROM ({_REQUESTS}) AS r"
 )
-OF_TOTAL_CAP = (
-    _SUMS.format(room="(SELECT %s - total_spent FROM accounts_keymeter WHERE key_id = %s)")
-    + f" FROM ({_REQUESTS}) AS r WHERE r.key_id = %s"
-)
-OF_DAY_CAP = (
-    _SUMS.format(
-        room="(SELECT %s - CASE WHEN day >= %s THEN day_spent ELSE 0 END FROM accounts_keymeter WHERE key_id = %s)"
-    )
-    + f" FROM ({_REQUESTS}) AS r WHERE r.key_id = %s AND (r.created_at AT TIME ZONE 'UTC')::date = %s"
-)
+METERS = {
+    Whose.KEY: ("accounts_keymeter WHERE key_id", "r.key_id = %s"),
+    Whose.MEMBER: (
+        "accounts_membermeter WHERE membership_id",
+        "EXISTS (SELECT FROM accounts_keymeter k WHERE k.key_id = r.key_id AND k.member_id = %s)",
+    ),
+}
+
+
+@cache
+def _of_cap(whose: Whose, period: Period) -> str:
+    """The parameters: cap, first date of its period, meter, customer, meter, first date."""
+    meter, is_own = METERS[whose]
+    spent = f"CASE WHEN day >= %s THEN {period.name.lower()}_spent ELSE 0 END"
+    sums = _SUMS.format(room=f"(SELECT %s - {spent} FROM {meter} = %s)")
+    return f"{sums} FROM ({_REQUESTS}) AS r WHERE {is_own} AND r.counted_on >= %s"
 
 
 @value
@@ -79,14 +88,11 @@ class Standing:
 
 def look(ask: Ask, short: Short) -> Standing:
     """Read the standing of what was short."""
-    customer_id, key_id = ask.policy.customer_id, ask.policy.key_id
-    query: tuple[str, list[Any]]
-    if short.cap is None:
-        query = OF_WALLET, [customer_id, customer_id]
-    elif short.cap is Cap.TOTAL:
-        query = OF_TOTAL_CAP, [short.cap_limit, key_id, customer_id, key_id]
-    else:
-        query = OF_DAY_CAP, [short.cap_limit, short.day, key_id, customer_id, key_id, short.day]
+    customer_id, cap = ask.policy.customer_id, short.cap
+    query: tuple[str, list[Any]] = OF_WALLET, [customer_id, customer_id]
+    if cap is not None:
+        whose = [cap.limit, cap.since, cap.meter_id, customer_id, cap.meter_id, cap.since]
+        query = _of_cap(cap.whose, cap.period), whose
     with connection.cursor() as cursor:
         cursor.execute(*query)
         return Standing(*cursor.fetchone())
@@ -143,7 +149,8 @@ class SettleFirst:
 
     async def _figures(self, ask: Ask, short: Short) -> Standing | None:
         """One look for all who wait for the same; None where it takes too long."""
-        what = (ask.policy.customer_id, short.cap, short.cap and ask.policy.key_id)
+        cap = short.cap
+        what = (ask.policy.customer_id, cap and (cap.whose, cap.meter_id, cap.period, cap.limit))
         task = self._looking.get(what)
         if task is None:
             task = self._looking[what] = asyncio.create_task(self._look_once(ask, short))

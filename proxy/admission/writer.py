@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import lru_cache
 from itertools import chain
@@ -14,7 +14,9 @@ from typing import Any
 import psycopg
 
 from accounts.limits import meters as limits
-from accounts.limits.meters import CustomerCounter, KeyCounter, KeyPolicy
+from accounts.limits.meters import CustomerCounter, KeyCounter
+from accounts.limits.policy import KeyPolicy
+from accounts.limits.slots import slot_of
 from billing.books import holds
 from billing.books.allowance import Overrun, Payments, allowance
 from core.arrays import array, columns
@@ -38,6 +40,8 @@ class Admitted:
     generation_id: str
     decision: Decision
     created_at: datetime
+    counted_on: date
+    """The day of its account on which caps count it."""
 
 
 @dataclass(eq=False, slots=True)
@@ -70,17 +74,18 @@ class Extending:
 
 INSERT_GENERATIONS = (
     "INSERT INTO proxy_generation (id, customer_id, key_id, model_id, price_id, lease_id, protocol, streamed, bound,"
-    " held, created_at, session, guess, state, usage_source, settlement_reason, finish_reason, input_tokens,"
-    " output_tokens, cached_tokens, cache_write_tokens, cache_write_1h_tokens, reasoning_tokens, native_input_tokens,"
-    " native_output_tokens, units, is_flagged, failures)"
+    " held, created_at, session, guess, counted_on, state, usage_source, settlement_reason, finish_reason,"
+    " input_tokens, output_tokens, cached_tokens, cache_write_tokens, cache_write_1h_tokens, reasoning_tokens,"
+    " native_input_tokens, native_output_tokens, units, is_flagged, failures)"
 )
 CONSTANTS = ", 'held', 'none', '', '', 0, 0, 0, 0, 0, 0, 0, 0, 0, false, 0"
-WRITE_GENERATION = f"{INSERT_GENERATIONS} VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s::jsonb{CONSTANTS})"
+ONE_ROW = "%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s::jsonb, %s"
+WRITE_GENERATION = f"{INSERT_GENERATIONS} VALUES ({ONE_ROW}{CONSTANTS})"
 WRITE_GENERATIONS = (
     f"{INSERT_GENERATIONS} SELECT g.*{CONSTANTS} FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::bigint[],"
     " %s::bigint[], %s::bigint[], %s::text[], %s::bool[], %s::numeric[], %s::numeric[], %s::timestamptz[], %s::text[],"
-    " %s::jsonb[]) AS g(id, customer_id, key_id, model_id, price_id, lease_id, protocol, streamed, bound, held,"
-    " created_at, session, guess)"
+    " %s::jsonb[], %s::date[]) AS g(id, customer_id, key_id, model_id, price_id, lease_id, protocol, streamed, bound,"
+    " held, created_at, session, guess, counted_on)"
 )
 MOST_CHANGES = 64
 """Of one hold, told apart: past that a row would be written again and again, each time longer."""
@@ -88,6 +93,9 @@ LOCK_GENERATIONS = (
     "SELECT id FROM proxy_generation WHERE id = ANY(%s) AND state = 'held' ORDER BY id FOR NO KEY UPDATE SKIP LOCKED"
 )
 """Who locks one that is held is about to end it; waiting for that with a wallet locked would be the wrong order."""
+COUNT_IN_FLIGHT = (
+    "SELECT key_id, count(*) FROM proxy_generation WHERE state = 'held' AND key_id = ANY(%s) GROUP BY key_id"
+)
 EXTEND_GENERATIONS = (
     "UPDATE proxy_generation g SET held = g.held + d.more, bound = g.bound + d.more, hold_changes ="
     f" CASE WHEN jsonb_array_length(g.hold_changes) >= {MOST_CHANGES} THEN g.hold_changes - -1"
@@ -158,11 +166,12 @@ class Writer:
                     else:
                         waiter.future.set_result(granted)
                     continue
-                decision = self._decide(waiter.ask, wallet=wallet, keys=keys, customers=customers, now=now)
-                if isinstance(decision, Exception):
-                    waiter.future.set_exception(decision)
+                decided = self._decide(waiter.ask, wallet=wallet, keys=keys, customers=customers, now=now)
+                if isinstance(decided, Exception):
+                    waiter.future.set_exception(decided)
                     continue
-                grants.append((waiter, Admitted(generation_id_at(now, place=len(grants)), decision, now)))
+                decision, day = decided
+                grants.append((waiter, Admitted(generation_id_at(now, place=len(grants)), decision, now, day)))
             if not (grants or more):
                 await pipeline.round_trip([("ROLLBACK", ())])
                 return [], [], locked
@@ -229,20 +238,21 @@ class Writer:
         else:
             lock = [(holds.LOCK_FREE_WALLETS, [customer_ids])]
         read = (limits.READ_METERS_OF_ONE, key_ids) if len(key_ids) == 1 else (limits.READ_METERS, [key_ids])
+        queries: list[Query] = [("BEGIN", ()), *lock, read]
         if extending:
-            *_, locked, meters, found = await pipeline.round_trip(
-                [("BEGIN", ()), *lock, read, (LOCK_GENERATIONS, [array(extending)])]
-            )
-        else:
-            *_, locked, meters = await pipeline.round_trip([("BEGIN", ()), *lock, read])
-            found = []
+            queries.append((LOCK_GENERATIONS, [array(extending)]))
+        if limited := {waiter.policy.key_id for waiter in waiters if waiter.policy.at_once is not None}:
+            queries.append((COUNT_IN_FLIGHT, [list(limited)]))
+        locked, meters, *more = (await pipeline.round_trip(queries))[len(lock) :]
         now = meters[0][-1] if meters else NO_TIME
         wallets = {}
         for customer_id, available, held, exposure, bonus, *paid in locked:
             most = allowance(Payments(*paid), overrun=self._overrun, now=now)
             wallets[customer_id] = WalletCounter(available, held, exposure, bonus, most)
         keys, customers = limits.counters(meters)
-        return wallets, keys, customers, {row[0] for row in found}, now
+        for key_id, in_flight in more.pop() if limited else ():
+            keys[key_id].in_flight = in_flight
+        return wallets, keys, customers, {row[0] for row in more[0]} if extending else set(), now
 
     def _decide(
         self,
@@ -252,7 +262,8 @@ class Writer:
         keys: dict[int, KeyCounter],
         customers: dict[int, CustomerCounter],
         now: datetime,
-    ) -> Decision | Exception:
+    ) -> tuple[Decision, date] | Exception:
+        """What is held, and the day on which it counts."""
         policy = ask.policy
         key, customer = keys.get(policy.key_id), customers.get(policy.customer_id)
         if key is None or customer is None:
@@ -260,15 +271,16 @@ class Writer:
         if (key.version, customer.version) != (policy.version, policy.customer_version):
             return PolicyChanged()
         decision = decide(ask, wallet=wallet, key=key, customer=customer, now=now)
-        if isinstance(decision, Decision):
-            wallet.hold(decision)
-            slot = limits.slot_of(now)
-            key.count(slot=slot, day=now.date(), held=decision.hold)
-            if policy.customer_rpm:
-                customer.rate.count(slot)
-            if ask.model_rpm:
-                customer.model(ask.model).count(slot)
-        return decision
+        if not isinstance(decision, Decision):
+            return decision
+        wallet.hold(decision)
+        slot = slot_of(now)
+        day = key.hold(policy, slot=slot, today=limits.today_of(policy, now), held=decision.hold)
+        if policy.customer_rpm:
+            customer.rate.count(slot)
+        if ask.model_rpm:
+            customer.model(ask.model).count(slot)
+        return decision, day
 
     @staticmethod
     def _extend(
@@ -281,7 +293,7 @@ class Writer:
         granted = extend(asked, wallet=wallet, key=key)
         if isinstance(granted, Decimal):
             wallet.hold_more(granted)
-            key.count_more(day=asked.day, held=granted)
+            key.hold_more(asked.policy, counted_on=asked.day, held=granted)
         return granted
 
     async def _write(
@@ -329,6 +341,7 @@ class Writer:
             admitted.created_at,
             ask.session,
             ask.guess,
+            admitted.counted_on,
         ]
 
 

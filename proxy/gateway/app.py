@@ -16,7 +16,7 @@ from django.conf import settings
 
 from accounts.keys.headers import TwoKeys, key_text
 from accounts.limits.free import count_free
-from accounts.limits.meters import KeyPolicy
+from accounts.limits.policy import KeyPolicy
 from core.addresses import client_address
 from core.web import cors
 from core.web.errors import FINAL, compressed
@@ -203,7 +203,7 @@ class Gateway(Process):
         """`name` is what the caller calls it: of a model that its group does not see nothing more is told."""
         if policy.visible and not policy.visible & entry.names:
             raise no_model(name)
-        if policy.allowed_models and not policy.allowed_models & entry.names:
+        if not policy.models.allows(entry.names):
             raise Refusal(403, "model_not_allowed", f"This key may not use {entry.slug}.", param="model")
 
     async def _refuse_penniless(self, policy: KeyPolicy) -> None:
@@ -215,7 +215,7 @@ class Gateway(Process):
         if is_suspended:
             raise account_suspended()
         free = self._catalog.free
-        if balance <= 0 and not (free & policy.allowed_models if policy.allowed_models else free):
+        if balance <= 0 and not (free and policy.models.allows(free)):
             raise Refusal(402, "insufficient_balance", f"The balance is ${balance:f}. Top up to go on.")
 
     async def _read(

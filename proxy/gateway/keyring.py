@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 
 from accounts.keys.issuing import digest, is_well_formed
-from accounts.limits.meters import READ_POLICIES, KeyPolicy, policy_from_row
+from accounts.limits.policy import READ_POLICIES, KeyPolicy, policy_from_row
 from core.addresses import origin
 from proxy.batches import connections
 from proxy.batches.batcher import Batcher

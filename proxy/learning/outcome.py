@@ -5,7 +5,7 @@ from functools import cache
 from time import monotonic
 from typing import Any
 
-from accounts.limits.meters import KeyPolicy
+from accounts.limits.policy import KeyPolicy
 from core.records import value
 from proxy.admission.ask import limit_of
 from proxy.admission.rule import Ask

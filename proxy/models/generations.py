@@ -1,5 +1,6 @@
 """What was called (Generation), what prompts came to (Learned, WarmPrompt), and who is serving (Lease)."""
 
+from datetime import UTC, date
 from decimal import Decimal
 
 from django.db import models
@@ -258,6 +259,11 @@ class Generation(models.Model):
 
     def __str__(self) -> str:
         return self.id
+
+    @property
+    def counted_day(self) -> date:
+        """The day on which caps count it."""
+        return self.counted_on or self.created_at.astimezone(UTC).date()
 
     @property
     def removed(self) -> list[str]:

@@ -158,8 +158,8 @@ class Window:
 
     async def _ask_for(self, why: Change, wanted: Decimal, *, least: Decimal) -> Decimal | None:
         """What the hold grows by; None where that is not known."""
-        day = self._admitted.created_at.date()
-        asked = Extension(self._admitted.generation_id, self._ask.policy, why, wanted, least, day)
+        admitted = self._admitted
+        asked = Extension(admitted.generation_id, self._ask.policy, why, wanted, least, admitted.counted_on)
         try:
             granted = await self._extend(asked)
         except Refusal:

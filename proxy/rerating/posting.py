@@ -7,13 +7,13 @@ the price.
 
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import datetime
 from decimal import Decimal
 
 from django.db import connection, transaction
 from django.db.models import F
 
-from accounts.limits import meters
+from accounts.limits.correcting import MeterChange, correct
 from billing.books.kinds import Kind
 from billing.books.ledger import Account, Posting, house_account, lock_wallets, post_all
 from billing.books.money import ZERO
@@ -168,14 +168,8 @@ def _postings(
 
 def _correct_meters(moves: Sequence[Move]) -> None:
     """The spend of the keys, on the day that it was counted on."""
-    by_day: dict[date, dict[int, Decimal]] = defaultdict(lambda: defaultdict(lambda: ZERO))
-    for move in moves:
-        request = move.correction.request
-        by_day[request.used.created_at.astimezone(UTC).date()][request.key_id] += move.change
-    with connection.cursor() as cursor:
-        for day, keys in by_day.items():
-            rows = [(key_id, day, change) for key_id, change in keys.items()]
-            cursor.execute(meters.CORRECT_KEY_METERS, columns(rows))
+    requests = [(move.correction.request, move.change) for move in moves]
+    correct(MeterChange(one.key_id, one.counted_on, change, change) for one, change in requests)
 
 
 def _add_to_shares(rerate: Rerate, moves: Sequence[Move]) -> None:

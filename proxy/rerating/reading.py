@@ -29,7 +29,8 @@ UPTO = (
     f" ORDER BY id LIMIT {MOST_PASSED}) p"
 )
 READ = (
-    f"SELECT key_id, {', '.join(COLUMNS)} FROM proxy_generation"
+    "SELECT key_id, coalesce(counted_on, (created_at AT TIME ZONE 'UTC')::date),"
+    f" {', '.join(COLUMNS)} FROM proxy_generation"
     " WHERE id > %(after)s AND id <= %(upto)s AND model_id = %(model)s AND state = 'settled' AND cost > 0"
     " AND settled_at <= %(settled_by)s AND (%(upstream)s::bigint IS NULL OR upstream_id = %(upstream)s)"
     " AND (%(held_at)s::bigint IS NULL OR price_id = %(held_at)s)"
@@ -44,6 +45,7 @@ class Request:
 
     used: Used
     key_id: int
+    counted_on: date
     is_reversed: bool
 
     @property
@@ -96,9 +98,9 @@ def page_of(rerate: Rerate, *, is_locked: bool) -> Page | None:
             return None
         cursor.execute(LOCKED if is_locked else READ, {**asked, "upto": upto})
         rows = cursor.fetchall()
-    found = [(key_id, Used(*used)) for key_id, *used in rows]
-    gone = reversed_among([used.pk for _key_id, used in found if used.corrected_cost is not None])
-    requests = [Request(used, key_id, used.pk in gone) for key_id, used in found]
+    found = [(key_id, counted_on, Used(*used)) for key_id, counted_on, *used in rows]
+    gone = reversed_among([used.pk for *_, used in found if used.corrected_cost is not None])
+    requests = [Request(used, key_id, counted_on, used.pk in gone) for key_id, counted_on, used in found]
     return Page(requests, requests[-1].pk if len(requests) == MOST_REQUESTS else upto)
 
 

@@ -4,15 +4,14 @@ an answer that never left, which the house bears.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 
-from django.db import connection, transaction
+from django.db import transaction
 
-from accounts.limits import meters
+from accounts.limits.correcting import MeterChange, correct
 from billing.books import reversals
 from billing.books.money import ZERO
-from core.arrays import columns
 from core.clock import database_now
 from proxy.models import Generation
 from proxy.purchases import margin
@@ -38,9 +37,7 @@ def netted(generation_id: str) -> Iterator[None]:
     yield
     if generation is None or generation.state != State.SETTLED or not generation.net_cost:
         return
-    counted_on = generation.created_at.astimezone(UTC).date()
-    with connection.cursor() as cursor:
-        cursor.execute(meters.CORRECT_KEY_METERS, columns([(generation.key_id, counted_on, -generation.net_cost)]))
+    correct([MeterChange(generation.key_id, generation.counted_day, -generation.net_cost, -generation.net_cost)])
     Generation.objects.filter(pk=generation_id).update(corrected_cost=ZERO)
     bonus = -reversals.left_of(generation_id).get("bonus", ZERO)
     margin.correct({generation_id: -generation.net_cost}, bonus={generation_id: bonus}, now=database_now())

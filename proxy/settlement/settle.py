@@ -5,7 +5,6 @@ meters, holds. Run twice or killed anywhere, it posts once: the hold's compare-a
 """
 
 import logging
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -16,7 +15,7 @@ from django.db import DatabaseError, OperationalError, connection, transaction
 from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Now
 
-from accounts.limits import meters
+from accounts.limits.correcting import MeterChange, correct
 from billing.books import chart, holds
 from billing.books.holds import HoldError, Resolution
 from billing.books.kinds import Kind
@@ -24,7 +23,7 @@ from billing.books.ledger import LOCK_BALANCES, Account, LedgerError, Posting, h
 from billing.books.money import ZERO
 from billing.models import LedgerAccount
 from core import states
-from core.arrays import array, columns
+from core.arrays import array
 from core.clock import database_now
 from proxy.models import Generation, Job, Lease, PurchaseBatch
 from proxy.settlement.lease import alive
@@ -38,7 +37,7 @@ State = Generation.State
 
 DUE = (
     "SELECT id, customer_id, key_id, held, coalesce(cost, 0), settlement_reason,"
-    " (created_at AT TIME ZONE 'UTC')::date, ctid FROM proxy_generation"
+    " coalesce(counted_on, (created_at AT TIME ZONE 'UTC')::date), ctid FROM proxy_generation"
 )
 OLDEST = f"{DUE} WHERE state = 'metered' AND id > %s ORDER BY id LIMIT %s FOR NO KEY UPDATE SKIP LOCKED"
 METERED = f"{DUE} WHERE id = ANY(%s) AND state = 'metered' ORDER BY id FOR NO KEY UPDATE SKIP LOCKED"
@@ -250,15 +249,7 @@ def _postings(due: Sequence[Due], splits: Sequence[Split], wallets: dict[int, Ch
 
 def _correct_meters(due: Iterable[Due]) -> None:
     """What was counted as spent was the hold; make it the cost, on the day it was counted on."""
-    by_day: dict[date, dict[int, Decimal]] = defaultdict(lambda: defaultdict(lambda: ZERO))
-    for generation in due:
-        by_day[generation.day][generation.key_id] += generation.cost - generation.held
-    with connection.cursor() as cursor:
-        # Keys in order within a query is the planner's choice; their wallets are locked, so nobody competes.
-        for day, keys in by_day.items():
-            cursor.execute(
-                meters.CORRECT_KEY_METERS, columns([(key_id, day, change) for key_id, change in keys.items()])
-            )
+    correct(MeterChange(used.key_id, used.day, used.cost - used.held, used.cost) for used in due)
 
 
 def release(generation_ids: Sequence[str], *, reason: str, now: datetime, flag: bool = False) -> list[str]:

@@ -15,7 +15,7 @@ import pytest
 from django.utils import timezone
 
 from accounts.keys import issuing
-from accounts.limits.meters import slot_of
+from accounts.limits.slots import slot_of
 from accounts.models import ApiRate, KeyMeter
 from billing.models import Wallet
 from proxy.ids import first_id_of

@@ -5,7 +5,9 @@ from decimal import Decimal
 
 import pytest
 
-from accounts.limits.meters import CustomerCounter, KeyCounter, KeyPolicy
+from accounts.limits.meters import CustomerCounter, KeyCounter, MemberCounter
+from accounts.limits.periods import Period
+from accounts.limits.policy import KeyPolicy
 from proxy.admission.rule import Ask, Decision, Extension, TooLittle, WalletCounter, decide, extend
 from proxy.errors import Refusal
 
@@ -16,12 +18,6 @@ POLICY = KeyPolicy(
     version=1,
     customer_version=1,
     ends=math.inf,
-    allowed_models=frozenset(),
-    networks=(),
-    rpm=0,
-    customer_rpm=0,
-    daily_limit=None,
-    total_limit=None,
 )
 # 0.01 of input at most, 0.001 an output token: a bound of 1.01.
 ASK = Ask(
@@ -40,8 +36,16 @@ ASK = Ask(
 )
 
 
-def key_counter() -> KeyCounter:
-    return KeyCounter([1, 1, 1, True, 0, [0] * 13, NOW.date(), Decimal(0), Decimal(0)])
+TODAY, NOTHING = NOW.date(), [Decimal(0)] * 8
+
+
+def key_counter(day: date = TODAY, spent: str = "0") -> KeyCounter:
+    """A key whose maker has a meter too; both have `spent` on that day."""
+    member = MemberCounter([7, day, *NOTHING])
+    key = KeyCounter([1, 1, 1, True, 0, [0] * 13, day, *NOTHING], member)
+    key.count(day, Decimal(spent))
+    member.count(day, Decimal(spent))
+    return key
 
 
 def customer_counter(*, suspended: bool = False) -> CustomerCounter:
@@ -131,31 +135,43 @@ def test_an_inactive_key_and_a_suspended_customer_are_refused_by_the_locked_rows
     assert refusal.code == "account_suspended"
 
 
-def test_caps_count_what_is_held():
-    capped = replace(ASK, policy=replace(POLICY, daily_limit=Decimal("2.00")))
-    key = key_counter()
-    key.count(slot=1, day=NOW.date(), held=Decimal("0.99"))
-    assert isinstance(decided(capped, wallet("50"), key=key), Decision)
-    key.count(slot=1, day=NOW.date(), held=Decimal("0.01"))
-    assert decided(capped, wallet("50"), key=key).code == "daily_limit_exceeded"
-    total = replace(ASK, policy=replace(POLICY, total_limit=Decimal("1.50")))
-    assert decided(total, wallet("50"), key=key).code == "key_limit_exceeded"
+KEYS, MEMBERS = "caps", "member_caps"
+CAPS = pytest.mark.parametrize("cap", [(whose, period) for whose in (KEYS, MEMBERS) for period in Period])
 
 
-def test_yesterdays_spend_does_not_count_today():
-    capped = replace(ASK, policy=replace(POLICY, daily_limit=Decimal("1.50")))
-    key = KeyCounter([1, 1, 1, True, 0, [0] * 13, date(2026, 11, 22), Decimal("1.40"), Decimal("1.40")])
-    assert isinstance(decided(capped, wallet("50"), key=key), Decision)
+def within(cap: tuple[str, Period], limit: str) -> KeyPolicy:
+    whose, period = cap
+    return replace(POLICY, **{whose: ((period, Decimal(limit)),)})
 
 
-def capped(cap: str, limit: str, *, spent: str = "0", **ask: object):
-    key = key_counter()
-    key.count(slot=1, day=NOW.date(), held=Decimal(spent))
-    policy = replace(POLICY, **{cap: Decimal(limit)})
-    return replace(ASK, policy=policy, **ask), key
+def capped(cap: tuple[str, Period], limit: str, *, spent: str = "0", **ask: object):
+    return replace(ASK, policy=within(cap, limit), **ask), key_counter(spent=spent)
 
 
-CAPS = pytest.mark.parametrize("cap", ["daily_limit", "total_limit"])
+@CAPS
+def test_caps_count_what_is_held(cap):
+    ask, key = capped(cap, "2.00", spent="0.99")
+    assert isinstance(decided(ask, wallet("50"), key=key), Decision)
+    key.hold(ask.policy, slot=1, today=TODAY, held=Decimal("0.01"))
+    code = "member_limit_exceeded" if cap[0] == MEMBERS else "key_limit_exceeded"
+    code = "daily_limit_exceeded" if cap == (KEYS, Period.DAY) else code
+    assert decided(ask, wallet("50"), key=key).code == code
+
+
+@pytest.mark.parametrize(
+    ("period", "day"),
+    [
+        (Period.DAY, date(2026, 11, 22)),
+        (Period.WEEK, date(2026, 11, 22)),  # a Sunday
+        (Period.MONTH, date(2026, 10, 31)),
+    ],
+)
+@pytest.mark.parametrize("whose", [KEYS, MEMBERS])
+def test_what_was_spent_in_a_period_that_is_over_does_not_count(whose, period, day):
+    ask = replace(ASK, policy=within((whose, period), "1.50"))
+    assert isinstance(decided(ask, wallet("50"), key=key_counter(day, "1.40")), Decision)
+    ask = replace(ASK, policy=within((whose, Period.TOTAL), "1.50"))
+    assert decided(ask, wallet("50"), key=key_counter(day, "1.40")).status == 403
 
 
 @CAPS
@@ -181,9 +197,12 @@ def test_a_caps_rest_sets_no_limit_too_small_to_be_of_use(cap):
 def test_a_caps_refusal_says_what_would_fit_and_when_it_resets(cap):
     ask, key = capped(cap, "1", spent="0.60")
     refusal = decided(ask, wallet("50"), key=key)
-    for words in ("$1 ", "$0.60", "$1.01000000", "max_tokens of 390 or less it would fit"):
+    figures = "$0.00 is charged and $0.60 is held", "this request needs $1.01000000"
+    for words in ("$1 ", *figures, "max_tokens of 390 or less it would fit"):
         assert words in refusal.message
-    assert ("It resets at 2026-11-24T00:00:00Z." in refusal.message) == (cap == "daily_limit")
+    ends = ("2026-11-24T00:00:00Z", "2026-11-30T00:00:00Z", "2026-12-01T00:00:00Z", None)[cap[1]]
+    assert f"It resets at {ends}." in refusal.message if ends else "resets" not in refusal.message
+    assert refusal.message.startswith("The member who made" if cap[0] == MEMBERS else "This key")
 
 
 @CAPS
@@ -239,9 +258,14 @@ def test_the_allowance_goes_for_a_window_too():
 
 
 def more(
-    wallet: WalletCounter, *, wanted: str = "1", least: str = "0.5", key: KeyCounter | None = None, **policy: object
+    wallet: WalletCounter,
+    *,
+    wanted: str = "1",
+    least: str = "0.5",
+    key: KeyCounter | None = None,
+    policy: KeyPolicy = POLICY,
 ):
-    asked = Extension("gen-1", replace(POLICY, **policy), "output", Decimal(wanted), Decimal(least), NOW.date())
+    asked = Extension("gen-1", policy, "output", Decimal(wanted), Decimal(least), TODAY)
     return extend(asked, wallet=wallet, key=key or key_counter())
 
 
@@ -252,18 +276,39 @@ def test_a_hold_grows_by_what_is_wanted_or_by_what_there_is_if_that_is_of_use():
     assert more(wallet("-1"), least="0") is TooLittle.BALANCE
 
 
-def test_a_hold_grows_within_the_keys_caps():
-    key = key_counter()
-    key.count(slot=1, day=NOW.date(), held=Decimal("1.40"))
-    assert more(wallet("3"), key=key, daily_limit=Decimal(2)) == Decimal("0.60")
-    assert more(wallet("3"), key=key, total_limit=Decimal("1.8")) is TooLittle.CAP
+@CAPS
+def test_a_hold_grows_within_the_caps(cap):
+    key = key_counter(spent="1.40")
+    assert more(wallet("3"), key=key, policy=within(cap, "2")) == Decimal("0.60")
+    assert more(wallet("3"), key=key, policy=within(cap, "1.8")) is TooLittle.CAP
 
 
 def test_a_hold_that_grows_after_midnight_counts_on_the_day_of_its_request():
-    key = key_counter()
-    key.count(slot=1, day=date(2026, 11, 24), held=Decimal("0.25"))
-    assert more(wallet("3"), key=key, daily_limit=Decimal("0.3")) == Decimal(1)
-    key.count_more(day=NOW.date(), held=Decimal(1))
-    assert (key.day_spent, key.total_spent) == (Decimal("0.25"), Decimal("1.25"))
-    key.count_more(day=date(2026, 11, 24), held=Decimal(1))
-    assert (key.day_spent, key.total_spent) == (Decimal("1.25"), Decimal("2.25"))
+    tomorrow = date(2026, 11, 24)
+    key, policy = key_counter(tomorrow, "0.25"), within((KEYS, Period.DAY), "0.3")
+    assert more(wallet("3"), key=key, policy=policy) == Decimal(1)
+    key.hold_more(policy, counted_on=TODAY, held=Decimal(1))
+    assert key.spent == [Decimal("0.25"), *[Decimal("1.25")] * 3]
+    key.hold_more(policy, counted_on=tomorrow, held=Decimal(1))
+    assert key.spent == [Decimal("1.25"), *[Decimal("2.25")] * 3]
+
+
+def test_a_key_and_its_maker_count_on_one_day_also_where_one_of_them_is_ahead():
+    """The account's zone was moved to the west: the member has been counted on tomorrow, the key has not."""
+    tomorrow, policy = date(2026, 11, 24), within((MEMBERS, Period.DAY), "3")
+    key = key_counter(spent="0.5")
+    assert key.member is not None
+    key.member.count(tomorrow, Decimal("0.25"))
+    assert key.hold(policy, slot=1, today=TODAY, held=Decimal(1)) == tomorrow
+    assert (key.spent[Period.DAY], key.member.spent[Period.DAY]) == (Decimal(1), Decimal("1.25"))
+
+
+def test_requests_at_once_are_counted_with_those_of_the_same_batch():
+    policy = replace(POLICY, at_once=2)
+    ask, key = replace(ASK, policy=policy), key_counter()
+    key.in_flight = 1
+    assert isinstance(decided(ask, wallet("50"), key=key), Decision)
+    key.hold(policy, slot=1, today=TODAY, held=Decimal(1))
+    refusal = decided(ask, wallet("50"), key=key)
+    assert (refusal.status, refusal.code, refusal.headers["Retry-After"]) == (429, "rate_limit_exceeded", "1")
+    assert "2 requests at once" in refusal.message

@@ -7,7 +7,7 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts.limits.meters import KeyPolicy
+from accounts.limits.policy import KeyPolicy
 from proxy.admission.ask import ask_of
 from proxy.admission.rule import Ask
 from proxy.prices.catalog import Destination, Entry
@@ -20,7 +20,7 @@ from proxy.protocols.gemini.generate.endpoint import Generate
 from tests.proxy.prices.steps import priced
 
 THERE = Destination("g/m", 1, "main", "gemini", "http://127.0.0.1/v1", "k", "theirs", 1, 1)
-POLICY = KeyPolicy(1, 1, 1, 1, math.inf, frozenset(), (), 0, 0, None, None)
+POLICY = KeyPolicy(1, 1, 1, 1, math.inf)
 CONTEXT, LIMIT, CALLS = 20_000, 500, 4
 PRICE = {
     **{"input": "3", "output": "20", "cache_read": "0.3", "input_audio": "40", "cache_read_audio": "4"},

@@ -7,7 +7,7 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts.limits.meters import KeyPolicy
+from accounts.limits.policy import KeyPolicy
 from proxy.admission.ask import ask_of
 from proxy.admission.rule import Ask
 from proxy.prices.catalog import Destination, Entry
@@ -22,7 +22,7 @@ from proxy.protocols.openai.rerank import Rerank
 from tests.proxy.prices.steps import priced
 
 THERE = Destination("openai/m", 1, "main", "openai", "http://127.0.0.1/v1", "k", "theirs", 1, 1)
-POLICY = KeyPolicy(1, 1, 1, 1, math.inf, frozenset(), (), 0, 0, None, None)
+POLICY = KeyPolicy(1, 1, 1, 1, math.inf)
 TEXT = st.text(max_size=300)
 IDS = st.lists(st.integers(0, 200_000), min_size=1, max_size=50)
 

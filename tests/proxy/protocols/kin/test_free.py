@@ -7,7 +7,7 @@ from aiohttp import web
 
 from accounts.keys import issuing
 from accounts.limits.free import count_free
-from accounts.limits.meters import KeyPolicy
+from accounts.limits.policy import KeyPolicy
 from accounts.models import ApiKey, CustomerMeter, KeyMeter
 from accounts.people.customers import suspend
 from billing.models import Hold, Wallet
@@ -97,12 +97,7 @@ def test_the_rate_of_a_customer_holds_for_all_keys(customer, key):
         version=KeyMeter.objects.get().version,
         customer_version=CustomerMeter.objects.get().version,
         ends=math.inf,
-        allowed_models=frozenset(),
-        networks=(),
-        rpm=0,
         customer_rpm=1,
-        daily_limit=None,
-        total_limit=None,
     )
     standings = [count_free(policy) for _ in range(11)]
     assert [bool(one.rate and one.rate.refusal) for one in standings] == [False] * 10 + [True]
