@@ -22,6 +22,8 @@ SPREADS = 3
 """So many mean distances above the mean is a careful guess: of a normal distribution 0.8 % are beyond 2.4 times 1."""
 LEAST_MARGIN = 20
 """A twentieth is added at least."""
+ADDED_MARGIN = 3
+"""What a turn adds is of one kind, and may be denser than the whole: a third more of it."""
 WARM_SECONDS = 240.0
 """Providers keep a prompt for 5 minutes, from when it was last read."""
 NOT_READ = 50
@@ -110,7 +112,8 @@ def guess_of(
         tokens = -(-size * ratio.careful // MILLION)
         if goes_on and warm is not None:
             # The part that is known was counted by the provider itself.
-            tokens = min(tokens, warm.tokens + -(-max(0, size - warm.size) * ratio.careful // MILLION))
+            added = -(-max(0, size - warm.size) * ratio.careful // MILLION)
+            tokens = min(tokens, warm.tokens + added + added // ADDED_MARGIN)
     if goes_on and warm is not None:
         cached = min(warm.readable - warm.readable // NOT_READ, tokens)
     output = likely_output(limit) if ratio is None else min(limit, ratio.careful_output)
@@ -128,19 +131,24 @@ def lesson_of(
     customer_id: int,
     model_id: int,
     session: int,
+    last: Warm | None,
     choices: int,
     is_whole: bool,
     started: float,
 ) -> Lesson | None:
     """What an answer teaches whose upstream told that usage; None where it cannot be believed.
 
-    `is_whole`: it ended by itself, so that its length tells of others.
+    `last` is the session's last prompt, as it was when this one was guessed. `is_whole`: it ended by itself, so that
+    its length tells of others.
     """
     most = material.text_bytes + FRAME_TOKENS + TOOL_FRAME_TOKENS
     told = usage.input_tokens
     if not 0 < told <= most or usage.more is not None or usage.cached_tokens + usage.cache_write_tokens > told:
         return None
     readable = usage.cached_tokens + usage.cache_write_tokens
+    if not usage.cache_write_tokens and last is not None and last.goes_on_in(material.text_bytes):
+        # Where writes are not told: as large a part of this prompt as was read of the last one.
+        readable = max(readable, min(told * usage.cached_tokens // last.tokens, told))
     output, is_typical = usage.output_tokens, is_whole and choices == 1
     return Lesson(customer_id, model_id, session, material.text_bytes, told, readable, output, is_typical, started)
 

@@ -13,9 +13,8 @@ from typing import Generic, TypeVar
 from proxy.batches.connections import AWAY
 from proxy.batches.threads import in_thread
 from proxy.learning import rows
-from proxy.learning.guess import Guess, Lesson, Ratio, Warm, guess_of, is_learned_from
+from proxy.learning.guess import Lesson, Ratio, Warm
 from proxy.learning.rows import Place, Session
-from proxy.prices.bounds import Material
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +49,7 @@ class Known(Generic[Key, Value]):
 
 
 class Memory:
-    """One process's. `guess` and `learn` take no time; `flush` writes what was learned and reads what was asked for."""
+    """One process's. `known` and `learn` take no time; `flush` writes what was learned and reads what was asked for."""
 
     def __init__(self) -> None:
         self._ratios: Known[Place, Ratio] = Known()
@@ -62,12 +61,8 @@ class Memory:
         self._sessions: set[Session] = set()
         self._flushing = asyncio.Lock()
 
-    def guess(
-        self, material: Material, *, customer_id: int, model_id: int, session: int, limit: int, counted: int | None
-    ) -> Guess | None:
-        """What a request likely uses, by what is known in this process."""
-        if not is_learned_from(material):
-            return None
+    def known(self, *, customer_id: int, model_id: int, session: int) -> tuple[Ratio | None, Warm | None]:
+        """What this process knows of a customer's prompts to a model, and of a session's last one."""
         now = monotonic()
         place, named = (customer_id, model_id), (customer_id, model_id, session)
         ratio, is_fresh = self._ratios.find(place, now=now)
@@ -80,7 +75,7 @@ class Memory:
         if known is not None:
             last, at = known
             warm = Warm(last.size, last.tokens, last.readable, last.age + now - at)
-        return guess_of(material, limit=limit, ratio=ratio or self._general.get(model_id), warm=warm, counted=counted)
+        return ratio or self._general.get(model_id), warm
 
     def learn(self, lesson: Lesson) -> None:
         if len(self._lessons) < MOST_LESSONS:

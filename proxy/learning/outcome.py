@@ -9,7 +9,7 @@ from accounts.limits.policy import KeyPolicy
 from core.records import value
 from proxy.admission.ask import limit_of
 from proxy.admission.rule import Ask
-from proxy.learning.guess import Guess, is_learned_from, lesson_of
+from proxy.learning.guess import Guess, Ratio, Warm, guess_of, is_learned_from, lesson_of
 from proxy.learning.memory import Memory, session_number
 from proxy.models import Generation
 from proxy.prices.catalog import Entry
@@ -33,17 +33,14 @@ class Prompt:
     session: int
     call: Call
     limit: int
+    ratio: Ratio | None
+    last: Warm | None
+    """Of its session."""
 
     def guess(self, *, counted: int | None = None) -> Guess | None:
         """What it likely uses; `counted` tokens of input, where somebody counted them."""
-        return self.memory.guess(
-            self.call.material,
-            customer_id=self.customer_id,
-            model_id=self.model_id,
-            session=self.session,
-            limit=self.limit,
-            counted=counted,
-        )
+        material = self.call.material
+        return guess_of(material, limit=self.limit, ratio=self.ratio, warm=self.last, counted=counted)
 
 
 def prompt_of(memory: Memory, endpoint: Endpoint[Any], call: Call, entry: Entry, policy: KeyPolicy) -> Prompt | None:
@@ -51,7 +48,8 @@ def prompt_of(memory: Memory, endpoint: Endpoint[Any], call: Call, entry: Entry,
     if not is_learned_from(call.material) or call.units or call.fetches:
         return None
     session = session_number(session_name(call, endpoint.session_member), key_id=policy.key_id)
-    return Prompt(memory, policy.customer_id, entry.id, session, call, limit_of(call, entry))
+    ratio, last = memory.known(customer_id=policy.customer_id, model_id=entry.id, session=session)
+    return Prompt(memory, policy.customer_id, entry.id, session, call, limit_of(call, entry), ratio, last)
 
 
 class Outcome:
@@ -79,6 +77,7 @@ class Outcome:
             customer_id=prompt.customer_id,
             model_id=prompt.model_id,
             session=prompt.session,
+            last=prompt.last,
             choices=prompt.call.choices,
             is_whole=record.reason == Reason.COMPLETED,
             started=self._started,

@@ -18,8 +18,8 @@ Place = tuple[int, int]
 """Customer and model."""
 Session = tuple[int, int, int]
 """Customer, model and the hash of what names the session."""
-WHOLE = 8
-"""Of what was known an eighth gives way with each request."""
+WHOLE = 16
+"""Of what was known a sixteenth gives way with each request, of what few have taught as much as each of them told."""
 FARTHEST = 3
 """An odd answer counts as no more, and no less, than so many times what was known after SETTLED_AFTER requests."""
 SETTLED_AFTER = 5
@@ -45,7 +45,10 @@ def _distance(name: str) -> str:
     return f"greatest(abs(({_told(name)}) - l.{name}) / excluded.requests, excluded.{name}_spread)"
 
 
-_WEIGHT = f"1 - power({(WHOLE - 1) / WHOLE}, excluded.requests)"
+_WEIGHT = (
+    f"greatest(1 - power({(WHOLE - 1) / WHOLE}, excluded.requests),"
+    " excluded.requests::float / (l.requests + excluded.requests))"
+)
 ADD = (
     "INSERT INTO proxy_learned AS l"
     " (customer_id, model_id, ratio, ratio_spread, output, output_spread, requests, seen_at)"

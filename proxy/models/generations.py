@@ -288,7 +288,7 @@ class Generation(models.Model):
 class Learned(models.Model):
     """How a customer's large prompts to a model are counted there, and how long its answers are.
 
-    Means and mean distances from them, in which each request counts an eighth. Ratios are tokens a million bytes.
+    Means and mean distances from them, in which each request counts a sixteenth. Ratios are tokens a million bytes.
     """
 
     customer = models.ForeignKey(Customer, models.DO_NOTHING, related_name="+", db_constraint=False, db_index=False)

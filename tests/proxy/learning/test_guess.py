@@ -51,7 +51,7 @@ def test_a_guess_is_never_beyond_a_token_a_byte():
 def test_what_the_session_sent_before_counts_as_its_provider_counted_it_and_mostly_from_the_cache():
     guess = guessed(warm=WARM)
     assert guess is not None
-    assert guess.input == WARM.tokens + 2_627
+    assert guess.input == WARM.tokens + 2_627 + 875
     assert guess.cached == WARM.readable * 98 // 100
 
 
@@ -77,14 +77,32 @@ def test_the_callers_own_limit_is_the_most_of_an_answer():
     assert guessed(limit=300).output == 300
 
 
-def lesson(usage: Usage, *, choices: int = 1, is_whole: bool = True):
-    return lesson_of(PROMPT, usage, customer_id=1, model_id=2, session=3, choices=choices, is_whole=is_whole, started=0)
+def lesson(usage: Usage, *, choices: int = 1, is_whole: bool = True, last: Warm | None = None):
+    return lesson_of(
+        PROMPT,
+        usage,
+        customer_id=1,
+        model_id=2,
+        session=3,
+        last=last,
+        choices=choices,
+        is_whole=is_whole,
+        started=0,
+    )
 
 
 def test_what_was_read_and_written_can_be_read_next_time():
     taught = lesson(Usage(input_tokens=100_000, output_tokens=7, cached_tokens=80_000, cache_write_tokens=5_000))
     assert taught is not None
     assert (taught.tokens, taught.readable, taught.output, taught.is_typical) == (100_000, 85_000, 7, True)
+
+
+def test_where_writes_are_not_told_as_much_can_be_read_as_of_the_last_prompt():
+    usage = Usage(input_tokens=100_000, cached_tokens=90_000)
+    assert lesson(usage).readable == 90_000, "by the first that was read no more is known"
+    assert lesson(usage, last=WARM).readable == 92_307, "of 97,500 then 90,000 were read"
+    assert lesson(usage, last=replace(WARM, tokens=90_000)).readable == 100_000
+    assert lesson(usage, last=replace(WARM, age=900)).readable == 90_000
 
 
 @pytest.mark.parametrize(
