@@ -233,6 +233,12 @@ class Relay:
         else:
             self.bound.end_in(0)
 
+    def hears_out(self) -> None:
+        """Its caller has its end, and its upstream goes on and bills: what it uses is to be learnt."""
+        if self.bound is not None:
+            self._drains.add(self.bound, ends_at=self.failover.ends_at)
+        self.failover.hear_to_the_end()
+
     @property
     def _is_unknown(self) -> bool:
         """Whether an upstream works on this, or did, for a caller that left, and bills what it does not tell."""

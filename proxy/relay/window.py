@@ -98,8 +98,9 @@ class Window:
             self._look_after(made)
             return True
         is_held = await self._asked()
-        if is_held is False:
-            is_held = await self._ask_for_more(made)  # what was held elsewhere may have come free
+        if is_held is False or (is_held and made >= self._covered):
+            # What was held elsewhere may have come free; and a part may be less than what is written already.
+            is_held = await self._ask_for_more(made)
         if is_held is None:
             self.look_at = self.seen + LOOK_BYTES  # the house bears what is written meanwhile
             return True

@@ -17,6 +17,7 @@ from proxy.protocols.base import Reported
 from proxy.protocols.endpoint import Dialect, EventStream, Remembering, Stoppable
 from proxy.protocols.framing import framed
 from proxy.protocols.sse import END, Splitter
+from proxy.relay.answers.stopped import hear_out
 from proxy.relay.client import LOST, read_all
 from proxy.relay.failover import BrokenEarly
 from proxy.relay.refusals import count_error
@@ -108,7 +109,15 @@ async def relay_stream(relay: "Relay", response: aiohttp.ClientResponse, destina
         if not has_said and (record.usage_source == Source.NONE or not relay.is_gone):
             raise BrokenEarly(refusal, reason, reported=stream.reported, is_refusal=stream.failure is not None)
         relay.failover.ended_with(destination, refusal)
-    await _finish_stream(relay, dialect, stream, record, refusal)
+    left: ClientGone | None = None
+    try:
+        await _finish_stream(relay, dialect, stream, record, refusal)
+    except ClientGone as gone:
+        left = gone
+    if reason == Reason.INSUFFICIENT_BALANCE and destination.bills_abandoned:
+        await hear_out(relay, response, destination, record.usage)
+    if left is not None:
+        raise left
     if stream.done:
         await _read_out(response)
 

@@ -72,13 +72,13 @@ def written(spoken, words):
 
 
 def endless(upstream, spoken):
-    """The upstream writes on until it is hung up on, which is told by the event."""
+    """The upstream writes far on, or until it is hung up on, which is told by the event."""
     hung_up = threading.Event()
 
     async def handler(request: web.Request) -> web.StreamResponse:
         response = await play(request, list(spoken.opening))
         try:
-            for _ in range(2_000):
+            for _ in range(500):
                 await response.write(spoken.word(WORD))
                 await asyncio.sleep(0.002)
         finally:
