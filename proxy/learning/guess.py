@@ -19,15 +19,17 @@ LARGE_BYTES = 8_192
 """A smaller prompt costs too little for a closer look."""
 MILLION = 1_000_000
 SPREADS = 3
-"""So many mean distances above the mean is a careful guess: of a normal distribution 0.8 % are beyond 2.4 times 1."""
+"""So many mean distances above the mean is a careful guess of a ratio: of a normal distribution 0.8 % are beyond."""
+OUTPUT_SPREADS = 13, 5
+"""The same for the length of answers, 2.6: it is one of two things that would have to be short at once."""
 LEAST_MARGIN = 20
 """A twentieth is added at least."""
-ADDED_MARGIN = 3
-"""What a turn adds is of one kind, and may be denser than the whole: a third more of it."""
+ADDED_MARGIN = 4
+"""What a turn adds is of one kind, and may be denser than the whole: a quarter more of it."""
 WARM_SECONDS = 240.0
 """Providers keep a prompt for 5 minutes, from when it was last read."""
-NOT_READ = 50
-"""A fiftieth of what was in the cache is taken to be read no more: the end of the last prompt is written anew."""
+NOT_READ = 20
+"""A twentieth of what was in the cache is taken to be read no more: the end of the last prompt is written anew."""
 SHRINKS = 50
 """A prompt that is shorter than the last one of its session by more than a fiftieth is another conversation's."""
 GROWS = 2
@@ -70,7 +72,8 @@ class Ratio:
 
     @property
     def careful_output(self) -> int:
-        return self.output + SPREADS * self.output_spread + 4 * LIKELY_OUTPUT_TOKENS // self.requests
+        spreads, of = OUTPUT_SPREADS
+        return self.output + spreads * self.output_spread // of + 4 * LIKELY_OUTPUT_TOKENS // self.requests
 
 
 @value

@@ -13,7 +13,7 @@ def test_estimates_are_at_most_twice_the_cost_and_below_it_in_less_than_one_of_a
         found, _ = rows.find([(customer, 1)], [])
         return found.get((customer, 1))
 
-    table = Replay(where, customers=3, sessions=4).run(lambda lesson: rows.write([lesson]), known)
+    table = Replay(where, customers=3, sessions=5).run(lambda lesson: rows.write([lesson]), known)
     print("", HEAD, *table, sep="\n")
     before, during, after = table
     assert before.ratio > 4
