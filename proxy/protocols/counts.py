@@ -31,16 +31,23 @@ def is_cost(name: str) -> bool:
     return "cost" in name.lower()
 
 
+def has_cost(said: Mapping[str, Any]) -> bool:
+    """Whether one of its members is such a figure; most answers have none, and are told by one look."""
+    return is_cost("\n".join(said))
+
+
 def without_cost(said: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in said.items() if not is_cost(name)}
+    return {name: value for name, value in said.items() if not is_cost(name)} if has_cost(said) else dict(said)
 
 
 def costs_out(answer: Mapping[str, Any], *, usage: str = "usage") -> dict[str, bytes | None]:
     """The changes by which an upstream's own figures of cost leave an answer and its usage, as `lossless.splice` takes
     them."""
-    changes: dict[str, bytes | None] = {name: None for name in answer if is_cost(name)}
+    changes: dict[str, bytes | None] = {}
+    if has_cost(answer):
+        changes = {name: None for name in answer if is_cost(name)}
     said = answer.get(usage)
-    if isinstance(said, dict) and any(map(is_cost, said)):
+    if isinstance(said, dict) and has_cost(said):
         changes[usage] = lossless.write(without_cost(said))
     return changes
 

@@ -8,8 +8,8 @@ from core.records import value
 from proxy.prices.units import CACHE_WRITE, CITATION, MODALITIES, WEB_SEARCH
 from proxy.prices.usage import Usage, counted, is_shown_alike
 from proxy.protocols.base import amount_of
+from proxy.protocols.counts import MOST_TOKENS, is_counted, tokens, with_cost, without_cost
 from proxy.protocols.counts import Told as AnyTold
-from proxy.protocols.counts import is_counted, tokens, with_cost, without_cost
 from proxy.protocols.openai.choices import choices_of
 
 PLAIN = ("prompt_tokens", "completion_tokens", "total_tokens")
@@ -22,6 +22,11 @@ CACHE_READS = ("cached_tokens", "prompt_cache_hit_tokens", "cache_read_input_tok
 CACHE_WRITES = ("cache_write_tokens", "cache_creation_tokens", "cache_creation_input_tokens")
 ANTHROPIC = ("cache_read_input_tokens", "cache_creation_input_tokens")
 BY_MODALITY = tuple((name, f"{name}_tokens") for name in MODALITIES)
+USUAL = (
+    (*PLAIN, PROMPT_DETAILS[0], COMPLETION_DETAILS[0]),
+    ("input_tokens", "output_tokens", "total_tokens", PROMPT_DETAILS[1], COMPLETION_DETAILS[1]),
+)
+"""The members of most answers' usage: OpenAI's own, in chat and in Responses."""
 CACHED_DETAILS = "cached_tokens_details"
 WRITTEN_DETAILS = "cache_write_tokens_details"
 WRITTEN_FOR = ((f"{CACHE_WRITE}_30m", "ttl_30m_tokens"), (f"{CACHE_WRITE}_12h", "ttl_12h_tokens"))
@@ -62,6 +67,8 @@ def read(said: Any) -> Told | None:
     prompt, completion, total = [tokens(said, name) for name in PLAIN]
     if len(said) == 3 and prompt is not None and completion is not None and total == prompt + completion:
         return Told(usage=Usage(input_tokens=prompt, output_tokens=completion), said=said, is_plain=True)
+    if len(said) == len(USUAL[0]) and (usual := _usual(said)) is not None:
+        return Told(usage=usual, said=said)
     prompt, completion = _one_of(said, PROMPT), _one_of(said, COMPLETION)
     if prompt is None and completion is None:
         return None
@@ -99,6 +106,24 @@ def read(said: Any) -> Told | None:
         **_rare(said, brought, made),
     )
     return Told(usage=usage, said=said, is_odd=is_odd)
+
+
+def _usual(said: Mapping[str, Any]) -> Usage | None:
+    """What five members tell that have nothing rare about them; None where they have."""
+    names = USUAL["input_tokens" in said]
+    prompt, completion, total, brought, made = [said.get(name) for name in names]
+    if not type(prompt) is type(completion) is type(total) is int or total != prompt + completion:
+        return None
+    if not isinstance(brought, dict) or not isinstance(made, dict):
+        return None
+    cached, reasoning = brought.get(CACHE_READS[0]), made.get(REASONING[0])
+    if not type(cached) is type(reasoning) is int or not (0 <= cached <= prompt and 0 <= reasoning <= completion):
+        return None
+    rare = [count for name, count in brought.items() if name != CACHE_READS[0]]
+    rare += [count for name, count in made.items() if name != REASONING[0]]
+    if any(rare) or max(prompt, completion) >= MOST_TOKENS:
+        return None
+    return Usage(prompt, completion, cached, 0, 0, reasoning)
 
 
 def usage(said: Any) -> Usage | None:

@@ -116,8 +116,10 @@ class Responses(Endpoint[ResponsesCall]):
         tier = call.service_tier
         if tier is not None and tier not in PRICED_TIERS and not entry.price.varies_by({SERVICE_TIER: tier}):
             raise BadRequest("`service_tier` may be auto, default or flex here.", param="service_tier")
-        is_kept = call.stores and self.speaks_to(entry)
-        call = replace(with_tools(call, entry, serves=self.speaks_to(entry)), stores=is_kept)
+        serves = self.speaks_to(entry)
+        call = with_tools(call, entry, serves=serves)
+        if call.stores and not serves:
+            call = replace(call, stores=False)
         return super().check(call, entry)
 
     def bounds(self, call: ResponsesCall, entry: Entry) -> Bounds:

@@ -4,6 +4,8 @@ from typing import Any
 
 import orjson
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from proxy.prices.usage import Usage
 from proxy.protocols.openai import usage as usages
@@ -182,3 +184,25 @@ def test_zeros_at_a_streams_end_do_not_undo_what_was_told_before(gateway, upstre
     _, events, _ = told(gateway, stream=stream)
     assert (events[-1]["usage"]["prompt_tokens"], events[-1]["usage"]["completion_tokens"]) == (20, 5)
     assert (only_generation().usage_source, only_generation().is_flagged) == ("upstream", False)
+
+
+COUNTS = st.sampled_from([0, 1, 3, 20, 2**60, -1, True, None, "3", 4.0])
+PLACES = st.dictionaries(
+    st.sampled_from(["cached_tokens", "reasoning_tokens", "audio_tokens", "cache_creation_tokens"]), COUNTS
+)
+
+
+@given(
+    names=st.sampled_from(usages.USUAL), prompt=COUNTS, completion=COUNTS, total=COUNTS | st.just(21), brought=PLACES,
+    made=PLACES,
+)  # fmt: skip
+@example(usages.USUAL[0], 20, 1, 21, {"cached_tokens": 3}, {"reasoning_tokens": 1})
+@example(usages.USUAL[1], 20, 1, 21, {"cached_tokens": 20}, {"reasoning_tokens": 0, "audio_tokens": 0})
+@example(usages.USUAL[1], 20, 1, 21, {"cached_tokens": 21}, {"reasoning_tokens": 0})
+@example(usages.USUAL[1], 20, 1, 21, {"cached_tokens": 3, "audio_tokens": 1}, {"reasoning_tokens": 0})
+def test_the_usual_members_are_read_as_they_are_beside_others(names, prompt, completion, total, brought, made):
+    said = dict(zip(names, (prompt, completion, total, brought, made), strict=True))
+    usual, general = usages.read(said), usages.read({**said, "nothing": None})
+    assert (usual is None) == (general is None)
+    if usual is not None and general is not None:
+        assert (usual.usage, usual.is_odd) == (general.usage, general.is_odd)
