@@ -19,6 +19,7 @@ class Right(StrEnum):
     OTHERS_KEYS = "others_keys"
     REFUNDS = "refunds"
     INVOICES = "invoices"
+    WEBHOOKS = "webhooks"
 
 
 class Role(StrEnum):
@@ -74,6 +75,7 @@ _CALLER = _need(Right.LOOK, Scope.READ, Scope.INFERENCE)
 _KEYS = _need(Right.OWN_KEYS, Scope.KEYS)
 _REFUNDS = _need(Right.REFUNDS, Scope.BILLING)
 _INVOICES = _need(Right.INVOICES, Scope.BILLING)
+_WEBHOOKS = _need(Right.WEBHOOKS, Scope.BILLING)
 
 API: Mapping[str, Mapping[str, Need]] = {
     "api-models": {"GET": _CALLER},
@@ -94,6 +96,12 @@ API: Mapping[str, Mapping[str, Need]] = {
     "api-invoices": {"GET": _READ, "POST": _INVOICES},
     "api-invoice": {"GET": _READ},
     "api-invoice-cancel": {"POST": _INVOICES},
+    "api-webhooks": {"GET": _WEBHOOKS, "POST": _WEBHOOKS},
+    "api-webhook": {"GET": _WEBHOOKS, "PATCH": _WEBHOOKS, "DELETE": _WEBHOOKS},
+    "api-webhook-rotate": {"POST": _WEBHOOKS},
+    "api-webhook-test": {"POST": _WEBHOOKS},
+    "api-webhook-deliveries": {"GET": _WEBHOOKS},
+    "api-webhook-replay": {"POST": _WEBHOOKS},
 }
 """Operations by URL name and method. GET stands for HEAD too; OPTIONS says nothing of an account."""
 MODEL_PATHS = _need(Right.CALL, Scope.INFERENCE)

@@ -6,6 +6,8 @@ from drf_spectacular.views import SpectacularSwaggerView
 from api import balance, catalog, invoices, keys, notifications, refunds, topups, usage
 from api.common.base import unknown_path
 from api.common.schema import SchemaView
+from api.webhooks import deliveries as webhook_deliveries
+from api.webhooks import endpoints as webhooks
 from payments.providers import registry
 
 GEMINI = ("v1beta", "gemini/v1beta", "gemini/v1")
@@ -33,6 +35,20 @@ urlpatterns = [
     path("v1/invoice-requests", invoices.InvoiceListView.as_view(), name="api-invoices"),
     path("v1/invoice-requests/<slug:number>", invoices.InvoiceView.as_view(), name="api-invoice"),
     path("v1/invoice-requests/<slug:number>/cancel", invoices.InvoiceCancelView.as_view(), name="api-invoice-cancel"),
+    path("v1/webhooks", webhooks.EndpointsView.as_view(), name="api-webhooks"),
+    path("v1/webhooks/<slug:number>", webhooks.EndpointView.as_view(), name="api-webhook"),
+    path("v1/webhooks/<slug:number>/rotate", webhooks.RotateView.as_view(), name="api-webhook-rotate"),
+    path("v1/webhooks/<slug:number>/test", webhook_deliveries.TestView.as_view(), name="api-webhook-test"),
+    path(
+        "v1/webhooks/<slug:number>/deliveries",
+        webhook_deliveries.DeliveriesView.as_view(),
+        name="api-webhook-deliveries",
+    ),
+    path(
+        "v1/webhooks/<slug:number>/deliveries/<slug:delivery>/replay",
+        webhook_deliveries.ReplayView.as_view(),
+        name="api-webhook-replay",
+    ),
     *(
         path(address.removeprefix("/"), notifications.notify, {"provider": spec.code})
         for spec in registry.SPECS.values()

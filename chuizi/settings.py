@@ -34,6 +34,7 @@ INSTALLED_APPS = [
     "billing",
     "payments",
     "proxy",
+    "webhooks",
     "api",
     "console",
     "desk",
@@ -123,6 +124,7 @@ CELERY_TASK_ROUTES = {
     "proxy.tasks.rerate": {"queue": "rerating"},
     "payments.tasks.poll_topup": {"queue": "polling"},  # thousands of them must not stand before a notification
     "payments.tasks.*": {"queue": "payments"},
+    "webhooks.tasks.*": {"queue": "webhooks"},
 }
 CELERY_BEAT_SCHEDULE = SCHEDULE
 
@@ -182,6 +184,7 @@ ANSWER_BUDGET_BYTES = count("ANSWER_BUDGET_BYTES", 512_000_000, least=64_000_000
 STOP_NOTICE_SECONDS = count("STOP_NOTICE_SECONDS", 5)
 DRAIN_SECONDS = count("DRAIN_SECONDS", 600)
 ALLOW_PRIVATE_UPSTREAMS = env.bool("ALLOW_PRIVATE_UPSTREAMS", False)
+ALLOW_PRIVATE_WEBHOOKS = env.bool("ALLOW_PRIVATE_WEBHOOKS", False)
 DEFAULT_KEY_RPM = count("DEFAULT_KEY_RPM", 60)
 DEFAULT_CUSTOMER_RPM = count("DEFAULT_CUSTOMER_RPM", 120)
 DEFAULT_MODEL_RPM = count("DEFAULT_MODEL_RPM", 60)

@@ -27,9 +27,16 @@ NOT_PUBLIC = tuple(
         "2001:db8::/32",
         "3fff::/20",  # documentation, RFC 9637
         "3ffe::/16",  # the 6bone, given back
+        "168.63.129.16/32",  # Azure's platform, which answers each of its machines
     )
 )
 """Special networks that Python's own list leaves out in one release or another."""
+OUR_OWN = tuple(
+    ip_network(text) for text in ("127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
+)
+"""This machine, and private networks."""
+METADATA = tuple(ip_network(text) for text in ("fd00:ec2::/32", "fd20:ce::254/128"))
+"""Where clouds answer machines about themselves, secrets among it, in what would be private otherwise."""
 
 
 # --- Who asks -----------------------------------------------------------------------------------------------------
@@ -105,6 +112,15 @@ def is_public(address: str) -> bool:
     """Whether it is one machine's address in the public network, and so is the address of IPv4 that it means."""
     found = parsed(address)
     return found is not None and _is_global_unicast(_meant(found))
+
+
+def is_our_own(address: str) -> bool:
+    """Whether it is this machine, or one of a private network; never link-local, or where a cloud's metadata is."""
+    found = parsed(address)
+    if found is None:
+        return False
+    meant = _meant(found)
+    return any(meant in network for network in OUR_OWN) and not any(meant in network for network in METADATA)
 
 
 def _meant(address: Address) -> Address:

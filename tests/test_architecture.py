@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-DOMAIN = ("accounts", "billing", "payments", "proxy")
+DOMAIN = ("accounts", "billing", "payments", "proxy", "webhooks")
 FACES = ("api", "console", "desk")
 APPS = ("core", *DOMAIN, *FACES)
 WEB = (

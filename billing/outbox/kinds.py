@@ -46,6 +46,8 @@ class Fact(models.TextChoices):
     KEY_CREATED = "key.created", "A key was made."
     KEY_ENDED = "key.ended", "A key was deleted, or it expired."
 
+    WEBHOOK_DISABLED = "webhook.disabled", "An endpoint of webhooks was switched off: it is gone, or it fails."
+
     ALERT_RED = "alert.red", "A figure of the desk's first page turned red."
     ALERT_STILL_RED = "alert.still_red", "A figure is red for another day."
     ALERT_GREEN = "alert.green", "A figure is green again."
@@ -58,7 +60,7 @@ class Fact(models.TextChoices):
 
 
 class Shown(StrEnum):
-    """What a fact is about, as the account API shows it: `objects.py` has how."""
+    """What a fact is about, as the account API shows it: `objects.py` has how, and `docs/webhooks.md` what is in it."""
 
     TOPUP = "topup"
     REFUND = "refund"
@@ -88,12 +90,5 @@ EVENTS: Mapping[Fact, tuple[str, Shown]] = {
 }
 """What customers' programs hear of: the event of each kind, and the object that goes with it."""
 
-NOBODY: dict[Fact, str] = dict.fromkeys(
-    (
-        *(Fact.REFUND_CANCELLED, Fact.REFUND_SENDING, Fact.REFUND_RETURNED, Fact.REFUND_EXTERNAL),
-        *(Fact.BALANCE_LOW, Fact.BUDGET_REACHED, Fact.TOPUP_PAID, Fact.TOPUP_FAILED, Fact.AUTO_TOPUP_DISABLED),
-        *(Fact.DISPUTE_OPENED, Fact.ACCOUNT_SUSPENDED, Fact.STATEMENT_CLOSED, Fact.KEY_CREATED, Fact.KEY_ENDED),
-    ),
-    "programs of customers will hear of it",
-)
+NOBODY: dict[Fact, str] = {}
 """Kinds that no reader wants, and why they are written all the same."""

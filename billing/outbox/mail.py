@@ -58,6 +58,12 @@ def members_of(customer_id: int | None, *, also: Iterable[str] = ()) -> list[str
     return [*known, *others.values()]
 
 
+def owners_of(customer_id: int | None) -> list[str]:
+    """The addresses of a customer's owners."""
+    owners = Membership.objects.filter(customer_id=customer_id or 0, role=Membership.Role.OWNER, user__is_active=True)
+    return list(owners.values_list("user__email", flat=True))
+
+
 def signed(text: str) -> str:
     """A letter's text with its ending."""
     return f"{text}\n\nChuizi\n{settings.SITE_URL}\n"

@@ -87,6 +87,7 @@ def sandbox_values(
         # django-environ takes the path after the first slash of the path, hence one more for an absolute one.
         "EMAIL_URL": f"filemail:///{state / 'mail'}",
         "ALLOW_PRIVATE_UPSTREAMS": "True",
+        "ALLOW_PRIVATE_WEBHOOKS": "True",
         # The demo's staff login is for a look around on one's own machine.
         "STAFF_SECOND_FACTOR": "False",
         "USD_CNY_RATE": "7.12",

@@ -43,7 +43,10 @@ def programs(*, state: Path, port: int, sandbox_port: int, site_url: str) -> lis
     schedule = str(state / "celerybeat-schedule")
     return [
         Program("web", [*python, *web, "--timeout-graceful-shutdown", "2"]),
-        Program("worker", [*worker, "-Q", "celery,payments,polling,purchases,rerating", "-c", "4", "-n", "worker@%h"]),
+        Program(
+            "worker",
+            [*worker, "-Q", "celery,payments,polling,purchases,rerating,webhooks", "-c", "4", "-n", "worker@%h"],
+        ),
         Program("settler", [*worker, "-Q", "settlement", "-c", "2", "-n", "settler@%h"]),
         Program("beat", [*celery, "beat", "--loglevel", "WARNING", "--pidfile=", "--schedule", schedule]),
         Program("sandbox", [*python, *sandbox]),

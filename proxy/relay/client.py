@@ -1,16 +1,16 @@
 """The way out: one aiohttp session a process, that carries no cookies, follows no redirects and reads no proxies."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from functools import lru_cache
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, AbstractStreamWriter, ResolveResult
+from aiohttp.abc import AbstractStreamWriter
 from django.conf import settings
 from yarl import URL
 
 from core.addresses import is_literal, is_public
+from core.outside.resolving import AddressRefused, CheckedResolver
 from proxy.prices.catalog import Destination
 from proxy.protocols.endpoint import Sending
 from proxy.protocols.sse import EventTooLong
@@ -35,28 +35,6 @@ HEADERS = {
     "Accept-Encoding": "identity",
     "User-Agent": "chuizi/1",
 }
-
-
-class PrivateAddress(OSError):
-    """An upstream that resolves to an address which is not public."""
-
-
-class PublicResolver(AbstractResolver):
-    """Resolve a name, and refuse what is not a public address: an upstream must not reach into our own network."""
-
-    def __init__(self) -> None:
-        self._inner = aiohttp.ThreadedResolver()
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        found = await self._inner.resolve(host, port, family)
-        if not all(is_public(result["host"]) for result in found):
-            raise PrivateAddress(f"{host} is not a public address")
-        return found
-
-    async def close(self) -> None:
-        await self._inner.close()
 
 
 class Pieces(aiohttp.payload.Payload):
@@ -130,7 +108,7 @@ class Client:
             seconds=settings.UPSTREAM_COOLDOWN_SECONDS,
             most=settings.UPSTREAM_COOLDOWN_MOST_SECONDS,
         )
-        resolver = None if allow_private else PublicResolver()
+        resolver = None if allow_private else CheckedResolver(is_public)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60, resolver=resolver, keepalive_timeout=30),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -150,7 +128,7 @@ class Client:
         """
         url, is_private = _place(destination.base_url + sending.path)
         if is_private and not self._allow_private:
-            raise PrivateAddress(f"{destination.upstream} is not at a public address")
+            raise AddressRefused(f"{destination.upstream} is not at a public address")
         data = _payload(sending.body, taken) if sending.body else None
         if sending.method == "POST" and url.raw_user is None:
             return await self._post(url, headers=sending.headers, data=data)

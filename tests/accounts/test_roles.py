@@ -22,6 +22,7 @@ ARGUMENTS = {
     "key_id": 999999,
     "number": "none",
     "document_id": 999999,
+    "delivery": "none",
     "generation_id": "gen-none",
 }
 NOT_THERE = (400, 404, 405, 409)

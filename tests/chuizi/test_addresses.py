@@ -70,7 +70,13 @@ NOT_PUBLIC = [
     *("64:ff9b::a9fe:a9fe", "64:ff9b::e000:1", "64:ff9b:1::808:808", "2002:7f00:1::1", "2002:a9fe:a9fe::1"),
     *("2001:0:808:808:0:ffff:80ff:fffe", "2001::1", "2001:db8::1", "3fff::1", "3ffe::1", "fe80::1", "fe80::1%eth0"),
     *("fec0::1", "fc00::1", "fd00:ec2::254", "ff02::1", "ff0e::1", "100::1", "4000::1", "5f00::1", "2606:4700::1%1"),
-    *("127.1", "2130706433", "0177.0.0.1", "0x7f000001", "127.0.0.1.", "localhost", ""),
+    *("127.1", "2130706433", "0177.0.0.1", "0x7f000001", "127.0.0.1.", "localhost", "", "168.63.129.16"),
+]
+OUR_OWN = ["127.0.0.1", "127.9.9.9", "::1", "10.1.2.3", "172.31.0.1", "192.168.1.1", "fd12::1", "::ffff:10.0.0.1"]
+NOBODYS = [
+    *("169.254.169.254", "169.254.0.1", "fe80::1", "fe80::1%eth0", "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe"),
+    *("fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "168.63.129.16", "192.0.0.192", "0.0.0.0", "::", "224.0.0.1"),
+    *("100.64.0.1", "8.8.8.8", "2606:4700::1111", "127.1", "localhost", ""),
 ]
 
 
@@ -82,6 +88,11 @@ def test_a_machine_of_the_public_network_is_public(address):
 @pytest.mark.parametrize("address", NOT_PUBLIC)
 def test_what_is_local_special_for_many_or_hides_such_an_address_is_not_public(address):
     assert not addresses.is_public(address)
+
+
+@pytest.mark.parametrize(("address", "is_ours"), [*((a, True) for a in OUR_OWN), *((a, False) for a in NOBODYS)])
+def test_our_own_are_this_machine_and_private_networks_and_never_a_clouds_metadata(address, is_ours):
+    assert addresses.is_our_own(address) is is_ours
 
 
 @pytest.mark.parametrize(

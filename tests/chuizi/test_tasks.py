@@ -36,6 +36,8 @@ QUEUES = {
     "proxy.tasks.settle": "settlement",
     "proxy.tasks.sweep": "celery",
     "proxy.tasks.tidy_kept": "celery",
+    "webhooks.tasks.deliver": "webhooks",
+    "webhooks.tasks.tidy": "webhooks",
 }
 
 

@@ -11,7 +11,7 @@ from django.template import engines
 from django.templatetags.i18n import BlockTranslateNode, TranslateNode
 from django.utils.translation import trim_whitespace
 
-APPS = ("core", "accounts", "billing", "payments", "proxy", "api", "console", "desk", "chuizi")
+APPS = ("core", "accounts", "billing", "payments", "proxy", "webhooks", "api", "console", "desk", "chuizi")
 CALLS = {"_", "gettext", "gettext_lazy", "ngettext", "ngettext_lazy"}
 
 

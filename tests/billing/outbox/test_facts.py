@@ -230,6 +230,7 @@ def test_each_kind_that_mail_reads_has_words():
         | request
         | alert
         | rerate
+        | {"place": "https://hook.example/", "why": "gone"}
         | {"decision": "", "question": "", "reason": "", "locale": "en", "asked_from": ""}
     )
     for kind in letters.LETTERS:

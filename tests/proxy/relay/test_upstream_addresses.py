@@ -4,9 +4,10 @@ import asyncio
 
 import pytest
 
+from core.outside.resolving import AddressRefused
 from proxy.prices.catalog import Destination
 from proxy.protocols.endpoint import Sending
-from proxy.relay.client import Client, PrivateAddress
+from proxy.relay.client import Client
 
 
 @pytest.mark.parametrize("host", ["127.1", "2130706433", "127.0.0.1", "[::1]", "[::ffff:7f00:1]", "127.0.0.1.", "0"])
@@ -31,5 +32,5 @@ def test_no_spelling_of_a_private_address_is_dialled(settings, upstream, host):
         finally:
             await client.close()
 
-    with pytest.raises(PrivateAddress):
+    with pytest.raises(AddressRefused):
         asyncio.run(ask())

@@ -1,0 +1,1 @@
+"""REST: webhooks out. Owners' keys with the scope `billing` alone."""
