@@ -3,6 +3,7 @@
 from celery import shared_task
 from django.utils import timezone
 
+from billing.budgets import ending
 from billing.months import journal
 from billing.outbox import alerts, events, mail
 from core.clock import database_now
@@ -25,6 +26,12 @@ def watch() -> None:
 def tidy() -> None:
     """Forget facts of long ago that all have read."""
     events.forget(now=database_now())
+
+
+@shared_task(name="billing.tasks.end_budgets")
+def end_budgets() -> None:
+    """Give back what is left of budgets whose time is up, or whose key nobody can use any more."""
+    ending.end_due(now=database_now())
 
 
 @shared_task(name="billing.tasks.close_days")

@@ -225,6 +225,7 @@ SIDEBAR = (
             (_("Adjustments"), "tune", "billing_adjustmentproposal"),
             (_("Journal entries"), "edit_note", "billing_journalentry"),
             (_("Holds"), "lock_clock", "billing_hold"),
+            (_("Budgets"), "savings", "billing_budget"),
             (_("Accounts"), "account_balance", "billing_ledgeraccount"),
             (_("Months"), "lock", "billing_monthlock"),
             (_("Days"), "calendar_month", "billing_accountday"),

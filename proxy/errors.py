@@ -52,8 +52,10 @@ def account_suspended() -> Refusal:
     return Refusal(403, "account_suspended", "This account is suspended. Write to support.")
 
 
-def spent() -> Refusal:
+def spent(*, is_budget: bool) -> Refusal:
     """For a stream that has begun."""
+    if is_budget:
+        return Refusal(402, "budget_exhausted", "The budget is used up, so the answer ends here.")
     return Refusal(402, "insufficient_balance", "The balance is used up, so the answer ends here. Top up to go on.")
 
 

@@ -1,9 +1,10 @@
 """What every test may use. The database is a real PostgreSQL; only the wire to providers is the sandbox's."""
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import hypothesis
@@ -19,8 +20,11 @@ from accounts.keys import issuing
 from accounts.models import Customer, Membership, User
 from billing.books.grants import grant_bonus
 from billing.books.ledger import Posting, house_account, post
+from billing.budgets import making
+from billing.budgets.making import Made
 from billing.invoices.papers import pdf
 from billing.models import Document, Wallet
+from core.clock import database_now
 from tests import template
 from tests.gateways import kill_those_left
 from tests.running import running  # noqa: F401 - a fixture
@@ -176,6 +180,17 @@ def wallet(customer: Customer) -> Wallet:
 @pytest.fixture
 def key(customer: Customer) -> issuing.IssuedKey:
     return issuing.issue(customer=customer, name="test", now=NOW)
+
+
+@pytest.fixture
+def make_budget(customer: Customer) -> Callable[..., Made]:
+    """A function: a budget of the customer's that lasts an hour."""
+
+    def make(amount: str = "5", *, lasts: timedelta = timedelta(hours=1), **made: Any) -> Made:
+        fields = {"customer": customer, "name": "run", "now": database_now(), **made}
+        return making.make(amount=Decimal(amount), lasts=lasts, **fields)
+
+    return make
 
 
 @pytest.fixture

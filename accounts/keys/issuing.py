@@ -110,11 +110,18 @@ def find(text: str) -> ApiKey | None:
         return None
     maker = Membership.objects.filter(user=OuterRef("created_by"), customer=OuterRef("customer"))
     return (
-        ApiKey.objects.select_related("customer")
+        ApiKey.objects.select_related("customer", "child__made_with")
         .annotate(maker_role=Subquery(maker.values("role")[:1]), found_at=Now())
         .filter(sha256=digest(text))
         .first()
     )
+
+
+def works(key: ApiKey, *, now: datetime) -> bool:
+    """Whether it can be used, and the key that it ends with, if it is a child."""
+    child = getattr(key, "child", None)
+    made_with = child.made_with if child is not None else None
+    return key.is_usable(now=now) and (made_with is None or made_with.is_usable(now=now))
 
 
 def role_behind(key: ApiKey) -> str:

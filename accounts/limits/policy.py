@@ -43,7 +43,9 @@ class KeyPolicy:
     visible: frozenset[str] = frozenset()
     """The models that its customer's group sees; all, if none."""
     may_call: bool = True
-    """Whether its scopes and its maker's role allow calls of models."""
+    """Whether its scopes and its maker's role allow calls of models, and the key that it ends with works."""
+    purse: str = ""
+    """The hold that its calls spend from, and nothing else; "" for the wallet."""
 
     def allows_address(self, address: str) -> bool:
         return address_allowed(address, self.networks)
@@ -67,16 +69,18 @@ READ_POLICIES = (
     "SELECT sha256, id, NULL::timestamptz AS works_until FROM accounts_apikey JOIN asked USING (sha256) UNION ALL"
     " SELECT sha256, key_id, works_until FROM accounts_formertext JOIN asked USING (sha256))"
     " SELECT t.sha256, k.id, k.customer_id, m.version, c.version,"
-    " extract(epoch FROM least(k.expires_at, t.works_until) - clock_timestamp())::float8,"
+    " extract(epoch FROM least(k.expires_at, t.works_until, p.expires_at) - clock_timestamp())::float8,"
     " k.allowed_models, k.allowed_ips, k.rpm_limit, coalesce(u.rpm_limit, g.rpm_limit),"
-    f" '{Scope.INFERENCE}' = ANY(k.scopes) AND (k.by_operator OR coalesce(s.role IN ({_CALLING_ROLES}), false)),"
+    f" '{Scope.INFERENCE}' = ANY(k.scopes) AND (k.by_operator OR coalesce(s.role IN ({_CALLING_ROLES}), false))"
+    " AND coalesce(p.is_active, true),"
     " coalesce(g.factor, 1), coalesce(g.models, '{}'), u.time_zone, k.concurrency_limit,"
     " k.daily_limit, k.weekly_limit, k.monthly_limit, k.total_limit,"
-    " s.daily_limit, s.weekly_limit, s.monthly_limit, s.total_limit"
+    " s.daily_limit, s.weekly_limit, s.monthly_limit, s.total_limit, coalesce(h.purse, '')"
     " FROM named t JOIN accounts_apikey k ON k.id = t.id JOIN accounts_keymeter m ON m.key_id = k.id"
     " JOIN accounts_customermeter c ON c.customer_id = k.customer_id"
     " JOIN accounts_customer u ON u.id = k.customer_id"
     " LEFT JOIN accounts_membership s ON s.user_id = k.created_by_id AND s.customer_id = k.customer_id"
+    " LEFT JOIN accounts_childkey h ON h.key_id = k.id LEFT JOIN accounts_apikey p ON p.id = h.made_with_id"
     ' LEFT JOIN accounts_customergroup g ON g.name = u."group"'
 )
 
@@ -102,4 +106,5 @@ def policy_from_row(
         at_once=row[14],
         caps=caps_of(row[15:19]),
         member_caps=caps_of(row[19:23]),
+        purse=row[23],
     )

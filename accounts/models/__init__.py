@@ -1,6 +1,7 @@
 """Who uses Chuizi, what they may spend, and what is kept of it."""
 
 from accounts.groups import CustomerGroup
+from accounts.models.children import ChildKey
 from accounts.models.keys import ApiKey, FormerText, default_scopes
 from accounts.models.meters import ApiRate, CustomerMeter, KeyMeter, MemberMeter
 from accounts.models.once import IdempotentAnswer, WelcomedAddress
@@ -11,6 +12,7 @@ from accounts.security.events import SecurityEvent
 __all__ = [
     "ApiKey",
     "ApiRate",
+    "ChildKey",
     "Customer",
     "CustomerGroup",
     "CustomerMeter",

@@ -11,11 +11,13 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models.caps import cap, caps_not_negative
+from accounts.models.children import CHILDREN_MOVE, counts_itself
 from accounts.models.people import Customer, User
 from accounts.roles import ALL_SCOPES, DEFAULT_SCOPES, Scope
 
 MEMBER = (
-    "(SELECT s.id FROM accounts_membership s WHERE s.user_id = NEW.created_by_id AND s.customer_id = NEW.customer_id)"
+    "(SELECT s.id FROM accounts_membership s WHERE s.user_id = NEW.created_by_id AND s.customer_id = NEW.customer_id"
+    f" AND {counts_itself('NEW.id')})"
 )
 """Who made the key, as the meter names them."""
 
@@ -107,7 +109,7 @@ class ApiKey(models.Model):
                 when=pgtrigger.After,
                 operation=pgtrigger.Update,
                 func="UPDATE accounts_keymeter SET version = version + 1, active = NEW.is_active,"
-                f" member_id = {MEMBER} WHERE key_id = NEW.id; RETURN NULL;",
+                f" member_id = {MEMBER} WHERE key_id = NEW.id; {CHILDREN_MOVE}; RETURN NULL;",
             ),
         ]
 

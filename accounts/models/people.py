@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models.caps import cap, caps_not_negative
+from accounts.models.children import counts_itself
 
 
 class UserManager(BaseUserManager["User"]):
@@ -137,7 +138,8 @@ class Membership(models.Model):
                 when=pgtrigger.After,
                 operation=pgtrigger.Insert | pgtrigger.Update | pgtrigger.Delete,
                 func="UPDATE accounts_keymeter m SET version = m.version + 1, member_id = (SELECT s.id FROM"
-                " accounts_membership s WHERE s.user_id = k.created_by_id AND s.customer_id = k.customer_id)"
+                " accounts_membership s WHERE s.user_id = k.created_by_id AND s.customer_id = k.customer_id"
+                f" AND {counts_itself('k.id')})"
                 " FROM accounts_apikey k WHERE m.key_id = k.id AND k.created_by_id IN (OLD.user_id, NEW.user_id)"
                 " AND k.customer_id IN (OLD.customer_id, NEW.customer_id); RETURN NULL;",
             ),

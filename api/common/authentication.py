@@ -61,7 +61,7 @@ class ApiKeyAuthentication(BaseAuthentication):
         key = issuing.find(text)
         if key is None and issuing.is_well_formed(text):
             self._refuse_full(request, rates.count_guess(address=address))
-        if key is None or not key.is_usable(now=key.found_at):  # type: ignore[attr-defined]
+        if key is None or not issuing.works(key, now=key.found_at):  # type: ignore[attr-defined]
             why = "unknown" if key is None else "expired or disabled"
             key_refused.send(sender=ApiKey, request=request._request, key=key, why=why)
             raise AuthenticationFailed("The API key is missing, unknown, expired or disabled.", code="invalid_api_key")

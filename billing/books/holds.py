@@ -1,6 +1,7 @@
 """The only writer of holds, and of the wallets' `held` and `exposure` that follow from them.
 
 A hold is placed once and resolved once: `open -> captured | released`, by compare-and-set under the wallet's lock.
+One inside a budget is taken out of the budget's hold, and its rest goes back there: the wallet's `held` stays.
 The SQL of admission stands here too; `proxy/admission/queue.py` sends it over its own connection.
 """
 
@@ -12,9 +13,10 @@ from decimal import Decimal
 
 from django.db import connection, transaction
 
+from accounts.limits.correcting import MeterChange, correct
 from billing.books.ledger import lock_wallets
 from billing.books.money import ZERO, InvalidAmount, usd
-from billing.models import Hold
+from billing.models import Budget, Hold
 from core import states
 from core.arrays import array, columns
 
@@ -62,6 +64,27 @@ PLACE_ONE_HOLD = (
     "INSERT INTO billing_hold (key, customer_id, kind, state, amount, bound, captured, reason, created_at)"
     " VALUES (%s, %s, 'request', 'open', %s, %s, 0, '', %s)"
 )
+READ_PURSES = (
+    "SELECT b.key, b.amount - b.captured, coalesce(sum(i.amount), 0), count(i.key) FROM billing_hold b"
+    " LEFT JOIN billing_hold i ON i.inside = b.key AND i.state = 'open'"
+    " WHERE b.key = ANY(%s) AND b.resolved_at IS NULL GROUP BY b.key"
+)
+"""Of budgets that are open: what is left of each, and what its requests under way hold. Their wallets are locked."""
+PLACE_HOLDS_INSIDE = (
+    "INSERT INTO billing_hold (key, customer_id, kind, state, amount, bound, captured, reason, created_at, inside)"
+    " SELECT k, c, 'request', 'open', a, b, 0, '', t, i FROM"
+    " unnest(%s::text[], %s::bigint[], %s::numeric[], %s::numeric[], %s::timestamptz[], %s::text[])"
+    " AS h(k, c, a, b, t, i)"
+)
+TAKE_FROM_PURSES = (
+    "UPDATE billing_hold b SET captured = b.captured + d.taken FROM unnest(%s::text[], %s::numeric[]) AS d(key, taken)"
+    " WHERE b.key = d.key AND b.resolved_at IS NULL"
+)
+GIVE_TO_PURSES = (
+    "UPDATE billing_hold b SET captured = b.captured - d.rest FROM unnest(%s::text[], %s::numeric[]) AS d(key, rest)"
+    " WHERE b.key = d.key RETURNING b.key, b.customer_id, d.rest, b.resolved_at IS NULL"
+)
+"""What is captured of a budget's hold is what its requests were charged and hold, also once it has ended."""
 EXTEND_HOLDS = (
     "UPDATE billing_hold h SET amount = h.amount + d.more, bound = h.bound + d.more"
     " FROM unnest(%s::text[], %s::numeric[]) AS d(key, more) WHERE h.key = d.key AND h.state = 'open'"
@@ -125,16 +148,47 @@ def resolve(resolutions: Sequence[Resolution], *, now: datetime) -> set[str]:
             " FROM unnest(%s::text[], %s::numeric[], %s::text[]) AS r(key, captured, reason)"
             # Open, by its constraint. Said with the state, the planner may walk through all that are open.
             " WHERE h.key = r.key AND h.resolved_at IS NULL"
-            " RETURNING h.key, h.customer_id, h.amount - h.captured + coalesce(r.captured, 0), h.bound - h.amount",
+            " RETURNING h.key, h.customer_id, h.amount - h.captured + coalesce(r.captured, 0), h.bound - h.amount,"
+            "  h.inside, h.captured",
             [now, *columns([(r.key, r.captured, r.reason) for r in resolutions])],
         )
         freed: dict[int, tuple[Decimal, Decimal]] = defaultdict(lambda: (ZERO, ZERO))
         resolved = set()
-        for key, customer_id, held, exposure in cursor.fetchall():
+        inside: dict[str, tuple[Decimal, Decimal]] = defaultdict(lambda: (ZERO, ZERO))
+        for key, customer_id, held, exposure, purse, charged in cursor.fetchall():
             resolved.add(key)
             freed[customer_id] = (freed[customer_id][0] - held, freed[customer_id][1] - exposure)
+            if purse is not None:
+                inside[purse] = (inside[purse][0] + held - charged, inside[purse][1] + charged)
+        for customer_id, kept in _give_to_purses(inside) if inside else ():
+            freed[customer_id] = (freed[customer_id][0] + kept, freed[customer_id][1])
         _add_held(freed)
     return resolved
+
+
+def _give_to_purses(inside: dict[str, tuple[Decimal, Decimal]]) -> list[tuple[int, Decimal]]:
+    """Give budgets back what their requests did not use, of each the rest and what was charged; by customer, what stays
+    held. The rest of one that has ended is the wallet's again, and the key that made it had so much less set aside.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(GIVE_TO_PURSES, columns([(key, rest) for key, (rest, _) in inside.items()]))
+        rows = cursor.fetchall()
+    tell_makers([(key, ZERO if is_open else rest, inside[key][1]) for key, _, rest, is_open in rows])
+    return [(customer_id, rest) for _, customer_id, rest, is_open in rows if is_open]
+
+
+def tell_makers(changes: Sequence[tuple[str, Decimal, Decimal]]) -> None:
+    """Of budgets, by their holds: so much is not set aside any more, and so much of it was charged. That counts within
+    the caps of the keys that they were made with, in the periods in which they were.
+    """
+    ids = [key.removeprefix("budget:") for key, _, _ in changes]
+    made = {budget.hold_key: budget for budget in Budget.objects.filter(pk__in=ids).select_related("key__child")}
+    told = []
+    for key, back, charged in changes:
+        maker, day = made[key].key.child.made_with_id, made[key].counted_on
+        if maker is not None and day is not None and (back or charged):
+            told.append(MeterChange(maker, day, -back, charged))
+    correct(told)
 
 
 def capture_share(*, key: str, share: Decimal, now: datetime) -> None:

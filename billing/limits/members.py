@@ -14,11 +14,12 @@ from accounts.limits.periods import begins, zone_of
 from accounts.limits.spending import CHARGED, COLUMNS, SPENT
 from accounts.models import MemberMeter, Membership
 from accounts.models.caps import CAPS
+from accounts.models.children import counts_itself
 from billing.books.ledger import lock_wallets
 
 _OWN_KEYS = (
     " FROM accounts_keymeter k JOIN accounts_apikey a ON a.id = k.key_id"
-    " WHERE a.customer_id = %s AND a.created_by_id = %s"
+    f" WHERE a.customer_id = %s AND a.created_by_id = %s AND {counts_itself('a.id')}"
 )
 _LAST_DAY = f"SELECT max(k.day){_OWN_KEYS}"
 _SUMS = ", ".join(f"coalesce(sum(k.{name}) FILTER (WHERE k.day >= %s), 0)" for name in (*SPENT, *CHARGED))

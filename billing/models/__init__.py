@@ -1,6 +1,7 @@
 from billing.models.adjustments import AdjustmentProposal
 from billing.models.alerts import Alert, AlertPost
 from billing.models.books import AccountDay, AuditRun, ClosedDay, MonthLock
+from billing.models.budgets import Budget
 from billing.models.discrepancies import Discrepancy
 from billing.models.entries import JournalEntry
 from billing.models.events import Event, Unread
@@ -15,6 +16,7 @@ __all__ = [
     "Alert",
     "AlertPost",
     "AuditRun",
+    "Budget",
     "ClosedDay",
     "CreditTask",
     "Discrepancy",

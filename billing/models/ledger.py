@@ -249,13 +249,17 @@ class Wallet(models.Model):
 
 
 class Hold(models.Model):
-    """Money set aside on a wallet for one business fact, resolved once."""
+    """Money set aside on a wallet for one business fact, resolved once.
+
+    What a budget's requests hold and are charged is taken out of its hold, `captured` there, and given back to it.
+    """
 
     class Kind(models.TextChoices):
         REQUEST = "request", _("Request")
         JOB = "job", _("Background job")
         REFUND = "refund", _("Refund")
         DISPUTE = "dispute", _("Dispute")
+        BUDGET = "budget", _("Budget")
 
     class State(models.TextChoices):
         OPEN = "open", _("open")
@@ -289,13 +293,24 @@ class Hold(models.Model):
     )
     captured = models.DecimalField(_("captured"), max_digits=20, decimal_places=8, default=0)
     reason = models.CharField(_("reason"), max_length=30, blank=True)
+    inside = models.CharField(
+        _("inside"),
+        max_length=60,
+        null=True,
+        blank=True,
+        db_collation="C",
+        help_text=_("The budget's hold that it was taken out of, and that its rest goes back to."),
+    )
     created_at = models.DateTimeField(_("created at"))
     resolved_at = models.DateTimeField(_("resolved at"), null=True, blank=True)
 
     class Meta:
         verbose_name = _("hold")
         verbose_name_plural = _("holds")
-        indexes = [models.Index(fields=["customer"], condition=Q(state="open"), name="hold_open")]
+        indexes = [
+            models.Index(fields=["customer"], condition=Q(state="open"), name="hold_open"),
+            models.Index(fields=["inside", "state"], condition=Q(inside__isnull=False), name="hold_inside"),
+        ]
         constraints = [
             models.CheckConstraint(condition=Q(amount__gt=0), name="hold_amount_positive"),
             models.CheckConstraint(condition=Q(bound__gte=F("amount")), name="hold_within_bound"),
@@ -305,6 +320,11 @@ class Hold(models.Model):
             models.CheckConstraint(
                 condition=Q(state="open", resolved_at__isnull=True) | (~Q(state="open") & Q(resolved_at__isnull=False)),
                 name="hold_resolved_has_time",
+            ),
+            # A budget pays for all that its requests may cost: no allowance stands in for it.
+            models.CheckConstraint(
+                condition=Q(inside__isnull=True) | Q(bound=F("amount"), kind__in=["request", "job"]),
+                name="hold_inside_at_the_bound",
             ),
         ]
 

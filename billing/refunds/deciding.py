@@ -52,6 +52,8 @@ class Refundable:
     """Held until a dispute with the card's bank is decided."""
     in_flight: Decimal
     """Held for requests to models that are running."""
+    budgets: Decimal
+    """Set aside for runs that have not ended."""
     owed: Decimal
     """For refunds that were paid after they had failed, and whose money was spent meanwhile."""
 
@@ -70,6 +72,7 @@ def refundable(*, customer_id: int) -> Refundable:
         frozen=held[Hold.Kind.REFUND],
         disputed=held[Hold.Kind.DISPUTE],
         in_flight=held[Hold.Kind.REQUEST] + held[Hold.Kind.JOB],
+        budgets=held[Hold.Kind.BUDGET],
         owed=owed,
     )
 

@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 from django.contrib import admin, messages
@@ -19,7 +20,8 @@ from unfold.decorators import action, display
 from accounts.people.customers import customers_with
 from billing.books import adjustments
 from billing.books.small_debts import small_debts
-from billing.models import AccountDay, Alert, AlertPost, AuditRun, Hold, LedgerAccount, Transfer, Wallet
+from billing.budgets.figures import figures_of
+from billing.models import AccountDay, Alert, AlertPost, AuditRun, Budget, Hold, LedgerAccount, Transfer, Wallet
 from billing.months import journal, periods
 from desk.books import adjustments as adjustment_admin
 from desk.queues import Queue
@@ -132,7 +134,9 @@ class TransferAdmin(ExactSearch, ReadOnlyAdmin):
 
 @admin.register(Hold)
 class HoldAdmin(ExactSearch, ReadOnlyAdmin):
-    list_display = ("key", "customer", "kind", "coloured_state", "amount", "captured", "created_at", "resolved_at")
+    list_display = (
+        *("key", "customer", "kind", "inside", "coloured_state", "amount", "captured", "created_at", "resolved_at"),
+    )
     list_select_related = ("customer",)
     ordering = ("-key",)
     search_fields = ("key",)
@@ -148,6 +152,35 @@ class HoldAdmin(ExactSearch, ReadOnlyAdmin):
             # Open ones alone have an index by customer; a resolved one is found by its key.
             return Q(customer_id__in=customers_with(term), state=Hold.State.OPEN)
         return Q(key=term)
+
+
+@admin.register(Budget)
+class BudgetAdmin(ReadOnlyAdmin):
+    list_display = ("__str__", "customer", "key", "amount", "spent", "held", "left", "expires_at", "ended_at")
+    list_select_related = ("customer", "key")
+    ordering = ("-id",)
+    list_per_page = 50
+    fields = (
+        *("customer", "key", "amount", "spent", "held", "left", "returned", "counted_on"),
+        *("created_at", "expires_at", "ended_at", "ended_reason"),
+    )
+    readonly_fields = ("spent", "held", "left", "returned")
+
+    @display(description=_("Spent"))
+    def spent(self, budget: Budget) -> Decimal:
+        return figures_of([budget])[budget.pk].spent
+
+    @display(description=_("Held"))
+    def held(self, budget: Budget) -> Decimal:
+        return figures_of([budget])[budget.pk].held
+
+    @display(description=_("Left"))
+    def left(self, budget: Budget) -> Decimal:
+        return figures_of([budget])[budget.pk].left
+
+    @display(description=_("Came back"))
+    def returned(self, budget: Budget) -> Decimal:
+        return figures_of([budget])[budget.pk].returned
 
 
 @admin.register(AuditRun)

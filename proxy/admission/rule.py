@@ -71,6 +71,8 @@ class Short(Refusal):
     room: Decimal = ZERO
     may_come_free: Decimal = ZERO
     cap: CapReached | None = None
+    purse: str = ""
+    """The budget's hold that is short, "" for the wallet or a cap."""
 
     @property
     def may_pass(self) -> bool:
@@ -102,6 +104,27 @@ class WalletCounter:
         self.available -= amount
         self.reserved += amount
         self.held += amount
+
+
+@dataclass(slots=True)
+class Purse(WalletCounter):
+    """A budget in the hands of one batch, in the wallet's place: `available` is what it has left, `reserved` what
+    `requests` under way hold inside it. It has no allowance.
+
+    Not `is_backed`: the balance does not cover what is set aside any more, as after a refund that was begun at the
+    provider, and less is available than is left.
+    """
+
+    requests: int = 0
+    is_backed: bool = True
+
+    def backed_by(self, wallet: WalletCounter) -> "Purse":
+        """Usage takes a wallet below zero by its allowance at most, whatever took from it meanwhile."""
+        missing = wallet.exposure - wallet.available - wallet.allowance
+        if missing > 0:
+            self.is_backed = False
+            self.available = max(ZERO, self.available - missing)
+        return self
 
 
 @value
@@ -137,6 +160,7 @@ class TooLittle(StrEnum):
     """Why a hold does not grow."""
 
     BALANCE = "balance"
+    BUDGET = "budget"
     CAP = "cap"
     ENDED = "ended"
     """Its request is no longer open."""
@@ -150,7 +174,9 @@ def extend(asked: Extension, *, wallet: WalletCounter, key: KeyCounter) -> Decim
     more = min(asked.wanted, _room(wallet, left))
     if more >= asked.least and more > 0:
         return more
-    return TooLittle.BALANCE if left is None or wallet.available <= left else TooLittle.CAP
+    if left is not None and left < wallet.available:
+        return TooLittle.CAP
+    return TooLittle.BUDGET if isinstance(wallet, Purse) else TooLittle.BALANCE
 
 
 def decide(
@@ -237,6 +263,8 @@ def _fits(ask: Ask, *, room: Decimal) -> str:
 
 
 def _insufficient(ask: Ask, *, wallet: WalletCounter, left: Decimal | None) -> Short:
+    if isinstance(wallet, Purse):
+        return _exhausted(ask, purse=wallet, left=left)
     least, bound = _least(ask), ask.bound_at(ask.first_limit)
     estimate = min(ask.estimate, bound)
     fits = _fits(ask, room=_room(wallet, left))
@@ -250,6 +278,28 @@ def _insufficient(ask: Ask, *, wallet: WalletCounter, left: Decimal | None) -> S
         needed=min(least, estimate + wallet.bonus) if bound - estimate <= wallet.allowance else least,
         room=wallet.available,
         may_come_free=wallet.reserved,
+    )
+
+
+def _exhausted(ask: Ask, *, purse: Purse, left: Decimal | None) -> Short:
+    least, fits = _least(ask), _fits(ask, room=_room(purse, left))
+    if not purse.is_backed:
+        finding = f"The balance does not cover what is set aside for this budget, and this request needs ${least:f}."
+        return Short(402, "insufficient_balance", f"{finding} Top up to go on.", finding=finding, needed=least)
+    finding = f"The budget has ${purse.available:f} left and this request needs ${least:f}.{fits}"
+    held = ""
+    if purse.requests:
+        noun = "request" if purse.requests == 1 else "requests"
+        held = f" ${purse.reserved:f} is held by {purse.requests} {noun} besides; what is not used of it comes free."
+    return Short(
+        402,
+        "budget_exhausted",
+        f"{finding}{held}",
+        finding=finding,
+        needed=least,
+        room=purse.available,
+        may_come_free=purse.reserved,
+        purse=ask.policy.purse,
     )
 
 

@@ -52,6 +52,10 @@ OF_WALLET = (
     _SUMS.format(room="(SELECT paid + bonus - held FROM billing_wallet WHERE customer_id = %s)")
     + f" FROM ({_REQUESTS}) AS r"
 )
+OF_PURSE = (
+    _SUMS.format(room="(SELECT amount - captured FROM billing_hold WHERE key = %s AND resolved_at IS NULL)")
+    + f" FROM ({_REQUESTS} AND h.inside = %s) AS r"
+)
 METERS = {
     Whose.KEY: ("accounts_keymeter WHERE key_id", "r.key_id = %s"),
     Whose.MEMBER: (
@@ -90,12 +94,15 @@ def look(ask: Ask, short: Short) -> Standing:
     """Read the standing of what was short."""
     customer_id, cap = ask.policy.customer_id, short.cap
     query: tuple[str, list[Any]] = OF_WALLET, [customer_id, customer_id]
-    if cap is not None:
+    if short.purse:
+        query = OF_PURSE, [short.purse, customer_id, short.purse]
+    elif cap is not None:
         whose = [cap.limit, cap.since, cap.meter_id, customer_id, cap.meter_id, cap.since]
         query = _of_cap(cap.whose, cap.period), whose
     with connection.cursor() as cursor:
         cursor.execute(*query)
-        return Standing(*cursor.fetchone())
+        room, *figures = cursor.fetchone()
+    return Standing(ZERO if room is None else room, *figures)  # None: the budget has ended
 
 
 def _settle_customer(customer_id: int) -> None:
@@ -150,7 +157,7 @@ class SettleFirst:
     async def _figures(self, ask: Ask, short: Short) -> Standing | None:
         """One look for all who wait for the same; None where it takes too long."""
         cap = short.cap
-        what = (ask.policy.customer_id, cap and (cap.whose, cap.meter_id, cap.period, cap.limit))
+        what = (ask.policy.customer_id, short.purse, cap and (cap.whose, cap.meter_id, cap.period, cap.limit))
         task = self._looking.get(what)
         if task is None:
             task = self._looking[what] = asyncio.create_task(self._look_once(ask, short))

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache
 from itertools import chain
@@ -14,13 +14,13 @@ from typing import Any
 import psycopg
 
 from accounts.limits import meters as limits
-from accounts.limits.meters import CustomerCounter, KeyCounter
 from accounts.limits.policy import KeyPolicy
 from accounts.limits.slots import slot_of
 from billing.books import holds
-from billing.books.allowance import Overrun, Payments, allowance
-from core.arrays import array, columns
+from billing.books.allowance import Overrun
+from core.arrays import columns
 from core.records import value
+from proxy.admission.locked import Locked, read
 from proxy.admission.rule import Ask, Decision, Extension, TooLittle, WalletCounter, decide, extend
 from proxy.batches.pipeline import Pipeline, Query
 from proxy.errors import invalid_key
@@ -89,13 +89,6 @@ WRITE_GENERATIONS = (
 )
 MOST_CHANGES = 64
 """Of one hold, told apart: past that a row would be written again and again, each time longer."""
-LOCK_GENERATIONS = (
-    "SELECT id FROM proxy_generation WHERE id = ANY(%s) AND state = 'held' ORDER BY id FOR NO KEY UPDATE SKIP LOCKED"
-)
-"""Who locks one that is held is about to end it; waiting for that with a wallet locked would be the wrong order."""
-COUNT_IN_FLIGHT = (
-    "SELECT key_id, count(*) FROM proxy_generation WHERE state = 'held' AND key_id = ANY(%s) GROUP BY key_id"
-)
 EXTEND_GENERATIONS = (
     "UPDATE proxy_generation g SET held = g.held + d.more, bound = g.bound + d.more, hold_changes ="
     f" CASE WHEN jsonb_array_length(g.hold_changes) >= {MOST_CHANGES} THEN g.hold_changes - -1"
@@ -110,8 +103,6 @@ FIND_GENERATIONS = "SELECT id FROM proxy_generation WHERE id = ANY(%s)"
 
 ROUND_TRIP_SECONDS = 10.0
 """Past every limit that PostgreSQL has on queries and locks: what is silent for longer is stopped, or gone."""
-NO_TIME = datetime.min.replace(tzinfo=UTC)
-"""Where no key was found, so that nothing is admitted."""
 CONNECTION_LOST = ("08", "57P")
 """SQLSTATE classes of a connection that broke or a server that went away."""
 
@@ -146,36 +137,37 @@ class Writer:
         """
         pipeline = await self._connected()
         try:
-            wallets, keys, customers, open_ones, now = await self._read(
-                pipeline, waiters, wait_for_locks=wait_for_locks
-            )
+            policies = [waiter.policy for waiter in waiters]
+            extending = [waiter.asked.generation_id for waiter in waiters if isinstance(waiter, Extending)]
+            found = await read(pipeline, policies, extending, overrun=self._overrun, wait_for_locks=wait_for_locks)
             locked: list[Waiter | Extending] = []
             grants: list[Grant] = []
             more: list[More] = []
             for waiter in waiters:
                 if waiter.future.done():
                     continue
-                wallet = wallets.get(waiter.policy.customer_id)
+                wallet = found.spends_from(waiter.policy)
                 if wallet is None:
                     locked.append(waiter)
                     continue
                 if isinstance(waiter, Extending):
-                    granted = self._extend(waiter.asked, wallet=wallet, keys=keys, open_ones=open_ones)
+                    granted = self._extend(waiter.asked, wallet=wallet, found=found)
                     if isinstance(granted, Decimal):
                         more.append((waiter, granted))
                     else:
                         waiter.future.set_result(granted)
                     continue
-                decided = self._decide(waiter.ask, wallet=wallet, keys=keys, customers=customers, now=now)
+                decided = self._decide(waiter.ask, wallet=wallet, found=found)
                 if isinstance(decided, Exception):
                     waiter.future.set_exception(decided)
                     continue
                 decision, day = decided
-                grants.append((waiter, Admitted(generation_id_at(now, place=len(grants)), decision, now, day)))
+                number = generation_id_at(found.now, place=len(grants))
+                grants.append((waiter, Admitted(number, decision, found.now, day)))
             if not (grants or more):
                 await pipeline.round_trip([("ROLLBACK", ())])
                 return [], [], locked
-            await self._write(pipeline, grants, more, wallets=wallets, keys=keys, customers=customers, now=now)
+            await self._write(pipeline, grants, more, found=found)
         except BaseException:
             await self._reset()
             raise
@@ -223,49 +215,11 @@ class Writer:
         except (psycopg.Error, TimeoutError):
             pipeline.close()
 
-    async def _read(
-        self, pipeline: Pipeline, waiters: Sequence[Waiter | Extending], *, wait_for_locks: bool
-    ) -> tuple[dict[int, WalletCounter], dict[int, KeyCounter], dict[int, CustomerCounter], set[str], datetime]:
-        """Wallets, locked; meters by key and customer; which of the requests that want more are still under way."""
-        customer_ids = sorted({waiter.policy.customer_id for waiter in waiters})
-        key_ids = list({waiter.policy.key_id for waiter in waiters})
-        extending = [waiter.asked.generation_id for waiter in waiters if isinstance(waiter, Extending)]
-        # Meters are read by a query of their own, after the locks: a snapshot taken before would be stale.
-        if wait_for_locks:
-            lock: list[Query] = [("SET LOCAL lock_timeout = 250", ()), (holds.LOCK_WALLETS, [customer_ids])]
-        elif len(customer_ids) == 1:
-            lock = [(holds.LOCK_FREE_WALLET, customer_ids)]
-        else:
-            lock = [(holds.LOCK_FREE_WALLETS, [customer_ids])]
-        read = (limits.READ_METERS_OF_ONE, key_ids) if len(key_ids) == 1 else (limits.READ_METERS, [key_ids])
-        queries: list[Query] = [("BEGIN", ()), *lock, read]
-        if extending:
-            queries.append((LOCK_GENERATIONS, [array(extending)]))
-        if limited := {waiter.policy.key_id for waiter in waiters if waiter.policy.at_once is not None}:
-            queries.append((COUNT_IN_FLIGHT, [list(limited)]))
-        locked, meters, *more = (await pipeline.round_trip(queries))[len(lock) :]
-        now = meters[0][-1] if meters else NO_TIME
-        wallets = {}
-        for customer_id, available, held, exposure, bonus, *paid in locked:
-            most = allowance(Payments(*paid), overrun=self._overrun, now=now)
-            wallets[customer_id] = WalletCounter(available, held, exposure, bonus, most)
-        keys, customers = limits.counters(meters)
-        for key_id, in_flight in more.pop() if limited else ():
-            keys[key_id].in_flight = in_flight
-        return wallets, keys, customers, {row[0] for row in more[0]} if extending else set(), now
-
-    def _decide(
-        self,
-        ask: Ask,
-        *,
-        wallet: WalletCounter,
-        keys: dict[int, KeyCounter],
-        customers: dict[int, CustomerCounter],
-        now: datetime,
-    ) -> tuple[Decision, date] | Exception:
+    @staticmethod
+    def _decide(ask: Ask, *, wallet: WalletCounter, found: Locked) -> tuple[Decision, date] | Exception:
         """What is held, and the day on which it counts."""
         policy = ask.policy
-        key, customer = keys.get(policy.key_id), customers.get(policy.customer_id)
+        key, customer, now = found.keys.get(policy.key_id), found.customers.get(policy.customer_id), found.now
         if key is None or customer is None:
             return invalid_key()
         if (key.version, customer.version) != (policy.version, policy.customer_version):
@@ -283,38 +237,29 @@ class Writer:
         return decision, day
 
     @staticmethod
-    def _extend(
-        asked: Extension, *, wallet: WalletCounter, keys: Mapping[int, KeyCounter], open_ones: set[str]
-    ) -> Decimal | TooLittle:
-        key = keys.get(asked.policy.key_id)
-        if key is None or asked.generation_id not in open_ones:
+    def _extend(asked: Extension, *, wallet: WalletCounter, found: Locked) -> Decimal | TooLittle:
+        key = found.keys.get(asked.policy.key_id)
+        has_ended = asked.policy.purse and asked.policy.purse not in found.purses
+        if key is None or has_ended or asked.generation_id not in found.open_ones:
             return TooLittle.ENDED
-        open_ones.discard(asked.generation_id)  # a request is extended once in a batch
+        found.open_ones.discard(asked.generation_id)  # a request is extended once in a batch
         granted = extend(asked, wallet=wallet, key=key)
         if isinstance(granted, Decimal):
             wallet.hold_more(granted)
             key.hold_more(asked.policy, counted_on=asked.day, held=granted)
         return granted
 
-    async def _write(
-        self,
-        pipeline: Pipeline,
-        grants: Sequence[Grant],
-        more: Sequence[More],
-        *,
-        wallets: dict[int, WalletCounter],
-        keys: dict[int, KeyCounter],
-        customers: dict[int, CustomerCounter],
-        now: datetime,
-    ) -> None:
+    async def _write(self, pipeline: Pipeline, grants: Sequence[Grant], more: Sequence[More], *, found: Locked) -> None:
         """Everything in one query, each part on rows of its own, and the COMMIT behind it."""
         rows = [self._row(waiter.ask, admitted) for waiter, admitted in grants]
+        purse_of = {admitted.generation_id: waiter.policy.purse for waiter, admitted in grants if waiter.policy.purse}
         parts = [
             *_generations(rows),
             *_extensions(more),
-            *_holds([row for row in rows if row[9]]),  # a zero estimate takes no hold
-            *_wallets({number: wallet for number, wallet in wallets.items() if wallet.held or wallet.exposed}),
-            *limits.writes(keys.values(), customers.values(), now=now),
+            *_holds([row for row in rows if row[9]], purse_of),  # a zero estimate takes no hold
+            *_purses({key: purse.held for key, purse in found.purses.items() if purse.held}),
+            *_wallets({number: wallet for number, wallet in found.wallets.items() if wallet.held or wallet.exposed}),
+            *limits.writes(found.keys.values(), found.customers.values(), now=found.now),
         ]
         together = _together(*[sql for sql, _ in parts])
         parameters = list(chain.from_iterable(given for _, given in parts))
@@ -373,11 +318,20 @@ def _extensions(more: Sequence[More]) -> list[Query]:
     return [(EXTEND_GENERATIONS, (ids, why, amounts)), (holds.EXTEND_HOLDS, (ids, amounts))]
 
 
-def _holds(rows: Sequence[Sequence[Any]]) -> list[Query]:
+def _holds(rows: Sequence[Sequence[Any]], purse_of: Mapping[str, str]) -> list[Query]:
+    """`purse_of` names the budget's hold of those that are inside one; they are written apart."""
     chosen = [(row[0], row[1], row[9], row[8], row[10]) for row in rows]
+    queries: list[Query] = []
+    if purse_of and (inside := [(*row, purse_of[row[0]]) for row in chosen if row[0] in purse_of]):
+        queries = [(holds.PLACE_HOLDS_INSIDE, columns(inside))]
+        chosen = [row for row in chosen if row[0] not in purse_of]
     if len(chosen) == 1:
-        return [(holds.PLACE_ONE_HOLD, chosen[0])]
-    return [(holds.PLACE_HOLDS, columns(chosen))] if chosen else []
+        return [(holds.PLACE_ONE_HOLD, chosen[0]), *queries]
+    return [(holds.PLACE_HOLDS, columns(chosen)), *queries] if chosen else queries
+
+
+def _purses(taken: Mapping[str, Decimal]) -> list[Query]:
+    return [(holds.TAKE_FROM_PURSES, columns(list(taken.items())))] if taken else []
 
 
 def _wallets(touched: Mapping[int, WalletCounter]) -> list[Query]:

@@ -122,6 +122,10 @@ class Window:
             self._asking = None
 
     @property
+    def is_in_budget(self) -> bool:
+        return bool(self._ask.policy.purse)
+
+    @property
     def _limit(self) -> int:
         return self._admitted.decision.output_limit
 

@@ -18,6 +18,7 @@ SELECT customer_id, id, state, cost, charged, given_back, hold_state, whole, gro
   CASE WHEN g.held = 0 THEN NULL WHEN g.state NOT IN ('settled', 'released') THEN 'open'
    WHEN g.cost > 0 THEN 'captured' ELSE 'released' END AS hold_due,
   h.key IS NULL OR (h.customer_id, h.amount, h.bound) = (g.customer_id, g.held, g.bound)
+   AND h.inside IS NOT DISTINCT FROM y.purse
    AND (h.kind = 'request' OR h.kind = 'job' AND (g.state <> 'held' OR j.generation_id IS NOT NULL)) AS same,
   k.id IS NOT NULL AND m.id IS NOT NULL AND v.id IS NOT NULL AND w.customer_id IS NOT NULL
    AND (g.upstream_id IS NULL OR u.id IS NOT NULL) AS whole,
@@ -44,6 +45,7 @@ SELECT customer_id, id, state, cost, charged, given_back, hold_state, whole, gro
  LEFT JOIN proxy_job j ON g.state = 'held' AND j.generation_id = g.id AND j.ended_at IS NULL
  LEFT JOIN billing_wallet w ON w.customer_id = g.customer_id
  LEFT JOIN accounts_apikey k ON k.id = g.key_id AND k.customer_id = g.customer_id
+ LEFT JOIN accounts_childkey y ON y.key_id = g.key_id
  LEFT JOIN proxy_model m ON m.id = g.model_id
  LEFT JOIN proxy_price v ON v.id = g.price_id AND v.model_id = g.model_id
  LEFT JOIN proxy_upstream u ON u.id = g.upstream_id

@@ -147,13 +147,14 @@ MAY: dict[str, tuple[str, ...]] = {
 
 
 @pytest.fixture
-def rows(make_request, customer: Customer, user: User, key, now) -> dict[type[Row], Row]:
+def rows(make_request, make_budget, customer: Customer, user: User, key, now) -> dict[type[Row], Row]:
     """One of everything that the desk shows."""
     make_request(state="held")
     make_request()
     topup = paid_in(customer, "stripe")
     refund = refunds.ask(customer=customer, amount="4.00", reason="test", now=now)
     holds.place(customer_id=customer.pk, key="dispute:1", kind=Hold.Kind.DISPUTE, amount=Decimal(1), now=now)
+    make_budget("1")
     statement = Statement.objects.create(provider="stripe", day=now.date(), raw=b"x", sha256="0" * 64, lines=1)
     money = {"amount": Decimal(1), "currency": "USD"}
     dispute = Dispute.objects.create(

@@ -35,6 +35,7 @@ from proxy.purchases import posting
 from proxy.settlement import settle
 from tests.billing.invoices.invoice_steps import make_series
 from tests.histories.banks import Banks
+from tests.histories.budgets import Budgets
 from tests.histories.correcting import Correcting
 from tests.histories.invoicing import Invoicing
 from tests.histories.not_fitting import NotFitting, lines_of
@@ -53,7 +54,6 @@ from tests.histories.steps import (
     pick,
     refused,
 )
-from tests.histories.usage import Usage
 from tests.histories.world import Clock, mortal
 from tests.payments.conftest import confirmed
 
@@ -71,7 +71,7 @@ CLEARING = (
 WORDS = "not needed any more"
 
 
-class Histories(Usage, Invoicing, Correcting, Rerating, Banks, NotFitting):
+class Histories(Budgets, Invoicing, Correcting, Rerating, Banks, NotFitting):
     """Two customers who pay, spend and want money back; three providers; workers that die; two people at the desk."""
 
     @initialize()

@@ -1,7 +1,7 @@
 """Requests of models: held at the most they can cost, or within the allowance at less; metered, settled, left over."""
 
 import math
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from time import monotonic
 from typing import Any
@@ -10,6 +10,7 @@ from django.db import connection, transaction
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
+from accounts.models import ApiKey
 from billing.books import holds
 from billing.books.allowance import Overrun, Payments, allowance
 from billing.models import Wallet
@@ -30,6 +31,39 @@ FACTS = ("paid_in", "first_paid_at", "paid_again", "disputed", "written_off")
 
 
 class Usage(Steps):
+    def new_id(self, now: datetime) -> str:
+        self.number += 1
+        return new_generation_id(int(now.timestamp() * 10**9) + self.number * 10**6)
+
+    def is_held(
+        self, number: str, key: ApiKey, held: Decimal, bound: Decimal, *, used: Decimal | None, now: datetime
+    ) -> None:
+        """A request's row; with its usage, unless that is None."""
+        known: dict[str, Any] = {"usage_source": "none"}
+        if used is not None:
+            tokens = math.ceil(bound * used / PER_TOKEN)
+            known = {
+                "usage_source": "upstream",
+                "upstream": self.model.upstreams.get(),
+                "input_tokens": tokens,
+                "state": "metered",
+                "cost": min(tokens * PER_TOKEN, bound),
+                "metered_at": now,
+            }
+        Generation.objects.create(
+            pk=number,
+            customer_id=key.customer_id,
+            key=key,
+            model=self.model,
+            price=self.model.prices.earliest("version"),
+            protocol="openai",
+            streamed=False,
+            bound=bound,
+            held=held,
+            created_at=now,
+            **known,
+        )
+
     @rule(
         who=WHO,
         share=SHARES,
@@ -45,53 +79,28 @@ class Usage(Steps):
         amount = (wallet.available * share).quantize(MICRO)
         if amount <= 0:
             return
-        self.number += 1
         now = self.clock.now()
-        number = new_generation_id(int(now.timestamp() * 10**9) + self.number * 10**6)
+        number = self.new_id(now)
         allowed = allowance(Payments(**{name: getattr(wallet, name) for name in FACTS}), overrun=OVERRUN, now=now)
         beyond = max(Decimal(0), (allowed - wallet.exposure) * estimated).quantize(MICRO)
         with connection.cursor() as cursor:  # as admission does
             cursor.execute(holds.PLACE_ONE_HOLD, [number, wallet.pk, amount, amount + beyond, now])
             cursor.execute(holds.ADD_HELD_TO_ONE, [amount, beyond, wallet.pk])
-        known: dict[str, Any] = {"usage_source": "none"}
-        if used is not None:
-            tokens = math.ceil((amount + beyond) * used / PER_TOKEN)
-            cost = min(tokens * PER_TOKEN, amount + beyond)
-            known = {
-                "usage_source": "upstream",
-                "upstream": self.model.upstreams.get(),
-                "input_tokens": tokens,
-                "state": "metered",
-                "cost": cost,
-                "metered_at": now,
-            }
-        Generation.objects.create(
-            pk=number,
-            customer=self.customers[who],
-            key=self.keys[who],
-            model=self.model,
-            price=self.model.prices.earliest("version"),
-            protocol="openai",
-            streamed=False,
-            bound=amount + beyond,
-            held=amount,
-            created_at=now,
-            **known,
-        )
+        self.is_held(number, self.keys[who], amount, amount + beyond, used=used, now=now)
         if is_settled:
             settle.settle_all(now=now)
 
     @rule(index=PICK, share=SHARES)
     def a_stream_holds_more(self, index, share):
-        generation = pick(Generation.objects.filter(state="held"), index)
+        generation = pick(Generation.objects.filter(state="held", key__in=self.keys), index)
         wallet = generation and Wallet.objects.get(customer=generation.customer)
         more = (wallet.available * share).quantize(MICRO) if wallet else Decimal(0)
         if more <= 0:
             return
-        given = columns([(generation.pk, more)])
+        ids, why, amounts = columns([(generation.pk, "output", more)])
         with transaction.atomic(), connection.cursor() as cursor:  # as admission does
-            cursor.execute(EXTEND_GENERATIONS, given)
-            cursor.execute(holds.EXTEND_HOLDS, given)
+            cursor.execute(EXTEND_GENERATIONS, (ids, why, amounts))
+            cursor.execute(holds.EXTEND_HOLDS, (ids, amounts))
             cursor.execute(holds.ADD_HELD_TO_ONE, [more, Decimal(0), wallet.pk])
 
     @rule(index=PICK, used=st.sampled_from((None, 0, 700)))

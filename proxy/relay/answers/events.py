@@ -63,7 +63,8 @@ async def relay_stream(relay: "Relay", response: aiohttp.ClientResponse, destina
                         await pieces.aclose()
                         break
         if reason == Reason.INSUFFICIENT_BALANCE:
-            refusal = None if isinstance(stream, Stoppable) else spent()
+            is_budget = window is not None and window.is_in_budget
+            refusal = None if isinstance(stream, Stoppable) else spent(is_budget=is_budget)
         elif (failed := stream.failure) is not None:
             reason = Reason.UPSTREAM_ERROR
             refusal = relay.failover.refusal_of(failed, destination)

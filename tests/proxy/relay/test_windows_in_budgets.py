@@ -1,0 +1,52 @@
+"""A stream inside a budget is held for window by window there, and ends where the budget does."""
+
+from decimal import Decimal
+
+import pytest
+
+from billing.audit.run import audit
+from billing.budgets import ending
+from billing.budgets.figures import figures_of
+from billing.models import Budget, Hold, Wallet
+from core.clock import database_now
+from tests.proxy.conftest import settle, wait_for
+from tests.proxy.relay.windowed import WINDOW, endless, limited
+
+pytestmark = pytest.mark.usefixtures("small_windows", "long_answers")
+
+
+def test_a_stream_grows_inside_its_budget_and_ends_with_it(gateway, make_budget, upstream, spoken, customer):
+    hung_up = endless(upstream, spoken)
+    made = make_budget("0.1")
+    with gateway.stream(**limited(spoken), headers={"Authorization": f"Bearer {made.text}"}) as response:
+        assert response.status_code == 200
+        response.read()
+    assert hung_up.wait(5)
+    generation = wait_for("metered")
+    assert generation.settlement_reason == "insufficient_balance"
+    assert Decimal("0.08") < generation.held <= Decimal("0.1")
+    assert Wallet.objects.get(customer=customer).held == Decimal("0.1")
+    settle()
+    assert figures_of([made.budget])[made.budget.pk].spent == generation.cost <= Decimal("0.1")
+    assert audit().drifts == []
+
+
+def test_a_stream_keeps_what_it_holds_when_its_budget_ends_and_grows_no_more(gateway, make_budget, upstream, spoken):
+    endless(upstream, spoken)
+    made = make_budget("5")
+    seen = 0
+    with gateway.stream(**limited(spoken), headers={"Authorization": f"Bearer {made.text}"}) as response:
+        for piece in response.iter_bytes():
+            seen += len(piece)
+            if not Budget.objects.get().ended_at:
+                held = Hold.objects.get(kind="request").amount
+                ending.end(budget_id=made.budget.pk, reason=Budget.Ended.DELETED, now=database_now())
+    generation = wait_for("metered")
+    assert seen
+    assert generation.settlement_reason == "insufficient_balance"
+    assert held <= generation.held <= held + 3 * WINDOW * Decimal("0.000042")
+    settle()
+    wallet = Wallet.objects.get()
+    assert (wallet.held, wallet.bonus) == (0, 10 - generation.cost)
+    assert figures_of([made.budget])[made.budget.pk].spent == generation.cost
+    assert audit().drifts == []
