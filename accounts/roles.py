@@ -20,6 +20,8 @@ class Right(StrEnum):
     REFUNDS = "refunds"
     INVOICES = "invoices"
     WEBHOOKS = "webhooks"
+    MEMBERS = "members"  # who belongs to the account, as what, and whom to invite
+    ACCOUNT = "account"  # its name
 
 
 class Role(StrEnum):
@@ -76,6 +78,8 @@ _KEYS = _need(Right.OWN_KEYS, Scope.KEYS)
 _REFUNDS = _need(Right.REFUNDS, Scope.BILLING)
 _INVOICES = _need(Right.INVOICES, Scope.BILLING)
 _WEBHOOKS = _need(Right.WEBHOOKS, Scope.BILLING)
+_MEMBERS = _need(Right.MEMBERS, Scope.BILLING)
+"""To look, too: what `read` allows says nothing of people."""
 
 API: Mapping[str, Mapping[str, Need]] = {
     "api-models": {"GET": _CALLER},
@@ -102,6 +106,10 @@ API: Mapping[str, Mapping[str, Need]] = {
     "api-webhook-test": {"POST": _WEBHOOKS},
     "api-webhook-deliveries": {"GET": _WEBHOOKS},
     "api-webhook-replay": {"POST": _WEBHOOKS},
+    "api-members": {"GET": _MEMBERS},
+    "api-member": {"GET": _MEMBERS, "PATCH": _MEMBERS, "DELETE": _MEMBERS},
+    "api-invitations": {"GET": _MEMBERS, "POST": _MEMBERS},
+    "api-invitation": {"GET": _MEMBERS, "DELETE": _MEMBERS},
 }
 """Operations by URL name and method. GET stands for HEAD too; OPTIONS says nothing of an account."""
 MODEL_PATHS = _need(Right.CALL, Scope.INFERENCE)
@@ -126,6 +134,12 @@ PAGES: Mapping[str, Mapping[str, Right]] = {
     "invoice-show": {"GET": Right.LOOK},
     "invoice-cancel": {"POST": Right.INVOICES},
     "invoice-document": {"GET": Right.LOOK},
+    "team": {"GET": Right.MEMBERS, "POST": Right.MEMBERS},
+    "team-invitation": {"POST": Right.MEMBERS},
+    "team-member": {"GET": Right.MEMBERS, "POST": Right.MEMBERS},
+    "team-remove": {"POST": Right.MEMBERS},
+    "leave": {"GET": Right.LOOK, "POST": Right.LOOK},
+    "settings": {"GET": Right.LOOK, "POST": Right.ACCOUNT},
 }
 """Pages of the console by URL name and method."""
 

@@ -8,6 +8,13 @@ key_refused = Signal()
 customer_created = Signal()
 """Sent with `customer` when a customer is opened; billing opens the wallet."""
 
+invitation_made = Signal()
+"""Sent with `invitation`, its `token`, which is kept nowhere, and `now`; the address is written to."""
+
+member_changed = Signal()
+"""Sent with `member`, `what` (joined, role, left, removed), `by` (None: the operator) and `now`, under the account's
+lock but for what staff do; of one who left or was removed, `member` is no longer there."""
+
 welcome_due = Signal()
 """Sent with `customer` and `now` when a confirmed address has earned the welcome credit; billing grants it."""
 

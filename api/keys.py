@@ -15,6 +15,7 @@ from rest_framework.response import Response
 
 from accounts.keys import issuing
 from accounts.keys.delegation import FIELDS, widened
+from accounts.keys.known import outlives
 from accounts.keys.policies import InvalidPolicy, model_names, networks
 from accounts.models import ApiKey, SecurityEvent
 from accounts.roles import Right, Scope, rights_of
@@ -29,6 +30,13 @@ MOST_RPM = 2**31 - 1
 class KeySerializer(serializers.ModelSerializer[ApiKey]):
     """A key as its customer sees it. Amounts in USD; null means no limit of its own."""
 
+    known_to = serializers.CharField(
+        source="known_to.email",
+        read_only=True,
+        allow_null=True,
+        default=None,
+        help_text="Who left the account and knows the key's text.",
+    )
     key_prefix = serializers.CharField(source="prefix", read_only=True)
     last_used_at = serializers.DateTimeField(source="meter.last_used_at", read_only=True, allow_null=True)
     spent = serializers.DecimalField(
@@ -73,8 +81,10 @@ class KeySerializer(serializers.ModelSerializer[ApiKey]):
             "spent",
             "created_at",
             "last_used_at",
+            "known_to",
+            "rotate_by",
         )
-        read_only_fields = ("id", "created_at")
+        read_only_fields = ("id", "created_at", "rotate_by")
 
     def to_internal_value(self, data: Any) -> Any:
         # A limit with a slip in its name would silently not be one.
@@ -200,6 +210,13 @@ class KeyView(GenericAPIView[ApiKey]):
         if serializer.validated_data:
             # As it would be: enabling a key again makes one, too.
             _refuse_wider(who, {field: getattr(key, field) for field in FIELDS} | serializer.validated_data)
+            if "expires_at" in serializer.validated_data and outlives(key, serializer.validated_data["expires_at"]):
+                raise ApiError(
+                    "Somebody who left knows this key: it ends by `rotate_by`, or make a new one.",
+                    status=400,
+                    code="validation_error",
+                    param="expires_at",
+                )
             # Only what was named, so that two changes at once do not undo each other.
             ApiKey.objects.filter(pk=key.pk, deleted_at__isnull=True).update(**serializer.validated_data)
             _note(request, SecurityEvent.Kind.KEY_CHANGED, key)
@@ -214,7 +231,7 @@ class KeyView(GenericAPIView[ApiKey]):
 
 
 def _keys_of(who: KeyCaller) -> QuerySet[ApiKey]:
-    return ApiKey.objects.filter(customer=who.customer, deleted_at__isnull=True).select_related("meter")
+    return ApiKey.objects.filter(customer=who.customer, deleted_at__isnull=True).select_related("meter", "known_to")
 
 
 def _find(who: KeyCaller, key_id: int) -> ApiKey:
@@ -225,4 +242,4 @@ def _find(who: KeyCaller, key_id: int) -> ApiKey:
 
 
 def _shown(key_id: int) -> Any:
-    return KeySerializer(ApiKey.objects.select_related("meter").get(pk=key_id)).data
+    return KeySerializer(ApiKey.objects.select_related("meter", "known_to").get(pk=key_id)).data

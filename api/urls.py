@@ -3,7 +3,7 @@
 from django.urls import path
 from drf_spectacular.views import SpectacularSwaggerView
 
-from api import balance, catalog, invoices, keys, notifications, refunds, topups, usage
+from api import balance, catalog, invoices, keys, members, notifications, refunds, topups, usage
 from api.common.base import unknown_path
 from api.common.schema import SchemaView
 from api.webhooks import deliveries as webhook_deliveries
@@ -15,6 +15,10 @@ GEMINI = ("v1beta", "gemini/v1beta", "gemini/v1")
 urlpatterns = [
     path("v1/keys", keys.KeysView.as_view(), name="api-keys"),
     path("v1/keys/<int:key_id>", keys.KeyView.as_view(), name="api-key"),
+    path("v1/members", members.MembersView.as_view(), name="api-members"),
+    path("v1/members/<int:member_id>", members.MemberView.as_view(), name="api-member"),
+    path("v1/invitations", members.InvitationsView.as_view(), name="api-invitations"),
+    path("v1/invitations/<int:invitation_id>", members.InvitationView.as_view(), name="api-invitation"),
     path("v1/key/info", catalog.KeyInfoView.as_view(), name="api-key-info"),
     path("anthropic/v1/models", catalog.AnthropicModelsView.as_view(), name="api-models"),
     path("anthropic/v1/models/<path:model_id>", catalog.AnthropicModelView.as_view(), name="api-model"),

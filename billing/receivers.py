@@ -6,10 +6,19 @@ from typing import Any
 from django.conf import settings
 from django.dispatch import receiver
 
-from accounts.models import ApiKey, Customer
-from accounts.signals import customer_created, customer_suspended, key_ended, key_made, welcome_due
+from accounts.models import ApiKey, Customer, Invitation, Membership, User
+from accounts.signals import (
+    customer_created,
+    customer_suspended,
+    invitation_made,
+    key_ended,
+    key_made,
+    member_changed,
+    welcome_due,
+)
 from billing.books.grants import grant_bonus
 from billing.books.ledger import open_wallet
+from billing.outbox import people
 from billing.outbox.events import record
 from billing.outbox.kinds import Fact
 
@@ -73,3 +82,15 @@ def tell_of_a_suspension(sender: Any, *, customer: Customer, now: datetime, **_k
         about=customer,
         may_come_again=True,
     )
+
+
+@receiver(invitation_made)
+def write_to_the_invited(sender: Any, *, invitation: Invitation, token: str, now: datetime, **_kwargs: Any) -> None:
+    people.invited(invitation, token=token, now=now)
+
+
+@receiver(member_changed)
+def tell_of_the_member(
+    sender: Any, *, member: Membership, what: str, by: User | None, now: datetime, **_kwargs: Any
+) -> None:
+    people.changed(member, what=what, by=by, now=now)

@@ -4,6 +4,38 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
+from django.utils import timezone
+
+from accounts.models import Membership, User
+from accounts.people.inviting import waiting_for
+from accounts.roles import Right, rights_of
+from console.access.membership import all_memberships, shown_membership
+
+
+class Account:
+    """Whose account a page is about, looked up where a page shows it."""
+
+    def __init__(self, request: HttpRequest) -> None:
+        self._request = request
+
+    @property
+    def here(self) -> Membership | None:
+        return shown_membership(self._request)
+
+    @property
+    def all(self) -> list[Membership]:
+        return all_memberships(self._request)
+
+    @property
+    def manages(self) -> bool:
+        """Whether the reader may manage the account's people."""
+        here = self.here
+        return here is not None and Right.MEMBERS in rights_of(here.role)
+
+    @property
+    def invited(self) -> bool:
+        user = self._request.user
+        return isinstance(user, User) and waiting_for(user, now=timezone.now()).exists()
 
 
 def site(request: HttpRequest) -> dict[str, Any]:
@@ -12,4 +44,5 @@ def site(request: HttpRequest) -> dict[str, Any]:
         "SITE_URL": settings.SITE_URL,
         "DEBUG": settings.DEBUG,
         "signup_credit": settings.SIGNUP_CREDIT,
+        "account": Account(request),
     }

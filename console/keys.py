@@ -65,7 +65,7 @@ def key_list(request: HttpRequest) -> HttpResponse:
         "nav": "keys",
         "form": form,
         "issued": issued,
-        "keys": found.select_related("meter", "created_by")[:MOST_SHOWN],
+        "keys": found.select_related("meter", "created_by", "known_to")[:MOST_SHOWN],
         "own": membership.user_id,
         "may_make": Right.OWN_KEYS in rights_of(membership.role),
         "may_change_all": Right.OTHERS_KEYS in rights_of(membership.role),

@@ -3,6 +3,8 @@
 from django.urls import path
 
 from console import home, invoices, keys, refunds, security, topups, transactions
+from console.people import joining, team
+from console.settings import page as settings
 from console.start.page import start
 
 urlpatterns = [
@@ -12,6 +14,9 @@ urlpatterns = [
     path("help/billing", transactions.help_billing, name="help-billing"),
     path("language", keys.set_language, name="set_language"),
     path("accounts/sessions/", security.sessions, name="sessions"),
+    path("accounts/switch", joining.switch, name="switch"),
+    path("accounts/invitations", joining.invitations, name="invitations"),
+    path("accounts/invitations/<slug:token>", joining.invitation, name="invitation"),
     path("console", home.console_without_slash),
     path("console/", home.console, name="console"),
     path("console/start", start, name="start"),
@@ -21,6 +26,12 @@ urlpatterns = [
     path("console/keys", keys.key_list, name="keys"),
     path("console/keys/<int:key_id>/switch", keys.key_switch, name="key-switch"),
     path("console/keys/<int:key_id>/delete", keys.key_delete, name="key-delete"),
+    path("console/team", team.team, name="team"),
+    path("console/team/invitations/<int:invitation_id>", team.team_invitation, name="team-invitation"),
+    path("console/team/<int:member_id>", team.team_member, name="team-member"),
+    path("console/team/<int:member_id>/remove", team.team_remove, name="team-remove"),
+    path("console/leave", joining.leave, name="leave"),
+    path("console/settings", settings.settings_page, name="settings"),
     path("console/topup", topups.topup_new, name="topup"),
     path("console/topup/<slug:number>", topups.topup_show, name="topup-show"),
     path("console/topup/<slug:number>/state", topups.topup_state, name="topup-state"),

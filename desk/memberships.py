@@ -1,5 +1,6 @@
 """The staff desk: who belongs to which customer."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django import forms
@@ -7,11 +8,35 @@ from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.forms import BaseInlineFormSet
 from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.html import format_html_join
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from unfold.admin import TabularInline
 
-from accounts.models import Membership
+from accounts.models import Customer, Membership
+from accounts.roles import Role
 from desk.site import FormAdmin
+
+MOST_INVITATIONS = 50
+LAST_OWNER = gettext_lazy("An account has at least one owner: make somebody else one first.")
+
+
+def _check_owner_left(customer_ids: Iterable[int], *, changed: dict[int, tuple[int, str]]) -> None:
+    """Raise `ValidationError` where an account with members would be without an owner.
+
+    `changed`: of memberships by id, the customer and the role that they are to have, (0, "") for one that ends. The
+    accounts are locked until it is saved, as `accounts.people.team` does.
+    """
+    for customer in Customer.objects.select_for_update(no_key=True).filter(pk__in=customer_ids).order_by("pk"):
+        rows = dict(Membership.objects.filter(customer=customer).values_list("pk", "role"))
+        before = set(rows.values())
+        for pk, (whose, role) in changed.items():
+            rows.pop(pk, None)
+            if whose == customer.pk:
+                rows[pk] = role
+        if Role.OWNER in before and rows and Role.OWNER not in rows.values():
+            raise ValidationError(LAST_OWNER)
 
 
 class MembershipForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -19,8 +44,14 @@ class MembershipForm(forms.ModelForm):  # type: ignore[type-arg]
 
     reader_id: int
 
+    is_alone = False
+    """Whether it is the page of one membership; an inline's form set looks at all of its forms together."""
+
     def clean(self) -> dict[str, Any]:
         self.refuse_own()
+        if self.is_alone and self.instance.pk and self.has_changed():
+            meant = _meant(self)
+            _check_owner_left({self.instance.customer_id, meant[0]}, changed={self.instance.pk: meant})
         return self.cleaned_data
 
     def refuse_own(self) -> None:
@@ -36,10 +67,23 @@ class MembershipFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
         for form in self.deleted_forms:  # whose own errors count for nothing
             if isinstance(form, MembershipForm):
                 form.refuse_own()
+        changed = {
+            form.instance.pk or -number: (0, "") if form in self.deleted_forms else _meant(form)
+            for number, form in enumerate(self.forms, start=1)
+            if form.has_changed() or form in self.deleted_forms
+        }
+        was = Membership.objects.filter(pk__in=changed).values_list("customer_id", flat=True)
+        _check_owner_left({*was, *(whose for whose, _role in changed.values())}, changed=changed)
 
 
-def _read_by(request: HttpRequest) -> type[MembershipForm]:
-    return type("OwnMembershipForm", (MembershipForm,), {"reader_id": request.user.pk})
+def _meant(form: Any) -> tuple[int, str]:
+    data = getattr(form, "cleaned_data", {})
+    customer = data.get("customer") or (form.instance.customer_id and form.instance.customer)
+    return getattr(customer, "pk", 0) or 0, data.get("role", "")
+
+
+def _read_by(request: HttpRequest, *, is_alone: bool = False) -> type[MembershipForm]:
+    return type("OwnMembershipForm", (MembershipForm,), {"reader_id": request.user.pk, "is_alone": is_alone})
 
 
 class MembershipInline(TabularInline):  # type: ignore[misc]
@@ -62,7 +106,25 @@ class MembershipAdmin(FormAdmin):  # type: ignore[misc]
     readonly_fields = ("created_at",)
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
-        return super().get_form(request, obj, change, **{**kwargs, "form": _read_by(request)})
+        return super().get_form(request, obj, change, **{**kwargs, "form": _read_by(request, is_alone=True)})
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return super().has_delete_permission(request, obj) and (obj is None or obj.user_id != request.user.pk)
+        if obj is not None and (obj.user_id == request.user.pk or _is_needed(obj)):
+            return False
+        return bool(super().has_delete_permission(request, obj))
+
+
+def _is_needed(member: Membership) -> bool:
+    """Whether an account with other members has no other owner."""
+    others = Membership.objects.filter(customer_id=member.customer_id).exclude(pk=member.pk)
+    return member.role == Role.OWNER and others.exists() and not others.filter(role=Role.OWNER).exists()
+
+
+def invitations_of(customer: Customer) -> str:
+    """A customer's latest invitations, a line each. Their links are nobody's to read."""
+    now = timezone.now()
+    lines = (
+        (f"{one.created_at:%Y-%m-%d %H:%M}", one.email, one.role, one.standing(now=now), one.invited_by or "-")
+        for one in customer.invitations.select_related("invited_by").order_by("-pk")[:MOST_INVITATIONS]
+    )
+    return format_html_join("", "<div>{}: {}, {}, {} ({})</div>", lines) or "-"

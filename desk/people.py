@@ -35,7 +35,7 @@ from core.amounts import written
 from core.clock import database_now
 from desk import second_factor
 from desk.customers import overrun_words
-from desk.memberships import MembershipInline
+from desk.memberships import MembershipInline, invitations_of
 from desk.site import CappedPaginator, Colours, FormAdmin, ReadOnlyAdmin, WhyForm, form_page, row_id
 from desk.trail import recorded
 
@@ -158,6 +158,7 @@ class CustomerAdmin(FormAdmin):  # type: ignore[misc]
         (None, {"fields": ("name", "group", "rpm_limit")}),
         (gettext_lazy("Wallet, USD"), {"fields": ("available", "paid", "bonus", "held", "exposure")}),
         (gettext_lazy("State"), {"fields": ("suspended_at", "suspended_reason", "created_at")}),
+        (gettext_lazy("People"), {"fields": ("invited",)}),
     )
     readonly_fields = (
         "available",
@@ -168,6 +169,7 @@ class CustomerAdmin(FormAdmin):  # type: ignore[misc]
         "suspended_at",
         "suspended_reason",
         "created_at",
+        "invited",
     )
 
     def offers(self, obj: Customer, act: str) -> bool:
@@ -210,6 +212,10 @@ class CustomerAdmin(FormAdmin):  # type: ignore[misc]
     @display(description=gettext_lazy("May go below zero"))
     def exposure(self, customer: Customer) -> str:
         return overrun_words(customer, now=database_now())
+
+    @display(description=gettext_lazy("Invitations"))
+    def invited(self, customer: Customer) -> str:
+        return invitations_of(customer)
 
     @action(description=gettext_lazy("Whole story"), icon="history", permissions=["view"])
     def story(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -110,7 +110,7 @@ def find(text: str) -> ApiKey | None:
         return None
     maker = Membership.objects.filter(user=OuterRef("created_by"), customer=OuterRef("customer"))
     return (
-        ApiKey.objects.select_related("customer", "child__made_with")
+        ApiKey.objects.select_related("customer", "created_by", "child__made_with")
         .annotate(maker_role=Subquery(maker.values("role")[:1]), found_at=Now())
         .filter(sha256=digest(text))
         .first()

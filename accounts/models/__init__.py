@@ -2,6 +2,7 @@
 
 from accounts.groups import CustomerGroup
 from accounts.models.children import ChildKey
+from accounts.models.invitations import Invitation
 from accounts.models.keys import ApiKey, FormerText, default_scopes
 from accounts.models.meters import ApiRate, CustomerMeter, KeyMeter, MemberMeter
 from accounts.models.once import IdempotentAnswer, WelcomedAddress
@@ -19,6 +20,7 @@ __all__ = [
     "FormerText",
     "GivenRight",
     "IdempotentAnswer",
+    "Invitation",
     "KeyMeter",
     "MemberMeter",
     "Membership",

@@ -69,6 +69,21 @@ class ApiKey(models.Model):
     by_operator = models.BooleanField(
         _("made by the operator"), default=False, help_text=_("Not by a member, whose role would bound it.")
     )
+    known_to = models.ForeignKey(
+        User,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("known to"),
+        help_text=_("Who left the account and knows the key's text."),
+    )
+    rotate_by = models.DateTimeField(
+        _("rotate by"), null=True, blank=True, help_text=_("It ends then at the latest: somebody who left knows it.")
+    )
+    own_expiry = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text=_("When it expires once nobody who left knows it.")
+    )
     created_at = models.DateTimeField(_("created at"), default=timezone.now)
 
     objects = ApiKeyQuerySet.as_manager()
@@ -91,10 +106,24 @@ class ApiKey(models.Model):
                 condition=models.Q(deleted_at__isnull=True) | models.Q(is_active=False), name="key_deleted_is_inactive"
             ),
             models.CheckConstraint(
+                condition=models.Q(rotate_by__isnull=True)
+                | models.Q(expires_at__isnull=False, expires_at__lte=models.F("rotate_by")),
+                name="key_known_to_others_ends",
+            ),
+            models.CheckConstraint(
                 condition=models.Q(scopes__contained_by=[scope.value for scope in ALL_SCOPES]), name="key_scopes_known"
             ),
         ]
         triggers = [
+            pgtrigger.Trigger(
+                name="key_rotated_is_its_keepers",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Update,
+                condition=pgtrigger.Condition("OLD.sha256 <> NEW.sha256 AND OLD.rotate_by IS NOT NULL"),
+                func="NEW.known_to_id = NULL; NEW.rotate_by = NULL;"
+                " IF NEW.expires_at IS NOT DISTINCT FROM OLD.expires_at THEN NEW.expires_at = OLD.own_expiry; END IF;"
+                " NEW.own_expiry = NULL; RETURN NEW;",
+            ),
             pgtrigger.Trigger(
                 name="key_opens_meter",
                 when=pgtrigger.After,

@@ -143,6 +143,20 @@ class Membership(models.Model):
                 " FROM accounts_apikey k WHERE m.key_id = k.id AND k.created_by_id IN (OLD.user_id, NEW.user_id)"
                 " AND k.customer_id IN (OLD.customer_id, NEW.customer_id); RETURN NULL;",
             ),
+            # At the end of the transaction, one transaction after another: two owners who demote each other at once
+            # would each still see the other one.
+            pgtrigger.Trigger(
+                name="membership_leaves_an_owner",
+                when=pgtrigger.After,
+                operation=pgtrigger.Update | pgtrigger.Delete,
+                timing=pgtrigger.Deferred,
+                condition=pgtrigger.Condition("OLD.role = 'owner'"),
+                func="PERFORM 1 FROM accounts_customer WHERE id = OLD.customer_id FOR NO KEY UPDATE;"
+                " IF EXISTS (SELECT FROM accounts_membership WHERE customer_id = OLD.customer_id) AND NOT EXISTS"
+                " (SELECT FROM accounts_membership WHERE customer_id = OLD.customer_id AND role = 'owner') THEN"
+                " RAISE EXCEPTION 'an account has at least one owner' USING ERRCODE = 'check_violation',"
+                " CONSTRAINT = 'membership_leaves_an_owner'; END IF; RETURN NULL;",
+            ),
         ]
 
     def __str__(self) -> str:

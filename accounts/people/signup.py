@@ -8,6 +8,7 @@ from django.db import IntegrityError, connection, transaction
 
 from accounts.models import Customer, Membership, User, WelcomedAddress
 from accounts.people.addresses import is_disposable, mailbox
+from accounts.people.inviting import waiting_for
 from accounts.signals import customer_created, welcome_due
 from core.crypto import keyed_hash
 
@@ -22,6 +23,13 @@ def network_of(address: str) -> str:
     if not mapped.is_global:
         return ""
     return str(ipaddress.ip_network(f"{mapped}/{24 if mapped.version == 4 else 48}", strict=False))
+
+
+def arrive(*, user: User, address: str, now: datetime) -> Customer | None:
+    """As `confirm`; None for somebody without an account whose address is invited to another's: they answer first."""
+    if not Membership.objects.filter(user=user).exists() and waiting_for(user, now=now).exists():
+        return None
+    return confirm(user=user, address=address, now=now)
 
 
 @transaction.atomic

@@ -73,6 +73,14 @@ def note(
         )
 
 
+def note_team(
+    kind: SecurityEvent.Kind, *, request: "HttpRequest | None", by: User | None, about: str, of: User | None = None
+) -> None:
+    """What somebody did with an account's people, on their page and on that of whom it is about."""
+    for user in {person.pk: person for person in (by, of) if person is not None}.values():
+        note(kind, request=request, user=user, about=about)
+
+
 def locked_out(request: "HttpRequest", *, name: str) -> None:
     """An attempt on this address that was not even tried; its owner's page shows one an hour."""
     user = User.objects.filter(email=name).first()

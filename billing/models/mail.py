@@ -36,6 +36,13 @@ class Mail(models.Model):
     to = models.EmailField(_("to"))
     subject = models.CharField(_("subject"), max_length=200)
     body = models.TextField(_("text"))
+    sealed = models.TextField(
+        blank=True,
+        default="",
+        db_default="",
+        editable=False,
+        help_text=_("Encrypted: what stands in the sent text alone, such as the link of an invitation."),
+    )
     document = models.ForeignKey(
         "billing.Document",
         on_delete=models.PROTECT,

@@ -45,6 +45,11 @@ class Fact(models.TextChoices):
     STATEMENT_CLOSED = "statement.closed", "A month is over and its statement no longer changes."
     KEY_CREATED = "key.created", "A key was made."
     KEY_ENDED = "key.ended", "A key was deleted, or it expired."
+    INVITATION_SENT = "invitation.sent", "An address was invited into an account."
+    MEMBER_JOINED = "member.joined", "Somebody accepted an invitation into an account."
+    MEMBER_ROLE = "member.role", "A member of an account got another role."
+    MEMBER_LEFT = "member.left", "Somebody no longer belongs to an account; its owners hear of it."
+    MEMBER_REMOVED = "member.removed", "Somebody no longer belongs to an account, and did not leave; they hear of it."
 
     WEBHOOK_DISABLED = "webhook.disabled", "An endpoint of webhooks was switched off: it is gone, or it fails."
 

@@ -7,16 +7,20 @@ from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
 from django.core.mail import EmailMessage
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from accounts.models import Membership
+from accounts.roles import Role
 from billing.models import Event, Mail
 from billing.outbox import readers, turns
+from core.crypto import decrypt
 from core.outside import outside
 
 log = logging.getLogger(__name__)
 
 READER = "mail"
+SEALED = "{sealed}"
 RETRIES = turns.Retries(first=timedelta(seconds=30), slowest=timedelta(hours=2), most=30)
 
 
@@ -30,6 +34,8 @@ class Letter:
     body: str
     document_id: int | None = None
     """Goes with it as a file."""
+    sealed: str = ""
+    """Encrypted: a secret that takes the place of `SEALED` in what is sent, and stands nowhere else."""
 
 
 def write(event: Event, letter: Letter) -> None:
@@ -43,6 +49,7 @@ def write(event: Event, letter: Letter) -> None:
             subject=" ".join(letter.subject.split())[:200],
             body=letter.body,
             document_id=letter.document_id,
+            sealed=letter.sealed,
             created_at=event.created_at,
             send_at=event.created_at,
         )
@@ -53,15 +60,27 @@ def write(event: Event, letter: Letter) -> None:
 def members_of(customer_id: int | None, *, also: Iterable[str] = ()) -> list[str]:
     """The addresses of a customer's members, and those that the customer named besides."""
     members = Membership.objects.filter(customer_id=customer_id or 0, user__is_active=True)
-    known = list(members.values_list("user__email", flat=True))
+    known = _addresses(members)
     others = {address.lower(): address for address in also if address.lower() not in map(str.lower, known)}
     return [*known, *others.values()]
 
 
 def owners_of(customer_id: int | None) -> list[str]:
     """The addresses of a customer's owners."""
-    owners = Membership.objects.filter(customer_id=customer_id or 0, role=Membership.Role.OWNER, user__is_active=True)
-    return list(owners.values_list("user__email", flat=True))
+    owners = Membership.objects.filter(customer_id=customer_id or 0, role=Role.OWNER, user__is_active=True)
+    return _addresses(owners)
+
+
+def _addresses(members: QuerySet[Membership]) -> list[str]:
+    """Whoever is leaving waits until the letter is written, and then finds it among those to put aside."""
+    locked = members.select_for_update(no_key=True, of=("self",)).select_related("user").order_by("pk")
+    return [member.user.email for member in locked]
+
+
+def put_aside_those_to(*, customer_id: int, address: str, now: datetime) -> int:
+    """Somebody no longer belongs to a customer: what waits to be sent to them is given up; return how many."""
+    waiting = Mail.objects.filter(customer_id=customer_id, to=address, sent_at__isnull=True, put_aside_at__isnull=True)
+    return waiting.update(send_at=None, put_aside_at=now)
 
 
 def signed(text: str) -> str:
@@ -97,13 +116,14 @@ def send_due(*, now: datetime, limit: int = 100) -> int:
             if isinstance(error, TimeoutError | ConnectionError):
                 break  # the server is away: the others would wait as long
             continue
-        Mail.objects.filter(pk=mail.pk).update(sent_at=now, send_at=None, put_aside_at=None, problem="")
+        Mail.objects.filter(pk=mail.pk).update(sent_at=now, send_at=None, put_aside_at=None, problem="", sealed="")
         sent += 1
     return sent
 
 
 def _message(mail: Mail) -> EmailMessage:
-    message = EmailMessage(mail.subject, mail.body, settings.DEFAULT_FROM_EMAIL, [mail.to])
+    body = mail.body.replace(SEALED, decrypt(mail.sealed)) if mail.sealed else mail.body
+    message = EmailMessage(mail.subject, body, settings.DEFAULT_FROM_EMAIL, [mail.to])
     if mail.document is not None:
         message.attach(mail.document.file_name, bytes(mail.document.content), mail.document.content_type)
     return message

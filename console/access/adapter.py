@@ -19,6 +19,7 @@ from accounts.models import User
 from accounts.people import signup
 from accounts.people.addresses import MOST_LENGTH, canonical
 from accounts.people.customers import memberships
+from accounts.people.inviting import waiting_for
 from accounts.security import log as security_log
 from core.addresses import origin, parsed, request_address
 from core.crypto import decrypt, encrypt
@@ -57,7 +58,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         with transaction.atomic():
             confirmed: bool = super().confirm_email(request, email_address)
             if confirmed:
-                signup.confirm(user=email_address.user, address=request_address(request), now=timezone.now())
+                signup.arrive(user=email_address.user, address=request_address(request), now=timezone.now())
         return confirmed
 
     def get_client_ip(self, request: HttpRequest) -> str:
@@ -66,10 +67,13 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         return address if parsed(address) else "::"  # a socket's peer has none, and a session's row asks for one
 
     def get_login_redirect_url(self, request: HttpRequest) -> str:
-        """Staff without a customer of their own go to their desk."""
+        """Staff without a customer of their own go to their desk, the invited to what they are to answer."""
         user: Any = request.user
-        if user.is_staff and not memberships(user).exists():
-            return reverse("admin:index")
+        if not memberships(user).exists():
+            if user.is_staff:
+                return reverse("admin:index")
+            if waiting_for(user, now=timezone.now()).exists():
+                return reverse("invitations")
         return str(super().get_login_redirect_url(request))
 
     def post_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponse:

@@ -9,7 +9,7 @@ from django.shortcuts import render
 from accounts.limits import rates
 from accounts.models import User
 
-COUNTED = ("/console/", "/accounts/sessions/")
+COUNTED = ("/console/", "/accounts/sessions/", "/accounts/invitations", "/accounts/switch")
 """Paths below which forms are counted. Logins, addresses and second factors have allauth's rates."""
 
 

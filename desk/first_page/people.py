@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from accounts.models import ApiKey, Customer, Membership, StaffAction
+from accounts.models import ApiKey, Customer, Invitation, Membership, StaffAction
 from core import panels
 
 
@@ -30,6 +30,11 @@ def story(customer_id: int) -> Iterable[panels.Event]:
         yield panels.Event(customer.suspended_at, _("Suspended"), customer.suspended_reason)
     for membership in Membership.objects.filter(customer_id=customer_id).select_related("user"):
         yield panels.Event(membership.created_at, _("Member"), f"{membership.user.email}, {membership.role}")
+    for invitation in Invitation.objects.filter(customer_id=customer_id).order_by("-pk")[:50]:
+        words = f"{invitation.email}, {invitation.role}"
+        yield panels.Event(invitation.created_at, _("Invited"), words)
+        if invitation.ended_at:
+            yield panels.Event(invitation.ended_at, _("Invitation ended"), f"{words}: {invitation.state}")
     for key in ApiKey.objects.filter(customer_id=customer_id).order_by("-pk")[:50]:
         link = reverse("admin:accounts_apikey_change", args=[key.pk])
         yield panels.Event(key.created_at, _("Key made"), f"{key.prefix}… {key.name}", link=link)

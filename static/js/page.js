@@ -32,6 +32,13 @@ document.addEventListener("keydown", (event) => {
 
 document.addEventListener("submit", (event) => {
   const form = event.target;
+  // Which account the page was about: another window may have switched since.
+  const account = document.body.dataset.account;
+  if (account && form.method === "post" && !form.elements.for_account) {
+    const field = document.createElement("input");
+    Object.assign(field, { type: "hidden", name: "for_account", value: account });
+    form.append(field);
+  }
   if (!form.matches("[data-once]")) return;
   if (form.dataset.sent) {
     event.preventDefault();

@@ -55,6 +55,7 @@ def test_a_changed_form_leaves_who_what_before_after_and_from_where(desk, chief,
 
 def test_rows_that_go_along_with_a_form_are_written_down_too(desk, customer, user):
     member = Membership.objects.get()
+    Membership.objects.create(user=User.objects.create_user("grace@example.org"), customer=customer)
     path = reverse("admin:accounts_customer_change", args=[customer.pk])
     changed = customer_form(customer, (member,), **{"membership_set-0-role": "developer"})
     assert desk.post(path, changed).status_code == 302

@@ -1,0 +1,255 @@
+"""REST: an account's members and invitations. Members are made by accepting an invitation alone."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, TypeVar
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema, extend_schema_field
+from rest_framework import serializers
+from rest_framework.generics import GenericAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.models import Invitation, Membership, SecurityEvent, User
+from accounts.people import inviting, team
+from accounts.people.team import Conflict, NotAllowed, TeamError
+from accounts.roles import Role
+from accounts.security import log
+from api.common.authentication import caller
+from api.common.base import KEY_HEADER, ApiError, refused
+from api.common.idempotency import Claim, run_once
+
+Kind = SecurityEvent.Kind
+Made = TypeVar("Made")
+ROLES = [role.value for role in Role]
+
+
+class Known(serializers.Serializer[Any]):
+    """Refuses fields that there are not."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, dict) and (unknown := sorted(set(data) - set(self.fields))):
+            raise serializers.ValidationError({unknown[0]: ["There is no such field."]})
+        return super().to_internal_value(data)
+
+
+class MemberSerializer(serializers.Serializer[Membership]):
+    """Somebody who belongs to the account."""
+
+    id = serializers.CharField(source="pk")
+    email = serializers.CharField(source="user.email")
+    name = serializers.CharField(source="user.name")
+    role = serializers.ChoiceField(ROLES)
+    keys = serializers.IntegerField(source="keys_count", help_text="Keys of theirs in this account that work.")
+    last_seen_at = serializers.DateTimeField(source="seen_at", allow_null=True)
+    created_at = serializers.DateTimeField()
+
+
+class MemberAnswer(serializers.Serializer[Any]):
+    """How one member is answered."""
+
+    data = MemberSerializer()  # type: ignore[assignment]
+
+
+class NewRole(Known):
+    """What PATCH /v1/members/{id} takes."""
+
+    role = serializers.ChoiceField(ROLES)
+
+
+class InvitationSerializer(serializers.Serializer[Invitation]):
+    """An invitation. Its link stands in the mail alone."""
+
+    id = serializers.CharField(source="pk")
+    email = serializers.CharField()
+    role = serializers.ChoiceField(ROLES)
+    state = serializers.SerializerMethodField()
+    invited_by = serializers.CharField(
+        source="invited_by.email", allow_null=True, default=None, help_text="null: the operator"
+    )
+    created_at = serializers.DateTimeField()
+    expires_at = serializers.DateTimeField()
+    ended_at = serializers.DateTimeField(allow_null=True)
+
+    @extend_schema_field(serializers.ChoiceField([*Invitation.State.values, "expired"]))
+    def get_state(self, invitation: Invitation) -> str:
+        return invitation.standing(now=timezone.now())
+
+
+class InvitationAnswer(serializers.Serializer[Any]):
+    """How one invitation is answered."""
+
+    data = InvitationSerializer()  # type: ignore[assignment]
+
+
+class NewInvitation(Known):
+    """What POST /v1/invitations takes."""
+
+    email = serializers.CharField(max_length=254)
+    role = serializers.ChoiceField(ROLES, required=False, default=Role.DEVELOPER.value)
+
+
+def _by(request: Request) -> User | None:
+    """Whose act it is: the key's maker; None for a key of the operator's."""
+    return caller(request).key.created_by
+
+
+def _done(act: Callable[[], Made]) -> Made:
+    """Do it in one transaction, with its line in the log of security; a team's no becomes an answer."""
+    try:
+        with transaction.atomic():
+            return act()
+    except NotAllowed as error:
+        raise ApiError(str(error), status=403, code="key_not_allowed") from None
+    except Conflict as error:
+        raise ApiError(str(error), status=409, code="state_conflict", param=error.field) from None
+    except TeamError as error:
+        raise refused(error) from None
+
+
+class MembersView(GenericAPIView[Membership]):
+    """Who belongs to the account, the last who joined first."""
+
+    serializer_class = MemberSerializer
+
+    def get_queryset(self) -> QuerySet[Membership]:
+        if getattr(self, "swagger_fake_view", False):
+            return Membership.objects.none()
+        return team.members(caller(self.request).customer)
+
+    @extend_schema(operation_id="members_list")
+    def get(self, request: Request) -> Response:
+        page = self.paginate_queryset(self.get_queryset())
+        return self.get_paginated_response(self.get_serializer(page, many=True).data)
+
+
+class MemberView(GenericAPIView[Membership]):
+    """One member. A change of role counts from the next request on; DELETE ends the keys that they made, too."""
+
+    serializer_class = MemberSerializer
+
+    @extend_schema(operation_id="members_retrieve", responses={200: MemberAnswer})
+    def get(self, request: Request, member_id: int) -> Response:
+        return Response({"data": MemberSerializer(_member(request, member_id)).data})
+
+    @extend_schema(operation_id="members_update", request=NewRole, responses={200: MemberAnswer})
+    def patch(self, request: Request, member_id: int) -> Response:
+        member, by = _member(request, member_id), _by(request)
+        given = NewRole(data=request.data)
+        given.is_valid(raise_exception=True)
+        role = given.validated_data["role"]
+
+        def change() -> None:
+            customer = caller(request).customer
+            team.change_role(customer=customer, member_id=member.pk, role=role, by=by, now=timezone.now())
+            if role != member.role:
+                about = f"{member.user.email}: {role}"
+                log.note_team(Kind.ROLE_CHANGED, request=request._request, by=by, of=member.user, about=about)
+
+        _done(change)
+        return Response({"data": MemberSerializer(_member(request, member_id)).data})
+
+    @extend_schema(operation_id="members_destroy", responses={204: None})
+    def delete(self, request: Request, member_id: int) -> Response:
+        member, by, customer = _member(request, member_id), _by(request), caller(request).customer
+
+        def remove() -> None:
+            team.remove(customer=customer, member_id=member.pk, by=by, now=timezone.now())
+            kind = Kind.LEFT if by is not None and member.user_id == by.pk else Kind.MEMBER_REMOVED
+            about = f"{member.user.email}: {customer.name}"
+            log.note_team(kind, request=request._request, by=by, of=member.user, about=about)
+
+        _done(remove)
+        return Response(status=204)
+
+
+class InvitationsView(GenericAPIView[Invitation]):
+    """Invitations, newest first; POST sends one. To send one again, delete it and post it anew."""
+
+    serializer_class = InvitationSerializer
+
+    def get_queryset(self) -> QuerySet[Invitation]:
+        if getattr(self, "swagger_fake_view", False):
+            return Invitation.objects.none()
+        return Invitation.objects.filter(customer=caller(self.request).customer).select_related("invited_by")
+
+    @extend_schema(operation_id="invitations_list")
+    def get(self, request: Request) -> Response:
+        page = self.paginate_queryset(self.get_queryset())
+        return self.get_paginated_response(self.get_serializer(page, many=True).data)
+
+    @extend_schema(
+        operation_id="invitations_create",
+        parameters=[KEY_HEADER],
+        request=NewInvitation,
+        responses={201: InvitationAnswer},
+    )
+    def post(self, request: Request) -> Response:
+        who, by, now = caller(request), _by(request), timezone.now()
+        given = NewInvitation(data=request.data)
+        given.is_valid(raise_exception=True)
+
+        def invite(claim: Claim) -> Response:
+            return _shown(_done(lambda: _invite(request, claim, by=by, now=now, **given.validated_data)), status=201)
+
+        def show(reference: str) -> Response:
+            return _shown(_invitation(request, int(reference)), status=201)
+
+        return run_once(request, customer=who.customer, now=now, act=invite, show=show)
+
+
+def _invite(request: Request, claim: Claim, *, email: str, role: str, by: User | None, now: datetime) -> Invitation:
+    made = inviting.invite(
+        customer=claim.customer,
+        email=email,
+        role=role,
+        by=by,
+        now=now,
+        in_transaction=lambda row: claim.bind(str(row.pk)),
+    )
+    log.note_team(Kind.INVITED, request=request._request, by=by, about=made.email)
+    return made
+
+
+class InvitationView(GenericAPIView[Invitation]):
+    """One invitation; DELETE takes it back, and doing that again changes nothing."""
+
+    serializer_class = InvitationSerializer
+
+    @extend_schema(operation_id="invitations_retrieve", responses={200: InvitationAnswer})
+    def get(self, request: Request, invitation_id: int) -> Response:
+        return _shown(_invitation(request, invitation_id))
+
+    @extend_schema(operation_id="invitations_destroy", responses={204: None})
+    def delete(self, request: Request, invitation_id: int) -> Response:
+        found, by, customer = _invitation(request, invitation_id), _by(request), caller(request).customer
+
+        def revoke() -> None:
+            inviting.revoke(customer=customer, invitation_id=found.pk, by=by, now=timezone.now())
+            log.note_team(Kind.INVITATION_REVOKED, request=request._request, by=by, about=found.email)
+
+        _done(revoke)
+        return Response(status=204)
+
+
+def _shown(invitation: Invitation, *, status: int = 200) -> Response:
+    return Response({"data": InvitationSerializer(invitation).data}, status=status)
+
+
+def _member(request: Request, member_id: int) -> Membership:
+    rows = team.members(caller(request).customer)
+    found = rows.filter(pk=member_id).first() if member_id < 2**63 else None
+    if found is None:
+        raise ApiError("There is no such member.", status=404, code="not_found")
+    return found
+
+
+def _invitation(request: Request, invitation_id: int) -> Invitation:
+    rows = Invitation.objects.filter(customer=caller(request).customer).select_related("invited_by")
+    found = rows.filter(pk=invitation_id).first() if invitation_id < 2**63 else None
+    if found is None:
+        raise ApiError("There is no such invitation.", status=404, code="not_found")
+    return found

@@ -1,0 +1,53 @@
+"""Forms about an account's people."""
+
+from collections.abc import Iterable
+from typing import Any, cast
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import ApiKey, Membership
+from accounts.people.names import MOST_LENGTH
+
+ROLES = (
+    ("developer", _("Developer: own keys, top-ups")),
+    ("owner", _("Owner: everything, people and refunds too")),
+    ("viewer", _("Viewer: looks at balance, usage and documents")),
+)
+
+
+class InviteForm(forms.Form):
+    email = forms.EmailField(
+        label=_("Email address"),
+        max_length=254,
+        widget=forms.EmailInput(attrs={"autocomplete": "off", "placeholder": "name@example.com"}),
+    )
+    role = forms.ChoiceField(label=_("Role"), choices=ROLES, initial="developer")
+
+
+class RoleForm(forms.Form):
+    role = forms.ChoiceField(label=_("Role"), choices=ROLES)
+
+
+class RemoveForm(forms.Form):
+    """Which keys are to live on for some days, and under whom."""
+
+    keep = forms.MultipleChoiceField(
+        label=_("Keys that may live for 7 days more"), required=False, widget=forms.CheckboxSelectMultiple
+    )
+    under = forms.ChoiceField(label=_("Under whom"), required=False)
+
+    def __init__(self, *args: Any, keys: Iterable[ApiKey], keepers: Iterable[Membership], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        cast(forms.MultipleChoiceField, self.fields["keep"]).choices = [(str(key.pk), str(key)) for key in keys]
+        cast(forms.ChoiceField, self.fields["under"]).choices = [
+            (str(member.pk), member.user.email) for member in keepers
+        ]
+
+
+class NameForm(forms.Form):
+    name = forms.CharField(
+        label=_("Name of the account"),
+        max_length=MOST_LENGTH,
+        help_text=_("Your people see it, and whom you invite."),
+    )

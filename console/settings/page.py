@@ -1,0 +1,46 @@
+"""/console/settings: what an account is called, and what else is set once. A section a topic."""
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods
+
+from accounts.models import SecurityEvent
+from accounts.people import team
+from accounts.roles import Right, rights_of
+from accounts.security import log
+from console.access.membership import current_membership, current_user
+from console.forms.team import NameForm
+from console.people.team import explain
+
+
+@never_cache
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def settings_page(request: HttpRequest) -> HttpResponse:
+    """The account's settings; POST gives it another name."""
+    membership, by = current_membership(request), current_user(request)
+    customer = membership.customer
+    form = NameForm(request.POST if request.method == "POST" else None, initial={"name": customer.name})
+    if request.method == "POST" and form.is_valid():
+        try:
+            with transaction.atomic():
+                name = team.rename(customer=customer, name=form.cleaned_data["name"], by=by)
+                log.note_team(SecurityEvent.Kind.RENAMED, request=request, by=by, about=name)
+        except team.TeamError as error:
+            explain(form, error)
+        else:
+            messages.success(request, _("Saved."))
+            return redirect("settings")
+    context = {
+        "nav": "settings",
+        "customer": customer,
+        "form": form,
+        "may_rename": Right.ACCOUNT in rights_of(membership.role),
+        "membership": membership,
+    }
+    return render(request, "console/settings.html", context, status=400 if form.errors else 200)
