@@ -21,7 +21,7 @@ class Right(StrEnum):
     INVOICES = "invoices"
     WEBHOOKS = "webhooks"
     MEMBERS = "members"  # who belongs to the account, as what, and whom to invite
-    ACCOUNT = "account"  # its name
+    ACCOUNT = "account"  # its name, its time zone
 
 
 class Role(StrEnum):
@@ -91,6 +91,8 @@ API: Mapping[str, Mapping[str, Need]] = {
     "api-usage": {"GET": _READ},
     "api-keys": {"GET": _READ, "POST": _KEYS},
     "api-key": {"GET": _READ, "PATCH": _KEYS, "DELETE": _KEYS},
+    "api-key-rotate": {"POST": _KEYS},
+    "api-account": {"GET": _READ, "PATCH": _need(Right.ACCOUNT, Scope.BILLING)},
     "api-topups": {"GET": _READ, "POST": _need(Right.TOP_UP, Scope.BILLING)},
     "api-topup-quote": {"GET": _READ},
     "api-topup": {"GET": _READ},

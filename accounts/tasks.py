@@ -11,7 +11,7 @@ from django.db.models import Exists, OuterRef
 
 from accounts.keys import issuing
 from accounts.limits import rates
-from accounts.models import IdempotentAnswer, Invitation, SecurityEvent
+from accounts.models import FormerText, IdempotentAnswer, Invitation, SecurityEvent
 from accounts.models.invitations import KEPT
 from core.clock import database_now
 
@@ -21,8 +21,9 @@ EVENTS_KEPT = timedelta(days=90)
 
 @shared_task(name="accounts.tasks.tidy")
 def tidy() -> None:
-    """Forget sessions that have ended, counts of attempts that are over, answers kept for a repeat in vain, and old
-    security events, and invitations that nobody accepted.
+    """Forget sessions that have ended, counts of attempts that are over, answers kept for a repeat in vain, former
+    texts of keys that work no longer, old security events, and
+    invitations that nobody accepted.
     """
     call_command("clearsessions")
     alive = Session.objects.filter(session_key=OuterRef("session_key"))
@@ -33,6 +34,7 @@ def tidy() -> None:
     rates.forget(now=now)
     SecurityEvent.objects.filter(at__lt=now - EVENTS_KEPT).delete()
     Invitation.objects.filter(expires_at__lt=now - KEPT).exclude(state=Invitation.State.ACCEPTED).delete()
+    FormerText.objects.filter(works_until__lt=now).delete()
     IdempotentAnswer.objects.filter(created_at__lt=now - ANSWERS_KEPT).delete()
 
 

@@ -1,19 +1,57 @@
-"""REST: the balance and the transactions."""
+"""REST: the account itself, its balance and its transactions."""
 
 from typing import Any
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
+from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 from rest_framework.views import APIView
 
+from accounts.limits.periods import zone_names
+from accounts.models import Customer
+from accounts.people.customers import set_time_zone
 from api.common.authentication import caller
 from api.common.base import ApiError, NewestFirst
 from billing.books import history
 from billing.books.money import api_amount
 from billing.models import Wallet
+
+
+class AccountSerializer(serializers.ModelSerializer[Customer]):
+    """An account. Its days, and so the caps of its keys, begin at midnight in `time_zone`, an IANA name."""
+
+    id = serializers.CharField(read_only=True)
+    time_zone = serializers.CharField()
+
+    class Meta:
+        model = Customer
+        fields = ("id", "name", "time_zone", "created_at")
+        read_only_fields = ("name", "created_at")
+
+    def validate_time_zone(self, name: str) -> str:
+        if name not in zone_names():
+            raise serializers.ValidationError("There is no such time zone: an IANA name, such as Asia/Shanghai.")
+        return name
+
+
+class AccountView(GenericAPIView[Customer]):
+    serializer_class = AccountSerializer
+
+    @extend_schema(operation_id="account_retrieve")
+    def get(self, request: Request) -> Response:
+        return Response({"data": self.get_serializer(caller(request).customer).data})
+
+    @extend_schema(operation_id="account_update")
+    def patch(self, request: Request) -> Response:
+        customer = caller(request).customer
+        serializer = self.get_serializer(customer, data=request.data, partial=True)
+        serializer.is_valid(raise_exception=True)
+        if "time_zone" in serializer.validated_data:
+            set_time_zone(customer=customer, name=serializer.validated_data["time_zone"])
+        return Response({"data": self.get_serializer(customer).data})
 
 
 class CreditsSerializer(serializers.Serializer[Any]):

@@ -14,10 +14,12 @@ from rest_framework.views import APIView
 
 from accounts.groups import CustomerGroup, group_of
 from accounts.keys.wildcards import Allowed
+from accounts.limits.periods import start_of, zone_of
 from accounts.models import ApiKey
 from api import model_shapes
 from api.common.authentication import caller
 from api.common.base import ApiError
+from api.keys.shown import limits_of
 from billing.books.money import ZERO, api_amount
 from billing.models import Wallet
 from proxy.models import Generation
@@ -228,13 +230,14 @@ def _line(item: LineItem) -> dict[str, str | int]:
 
 
 class KeyInfoView(APIView):
-    """The key in hand: its limits, its customer's balance, and what it used today (UTC)."""
+    """The key in hand: its limits, its customer's balance, and what it used today, a day of the account's zone."""
 
     @extend_schema(operation_id="key_info_retrieve", responses={200: dict})
     def get(self, request: Request) -> Response:
         key, customer = caller(request).key, caller(request).customer
         wallet = Wallet.objects.get(customer=customer)
-        midnight = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
+        zone = zone_of(customer.time_zone)
+        midnight = start_of(timezone.now().astimezone(zone).date(), zone=zone)
         today = one.usage_since(customer=customer, moment=midnight, key=key)
         return Response(
             {
@@ -248,7 +251,9 @@ class KeyInfoView(APIView):
                     "currency": "USD",
                     "tier": "standard" if wallet.topped_up else "trial",
                     "rpm_limit": settings.DEFAULT_KEY_RPM if key.rpm_limit is None else key.rpm_limit,
-                    "daily_limit": None if key.daily_limit is None else api_amount(key.daily_limit),
+                    "concurrency_limit": key.concurrency_limit,
+                    **limits_of(key),
+                    "time_zone": customer.time_zone,
                     "allowed_models": key.allowed_models,
                     "is_active": key.is_active,
                     "usage_today": {"requests": today.requests, "tokens": today.tokens, "cost": api_amount(today.cost)},

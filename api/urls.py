@@ -3,9 +3,10 @@
 from django.urls import path
 from drf_spectacular.views import SpectacularSwaggerView
 
-from api import balance, catalog, invoices, keys, members, notifications, refunds, topups, usage
+from api import balance, catalog, invoices, members, notifications, refunds, topups, usage
 from api.common.base import unknown_path
 from api.common.schema import SchemaView
+from api.keys import views as keys
 from api.webhooks import deliveries as webhook_deliveries
 from api.webhooks import endpoints as webhooks
 from payments.providers import registry
@@ -19,6 +20,8 @@ urlpatterns = [
     path("v1/members/<int:member_id>", members.MemberView.as_view(), name="api-member"),
     path("v1/invitations", members.InvitationsView.as_view(), name="api-invitations"),
     path("v1/invitations/<int:invitation_id>", members.InvitationView.as_view(), name="api-invitation"),
+    path("v1/keys/<int:key_id>/rotate", keys.RotateView.as_view(), name="api-key-rotate"),
+    path("v1/account", balance.AccountView.as_view(), name="api-account"),
     path("v1/key/info", catalog.KeyInfoView.as_view(), name="api-key-info"),
     path("anthropic/v1/models", catalog.AnthropicModelsView.as_view(), name="api-models"),
     path("anthropic/v1/models/<path:model_id>", catalog.AnthropicModelView.as_view(), name="api-model"),

@@ -57,7 +57,10 @@ def issue(
     allowed_models: Sequence[str] = (),
     allowed_ips: Sequence[str] = (),
     rpm_limit: int | None = None,
+    concurrency_limit: int | None = None,
     daily_limit: Decimal | None = None,
+    weekly_limit: Decimal | None = None,
+    monthly_limit: Decimal | None = None,
     total_limit: Decimal | None = None,
     scopes: Sequence[str] | None = None,
     made_with: ApiKey | None = None,
@@ -86,7 +89,10 @@ def issue(
             allowed_models=list(allowed_models),
             allowed_ips=list(allowed_ips),
             rpm_limit=rpm_limit,
+            concurrency_limit=concurrency_limit,
             daily_limit=daily_limit,
+            weekly_limit=weekly_limit,
+            monthly_limit=monthly_limit,
             total_limit=total_limit,
         )
         key_made.send(sender=ApiKey, key=key, now=now)
@@ -109,12 +115,12 @@ def find(text: str) -> ApiKey | None:
     if not is_well_formed(text):
         return None
     maker = Membership.objects.filter(user=OuterRef("created_by"), customer=OuterRef("customer"))
-    return (
-        ApiKey.objects.select_related("customer", "created_by", "child__made_with")
-        .annotate(maker_role=Subquery(maker.values("role")[:1]), found_at=Now())
-        .filter(sha256=digest(text))
-        .first()
+    keys = ApiKey.objects.select_related("customer", "created_by", "child__made_with").annotate(
+        maker_role=Subquery(maker.values("role")[:1]), found_at=Now()
     )
+    sha256 = digest(text)
+    former = Q(former_texts__sha256=sha256, former_texts__works_until__gt=Now())
+    return keys.filter(sha256=sha256).first() or keys.filter(former).first()
 
 
 def works(key: ApiKey, *, now: datetime) -> bool:

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 
+from accounts.limits.periods import zone_names
 from accounts.models import Customer, Membership, User
 from accounts.signals import customer_suspended
 
@@ -32,6 +33,18 @@ def suspend(*, customer: Customer, reason: str, now: datetime) -> None:
 def lift_suspension(*, customer: Customer) -> None:
     """Let a customer spend again, from the next request on."""
     Customer.objects.filter(pk=customer.pk).update(suspended_at=None, suspended_reason="")
+
+
+def set_time_zone(*, customer: Customer, name: str) -> None:
+    """Let an account's days begin at midnight in another zone, from the next request on.
+
+    A day that requests were counted on already does not come back, and so does no cap. Raises `ValueError` for a zone
+    that there is not.
+    """
+    if name not in zone_names():
+        raise ValueError(f"no zone {name!r}")
+    Customer.objects.filter(pk=customer.pk).update(time_zone=name)
+    customer.time_zone = name
 
 
 def customers_with(email: str) -> list[int]:

@@ -25,6 +25,7 @@ class SecurityEvent(models.Model):
         SESSION_ENDED = "session_ended", _("session ended")
         KEY_MADE = "key_made", _("key made")
         KEY_CHANGED = "key_changed", _("key changed")
+        KEY_ROTATED = "key_rotated", _("key rotated")
         KEY_ENABLED = "key_enabled", _("key enabled")
         KEY_DISABLED = "key_disabled", _("key disabled")
         KEY_DELETED = "key_deleted", _("key deleted")

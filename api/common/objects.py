@@ -56,6 +56,6 @@ def credits(row: Wallet) -> Mapping[str, Any]:
 
 
 def key(row: ApiKey) -> Mapping[str, Any]:
-    from api.keys import KeySerializer
+    from api.keys.shown import KeySerializer, rows
 
-    return as_json(KeySerializer(ApiKey.objects.select_related("meter").get(pk=row.pk)).data)
+    return as_json(KeySerializer(rows().get(pk=row.pk)).data)

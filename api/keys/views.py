@@ -1,7 +1,7 @@
 """REST: a customer's keys. A key's text stands in the answer that made it, and nowhere else."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
@@ -16,114 +16,14 @@ from rest_framework.response import Response
 from accounts.keys import issuing
 from accounts.keys.delegation import FIELDS, widened
 from accounts.keys.known import outlives
-from accounts.keys.policies import InvalidPolicy, model_names, networks
+from accounts.keys.rotating import LONGEST_OVERLAP, NotRotated, rotate
 from accounts.models import ApiKey, SecurityEvent
-from accounts.roles import Right, Scope, rights_of
+from accounts.roles import Right, rights_of
 from accounts.security import log
 from api.common.authentication import KeyCaller, caller
 from api.common.base import ApiError
 from api.common.idempotency import Claim, run_once
-
-MOST_RPM = 2**31 - 1
-
-
-class KeySerializer(serializers.ModelSerializer[ApiKey]):
-    """A key as its customer sees it. Amounts in USD; null means no limit of its own."""
-
-    known_to = serializers.CharField(
-        source="known_to.email",
-        read_only=True,
-        allow_null=True,
-        default=None,
-        help_text="Who left the account and knows the key's text.",
-    )
-    key_prefix = serializers.CharField(source="prefix", read_only=True)
-    last_used_at = serializers.DateTimeField(source="meter.last_used_at", read_only=True, allow_null=True)
-    spent = serializers.DecimalField(
-        source="meter.total_spent",
-        max_digits=20,
-        decimal_places=8,
-        read_only=True,
-        help_text="Spent or held since the key was made.",
-    )
-    name = serializers.CharField(max_length=100)
-    is_active = serializers.BooleanField(required=False)
-    expires_at = serializers.DateTimeField(required=False, allow_null=True)
-    allowed_models = serializers.ListField(child=serializers.CharField(), required=False)
-    allowed_ips = serializers.ListField(child=serializers.CharField(), required=False)
-    scopes = serializers.ListField(
-        child=serializers.ChoiceField([scope.value for scope in Scope]),
-        required=False,
-        help_text="What the key may be used for; `inference` and `read` unless named.",
-    )
-    rpm_limit = serializers.IntegerField(min_value=0, max_value=MOST_RPM, required=False, allow_null=True)
-    daily_limit = serializers.DecimalField(
-        max_digits=20, decimal_places=8, min_value=0, required=False, allow_null=True
-    )
-    total_limit = serializers.DecimalField(
-        max_digits=20, decimal_places=8, min_value=0, required=False, allow_null=True
-    )
-
-    class Meta:
-        model = ApiKey
-        fields: tuple[str, ...] = (
-            "id",
-            "key_prefix",
-            "name",
-            "is_active",
-            "expires_at",
-            "allowed_models",
-            "allowed_ips",
-            "scopes",
-            "rpm_limit",
-            "daily_limit",
-            "total_limit",
-            "spent",
-            "created_at",
-            "last_used_at",
-            "known_to",
-            "rotate_by",
-        )
-        read_only_fields = ("id", "created_at", "rotate_by")
-
-    def to_internal_value(self, data: Any) -> Any:
-        # A limit with a slip in its name would silently not be one.
-        if isinstance(data, dict) and (unknown := sorted(set(data) - set(self.fields))):
-            raise serializers.ValidationError({unknown[0]: ["There is no such field."]})
-        return super().to_internal_value(data)
-
-    def validate_expires_at(self, value: datetime | None) -> datetime | None:
-        if value is not None and value <= timezone.now():
-            raise serializers.ValidationError("This lies in the past.")
-        return value
-
-    def validate_allowed_models(self, value: list[str]) -> list[str]:
-        return self._checked(model_names, value)
-
-    def validate_scopes(self, value: list[str]) -> list[str]:
-        if not value:
-            raise serializers.ValidationError("A key has at least one scope.")
-        return list(dict.fromkeys(value))
-
-    def validate_allowed_ips(self, value: list[str]) -> list[str]:
-        return self._checked(networks, value)
-
-    @staticmethod
-    def _checked(check: Any, value: list[str]) -> list[str]:
-        try:
-            items: list[str] = check(value)
-        except InvalidPolicy as error:
-            raise serializers.ValidationError(str(error)) from None
-        return items
-
-
-class NewKeySerializer(KeySerializer):
-    """The answer to a POST: the key, with its text this once."""
-
-    key = serializers.CharField(read_only=True, help_text="ck-..., shown this once.")
-
-    class Meta(KeySerializer.Meta):
-        fields = ("key", *KeySerializer.Meta.fields)
+from api.keys.shown import KeySerializer, NewKeySerializer, rows
 
 
 def _refuse_wider(who: KeyCaller, wanted: Mapping[str, Any]) -> None:
@@ -148,6 +48,9 @@ def _own_or_any(who: KeyCaller, key_id: int) -> ApiKey:
     if Right.OTHERS_KEYS not in rights_of(who.role) and key.created_by_id != who.key.created_by_id:
         raise ApiError("Only an owner's key may change keys that others made.", status=403, code="key_not_allowed")
     return key
+
+
+HOUR = timedelta(hours=1)
 
 
 class KeysView(GenericAPIView[ApiKey]):
@@ -230,8 +133,47 @@ class KeyView(GenericAPIView[ApiKey]):
         return Response(status=204)
 
 
+class RotationSerializer(serializers.Serializer[Any]):
+    """For how many hours the text that the key has works on; a day unless named."""
+
+    overlap_hours = serializers.IntegerField(min_value=0, max_value=LONGEST_OVERLAP // HOUR, default=24)
+
+
+class RotateView(GenericAPIView[ApiKey]):
+    """A new text for a key, under the same limits and meter, in the answer this once."""
+
+    serializer_class = RotationSerializer
+
+    @extend_schema(operation_id="keys_rotate", responses={201: NewKeySerializer})
+    def post(self, request: Request, key_id: int) -> Response:
+        who = caller(request)
+        key = _own_or_any(who, key_id)
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        # Whoever has its text may what it may.
+        _refuse_wider(who, {field: getattr(key, field) for field in FIELDS})
+        overlap = serializer.validated_data["overlap_hours"] * HOUR
+
+        def act(claim: Claim) -> Response:
+            with transaction.atomic():
+                try:
+                    rotated = rotate(key=key, overlap=overlap)
+                except NotRotated as error:
+                    raise ApiError(str(error), status=409, code="state_conflict") from None
+                claim.bind(str(key.pk))
+                _note(request, SecurityEvent.Kind.KEY_ROTATED, rotated.key)
+                response = Response({"data": {"key": rotated.text, **_shown(key.pk)}}, status=201)
+                claim.store(response)
+            return response
+
+        def show(reference: str) -> Response:
+            return Response({"data": _shown(int(reference))}, status=201)
+
+        return run_once(request, customer=who.customer, now=timezone.now(), act=act, show=show)
+
+
 def _keys_of(who: KeyCaller) -> QuerySet[ApiKey]:
-    return ApiKey.objects.filter(customer=who.customer, deleted_at__isnull=True).select_related("meter", "known_to")
+    return rows().filter(customer=who.customer, deleted_at__isnull=True)
 
 
 def _find(who: KeyCaller, key_id: int) -> ApiKey:
@@ -242,4 +184,4 @@ def _find(who: KeyCaller, key_id: int) -> ApiKey:
 
 
 def _shown(key_id: int) -> Any:
-    return KeySerializer(ApiKey.objects.select_related("meter", "known_to").get(pk=key_id)).data
+    return KeySerializer(rows().get(pk=key_id)).data

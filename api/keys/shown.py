@@ -1,0 +1,199 @@
+"""A key as programs are shown it, with what it has spent of each cap."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import Prefetch, QuerySet
+from django.db.models.functions import Now
+from django.utils import timezone
+from rest_framework import serializers
+
+from accounts.keys.policies import InvalidPolicy, model_names, networks
+from accounts.limits.figures import Figure, figures_of_key
+from accounts.limits.periods import Period
+from accounts.models import ApiKey, FormerText
+from accounts.roles import Scope
+from billing.books.money import api_amount
+
+MOST_RPM = 2**31 - 1
+NAMES = ("daily", "weekly", "monthly", "total")
+"""Of the caps by `Period`."""
+LIMIT_FIELDS = tuple(f"{name}_{what}" for name in NAMES for what in ("limit", "spent", "resets_at"))
+
+
+def rows() -> QuerySet[ApiKey]:
+    """Keys with what is shown of each."""
+    working = FormerText.objects.filter(works_until__gt=Now()).order_by("works_until")
+    former = Prefetch("former_texts", queryset=working)
+    return ApiKey.objects.select_related("meter", "customer", "known_to").prefetch_related(former)
+
+
+def limits_of(key: ApiKey) -> dict[str, str | None]:
+    """What `LIMIT_FIELDS` name, as the API writes them."""
+    found: dict[str, str | None] = {}
+    for name, figure in zip(NAMES, _figures(key), strict=True):
+        found[f"{name}_limit"] = None if figure.limit is None else api_amount(figure.limit)
+        found[f"{name}_spent"] = api_amount(figure.spent)
+        found[f"{name}_resets_at"] = None if figure.resets_at is None else f"{figure.resets_at:%Y-%m-%dT%H:%M:%SZ}"
+    return found
+
+
+def _figures(key: ApiKey) -> tuple[Figure, ...]:
+    """Worked out once for each row that is shown."""
+    found: tuple[Figure, ...] | None = getattr(key, "_figures", None)
+    if found is None:
+        found = figures_of_key(key, now=timezone.now())
+        key._figures = found  # type: ignore[attr-defined]
+    return found
+
+
+class CapField(serializers.DecimalField):
+    """USD in one period; null for no cap."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(
+            max_digits=20, decimal_places=8, min_value=Decimal(0), required=False, allow_null=True, **options
+        )
+
+
+class SpentField(serializers.DecimalField):
+    """USD that are charged or held in the period that runs."""
+
+    def __init__(self, period: Period, **options: Any) -> None:
+        super().__init__(max_digits=20, decimal_places=8, read_only=True, **options)
+        self.period = period
+
+    def get_attribute(self, instance: ApiKey) -> Decimal:
+        return _figures(instance)[self.period].spent
+
+
+class ResetField(serializers.DateTimeField):
+    """When that period is over; null for all time."""
+
+    def __init__(self, period: Period, **options: Any) -> None:
+        super().__init__(read_only=True, allow_null=True, **options)
+        self.period = period
+
+    def get_attribute(self, instance: ApiKey) -> datetime | None:
+        return _figures(instance)[self.period].resets_at
+
+
+class FormerTextSerializer(serializers.ModelSerializer[FormerText]):
+    """A text that the key had before it was rotated, as far as it still works."""
+
+    key_prefix = serializers.CharField(source="prefix", read_only=True)
+
+    class Meta:
+        model = FormerText
+        fields = ("key_prefix", "works_until")
+
+
+class KeySerializer(serializers.ModelSerializer[ApiKey]):
+    """A key as its customer sees it. Amounts in USD; null means no limit of its own."""
+
+    known_to = serializers.CharField(
+        source="known_to.email",
+        read_only=True,
+        allow_null=True,
+        default=None,
+        help_text="Who left the account and knows the key's text.",
+    )
+    key_prefix = serializers.CharField(source="prefix", read_only=True)
+    last_used_at = serializers.DateTimeField(source="meter.last_used_at", read_only=True, allow_null=True)
+    spent = serializers.DecimalField(
+        source="meter.total_spent",
+        max_digits=20,
+        decimal_places=8,
+        read_only=True,
+        help_text="Spent or held since the key was made.",
+    )
+    name = serializers.CharField(max_length=100)
+    is_active = serializers.BooleanField(required=False)
+    expires_at = serializers.DateTimeField(required=False, allow_null=True)
+    allowed_models = serializers.ListField(child=serializers.CharField(), required=False)
+    allowed_ips = serializers.ListField(child=serializers.CharField(), required=False)
+    scopes = serializers.ListField(
+        child=serializers.ChoiceField([scope.value for scope in Scope]),
+        required=False,
+        help_text="What the key may be used for; `inference` and `read` unless named.",
+    )
+    rpm_limit = serializers.IntegerField(min_value=0, max_value=MOST_RPM, required=False, allow_null=True)
+    concurrency_limit = serializers.IntegerField(
+        min_value=1, max_value=MOST_RPM, required=False, allow_null=True, help_text="Requests under way at once."
+    )
+    daily_limit, daily_spent, daily_resets_at = CapField(), SpentField(Period.DAY), ResetField(Period.DAY)
+    weekly_limit, weekly_spent, weekly_resets_at = CapField(), SpentField(Period.WEEK), ResetField(Period.WEEK)
+    monthly_limit, monthly_spent, monthly_resets_at = CapField(), SpentField(Period.MONTH), ResetField(Period.MONTH)
+    total_limit, total_spent, total_resets_at = CapField(), SpentField(Period.TOTAL), ResetField(Period.TOTAL)
+    time_zone = serializers.CharField(
+        source="customer.time_zone", read_only=True, help_text="Of the account: its days begin at midnight there."
+    )
+    member_id = serializers.CharField(
+        source="meter.member_id", read_only=True, allow_null=True, help_text="Who made it; null for the operator."
+    )
+    former_texts = FormerTextSerializer(many=True, read_only=True)
+
+    class Meta:
+        model = ApiKey
+        fields: tuple[str, ...] = (
+            "id",
+            "key_prefix",
+            "name",
+            "is_active",
+            "expires_at",
+            "allowed_models",
+            "allowed_ips",
+            "scopes",
+            "rpm_limit",
+            "concurrency_limit",
+            *LIMIT_FIELDS,
+            "time_zone",
+            "spent",
+            "member_id",
+            "former_texts",
+            "created_at",
+            "last_used_at",
+            "known_to",
+            "rotate_by",
+        )
+        read_only_fields = ("id", "created_at", "rotate_by")
+
+    def to_internal_value(self, data: Any) -> Any:
+        # A limit with a slip in its name would silently not be one.
+        if isinstance(data, dict) and (unknown := sorted(set(data) - set(self.fields))):
+            raise serializers.ValidationError({unknown[0]: ["There is no such field."]})
+        return super().to_internal_value(data)
+
+    def validate_expires_at(self, value: datetime | None) -> datetime | None:
+        if value is not None and value <= timezone.now():
+            raise serializers.ValidationError("This lies in the past.")
+        return value
+
+    def validate_allowed_models(self, value: list[str]) -> list[str]:
+        return self._checked(model_names, value)
+
+    def validate_scopes(self, value: list[str]) -> list[str]:
+        if not value:
+            raise serializers.ValidationError("A key has at least one scope.")
+        return list(dict.fromkeys(value))
+
+    def validate_allowed_ips(self, value: list[str]) -> list[str]:
+        return self._checked(networks, value)
+
+    @staticmethod
+    def _checked(check: Any, value: list[str]) -> list[str]:
+        try:
+            items: list[str] = check(value)
+        except InvalidPolicy as error:
+            raise serializers.ValidationError(str(error)) from None
+        return items
+
+
+class NewKeySerializer(KeySerializer):
+    """The answer to a POST: the key, with its text this once."""
+
+    key = serializers.CharField(read_only=True, help_text="ck-..., shown this once.")
+
+    class Meta(KeySerializer.Meta):
+        fields = ("key", *KeySerializer.Meta.fields)
