@@ -138,6 +138,7 @@ PRICE_JUMP = decimal("PRICE_JUMP", "0.50", most="100")
 RERATE_UPWARDS = env.bool("RERATE_UPWARDS", False)
 OVERRUN_LIMIT = decimal("OVERRUN_LIMIT", "1.00")
 OVERRUN_AFTER_DAYS = count("OVERRUN_AFTER_DAYS", 7)
+HOLD_WAIT_SECONDS = count("HOLD_WAIT_SECONDS", 20)
 TOPUP_MAX = decimal("TOPUP_MAX", "10000.00", least="1.00", places=2)
 TOPUP_MIN = decimal("TOPUP_MIN", "1.00", least="1.00", most=str(TOPUP_MAX), places=2)
 TOPUP_MIN_BY_METHOD = {

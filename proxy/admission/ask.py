@@ -50,6 +50,7 @@ def ask_of(
     input_most += output_rate * bounds.extra_output
     estimate += output_rate * (likely_output(limit) if guess is None else guess.output)
     estimate = ceiling(estimate)
+    is_extended = endpoint.stops and call.stream and call.background_seconds is None and bool(output_rate)
     return Ask(
         policy=policy,
         model_id=entry.id,
@@ -62,11 +63,17 @@ def ask_of(
         output_rate=output_rate,
         output_limit=limit,
         may_shrink=call.output_limit is None and bool(output_rate),
-        is_extended=endpoint.stops and call.stream and call.background_seconds is None and bool(output_rate),
+        is_extended=is_extended,
+        tells_input=is_extended and _tells_input(endpoint, call, entry),
         estimate=estimate,
         session=call.session,
         guess=None if guess is None else _told(guess, estimate),
     )
+
+
+def _tells_input(endpoint: Endpoint[Any], call: Call, entry: Entry) -> bool:
+    dialects = map(endpoint.dialect, entry.destinations)
+    return not endpoint.adds_input(call) and any(dialect is not None and dialect.tells_input for dialect in dialects)
 
 
 def limit_of(call: Call, entry: Entry) -> int:

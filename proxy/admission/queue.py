@@ -48,7 +48,9 @@ def standing(customer_id: int) -> tuple[Decimal, bool]:
 class Admission:
     """Take requests, batch them fairly, and answer each with its committed hold or a `Refusal`."""
 
-    def __init__(self, *, lease_id: int, overrun: Overrun, release: Callable[[str, str], None]) -> None:
+    def __init__(
+        self, *, lease_id: int, overrun: Overrun, release: Callable[[str, str], None], patience: float = 0
+    ) -> None:
         """`release` gives a committed hold back, told its generation's id and why the request ended."""
         self._queues: dict[int, deque[Waiter | Extending]] = {}
         self._waiting: set[Waiter | Extending] = set()
@@ -56,7 +58,7 @@ class Admission:
         self._locked: deque[Waiter | Extending] = deque()
         self._locked_bell = Bell()
         self._release = release
-        self._settle_first = SettleFirst()
+        self._settle_first = SettleFirst(patience=patience)
         self._fast = Writer(lease_id=lease_id, overrun=overrun)
         self._slow = Writer(lease_id=lease_id, overrun=overrun)
         runs = (self._run_fast(), self._run_slow(), self._give_up())

@@ -42,6 +42,8 @@ class Ask:
     estimate: Decimal
     is_extended: bool = False
     session: str | None = None
+    tells_input: bool = False
+    """A stream whose first event tells what its input used: what is held too much for it is given back then."""
     guess: str | None = None
     """How the estimate came about, as JSON; None where nothing is known of such requests."""
 
@@ -213,12 +215,10 @@ def _hold_for(ask: Ask, *, wallet: WalletCounter, left: Decimal | None) -> Decis
     """What the wallet covers, and what the key's caps have `left`; None where nothing of use does."""
     covered = ask.first_limit
     bound = ask.bound_at(covered)
-    estimate = min(ask.estimate, bound)
     room = _room(wallet, left)
-    # Bonus is held at the bound: what a request costs beyond its hold has to be the customer's own money.
-    is_covered = wallet.exposure + bound - estimate <= wallet.allowance and estimate + wallet.bonus <= wallet.available
-    if is_covered and (left is None or estimate <= left):
-        return Decision(hold=estimate, bound=bound, output_limit=ask.output_limit, covered=covered)
+    less = _less_than_bound(ask, bound, wallet=wallet)
+    if less < bound and (left is None or less <= left) and not (ask.tells_input and bound <= room):
+        return Decision(hold=less, bound=bound, output_limit=ask.output_limit, covered=covered)
     if bound <= room or not bound:
         return Decision(hold=bound, bound=bound, output_limit=_limit_for(ask, room=room), covered=covered)
     affordable = _affordable(ask, room=room)
@@ -227,6 +227,15 @@ def _hold_for(ask: Ask, *, wallet: WalletCounter, left: Decimal | None) -> Decis
         limit = affordable if ask.may_shrink else ask.output_limit
         return Decision(hold=bound, bound=bound, output_limit=limit, covered=affordable)
     return None
+
+
+def _less_than_bound(ask: Ask, bound: Decimal, *, wallet: WalletCounter) -> Decimal:
+    """What the allowance lets be held, not less than is likely; the bound where it does not, or the wallet has less.
+
+    Bonus is held at the bound: what a request costs beyond its hold has to be the customer's own money.
+    """
+    hold = max(min(ask.estimate, bound), bound - max(ZERO, wallet.allowance - wallet.exposure))
+    return hold if hold + wallet.bonus <= wallet.available else bound
 
 
 def _limit_for(ask: Ask, *, room: Decimal) -> int:
@@ -266,7 +275,7 @@ def _insufficient(ask: Ask, *, wallet: WalletCounter, left: Decimal | None) -> S
     if isinstance(wallet, Purse):
         return _exhausted(ask, purse=wallet, left=left)
     least, bound = _least(ask), ask.bound_at(ask.first_limit)
-    estimate = min(ask.estimate, bound)
+    hold = max(min(ask.estimate, bound), bound - wallet.allowance)
     fits = _fits(ask, room=_room(wallet, left))
     finding = f"The available balance is ${wallet.available:f} and this request needs ${least:f}.{fits}"
     held = f" ${wallet.reserved:f} is held besides; what is not used of it comes free." if wallet.reserved else ""
@@ -275,7 +284,7 @@ def _insufficient(ask: Ask, *, wallet: WalletCounter, left: Decimal | None) -> S
         "insufficient_balance",
         f"{finding}{held} Top up to go on.",
         finding=finding,
-        needed=min(least, estimate + wallet.bonus) if bound - estimate <= wallet.allowance else least,
+        needed=min(least, hold + wallet.bonus) if hold < bound else least,
         room=wallet.available,
         may_come_free=wallet.reserved,
     )

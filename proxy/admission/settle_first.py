@@ -1,7 +1,8 @@
 """Before a refusal for want of money, settle what its customer has metered, and decide again.
 
 A request holds the most it can cost until it is settled, which for a caller without `max_tokens` may be all there is.
-Only a refusal comes here, and only where holds alone may be in its way.
+Only a refusal comes here, and only where holds alone may be in its way. Where settling does not do, but what requests
+under way hold would, it waits for a while: agents send their turns at once, and use a part of what is held.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from functools import cache
+from time import monotonic
 from typing import Any, TypeVar
 
 from django.db import OperationalError, connection
@@ -30,6 +32,10 @@ MOST_OF_ONE_CUSTOMER = 8
 MOST_IN_PROCESS = 200
 WAIT_SECONDS = 2.0
 PAUSE_SECONDS = 0.05
+LONGEST_PAUSE_SECONDS = 0.5
+MOST_PATIENT_OF_ONE_CUSTOMER = 32
+MOST_PATIENT_IN_PROCESS = 400
+"""Requests that wait for others to end."""
 MOST_VAIN_TRIES = 3
 """Holds may have come free between the decision and the look at them; this often a request is decided again for it."""
 RETRY_AFTER_SECONDS = 5
@@ -89,6 +95,10 @@ class Standing:
         """Whether `needed` fits, now or once the metered requests are settled."""
         return self.room + max(ZERO, self.from_metered) >= needed
 
+    def may_do(self, needed: Decimal) -> bool:
+        """Whether it may once the requests under way have ended."""
+        return bool(self.requests) and self.room + self.may_come_free >= needed
+
 
 def look(ask: Ask, short: Short) -> Standing:
     """Read the standing of what was short."""
@@ -109,10 +119,21 @@ def _settle_customer(customer_id: int) -> None:
     settle_customer(customer_id=customer_id, now=database_now(), wait_ms=int(WAIT_SECONDS * 1000))
 
 
+class StillShort(Exception):
+    """Settling did not do."""
+
+    def __init__(self, short: Short, standing: Standing | None) -> None:
+        self.short = short
+        self.standing = standing
+
+
 class SettleFirst:
     """Decides again for the requests of a process that are short; a customer is settled for all of them at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, patience: float = 0) -> None:
+        """`patience`: for how many seconds a request waits for others of its customer to end."""
+        self._patience = patience
+        self._patient: Counter[int] = Counter()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="settle-first")
         self._look = in_thread(look, executor=self._threads)
         self._settle_customer = in_thread(_settle_customer, executor=self._threads)
@@ -121,10 +142,52 @@ class SettleFirst:
         self._looking: dict[tuple[object, ...], asyncio.Task[Standing]] = {}
 
     async def admit(self, ask: Ask, short: Short, admit: Callable[[Ask], Awaitable[Prepared]]) -> Prepared:
-        """As `admit`, which just raised `short`; waits 2 s at most. Raises `Refusal` as `admit` does."""
+        """As `admit`, which just raised `short`. Raises `Refusal` as `admit` does."""
+        until = monotonic() + self._patience
+        try:
+            return await self._settled(ask, short, admit)
+        except StillShort as still:
+            short, standing = still.short, still.standing
+        customer_id = ask.policy.customer_id
+        if self._patient[customer_id] >= MOST_PATIENT_OF_ONE_CUSTOMER or (
+            self._patient.total() >= MOST_PATIENT_IN_PROCESS
+        ):
+            raise held_by_requests(short, standing)
+        self._patient[customer_id] += 1
+        try:
+            return await self._waited(ask, short, standing, admit, until=until)
+        finally:
+            self._patient[customer_id] -= 1
+            if not self._patient[customer_id]:
+                del self._patient[customer_id]
+
+    async def _waited(
+        self,
+        ask: Ask,
+        short: Short,
+        standing: Standing | None,
+        admit: Callable[[Ask], Awaitable[Prepared]],
+        *,
+        until: float,
+    ) -> Prepared:
+        """Until requests under way have given back what it needs; one look is for all who wait for the same."""
+        pause = PAUSE_SECONDS
+        while monotonic() < until and (standing is None or standing.may_do(short.needed)):
+            await asyncio.sleep(min(pause, max(0, until - monotonic())))
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+            standing = await self._figures(ask, short)
+            if standing is not None and standing.would_do(short.needed):
+                try:
+                    return await self._settled(ask, short, admit)
+                except StillShort as still:
+                    short, standing = still.short, still.standing
+        raise held_by_requests(short, standing)
+
+    async def _settled(self, ask: Ask, short: Short, admit: Callable[[Ask], Awaitable[Prepared]]) -> Prepared:
+        """Once what was metered is settled; 2 s at most. Raises `StillShort`, and `Refusal` as `admit` does."""
         customer_id = ask.policy.customer_id
         if self._waiting[customer_id] >= MOST_OF_ONE_CUSTOMER or self._waiting.total() >= MOST_IN_PROCESS:
-            raise held_by_requests(short, await self._figures(ask, short))
+            raise StillShort(short, await self._figures(ask, short))
         self._waiting[customer_id] += 1
         standing: Standing | None = None
         vain = 0
@@ -149,7 +212,7 @@ class SettleFirst:
             self._waiting[customer_id] -= 1
             if not self._waiting[customer_id]:
                 del self._waiting[customer_id]
-        raise held_by_requests(short, standing)
+        raise StillShort(short, standing)
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -195,7 +258,7 @@ def held_by_requests(short: Short, standing: Standing | None) -> Refusal:
     """The refusal itself, or, where holds of requests are all that is in the way, one that says so and to try again."""
     if standing is None:
         held = "Requests under way hold some of it"
-    elif standing.requests and standing.room + standing.may_come_free >= short.needed:
+    elif standing.may_do(short.needed):
         noun = "request" if standing.requests == 1 else "requests"
         held = f"${standing.held:f} is held by {standing.requests} {noun} under way"
     else:

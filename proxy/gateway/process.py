@@ -67,7 +67,9 @@ class Process:
         self._metering = Metering(bear=self._bear)
         self._releases: Batcher[tuple[str, str], None] = Batcher(self._release_batch, most=100)
         overrun = Overrun(settings.OVERRUN_LIMIT, timedelta(days=settings.OVERRUN_AFTER_DAYS))
-        self._admission = Admission(lease_id=self._lease_id, overrun=overrun, release=self._release)
+        self._admission = Admission(
+            lease_id=self._lease_id, overrun=overrun, release=self._release, patience=settings.HOLD_WAIT_SECONDS
+        )
         self._memory = Memory()
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="reading")
         budget = UploadBudget(most=settings.UPLOAD_BUDGET_BYTES, most_of_customer=settings.UPLOAD_CUSTOMER_BYTES)

@@ -73,8 +73,24 @@ def test_the_hold_is_not_skipped_for_rich_wallets():
 
 
 def test_beyond_the_allowance_the_hold_is_the_bound():
-    assert decided(ASK, wallet("5", allowance="1", exposure="0.20")).hold == Decimal("1.01")
+    assert decided(ASK, wallet("5", allowance="1", exposure="1")).hold == Decimal("1.01")
     assert decided(ASK, wallet("5", allowance="1", exposure="0.19")).hold == Decimal("0.20")
+
+
+def test_what_is_left_of_the_allowance_lets_the_hold_be_less_by_so_much():
+    assert decided(ASK, wallet("5", allowance="1", exposure="0.20")).hold == Decimal("0.21")
+    assert decided(ASK, wallet("0.75", allowance="0.30")).hold == Decimal("0.71")
+    refusal = decided(ASK, wallet("0.70", allowance="0.30"))
+    assert (refusal.code, refusal.needed) == ("insufficient_balance", Decimal("0.71"))
+    refusal = decided(ASK, wallet("0.75", allowance="0.30", exposure="0.10"))
+    assert (refusal.code, refusal.needed) == ("insufficient_balance", Decimal("0.71")), "once that is open no more"
+
+
+def test_a_stream_whose_input_is_told_first_is_held_whole_where_there_is_enough():
+    """What is too much comes back in a moment, and others are to have the allowance meanwhile."""
+    ask = replace(ASK, tells_input=True)
+    assert decided(ask, wallet("5", allowance="1")).hold == Decimal("1.01")
+    assert decided(ask, wallet("1", allowance="1")).hold == Decimal("0.20")
 
 
 def test_an_allowance_that_fell_below_what_is_open_holds_new_requests_at_the_bound():
