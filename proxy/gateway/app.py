@@ -6,30 +6,24 @@ supplied is in `proxy.exchange`. Which protocol is spoken the endpoint knows.
 
 import asyncio
 import logging
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from time import monotonic
 from typing import Any
 
 from django.conf import settings
 
-from accounts.keys.headers import TwoKeys, key_text
-from accounts.limits.free import count_free
 from accounts.limits.policy import KeyPolicy
-from core.addresses import client_address
 from core.web import cors
 from core.web.errors import FINAL, compressed
-from proxy.admission import queue
 from proxy.admission.ask import ask_of
 from proxy.admission.queue import Admitted, Ask, PolicyChanged
 from proxy.batches.batcher import QueueFull
 from proxy.batches.connections import AWAY
-from proxy.batches.threads import in_thread
-from proxy.errors import Refusal, account_suspended, invalid_key, unavailable
+from proxy.errors import Refusal, invalid_key, unavailable
 from proxy.exchange import LARGE_BODY, ClientGone, Exchange, Receive, Scope, Send
 from proxy.gateway.pinned import before_answer, known_here, pinned, refuse_unreachable
-from proxy.gateway.process import Process
+from proxy.gateway.rights import Rights, no_model
 from proxy.gateway.routes import Route
 from proxy.learning.outcome import Outcome, prompt_of
 from proxy.prices.catalog import Destination, Entry
@@ -49,11 +43,6 @@ log = logging.getLogger(__name__)
 STALE_METERING_SECONDS = 2.0
 CATALOG_LOOK_SECONDS = 0.05
 BODY = b"x-chuizi-body"
-KEY_IN_ADDRESS = re.compile(rb"(?:^|&)(?:api_)?key=")
-
-
-def no_model(name: str) -> Refusal:
-    return Refusal(404, "model_not_found", f"There is no model {name[:100]!r} here.", param="model")
 
 
 def _is_plain(exchange: Exchange) -> bool:
@@ -63,7 +52,7 @@ def _is_plain(exchange: Exchange) -> bool:
     return True
 
 
-class Gateway(Process):
+class Gateway(Rights):
     """Takes requests, admits them and sends them on their way."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, route: Route) -> None:
@@ -153,70 +142,6 @@ class Gateway(Process):
             raise unavailable("This gateway is being restarted.")
         if self._metering.oldest_age > STALE_METERING_SECONDS:
             raise unavailable("The gateway's database is slow; requests are not taken for a moment.", retry_after=2)
-
-    async def _authenticate(self, exchange: Exchange) -> tuple[str, KeyPolicy, str]:
-        """The key's digest, its policy, and the client's address."""
-        try:
-            text = key_text(
-                authorization=exchange.header(b"authorization"),
-                x_api_key=exchange.header(b"x-api-key"),
-                x_goog_api_key=exchange.header(b"x-goog-api-key"),
-            )
-            if exchange.repeats(b"authorization", b"x-api-key", b"x-goog-api-key"):
-                raise TwoKeys
-        except TwoKeys:
-            raise Refusal(401, "invalid_api_key", "The request names two different API keys.") from None
-        if not text and KEY_IN_ADDRESS.search(exchange.scope["query_string"]):
-            words = "A key in the address ends up in logs, so it is not read: send it as a header."
-            raise Refusal(401, "invalid_api_key", words)
-        address = client_address(peer=exchange.peer, forwarded_for=exchange.lines(b"x-forwarded-for"))
-        sha256, policy = await self._keyring.find(text, address=address)
-        policy = await self._checked(sha256, policy, lambda policy: self._check_policy(policy, address))
-        return sha256, policy, address
-
-    async def _checked(self, sha256: str, policy: KeyPolicy, check: Callable[[KeyPolicy], None]) -> KeyPolicy:
-        """The policy, read again before it refuses: what its customer allowed since counts from the next request."""
-        try:
-            check(policy)
-        except Refusal:
-            fresh = await self._keyring.reload(sha256)
-            if fresh is None:
-                raise invalid_key() from None
-            check(fresh)
-            return fresh
-        return policy
-
-    @staticmethod
-    def _check_policy(policy: KeyPolicy, address: str) -> None:
-        """What can be refused without the locked rows. Active and suspended stand there too, and rule."""
-        if policy.ends <= monotonic():
-            raise invalid_key()
-        if not policy.may_call:
-            raise Refusal(
-                403, "key_not_allowed", "This key may not call models: its scopes or its maker's role forbid it."
-            )
-        if not policy.allows_address(address):
-            raise Refusal(403, "ip_not_allowed", "This key may not be used from this address.")
-
-    @staticmethod
-    def _check_model(policy: KeyPolicy, entry: Entry, name: str) -> None:
-        """`name` is what the caller calls it: of a model that its group does not see nothing more is told."""
-        if policy.visible and not policy.visible & entry.names:
-            raise no_model(name)
-        if not policy.models.allows(entry.names):
-            raise Refusal(403, "model_not_allowed", f"This key may not use {entry.slug}.", param="model")
-
-    async def _refuse_penniless(self, policy: KeyPolicy) -> None:
-        """Before a large body is read: whoever has nothing, or may not spend, sends it in vain.
-
-        Which model it is for stands in the body: where the key may use one that is free, it has to be read.
-        """
-        balance, is_suspended = await in_thread(queue.standing)(policy.customer_id)
-        if is_suspended:
-            raise account_suspended()
-        free = self._catalog.free
-        if balance <= 0 and not (free and policy.models.allows(free)):
-            raise Refusal(402, "insufficient_balance", f"The balance is ${balance:f}. Top up to go on.")
 
     async def _read(
         self, exchange: Exchange, endpoint: Endpoint[Any], place: Mapping[str, str], policy: KeyPolicy
@@ -330,26 +255,6 @@ class Gateway(Process):
             return None
         adds_input = endpoint.adds_input(call)
         return Window(ask, admitted, choices=call.choices, adds_input=adds_input, extend=self._admission.extend)
-
-    async def _count_free(self, sha256: str, policy: KeyPolicy, address: str) -> KeyPolicy:
-        """Count a request for which nothing is held; a key that changed since it was read is read again."""
-        while True:
-            standing = await in_thread(count_free)(policy)
-            if standing.is_known:
-                break
-            fresh = await self._keyring.reload(sha256)
-            if fresh is None:
-                raise invalid_key()
-            policy = fresh
-            self._check_policy(policy, address)
-        if not standing.is_active:
-            raise invalid_key()
-        if standing.is_suspended:
-            raise account_suspended()
-        if standing.rate is not None and standing.rate.refusal:
-            headers = {"Retry-After": str(standing.rate.reset), **standing.rate.headers}
-            raise Refusal(429, "rate_limit_exceeded", standing.rate.refusal, headers=headers)
-        return policy
 
     async def _pass_on(
         self,

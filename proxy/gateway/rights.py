@@ -1,0 +1,110 @@
+"""Who may call which model: the key, its address, its models, the standing of its customer."""
+
+import re
+from collections.abc import Callable
+from time import monotonic
+
+from accounts.keys.headers import TwoKeys, key_text
+from accounts.limits.free import count_free
+from accounts.limits.meters import KeyPolicy
+from core.addresses import client_address
+from proxy.admission import queue
+from proxy.batches.threads import in_thread
+from proxy.errors import Refusal, account_suspended, invalid_key
+from proxy.exchange import Exchange
+from proxy.gateway.process import Process
+from proxy.prices.catalog import Entry
+
+KEY_IN_ADDRESS = re.compile(rb"(?:^|&)(?:api_)?key=")
+
+
+def no_model(name: str) -> Refusal:
+    return Refusal(404, "model_not_found", f"There is no model {name[:100]!r} here.", param="model")
+
+
+class Rights(Process):
+    """What a request is refused for before anything is held, by the key that it brings."""
+
+    async def _authenticate(self, exchange: Exchange) -> tuple[str, KeyPolicy, str]:
+        """The key's digest, its policy, and the client's address."""
+        try:
+            text = key_text(
+                authorization=exchange.header(b"authorization"),
+                x_api_key=exchange.header(b"x-api-key"),
+                x_goog_api_key=exchange.header(b"x-goog-api-key"),
+            )
+            if exchange.repeats(b"authorization", b"x-api-key", b"x-goog-api-key"):
+                raise TwoKeys
+        except TwoKeys:
+            raise Refusal(401, "invalid_api_key", "The request names two different API keys.") from None
+        if not text and KEY_IN_ADDRESS.search(exchange.scope["query_string"]):
+            words = "A key in the address ends up in logs, so it is not read: send it as a header."
+            raise Refusal(401, "invalid_api_key", words)
+        address = client_address(peer=exchange.peer, forwarded_for=exchange.lines(b"x-forwarded-for"))
+        sha256, policy = await self._keyring.find(text, address=address)
+        policy = await self._checked(sha256, policy, lambda policy: self._check_policy(policy, address))
+        return sha256, policy, address
+
+    async def _checked(self, sha256: str, policy: KeyPolicy, check: Callable[[KeyPolicy], None]) -> KeyPolicy:
+        """The policy, read again before it refuses: what its customer allowed since counts from the next request."""
+        try:
+            check(policy)
+        except Refusal:
+            fresh = await self._keyring.reload(sha256)
+            if fresh is None:
+                raise invalid_key() from None
+            check(fresh)
+            return fresh
+        return policy
+
+    @staticmethod
+    def _check_policy(policy: KeyPolicy, address: str) -> None:
+        """What can be refused without the locked rows. Active and suspended stand there too, and rule."""
+        if policy.ends <= monotonic():
+            raise invalid_key()
+        if not policy.may_call:
+            raise Refusal(
+                403, "key_not_allowed", "This key may not call models: its scopes or its maker's role forbid it."
+            )
+        if not policy.allows_address(address):
+            raise Refusal(403, "ip_not_allowed", "This key may not be used from this address.")
+
+    @staticmethod
+    def _check_model(policy: KeyPolicy, entry: Entry, name: str) -> None:
+        """`name` is what the caller calls it: of a model that its group does not see nothing more is told."""
+        if policy.visible and not policy.visible & entry.names:
+            raise no_model(name)
+        if not policy.models.allows(entry.names):
+            raise Refusal(403, "model_not_allowed", f"This key may not use {entry.slug}.", param="model")
+
+    async def _refuse_penniless(self, policy: KeyPolicy) -> None:
+        """Before a large body is read: whoever has nothing, or may not spend, sends it in vain.
+
+        Which model it is for stands in the body: where the key may use one that is free, it has to be read.
+        """
+        balance, is_suspended = await in_thread(queue.standing)(policy.customer_id)
+        if is_suspended:
+            raise account_suspended()
+        free = self._catalog.free
+        if balance <= 0 and not (free and policy.models.allows(free)):
+            raise Refusal(402, "insufficient_balance", f"The balance is ${balance:f}. Top up to go on.")
+
+    async def _count_free(self, sha256: str, policy: KeyPolicy, address: str) -> KeyPolicy:
+        """Count a request for which nothing is held; a key that changed since it was read is read again."""
+        while True:
+            standing = await in_thread(count_free)(policy)
+            if standing.is_known:
+                break
+            fresh = await self._keyring.reload(sha256)
+            if fresh is None:
+                raise invalid_key()
+            policy = fresh
+            self._check_policy(policy, address)
+        if not standing.is_active:
+            raise invalid_key()
+        if standing.is_suspended:
+            raise account_suspended()
+        if standing.rate is not None and standing.rate.refusal:
+            headers = {"Retry-After": str(standing.rate.reset), **standing.rate.headers}
+            raise Refusal(429, "rate_limit_exceeded", standing.rate.refusal, headers=headers)
+        return policy
