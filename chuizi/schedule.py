@@ -23,6 +23,7 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "finish-bills": {"task": "proxy.tasks.finish_bills", "schedule": 60.0, "options": {"expires": 60}},
     "look-at-jobs": {"task": "proxy.tasks.look_at_jobs", "schedule": 2.0, "options": {"expires": 2}},
     "tidy-kept": {"task": "proxy.tasks.tidy_kept", "schedule": 3600.0, "options": {"expires": 3600}},
+    "tidy-once": {"task": "proxy.tasks.tidy_once", "schedule": 60.0, "options": {"expires": 60}},
     "sweep": {"task": "proxy.tasks.sweep", "schedule": 10.0, "options": {"expires": 10}},
     "poll-topups": {"task": "payments.tasks.poll_topups", "schedule": 3.0, "options": {"expires": 3}},
     "deliver-webhooks": {"task": "webhooks.tasks.deliver", "schedule": 5.0, "options": {"expires": 5}},

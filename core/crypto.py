@@ -25,6 +25,16 @@ def decrypt(token: str) -> str:
     return _fernet(settings.FIELD_ENCRYPTION_KEY).decrypt(token.encode()).decode()
 
 
+def seal(data: bytes) -> bytes:
+    """As `encrypt`, of bytes to bytes, a quarter shorter."""
+    return base64.urlsafe_b64decode(_fernet(settings.FIELD_ENCRYPTION_KEY).encrypt(data))
+
+
+def unseal(sealed: bytes) -> bytes:
+    """Raise `cryptography.fernet.InvalidToken` as `decrypt` does."""
+    return _fernet(settings.FIELD_ENCRYPTION_KEY).decrypt(base64.urlsafe_b64encode(sealed))
+
+
 def keyed_hash(text: str, *, purpose: str) -> str:
     """64 hex characters that cannot be guessed back without FIELD_ENCRYPTION_KEY."""
     key = hashlib.sha256(f"{purpose}:{settings.FIELD_ENCRYPTION_KEY}".encode()).digest()

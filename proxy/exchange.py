@@ -2,11 +2,15 @@
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from time import monotonic
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from core.web.middleware import new_request_id
 from proxy.batches.timeouts import within
 from proxy.errors import Refusal
+
+if TYPE_CHECKING:
+    from proxy.once.claims import Claim
+    from proxy.once.recording import Recording
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -99,6 +103,11 @@ class Exchange:
         self.taken = 0
         self.upload: Closing | None = None
         """What is on disk of it until it is over."""
+        self.claim: Claim | None = None
+        """How its repeats are known, if it may have some."""
+        self.recording: Recording | None = None
+        """What is sent, for who repeats it."""
+        self._is_cut = False
         self._receive = receive
         self._send = send
 
@@ -189,6 +198,9 @@ class Exchange:
 
     async def start(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
         self.started, self.status = True, status
+        if self.recording is not None:
+            headers = list(headers)
+            self.recording.begin(status, headers)
         head = [*headers, *self._more, (b"x-request-id", self.request_id.encode())]
         if self.id_header:
             head.append((self.id_header, self.request_id.encode()))
@@ -196,9 +208,13 @@ class Exchange:
 
     async def write(self, data: bytes) -> None:
         """Send a piece of a stream; raises `ClientGone` when nothing of it is read for 30 s."""
+        if self.recording is not None:
+            self.recording.add(data)
         await self._unless_stalled({"type": "http.response.body", "body": data, "more_body": True})
 
     async def end(self, data: bytes = b"") -> None:
+        if self.recording is not None:
+            await self.recording.end(data)
         await self._unless_stalled({"type": "http.response.body", "body": data, "more_body": False})
 
     async def answer(self, status: int, body: bytes, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
@@ -208,10 +224,29 @@ class Exchange:
         )
         await self.end(body)
 
+    # Who repeats it
+
+    def note_charge(self) -> None:
+        """What it has used is to be paid for, once."""
+        if self.recording is not None:
+            self.recording.is_charged = True
+
+    def goes_on(self, *, is_billed: bool) -> bool:
+        """Its client has left: whether the answer is wanted all the same, by who repeats it or may do so."""
+        return self.recording is not None and self.recording.goes_on(is_billed=is_billed)
+
+    @property
+    def is_deserted(self) -> bool:
+        """Nobody has waited for the answer's end, though it went on."""
+        return self.recording is not None and self.recording.is_deserted
+
     async def _unless_stalled(self, message: Message) -> None:
+        if self._is_cut:
+            return
         try:
             await within(STALLED_READER_SECONDS, self._send(message))
         except (TimeoutError, OSError):
+            self._is_cut = self.recording is not None  # others may read it
             raise ClientGone from None
 
     @staticmethod

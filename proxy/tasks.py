@@ -18,6 +18,7 @@ from proxy.gateway.routes import ROUTES
 from proxy.kept import jobs, looking
 from proxy.kept import rows as kept
 from proxy.learning import rows as learned
+from proxy.once import rows as once
 from proxy.purchases import dollars, posting
 from proxy.rerating import work
 from proxy.settlement import settle as settlement
@@ -71,6 +72,12 @@ def tidy_kept() -> None:
     kept.tidy()
     jobs.tidy()
     learned.tidy()
+
+
+@shared_task(name="proxy.tasks.tidy_once")
+def tidy_once() -> None:
+    """Forget requests that are not to be known again, with their answers."""
+    once.tidy()
 
 
 @worker_ready.connect

@@ -153,6 +153,8 @@ async def stream(request: web.Request, events: list[bytes | float]) -> web.Strea
     for event in events:
         if isinstance(event, float):
             await asyncio.sleep(event)
+        elif callable(event):
+            await asyncio.to_thread(event)
         else:
             await response.write(event)
     return response

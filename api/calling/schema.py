@@ -20,6 +20,7 @@ REFUSALS = (
     Refusal(402, "insufficient_balance", "The balance is $0.10000000, and this request needs up to $0.25000000."),
     Refusal(403, "model_not_allowed", "This key may not use openai/gpt-4.1.", param="model"),
     Refusal(404, "model_not_found", "There is no model 'openai/gpt-9' here.", param="model"),
+    Refusal(409, "idempotency_conflict", "This Idempotency-Key was used with another request."),
     Refusal(413, "request_too_large", "The body may have at most 33554432 bytes."),
     Refusal(429, "rate_limit_exceeded", "This key may send 60 requests a minute."),
     Refusal(500, "internal_error", "Something went wrong on our side."),
@@ -27,7 +28,7 @@ REFUSALS = (
     Refusal(503, "provider_unavailable", "No upstream serves this model at the moment."),
     Refusal(504, "provider_timeout", "The model's provider did not answer in time."),
 )
-HELD = frozenset({402})
+HELD = frozenset({402, 409})
 """What only a path that costs something answers."""
 
 
@@ -55,7 +56,7 @@ def _operations(path: str, endpoints: Mapping[str, Endpoint[Any]]) -> Iterator[t
             "summary": example["summary"],
             "tags": ["models"],
             "security": [{"key": []}],
-            "parameters": [*_of_path(example), *HEADERS],
+            "parameters": [*_of_path(example), *(one for one in HEADERS if endpoint.holds or one["name"] != ONCE)],
             "responses": {"200": _answer(example), **{str(one.status): _error(endpoint, one) for one in _of(endpoint)}},
         }
         if "request" in example:
@@ -68,12 +69,19 @@ def _operations(path: str, endpoints: Mapping[str, Endpoint[Any]]) -> Iterator[t
         yield method.lower(), operation
 
 
+ONCE = "Idempotency-Key"
 HEADERS = [
     {
         "name": "X-Session-Id",
         "in": "header",
         "schema": {"type": "string"},
         "description": "What usage is grouped by.",
+    },
+    {
+        "name": ONCE,
+        "in": "header",
+        "schema": {"type": "string", "maxLength": 255},
+        "description": "The request is done and charged once for it in 24 hours; a repeat gets the same answer.",
     },
     {
         "name": "X-Chuizi-Body",

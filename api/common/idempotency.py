@@ -142,7 +142,7 @@ def _first_answer(claim: Claim, *, show: Callable[[str], Response | None]) -> Re
             _conflict("This Idempotency-Key was used with another body.")
         body = orjson.loads(decrypt(row.body))
         if row.status is not None:
-            return Response(body, status=row.status)
+            return Response(body, status=row.status, headers={"Idempotency-Replayed": "true"})
         if time.monotonic() > deadline or row.created_at < claim.now - timedelta(seconds=TWIN_SECONDS):
             shown = show(body["reference"])
             if shown is None:

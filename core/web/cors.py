@@ -15,6 +15,7 @@ EXPOSED = (
     "X-RateLimit-Remaining",
     "X-RateLimit-Reset",
     "Retry-After",
+    "Idempotency-Replayed",
     "X-Should-Retry",
     "Content-Disposition",
     "Deprecation",

@@ -9,6 +9,7 @@ import orjson
 from accounts.limits.policy import KeyPolicy
 from proxy.admission.rule import Ask
 from proxy.learning.guess import Guess
+from proxy.once.claims import Claim
 from proxy.prices.bounds import likely_output
 from proxy.prices.catalog import Entry
 from proxy.prices.sums import ceiling, input_of, most_cost
@@ -26,6 +27,7 @@ def ask_of(
     policy: KeyPolicy,
     model_rpm: int,
     guess: Guess | None = None,
+    once: Claim | None = None,
 ) -> Ask:
     """What admission decides upon. By `guess`, where there is one, it is estimated what the request will cost."""
     bounds, price = endpoint.bounds(call, entry), entry.price
@@ -68,6 +70,7 @@ def ask_of(
         estimate=estimate,
         session=call.session,
         guess=None if guess is None else _told(guess, estimate),
+        once=once if once is not None and once.is_looked_up else None,
     )
 
 

@@ -13,6 +13,8 @@ from billing.books.money import ZERO
 from core.arrays import array
 from proxy.admission.rule import Purse, WalletCounter
 from proxy.batches.pipeline import Pipeline, Query
+from proxy.once import rows as once_rows
+from proxy.once.claims import Claim
 
 LOCK_GENERATIONS = (
     "SELECT id FROM proxy_generation WHERE id = ANY(%s) AND state = 'held' ORDER BY id FOR NO KEY UPDATE SKIP LOCKED"
@@ -27,8 +29,8 @@ NO_TIME = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(slots=True)
 class Locked:
-    """Wallets by customer, budgets by their holds, meters by key and customer, and which of the requests that want more
-    are still under way; `now` by PostgreSQL's clock.
+    """Wallets by customer, budgets by their holds, meters by key and customer, which of the requests that want more are
+    still under way, and which of those that may be repeats were begun before; `now` by PostgreSQL's clock.
     """
 
     wallets: dict[int, WalletCounter]
@@ -36,6 +38,7 @@ class Locked:
     keys: dict[int, KeyCounter]
     customers: dict[int, CustomerCounter]
     open_ones: set[str]
+    begun: once_rows.Begun
     now: datetime
 
     def spends_from(self, policy: KeyPolicy) -> WalletCounter | None:
@@ -50,6 +53,7 @@ async def read(
     pipeline: Pipeline,
     policies: Sequence[KeyPolicy],
     extending: Collection[str],
+    claims: Collection[Claim],
     *,
     overrun: Overrun,
     wait_for_locks: bool,
@@ -73,12 +77,15 @@ async def read(
         queries.append((COUNT_IN_FLIGHT, [list(limited)]))
     if inside:
         queries.append((holds.READ_PURSES, [list(inside)]))
+    if claims:
+        queries.append(once_rows.read_of(claims))
     locked, meters, *more = (await pipeline.round_trip(queries))[len(lock) :]
     now = meters[0][-1] if meters else NO_TIME
     wallets = {}
     for customer_id, available, held, exposure, bonus, *paid in locked:
         most = allowance(Payments(*paid), overrun=overrun, now=now)
         wallets[customer_id] = WalletCounter(available, held, exposure, bonus, most)
+    begun = once_rows.begun(more.pop() if claims else ())
     purses = {}
     for key, left, held, requests in more.pop() if inside else ():
         if (wallet := wallets.get(inside[key])) is not None:
@@ -86,4 +93,5 @@ async def read(
     keys, customers = limits.counters(meters)
     for key_id, in_flight in more.pop() if limited else ():
         keys[key_id].in_flight = in_flight
-    return Locked(wallets, purses, keys, customers, {row[0] for row in more[0]} if extending else set(), now)
+    open_ones = {row[0] for row in more[0]} if extending else set()
+    return Locked(wallets, purses, keys, customers, open_ones, begun, now)

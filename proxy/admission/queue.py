@@ -20,7 +20,16 @@ from billing.books.allowance import Overrun
 from billing.models import Wallet
 from proxy.admission.rule import Ask, Extension, Short, TooLittle
 from proxy.admission.settle_first import SettleFirst
-from proxy.admission.writer import Admitted, CommitUnknown, Extending, Grant, More, PolicyChanged, Waiter, Writer
+from proxy.admission.writer import (
+    Admitted,
+    CommitUnknown,
+    Extending,
+    Grant,
+    More,
+    PolicyChanged,
+    Waiter,
+    Writer,
+)
 from proxy.batches.batcher import Bell
 from proxy.errors import Refusal, unavailable
 from proxy.models import Generation

@@ -11,6 +11,7 @@ from accounts.limits.policy import KeyPolicy
 from billing.books.money import ZERO
 from core.records import value
 from proxy.errors import Refusal, account_suspended, invalid_key
+from proxy.once.claims import Claim
 from proxy.prices.sums import ceiling
 
 LEAST_OUTPUT_TOKENS = 256
@@ -46,6 +47,8 @@ class Ask:
     """A stream whose first event tells what its input used: what is held too much for it is given back then."""
     guess: str | None = None
     """How the estimate came about, as JSON; None where nothing is known of such requests."""
+    once: Claim | None = None
+    """What it may be a repeat of."""
 
     @property
     def bound(self) -> Decimal:

@@ -25,6 +25,8 @@ from proxy.admission.rule import Ask, Decision, Extension, TooLittle, WalletCoun
 from proxy.batches.pipeline import Pipeline, Query
 from proxy.errors import invalid_key
 from proxy.ids import generation_id_at
+from proxy.once import rows as once_rows
+from proxy.once.rows import Twin
 
 log = logging.getLogger(__name__)
 
@@ -139,7 +141,10 @@ class Writer:
         try:
             policies = [waiter.policy for waiter in waiters]
             extending = [waiter.asked.generation_id for waiter in waiters if isinstance(waiter, Extending)]
-            found = await read(pipeline, policies, extending, overrun=self._overrun, wait_for_locks=wait_for_locks)
+            claims = [waiter.ask.once for waiter in waiters if isinstance(waiter, Waiter) and waiter.ask.once]
+            found = await read(
+                pipeline, policies, extending, claims, overrun=self._overrun, wait_for_locks=wait_for_locks
+            )
             locked: list[Waiter | Extending] = []
             grants: list[Grant] = []
             more: list[More] = []
@@ -156,6 +161,9 @@ class Writer:
                         more.append((waiter, granted))
                     else:
                         waiter.future.set_result(granted)
+                    continue
+                if waiter.ask.once is not None and once_rows.is_begun(waiter.ask.once, found.begun):
+                    waiter.future.set_exception(Twin())
                     continue
                 decided = self._decide(waiter.ask, wallet=wallet, found=found)
                 if isinstance(decided, Exception):
@@ -260,6 +268,7 @@ class Writer:
             *_purses({key: purse.held for key, purse in found.purses.items() if purse.held}),
             *_wallets({number: wallet for number, wallet in found.wallets.items() if wallet.held or wallet.exposed}),
             *limits.writes(found.keys.values(), found.customers.values(), now=found.now),
+            *once_rows.write_of([(waiter.ask.once, admitted.generation_id) for waiter, admitted in grants]),
         ]
         together = _together(*[sql for sql, _ in parts])
         parameters = list(chain.from_iterable(given for _, given in parts))

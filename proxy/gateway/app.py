@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -26,6 +27,9 @@ from proxy.gateway.pinned import before_answer, known_here, pinned, refuse_unrea
 from proxy.gateway.rights import Rights, no_model
 from proxy.gateway.routes import Route
 from proxy.learning.outcome import Outcome, prompt_of
+from proxy.once.claims import NAME, claim_of, mark_of
+from proxy.once.joining import Repeat
+from proxy.once.rows import Twin
 from proxy.prices.catalog import Destination, Entry
 from proxy.protocols.base import BadRequest, Call
 from proxy.protocols.endpoint import Asked, Endpoint
@@ -71,6 +75,8 @@ class Gateway(Rights):
             self._budget.give_back(exchange.taken)
             if exchange.upload is not None:
                 exchange.upload.close()
+            if exchange.recording is not None:
+                self._once.close_one(exchange.recording)
             if task is not None:
                 self._in_flight.discard(task)
 
@@ -86,20 +92,15 @@ class Gateway(Rights):
             self._refuse_unready(exchange)
             sha256, policy, address = await self._authenticate(exchange)
             if endpoint.holds and exchange.may_be_large:
-                await self._refuse_penniless(policy)
+                await self._refuse_penniless(policy, exchange)
             call = await self._read(exchange, endpoint, route.place, policy)
             entry = await self._find_model(call) if call.model or endpoint.holds else None
             model = entry.slug if entry is not None else ""
             if entry is None or not endpoint.holds:
                 await self._pass_on(exchange, endpoint, call, entry, sha256, policy, address)
                 return
-            if exchange.upload is not None:
-                call = await self._measured(endpoint, call, entry, sha256, policy)
-            relay = await self._admit(exchange, endpoint, call, entry, started, sha256, policy, address)
-            try:
-                await relay.run()
-            except Refusal as refusal:
-                await self._refuse(exchange, spoken, refusal, relay.headers)
+            answer = self._answer if exchange.claim is None else self._answer_once
+            await answer(exchange, endpoint, call, entry, started, sha256, policy, address)
         except BadRequest as bad:
             await self._refuse(exchange, spoken, Refusal(400, "validation_error", str(bad), param=bad.param))
         except Refusal as refusal:
@@ -115,6 +116,62 @@ class Gateway(Rights):
             await self._refuse(exchange, spoken, failed)
         finally:
             metrics.later(metrics.requests(metrics.model_label(model), str(exchange.status or 499)).inc, 1)
+
+    async def _answer(
+        self,
+        exchange: Exchange,
+        endpoint: Endpoint[Any],
+        call: Call,
+        entry: Entry,
+        started: float,
+        sha256: str,
+        policy: KeyPolicy,
+        address: str,
+    ) -> None:
+        """Raises `Twin` where another request was this one before."""
+        if exchange.upload is not None:
+            call = await self._measured(endpoint, call, entry, sha256, policy)
+        relay = await self._admit(exchange, endpoint, call, entry, started, sha256, policy, address)
+        if exchange.recording is not None:
+            self._once.admitted(exchange.recording, relay.admitted.generation_id)
+        try:
+            await relay.run()
+        except Refusal as refusal:
+            await self._refuse(exchange, endpoint, refusal, relay.headers)
+
+    async def _answer_once(
+        self,
+        exchange: Exchange,
+        endpoint: Endpoint[Any],
+        call: Call,
+        entry: Entry,
+        started: float,
+        sha256: str,
+        policy: KeyPolicy,
+        address: str,
+    ) -> None:
+        """As another request is answered, or was, if it was this one before."""
+        check = partial(self._check_again, call, entry, sha256, policy, address)
+        repeat = Repeat(self._once, exchange, endpoint, call, check=check)
+        if await repeat.is_joined():
+            return
+        exchange.recording = self._once.begin(repeat.claim)
+        try:
+            while True:
+                try:
+                    return await self._answer(exchange, endpoint, call, entry, started, sha256, policy, address)
+                except Twin:
+                    if await repeat.is_replayed():
+                        return
+        except Refusal as refusal:
+            await repeat.end(refusal)
+        finally:
+            repeat.close()
+
+    async def _check_again(self, call: Call, entry: Entry, sha256: str, policy: KeyPolicy, address: str) -> None:
+        """Before an answer is shown that was paid for already; it counts as what is free does."""
+        policy = await self._count_free(sha256, policy, address)
+        await self._checked(sha256, policy, lambda policy: self._check_model(policy, entry, call.model))
 
     @staticmethod
     async def _refuse(
@@ -151,11 +208,26 @@ class Gateway(Rights):
             raise BadRequest("The request names two different sessions.", param="X-Session-Id")
         session = session_of(exchange.headers, endpoint.session_headers)
         is_plain = BODY in exchange.headers and _is_plain(exchange)
+        mark = mark_of(exchange.headers, is_repeated=exchange.repeats(NAME)) if endpoint.holds else None
         if endpoint.takes_forms and is_form(exchange.header(b"content-type")):
             exchange.upload = upload = await self._uploads.receive(exchange, policy.customer_id)
             raw, form = b"", upload.form
         else:
             raw, form = await exchange.body(most=settings.MAX_BODY_BYTES, budget=self._budget), None
+        if mark is not None:
+            claim = partial(
+                claim_of,
+                mark,
+                exchange.scope,
+                raw if form is None else form,
+                customer_id=policy.customer_id,
+                key_id=policy.key_id,
+                is_plain=is_plain,
+            )
+            if form is None and len(raw) <= LARGE_BODY:
+                exchange.claim = claim()
+            else:
+                exchange.claim = await asyncio.get_running_loop().run_in_executor(self._measurer, claim)
         asked = Asked(raw, place, exchange.headers, exchange.scope["query_string"], form)
         if len(raw) <= LARGE_BODY:
             call: Call = endpoint.read(asked)
@@ -235,6 +307,7 @@ class Gateway(Rights):
                 policy=policy,
                 model_rpm=settings.DEFAULT_MODEL_RPM,
                 guess=None if prompt is None else prompt.guess(),
+                once=exchange.claim,
             )
             try:
                 return await self._admission.admit(ask, relay_of)

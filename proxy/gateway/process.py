@@ -19,6 +19,7 @@ from proxy.exchange import BodyBudget
 from proxy.gateway.drains import Drains
 from proxy.gateway.keyring import Keyring
 from proxy.learning.memory import Memory
+from proxy.once.table import Once
 from proxy.prices import catalog
 from proxy.prices.catalog import Catalog
 from proxy.relay.client import Client
@@ -71,6 +72,7 @@ class Process:
             lease_id=self._lease_id, overrun=overrun, release=self._release, patience=settings.HOLD_WAIT_SECONDS
         )
         self._memory = Memory()
+        self._once = Once(lease_id=self._lease_id)
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="reading")
         budget = UploadBudget(most=settings.UPLOAD_BUDGET_BYTES, most_of_customer=settings.UPLOAD_CUSTOMER_BYTES)
         self._uploads = Uploads(most=settings.MAX_UPLOAD_BYTES, budget=budget, folder=settings.UPLOAD_FOLDER)
@@ -90,6 +92,7 @@ class Process:
             self._cut()
             await asyncio.gather(*late, return_exceptions=True)
         await self._admission.close()
+        await self._once.close()
         await self._metering.close()
         await self._releases.close()
         await self._keyring.close()

@@ -6,13 +6,15 @@ from time import monotonic
 
 from accounts.keys.headers import TwoKeys, key_text
 from accounts.limits.free import count_free
-from accounts.limits.meters import KeyPolicy
+from accounts.limits.policy import KeyPolicy
 from core.addresses import client_address
 from proxy.admission import queue
 from proxy.batches.threads import in_thread
 from proxy.errors import Refusal, account_suspended, invalid_key
 from proxy.exchange import Exchange
 from proxy.gateway.process import Process
+from proxy.once import rows as once_rows
+from proxy.once.claims import is_looked_up
 from proxy.prices.catalog import Entry
 
 KEY_IN_ADDRESS = re.compile(rb"(?:^|&)(?:api_)?key=")
@@ -77,7 +79,7 @@ class Rights(Process):
         if not policy.models.allows(entry.names):
             raise Refusal(403, "model_not_allowed", f"This key may not use {entry.slug}.", param="model")
 
-    async def _refuse_penniless(self, policy: KeyPolicy) -> None:
+    async def _refuse_penniless(self, policy: KeyPolicy, exchange: Exchange) -> None:
         """Before a large body is read: whoever has nothing, or may not spend, sends it in vain.
 
         Which model it is for stands in the body: where the key may use one that is free, it has to be read.
@@ -87,6 +89,8 @@ class Rights(Process):
             raise account_suspended()
         free = self._catalog.free
         if balance <= 0 and not (free and policy.models.allows(free)):
+            if is_looked_up(exchange.headers) and await in_thread(once_rows.has_any)(policy.customer_id):
+                return  # what was paid for before may be sent again
             raise Refusal(402, "insufficient_balance", f"The balance is ${balance:f}. Top up to go on.")
 
     async def _count_free(self, sha256: str, policy: KeyPolicy, address: str) -> KeyPolicy:

@@ -4,7 +4,7 @@ from proxy.models.catalog import PATHS, SPOKEN, Currency, Kind, Model, Protocol,
 from proxy.models.claims import Claim
 from proxy.models.generations import NET_COST, SWEPT_ALIVE, Change, Generation, Learned, Lease, WarmPrompt
 from proxy.models.jobs import Job
-from proxy.models.kept import Kept
+from proxy.models.kept import Kept, OnceRow
 from proxy.models.margin import CustomerMarginDay, MarginDay
 from proxy.models.prices import Price, PurchasePrice
 from proxy.models.proposals import PriceProposal
@@ -30,6 +30,7 @@ __all__ = [
     "Lease",
     "MarginDay",
     "Model",
+    "OnceRow",
     "Price",
     "PriceProposal",
     "Protocol",

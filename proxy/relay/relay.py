@@ -132,7 +132,11 @@ class Relay:
             await self.out.end(self.endpoint.error_event(refusal, self.exchange.request_id, self.out.latest))
         except TimeoutError:
             # Only the bound ends here: the client is gone, and the upstream was hung up on.
+            self.is_gone = True
             raise ClientGone from None
+        except asyncio.CancelledError:
+            self.is_gone = self.is_gone or self.exchange.is_deserted
+            raise
         finally:
             self.out.close()
             self.failover.close()
@@ -182,6 +186,7 @@ class Relay:
             self.failover.keep_open()
             nothing, left = Reported(None), Reason.CLIENT_DISCONNECTED
             self._metering.put(self.record(NO_HEADERS, self.failover.took, nothing, produced_bytes=0, reason=left))
+            self.exchange.note_charge()
         else:
             self.failover.note_open()
             self._release(self.admitted.generation_id, Reason.CLIENT_DISCONNECTED)
@@ -223,14 +228,16 @@ class Relay:
         """Let an upstream that goes on and bills tell what it used; hang up on any other, at once."""
         if self.is_gone:
             return
-        self.is_gone = True
+        took = self.failover.took
+        is_billed = took is not None and took.bills_abandoned and not self.is_job
+        self.is_gone = not self.exchange.goes_on(is_billed=is_billed)
         if self.bound is None:
             return
-        took = self.failover.took
-        if took is not None and took.bills_abandoned and not self.is_job:
+        if is_billed or not self.is_gone:
             self._drains.add(self.bound, ends_at=self.failover.ends_at)
+        if is_billed:
             self.failover.hear_to_the_end()
-        else:
+        elif self.is_gone:
             self.bound.end_in(0)
 
     def hears_out(self) -> None:
@@ -252,6 +259,7 @@ class Relay:
         self._resolved = self.is_job = True  # a commit on its way is not called back
         try:
             await asyncio.shield(begin(self, destination, name))
+            self.exchange.note_charge()
         except (*AWAY, NotHeld):
             self._resolved = self.is_job = False
             raise unwritten(self.admitted.generation_id) from None
@@ -270,7 +278,7 @@ class Relay:
         """The record METER writes: the upstream's usage, else what was relayed; never charged beyond the bound."""
         is_unknown = reason in CUT and self._is_unknown
         source, usage = self._usage(reported, produced_bytes, is_unknown=is_unknown)
-        left = is_unknown or (reason == Reason.COMPLETED and self.has_left())
+        left = is_unknown or (reason == Reason.COMPLETED and (self.has_left() or self.exchange.is_deserted))
         now = monotonic()
         record, self._cost = recorded(
             self.held(destination),
@@ -355,6 +363,8 @@ class Relay:
             decision, window = self.admitted.decision, self.window
             grown = ZERO if window is None else window.bound - decision.bound
             self._outcome(record, decision.hold + grown)
+        if record.usage_source != Source.NONE:
+            self.exchange.note_charge()
 
     def meter_soon(self, record: Metered) -> None:
         if record.usage_source != Source.NONE:

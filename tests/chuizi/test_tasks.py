@@ -37,6 +37,7 @@ QUEUES = {
     "proxy.tasks.settle": "settlement",
     "proxy.tasks.sweep": "celery",
     "proxy.tasks.tidy_kept": "celery",
+    "proxy.tasks.tidy_once": "celery",
     "webhooks.tasks.deliver": "webhooks",
     "webhooks.tasks.tidy": "webhooks",
 }

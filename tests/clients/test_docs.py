@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 PAGE = Path(__file__).parents[2] / "docs" / "api.md"
-SECTION = re.compile(r"^## (`POST .*?)\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+SECTION = re.compile(r"^## (`(?:POST|Idempotency-Key).*?)\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 EXAMPLE = re.compile(r"^```(sh|python)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 HOW = {"sh": ["bash", "-ec"], "python": [sys.executable, "-c"]}
 EXAMPLES = {

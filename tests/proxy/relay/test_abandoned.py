@@ -29,14 +29,14 @@ COST = Decimal("0.00042000")
 
 
 @contextmanager
-def asking(gateway, *, stream: bool = False, content: str = "hello") -> Iterator[socket.socket]:
+def asking(gateway, *, stream: bool = False, content: str = "hello", headers: str = "") -> Iterator[socket.socket]:
     """Ask, and hang up at the end of the block."""
     body = orjson.dumps(gateway.spoken.body(content, stream=stream))
     host, port = gateway.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=10) as connection:
         connection.sendall(
             f"POST {gateway.spoken.place(stream=stream)} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {gateway.key}\r\n"
-            f"Content-Length: {len(body)}\r\n\r\n".encode()
+            f"Content-Length: {len(body)}\r\n{headers}\r\n".encode()
             + body
         )
         yield connection
