@@ -18,6 +18,7 @@ class Right(StrEnum):
     TOP_UP = "top_up"
     OTHERS_KEYS = "others_keys"
     REFUNDS = "refunds"
+    AUTO_TOPUP = "auto_topup"
     INVOICES = "invoices"
     WEBHOOKS = "webhooks"
     MEMBERS = "members"  # who belongs to the account, as what, and whom to invite
@@ -80,6 +81,7 @@ _INVOICES = _need(Right.INVOICES, Scope.BILLING)
 _WEBHOOKS = _need(Right.WEBHOOKS, Scope.BILLING)
 _MEMBERS = _need(Right.MEMBERS, Scope.BILLING)
 """To look, too: what `read` allows says nothing of people."""
+_AUTO_TOPUP = _need(Right.AUTO_TOPUP, Scope.BILLING)
 
 API: Mapping[str, Mapping[str, Need]] = {
     "api-models": {"GET": _CALLER},
@@ -96,6 +98,7 @@ API: Mapping[str, Mapping[str, Need]] = {
     "api-topups": {"GET": _READ, "POST": _need(Right.TOP_UP, Scope.BILLING)},
     "api-topup-quote": {"GET": _READ},
     "api-topup": {"GET": _READ},
+    "api-auto-topup": {"GET": _AUTO_TOPUP, "PUT": _AUTO_TOPUP, "DELETE": _AUTO_TOPUP},
     "api-refunds": {"GET": _READ, "POST": _REFUNDS},
     "api-refund": {"GET": _READ},
     "api-refund-cancel": {"POST": _REFUNDS},
@@ -129,6 +132,7 @@ PAGES: Mapping[str, Mapping[str, Right]] = {
     "topup": {"GET": Right.TOP_UP, "POST": Right.TOP_UP},
     "topup-show": {"GET": Right.LOOK},
     "topup-state": {"GET": Right.LOOK},
+    "auto-topup": {"GET": Right.AUTO_TOPUP, "POST": Right.AUTO_TOPUP},
     "refunds": {"GET": Right.LOOK, "POST": Right.REFUNDS},
     "refund-show": {"GET": Right.LOOK, "POST": Right.REFUNDS},
     "refund-cancel": {"POST": Right.REFUNDS},

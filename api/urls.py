@@ -3,7 +3,7 @@
 from django.urls import path
 from drf_spectacular.views import SpectacularSwaggerView
 
-from api import balance, catalog, invoices, members, notifications, refunds, topups, usage
+from api import auto_topup, balance, catalog, invoices, members, notifications, refunds, topups, usage
 from api.common.base import unknown_path
 from api.common.schema import SchemaView
 from api.keys import views as keys
@@ -36,6 +36,7 @@ urlpatterns = [
     path("v1/topups/quote", topups.QuoteView.as_view(), name="api-topup-quote"),
     path("v1/topups", topups.TopUpListView.as_view(), name="api-topups"),
     path("v1/topups/<slug:number>", topups.TopUpView.as_view(), name="api-topup"),
+    path("v1/auto-topup", auto_topup.AutoTopUpView.as_view(), name="api-auto-topup"),
     path("v1/refund-requests", refunds.RefundListView.as_view(), name="api-refunds"),
     path("v1/refund-requests/<slug:number>", refunds.RefundView.as_view(), name="api-refund"),
     path("v1/refund-requests/<slug:number>/cancel", refunds.RefundCancelView.as_view(), name="api-refund-cancel"),

@@ -28,6 +28,7 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "poll-topups": {"task": "payments.tasks.poll_topups", "schedule": 3.0, "options": {"expires": 3}},
     "deliver-webhooks": {"task": "webhooks.tasks.deliver", "schedule": 5.0, "options": {"expires": 5}},
     "tidy-webhooks": {"task": "webhooks.tasks.tidy", "schedule": 3600.0, "options": {"expires": 3600}},
+    "look-at-balances": {"task": "payments.tasks.look_at_balances", "schedule": 5.0, "options": {"expires": 5}},
     "send-refunds": {"task": "payments.tasks.send_refunds", "schedule": 3.0, "options": {"expires": 3}},
     "look-at-refunds": {"task": "payments.tasks.look_at_refunds", "schedule": 5.0, "options": {"expires": 5}},
     "look-for-events": {"task": "payments.tasks.look_for_events", "schedule": 900.0, "options": {"expires": 900}},

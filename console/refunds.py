@@ -18,6 +18,7 @@ from console.access.membership import current_customer, current_membership, curr
 from console.access.reauthentication import confirmed_lately
 from core.addresses import request_address
 from payments import refunds as refunding
+from payments.automatic.agreements import is_on
 from payments.refunds.plan import plan
 
 
@@ -58,12 +59,15 @@ def refund_list(request: HttpRequest) -> HttpResponse:
             form.add_error(error.field if error.field in form.fields else None, str(error))
         else:
             messages.success(request, _("We have your request. The amount is set aside until we decide."))
+            if is_on(customer.pk):
+                messages.info(request, _("Automatic top-up is paused until the refund is done or taken back."))
             return redirect("refund-show", number=refund.number)
     context = {
         "nav": "refunds",
         "form": form,
         "most": most,
         "ways": plan(customer_id=customer.pk, amount=most.amount, now=now) if most.amount else [],
+        "is_automatic": is_on(customer.pk),
         "requests": refunding.of_customer(customer).order_by("-id")[:50],
     }
     return render(request, "console/refunds.html", context, status=400 if form.errors else 200)

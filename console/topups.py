@@ -9,12 +9,15 @@ from django.utils.translation import get_language
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
+from accounts.roles import Right, rights_of
 from billing.models import RefundRequest
 from console import qr
-from console.access.membership import current_customer, current_user
+from console.access.membership import current_customer, current_membership, current_user
 from console.forms.topups import OTHER, PRESETS, TopUpForm
 from core.addresses import request_address
 from payments import tasks
+from payments.automatic import agreements
+from payments.automatic.keeping import keeper
 from payments.models import TopUp
 from payments.topups import fx, orders, polling, quotes
 
@@ -24,7 +27,8 @@ from payments.topups import fx, orders, polling, quotes
 @require_http_methods(["GET", "HEAD", "POST"])
 def topup_new(request: HttpRequest) -> HttpResponse:
     """Choose an amount and a method; what will be paid stands there before the button is pressed."""
-    customer, now = current_customer(request), timezone.now()
+    membership, now = current_membership(request), timezone.now()
+    customer = membership.customer
     form = TopUpForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         try:
@@ -58,6 +62,8 @@ def topup_new(request: HttpRequest) -> HttpResponse:
         "rate": rate,
         "least": settings.TOPUP_MIN,
         "most": settings.TOPUP_MAX,
+        "may_automate": Right.AUTO_TOPUP in rights_of(membership.role) and keeper() is not None,
+        "automatic": agreements.current(customer.pk),
         "recent": TopUp.objects.filter(customer=customer).order_by("-id")[:5],
     }
     return render(request, "payments/topup_new.html", context, status=400 if form.errors else 200)

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from console import home, invoices, keys, refunds, security, topups, transactions
+from console.automatic.page import auto_topup
 from console.people import joining, team
 from console.settings import page as settings
 from console.start.page import start
@@ -32,6 +33,7 @@ urlpatterns = [
     path("console/team/<int:member_id>/remove", team.team_remove, name="team-remove"),
     path("console/leave", joining.leave, name="leave"),
     path("console/settings", settings.settings_page, name="settings"),
+    path("console/auto-topup", auto_topup, name="auto-topup"),
     path("console/topup", topups.topup_new, name="topup"),
     path("console/topup/<slug:number>", topups.topup_show, name="topup-show"),
     path("console/topup/<slug:number>/state", topups.topup_state, name="topup-state"),

@@ -5,11 +5,11 @@ from desk.bills import pages as bills
 from desk.books import adjustments, entries, events, ledger, mail, months
 from desk.gateway import catalog, claims, groups, margin, price_proposals, purchases, requests, rerates
 from desk.invoices import queue as invoices
-from desk.payments import disputes, rates, statements, topups
+from desk.payments import automatic, disputes, rates, statements, topups
 from desk.refunds import queue as refunds
 
 ROOMS = (
     people, ledger, adjustments, entries, months, events, mail, invoices,
-    topups, refunds, disputes, statements, rates, catalog, groups, margin, price_proposals, purchases, bills,
+    topups, automatic, refunds, disputes, statements, rates, catalog, groups, margin, price_proposals, purchases, bills,
     requests, claims, rerates,
 )  # fmt: skip

@@ -36,6 +36,7 @@ from core.clock import database_now
 from desk import second_factor
 from desk.customers import overrun_words
 from desk.memberships import MembershipInline, invitations_of
+from desk.payments import automatic
 from desk.site import CappedPaginator, Colours, FormAdmin, ReadOnlyAdmin, WhyForm, form_page, row_id
 from desk.trail import recorded
 
@@ -157,6 +158,7 @@ class CustomerAdmin(FormAdmin):  # type: ignore[misc]
     fieldsets = (
         (None, {"fields": ("name", "group", "rpm_limit")}),
         (gettext_lazy("Wallet, USD"), {"fields": ("available", "paid", "bonus", "held", "exposure")}),
+        (gettext_lazy("Automatic top-up"), {"fields": ("automatic",)}),
         (gettext_lazy("State"), {"fields": ("suspended_at", "suspended_reason", "created_at")}),
         (gettext_lazy("People"), {"fields": ("invited",)}),
     )
@@ -166,6 +168,7 @@ class CustomerAdmin(FormAdmin):  # type: ignore[misc]
         "bonus",
         "held",
         "exposure",
+        "automatic",
         "suspended_at",
         "suspended_reason",
         "created_at",
@@ -216,6 +219,10 @@ class CustomerAdmin(FormAdmin):  # type: ignore[misc]
     @display(description=gettext_lazy("Invitations"))
     def invited(self, customer: Customer) -> str:
         return invitations_of(customer)
+
+    @display(description=gettext_lazy("State and attempts"))
+    def automatic(self, customer: Customer) -> str:
+        return automatic.of_customer(customer)
 
     @action(description=gettext_lazy("Whole story"), icon="history", permissions=["view"])
     def story(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -209,6 +209,8 @@ SIDEBAR = (
             (_("Disputes"), "gavel", "payments_dispute"),
             (_("Fraud warnings"), "report", "payments_fraudwarning"),
             (_("Top-ups"), "add_card", "payments_topup"),
+            (_("Automatic top-ups"), "autorenew", "payments_autotopup"),
+            (_("Saved cards"), "credit_card", "payments_savedcard"),
             (_("Notifications"), "inbox", "payments_notification"),
             (_("Discrepancies"), "rule", "payments_discrepancy"),
             (_("Statements"), "description", "payments_statement"),

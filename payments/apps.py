@@ -13,9 +13,11 @@ class PaymentsConfig(AppConfig):
         from billing.audit.run import register
         from billing.discrepancies import sources
         from billing.months import closing as month_end
-        from billing.outbox import kinds, objects
+        from billing.outbox import kinds, objects, readers
         from payments import refunds as refunding
         from payments.audit import check_topups
+        from payments.automatic import looking
+        from payments.automatic.audit import check_automatic
         from payments.closing import of_payments
         from payments.disputes import facts as of_disputes
         from payments.disputes.audit import check_disputes
@@ -36,7 +38,9 @@ class PaymentsConfig(AppConfig):
         month_end.register("payments", of_payments)
         rates.register("CNY", fx.newest)
         objects.register(kinds.Shown.DISPUTE, of_disputes.shown)
+        readers.register(looking.READER, [kinds.Fact.BALANCE_CROSSED], looking.read)
         register("top-ups", check_topups)
+        register("automatic top-ups", check_automatic)
         register("statements", check_statements)
         register("clearing", check_clearing)
         register("refunds", check_refunds)

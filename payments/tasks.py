@@ -7,8 +7,10 @@ from celery import shared_task
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
+from billing.outbox import readers
 from core.outside import outside
 from payments import refunds
+from payments.automatic import attempts, cards, looking
 from payments.inbox import catch_up, notifications
 from payments.statements import reconcile
 from payments.topups import polling
@@ -38,6 +40,27 @@ def poll_topups() -> None:
 @shared_task(name="payments.tasks.poll_topup")
 def poll_topup(topup_id: int) -> None:
     polling.poll(topup_id=topup_id, now=timezone.now())
+
+
+@shared_task(name="payments.tasks.look_at_balances")
+def look_at_balances() -> None:
+    """Hand every automatic top-up that is to be looked at, and every card that is entered or leaves, to a task."""
+    now = timezone.now()
+    readers.read(looking.READER, now=now)
+    for card_id in cards.claim_due(now=now):
+        look_at_card.delay(card_id)
+    for agreement_id in looking.claim_due(now=now):
+        top_up_if_low.delay(agreement_id)
+
+
+@shared_task(name="payments.tasks.look_at_card")
+def look_at_card(card_id: int) -> None:
+    cards.look(card_id=card_id, now=timezone.now())
+
+
+@shared_task(name="payments.tasks.top_up_if_low")
+def top_up_if_low(agreement_id: int) -> None:
+    attempts.look(agreement_id=agreement_id, now=timezone.now())
 
 
 @shared_task(name="payments.tasks.process_notifications")

@@ -11,7 +11,10 @@ from sandbox import faults, statements
 from sandbox.alipay.gateway import Alipay
 from sandbox.store import Order
 from sandbox.stripe import payments
-from sandbox.stripe.acts import Acts
+from sandbox.stripe.acts import VISA, Acts
+from sandbox.stripe.objects import public
+from sandbox.stripe.saved import Keeping
+from sandbox.stripe.wire import StripeError
 from sandbox.upstream.chat import CALLS, Calls
 from sandbox.world import WORLD, NotPossible, Provider, World
 
@@ -30,6 +33,8 @@ def routes() -> list[web.RouteDef]:
         ("POST", "/movements/{provider}", move),
         ("GET", "/refunds", list_refunds),
         ("POST", "/refunds/{provider}/{number}/{outcome}", settle_refund),
+        ("POST", "/setups/{session}/keep", keep_card),
+        ("POST", "/cards/{number}/detach", detach_card),
         ("GET", "/faults", list_faults),
         ("POST", "/faults", arm_fault),
         ("DELETE", "/faults", clear_faults),
@@ -122,6 +127,26 @@ def settle_refund(request: web.Request, world: World, _body: dict[str, Any]) -> 
     if outcome not in ("done", "failed", "closed", "abnormal"):
         raise web.HTTPBadRequest(text="outcome must be done, failed, closed or abnormal")
     return _provider(request, world).settle_refund(request.match_info["number"], outcome=outcome)
+
+
+def keep_card(request: web.Request, world: World, body: dict[str, Any]) -> Any:
+    """As the card's holder on a session in setup mode; `card` is its number."""
+    provider = world.providers["stripe"]
+    session = world.store.objects.get(request.match_info["session"])
+    if session is None or not isinstance(provider, Keeping):
+        raise web.HTTPNotFound(text="There is no such session.")
+    return public(provider.keep(session, payments.Card(str(body.get("card", VISA.number)))))
+
+
+def detach_card(request: web.Request, world: World, _body: dict[str, Any]) -> Any:
+    """Somebody removes a kept card in Stripe's dashboard."""
+    provider = world.providers["stripe"]
+    if not isinstance(provider, Keeping):
+        raise web.HTTPNotFound(text="Nobody keeps cards.")
+    try:
+        return public(provider.detach(request.match_info["number"]))
+    except StripeError as error:
+        raise NotPossible(str(error)) from error
 
 
 def list_faults(_request: web.Request, world: World, _body: dict[str, Any]) -> Any:

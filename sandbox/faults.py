@@ -25,6 +25,8 @@ KNOWN = {
     "time_out_after_success": "the call takes effect, then hangs for `seconds` (30); `operation` names the call",
     "time_out_before": "the call hangs for `seconds` (30) and takes no effect; `operation` names the call",
     "provider_down": "503 and no effect; `operation` names the call",
+    "card_declined": "Stripe: a kept card is declined when it is charged",
+    "card_wants_holder": "Stripe: the bank of a kept card wants its holder when it is charged",
     "refund_pending": "a refund stays pending, for ever unless it is settled through the control API",
     "refund_fails": "a refund is accepted and fails after `seconds` (1)",
     "refund_bounces": "a refund succeeds and comes back after `seconds` (1)",

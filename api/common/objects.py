@@ -12,7 +12,7 @@ from accounts.models import ApiKey
 from billing.models import InvoiceRequest, RefundRequest, Wallet
 from billing.outbox import objects
 from billing.outbox.kinds import Shown
-from payments.models import TopUp
+from payments.models import AutoTopUp, TopUp
 
 
 def connect() -> None:
@@ -21,6 +21,7 @@ def connect() -> None:
     objects.register(Shown.INVOICE, invoice)
     objects.register(Shown.CREDITS, credits)
     objects.register(Shown.KEY, key)
+    objects.register(Shown.AUTO_TOPUP, auto_topup)
 
 
 def as_json(data: Any) -> Mapping[str, Any]:
@@ -59,3 +60,9 @@ def key(row: ApiKey) -> Mapping[str, Any]:
     from api.keys.shown import KeySerializer, rows
 
     return as_json(KeySerializer(rows().get(pk=row.pk)).data)
+
+
+def auto_topup(row: AutoTopUp) -> Mapping[str, Any]:
+    from api.auto_topup import shown
+
+    return as_json(shown(row.customer, now=row.changed_at))

@@ -12,6 +12,7 @@ from django.db import connection, transaction
 from django.db.models import F
 
 from accounts.models import Customer
+from billing import levels
 from billing.books import chart
 from billing.books.kinds import KINDS, Kind
 from billing.books.money import PLACES, ZERO, InvalidAmount, exact
@@ -23,6 +24,13 @@ _LOCKED = "FROM billing_wallet WHERE customer_id = ANY(%s::bigint[]) ORDER BY cu
 LOCK_WALLETS = f"SELECT {_LOCKED}"
 LOCK_BALANCES = f"SELECT customer_id, bonus, bonus_account_id, paid_account_id {_LOCKED}"
 """As settlement needs them, without a model's instance for each."""
+MOVE_WALLETS = (
+    "WITH moved AS (UPDATE billing_wallet w SET paid = w.paid + d.paid, bonus = w.bonus + d.bonus"
+    "  FROM unnest(%s::bigint[], %s::numeric[], %s::numeric[]) AS d(customer_id, paid, bonus)"
+    "  WHERE w.customer_id = d.customer_id RETURNING w.customer_id, w.watched_below, d.paid + d.bonus AS change)"
+    " SELECT count(*), array_agg(customer_id) FILTER (WHERE watched_below IS NOT NULL AND change < 0) FROM moved"
+)
+"""Says how many it moved, and which of them are watched and fell."""
 PAID_IN = (Kind.TOPUP, Kind.REFUND, Kind.REFUND_FAILED)
 WRITTEN_OFF = (Kind.WRITE_OFF, Kind.WRITE_OFF_RECOVERED)
 """Kinds of transfers that move a wallet's `paid_in` and `written_off` as they move its paid balance."""
@@ -145,6 +153,11 @@ def set_disputed(*, customer_id: int, amount: Decimal) -> None:
     Wallet.objects.filter(pk=customer_id).update(paid_in=F("paid_in") + F("disputed") - amount, disputed=amount)
 
 
+def watch(*, customer_id: int, below: Decimal | None) -> None:
+    """From now on a fact says when the wallet falls below so many USD (`billing/levels.py`); None: no longer."""
+    Wallet.objects.filter(pk=customer_id).update(watched_below=below)
+
+
 def _must_be_possible(posting: Posting) -> None:
     if posting.kind not in KINDS:
         raise LedgerError(f"{posting.key}: no transfer is of the kind {posting.kind}")
@@ -205,13 +218,14 @@ def _move_wallets(postings: Sequence[Posting], *, now: datetime) -> None:
     _note_payments(postings, now=now)
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE billing_wallet w SET paid = w.paid + d.paid, bonus = w.bonus + d.bonus"
-            " FROM unnest(%s::bigint[], %s::numeric[], %s::numeric[]) AS d(customer_id, paid, bonus)"
-            " WHERE w.customer_id = d.customer_id",
-            columns([(customer_id, move["paid"], move["bonus"]) for customer_id, move in moves.items()]),
+            MOVE_WALLETS, columns([(customer_id, move["paid"], move["bonus"]) for customer_id, move in moves.items()])
         )
-        if cursor.rowcount != len(moves):
-            raise LedgerError("a customer's account has no wallet")
+        [(moved, watched)] = cursor.fetchall()
+    if moved != len(moves):
+        raise LedgerError("a customer's account has no wallet")
+    if watched:
+        rows = Wallet.objects.filter(pk__in=watched).values_list("pk", "watched_below", F("paid") + F("bonus"))
+        levels.tell({pk: (line, after, sum(moves[pk].values(), ZERO)) for pk, line, after in rows}, now=now)
 
 
 def _note_payments(postings: Sequence[Posting], *, now: datetime) -> None:

@@ -214,6 +214,14 @@ class Wallet(models.Model):
     written_off = models.DecimalField(
         _("written off"), max_digits=20, decimal_places=8, default=0, help_text=_("Debts that the house bears.")
     )
+    watched_below = models.DecimalField(
+        _("watched below"),
+        max_digits=12,
+        decimal_places=2,
+        null=True,
+        blank=True,
+        help_text=_("The automatic top-up's line, USD. Empty: nobody watches."),
+    )
 
     class Meta:
         verbose_name = _("wallet")

@@ -50,6 +50,7 @@ class Fact(models.TextChoices):
     MEMBER_ROLE = "member.role", "A member of an account got another role."
     MEMBER_LEFT = "member.left", "Somebody no longer belongs to an account; its owners hear of it."
     MEMBER_REMOVED = "member.removed", "Somebody no longer belongs to an account, and did not leave; they hear of it."
+    BALANCE_CROSSED = "balance.crossed", "The balance fell below what its automatic top-up watches."
 
     WEBHOOK_DISABLED = "webhook.disabled", "An endpoint of webhooks was switched off: it is gone, or it fails."
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from billing.invoices import letters as of_invoices
 from billing.models import Event
-from billing.outbox import alerts, mail
+from billing.outbox import alerts, auto_topups, mail
 from billing.outbox import people as of_people
 from billing.outbox import rerates as of_rerates
 from billing.outbox import webhooks as of_webhooks
@@ -16,6 +16,7 @@ LETTERS: dict[str, Callable[[Event], mail.Letter]] = {
     **dict.fromkeys(of_people.WORDS, of_people.letter),
     **dict.fromkeys(of_rerates.WORDS, of_rerates.letter),
     **dict.fromkeys(of_webhooks.WORDS, of_webhooks.letter),
+    **dict.fromkeys(auto_topups.WORDS, auto_topups.letter),
     **dict.fromkeys(alerts.SUBJECTS, alerts.letter),
 }
 

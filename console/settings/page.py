@@ -40,6 +40,7 @@ def settings_page(request: HttpRequest) -> HttpResponse:
         "nav": "settings",
         "customer": customer,
         "form": form,
+        "may_automate": Right.AUTO_TOPUP in rights_of(membership.role),
         "may_rename": Right.ACCOUNT in rights_of(membership.role),
         "membership": membership,
     }

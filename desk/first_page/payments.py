@@ -18,7 +18,7 @@ from billing.months import journal
 from core.amounts import written
 from core.panels import Event, Figure, Found, Panel, bars
 from payments import refunds
-from payments.models import MOST_FAILURES, Dispute, Method, Notification, RefundPart, Statement, TopUp
+from payments.models import MOST_FAILURES, AutoTopUp, Dispute, Method, Notification, RefundPart, Statement, TopUp
 from payments.statements import reconcile
 from payments.topups import fx
 
@@ -190,6 +190,11 @@ def story(customer_id: int) -> Iterable[Event]:
         if topup.paid_at:
             paid = f"{words}: {topup.charge_amount} {topup.charge_currency}, {topup.transaction_id}"
             yield Event(topup.paid_at, _("Top-up paid"), paid, f"+{_usd(topup.amount)}", link)
+    for agreed in AutoTopUp.objects.filter(customer_id=customer_id).select_related("card").order_by("-pk")[:50]:
+        link = reverse("admin:payments_autotopup_change", args=[agreed.pk])
+        yield Event(agreed.agreed_at, _("Automatic top-up agreed to"), str(agreed.card), _usd(agreed.amount), link)
+        if agreed.off_at is not None:
+            yield Event(agreed.off_at, _("Automatic top-up off"), agreed.get_off_reason_display(), "", link)
     parts = RefundPart.objects.filter(refund__customer_id=customer_id).select_related("refund", "topup")
     for part in parts.order_by("-pk")[:50]:
         link = reverse("admin:billing_refundrequest_change", args=[part.refund_id])

@@ -20,9 +20,10 @@ from billing.books.ledger import Posting, house_account, lock_wallets, post, set
 from billing.books.money import usd
 from billing.models import CreditTask, Hold, Wallet
 from payments import refunds
+from payments.automatic import cards
 from payments.disputes import facts
 from payments.invoices.sources import want_credit
-from payments.models import Dispute, DisputeMovement, FraudWarning, TopUp
+from payments.models import AutoTopUp, Dispute, DisputeMovement, FraudWarning, TopUp
 from payments.providers import registry
 from payments.providers.base import DisputeFact, DisputingProvider, Movement
 from payments.topups.orders import Result, settle_topup
@@ -65,6 +66,9 @@ def settle_dispute(*, provider: str, dispute_id: str, now: datetime) -> Dispute:
         log.error("dispute %s: %s", dispute.provider_id, dispute.problem)
     if dispute.topup_id is not None:
         refunds.call_off(topup_id=dispute.topup_id, now=now)
+    if dispute.status not in Dispute.WON:
+        disputed = AutoTopUp.Off.DISPUTED
+        cards.distrust(provider=provider, fingerprint=fact.card, topup=dispute.topup, reason=disputed, now=now)
     return dispute
 
 

@@ -13,8 +13,9 @@ from accounts.people import customers
 from billing import refunds
 from billing.books.ledger import lock_wallets
 from billing.models import RefundRequest
+from payments.automatic import cards
 from payments.disputes.cases import provider_of, topup_of
-from payments.models import FraudWarning, TopUp
+from payments.models import AutoTopUp, FraudWarning, TopUp
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,8 @@ def settle_warning(*, provider: str, warning_id: str, now: datetime) -> FraudWar
         return known
     fact = provider_of(provider).fetch_warning(warning_id)
     topup = topup_of(provider=provider, payment_id=fact.payment_id, now=now)
+    warned = AutoTopUp.Off.FRAUD_WARNING  # first, as a warning that is known is not fetched again
+    cards.distrust(provider=provider, fingerprint=fact.card, topup=topup, reason=warned, now=now)
     if topup is None:
         log.error("early fraud warning %s is about the unknown payment %s", warning_id, fact.payment_id)
         return None

@@ -10,11 +10,12 @@ from prometheus_client import Counter
 
 from accounts.models import User
 from payments import refunds
+from payments.automatic import cards
 from payments.disputes.cases import NotYet, settle_dispute, topup_of
 from payments.disputes.fraud_warnings import settle_warning
 from payments.inbox import refused
 from payments.inbox.retrying import FIRST_RETRY, retry_delay
-from payments.models import Notification, RefundPart, TopUp
+from payments.models import Notification, RefundPart, SavedCard, TopUp
 from payments.providers import registry
 from payments.providers.base import (
     REFUND_KEY_PREFIX,
@@ -111,6 +112,9 @@ def _outcome(notification: Notification, *, now: datetime) -> Found | None:
     if not notification.kind.startswith(ABOUT_PAYMENTS):
         return Notification.Outcome.IGNORED, notification.kind, None
     topup = TopUp.objects.filter(number=notification.order_number).first()
+    card = SavedCard.objects.filter(number=notification.order_number, provider=notification.provider).first()
+    if card is not None:
+        return Notification.Outcome.BOOKED, f"card {cards.look(card_id=card.pk, now=now).state}", None
     if topup is None:
         return Notification.Outcome.UNKNOWN_ORDER, notification.order_number, None
     if topup.method != notification.provider:

@@ -1,4 +1,5 @@
 from billing.models import Discrepancy
+from payments.models.automatic import AutoTopUp, SavedCard
 from payments.models.disputes import Dispute, DisputeMovement, FraudWarning
 from payments.models.notifications import Notification
 from payments.models.rates import ExchangeRate
@@ -8,6 +9,7 @@ from payments.models.topups import MOST_FAILURES, Method, TopUp, TopUpQuerySet
 
 __all__ = [
     "MOST_FAILURES",
+    "AutoTopUp",
     "Discrepancy",
     "Dispute",
     "DisputeMovement",
@@ -16,6 +18,7 @@ __all__ = [
     "Method",
     "Notification",
     "RefundPart",
+    "SavedCard",
     "Statement",
     "StatementLine",
     "TopUp",

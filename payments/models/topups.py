@@ -106,6 +106,18 @@ class TopUp(models.Model):
     fx_rate = models.DecimalField(
         _("exchange rate"), max_digits=12, decimal_places=6, null=True, blank=True, help_text=_("CNY a USD, locked.")
     )
+    automatic = models.ForeignKey(
+        "payments.AutoTopUp",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="topups",
+        verbose_name=_("automatic, by"),
+        help_text=_("What the customer agreed to; such an order is paid by the saved card."),
+    )
+    asked_at = models.DateTimeField(
+        _("charge last asked for"), null=True, blank=True, help_text=_("Of an automatic one.")
+    )
     fx_source = models.CharField(_("source of the rate"), max_length=60, blank=True)
     fx_rate_at = models.DateTimeField(_("time of the rate"), null=True, blank=True)
     request = models.JSONField(
@@ -159,6 +171,11 @@ class TopUp(models.Model):
                 condition=Q(charge_currency="USD", fx_rate__isnull=True, charge_amount=F("amount") + F("fee_amount"))
                 | Q(charge_currency="CNY", fx_rate__gt=0),
                 name="topup_charge_follows_rate",
+            ),
+            models.UniqueConstraint(
+                fields=["customer"],
+                condition=Q(state="open", automatic__isnull=False),
+                name="topup_one_automatic_unresolved",
             ),
             models.UniqueConstraint(
                 fields=["method", "transaction_id"], condition=~Q(transaction_id=""), name="topup_transaction_once"

@@ -5,7 +5,10 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from payments.providers.keeping import ChargeFact, ChargeOrder, KeepOrder, KeptFact
 
 REFUND_KEY_PREFIX = "part_"
 """What our numbers of refunds begin with; a notification about one names it in place of the order."""
@@ -185,6 +188,8 @@ class DisputeFact:
     movements: tuple[Movement, ...]
     unknown: tuple[str, ...] = ()
     """Rows in currencies that the books do not know, in words."""
+    card: str = ""
+    """The fingerprint of the card that paid, where it is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +199,8 @@ class WarningFact:
     warning_id: str
     payment_id: str
     kind: str
+    card: str = ""
+    """The fingerprint of the card that paid, where it is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,4 +298,37 @@ class SettlingProvider(Protocol):
 
     def settles_in(self) -> tuple[str, ...]:
         """The currencies it holds for us. Raises `ProviderError`."""
+        ...
+
+
+@runtime_checkable
+class KeepingProvider(Protocol):
+    """A provider that keeps a means of payment, and charges it while its holder is away; see `keeping.py`."""
+
+    def start_keeping(self, order: "KeepOrder") -> Checkout:
+        """Where the holder enters it; the same order opens one page. Raises `ProviderError`."""
+        ...
+
+    def fetch_kept(self, reference: str) -> "KeptFact":
+        """What became of that page."""
+        ...
+
+    def stop_keeping(self, reference: str) -> None:
+        """Close that page; one that is over is left as it is. Raises `ProviderError`."""
+        ...
+
+    def charge(self, order: "ChargeOrder") -> "ChargeFact":
+        """Charge a kept means: the same order, asked again within `ChargeOrder.SAME_FOR`, charges nothing twice."""
+        ...
+
+    def find_charge(self, order: "ChargeOrder") -> "ChargeFact":
+        """What became of that order, by the payer's list of payments: MISSING if none of them is for it."""
+        ...
+
+    def call_off(self, payment_id: str) -> "ChargeFact":
+        """See to it that a payment that is not made never is; what is known of it then."""
+        ...
+
+    def forget(self, reference: str) -> None:
+        """Keep a means no longer; nothing if it is not kept. Raises `ProviderError`."""
         ...

@@ -41,7 +41,7 @@ def refusal(*, customer: Customer, amount: Decimal, method: str, network: str, n
     """
     if registry.SPECS[method].is_card and not _is_confirmed(customer):
         return Refusal(_("Confirm your email address before you pay by card."), "method")
-    mine = TopUp.objects.filter(customer=customer)
+    mine = TopUp.objects.filter(customer=customer, automatic__isnull=True)
     waiting = mine.open().filter(expires_at__gt=now)
     if waiting.count() >= settings.TOPUP_MOST_OPEN:
         first = waiting.order_by("expires_at").values_list("expires_at", flat=True)[0]
@@ -54,13 +54,22 @@ def refusal(*, customer: Customer, amount: Decimal, method: str, network: str, n
             % {"count": settings.TOPUP_MOST_PER_HOUR},
             retry_after=_until(lately[0].created_at + HOUR, now),
         )
-    if _is_new(customer, now=now) and (most := settings.TOPUP_NEW_CUSTOMER_DAILY):
-        counted = mine.filter(created_at__gt=now - DAY).filter(Q(state=TopUp.State.PAID) | Q(expires_at__gt=now))
-        sums = counted.exclude(state=TopUp.State.FAILED).aggregate(amount=Sum("amount"))
-        if (sums["amount"] or Decimal(0)) + amount > most:
-            words = _("In the first %(days)s days at most $%(most)s a day can be topped up.")
-            return Refusal(words % {"days": settings.TOPUP_NEW_CUSTOMER_DAYS, "most": most}, retry_after=3600)
+    room = daily_room(customer=customer, now=now)
+    if room is not None and amount > room:
+        words = _("In the first %(days)s days at most $%(most)s a day can be topped up.")
+        values = {"days": settings.TOPUP_NEW_CUSTOMER_DAYS, "most": settings.TOPUP_NEW_CUSTOMER_DAILY}
+        return Refusal(words % values, retry_after=3600)
     return _network_refusal(network, now=now)
+
+
+def daily_room(*, customer: Customer, now: datetime) -> Decimal | None:
+    """What a new customer may still top up in these 24 hours, USD, automatic ones counted; None for no limit."""
+    most = settings.TOPUP_NEW_CUSTOMER_DAILY
+    if not most or not _is_new(customer, now=now):
+        return None
+    lately = TopUp.objects.filter(customer=customer, created_at__gt=now - DAY)
+    counted = lately.filter(Q(state=TopUp.State.PAID) | Q(expires_at__gt=now)).exclude(state=TopUp.State.FAILED)
+    return Decimal(most - (counted.aggregate(amount=Sum("amount"))["amount"] or 0))
 
 
 def wants_three_d_secure(*, customer: Customer, method: str) -> bool:

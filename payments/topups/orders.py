@@ -23,13 +23,13 @@ from billing.books.ledger import Posting, house_account, lock_wallets, post
 from billing.outbox.kinds import Fact
 from core import states
 from payments.inbox.retrying import FIRST_RETRY, count_failure
-from payments.models import TopUp
+from payments.models import AutoTopUp, TopUp
 from payments.providers import registry
 from payments.providers.base import CheckoutOrder, Outcome, PaymentFact, ProviderError, ProviderRefused
 from payments.topups import abuse, late
 from payments.topups.facts import tell
+from payments.topups.quotes import Quote, checked_amount, checked_method, quote
 from payments.topups.quotes import TopUpError as TopUpError
-from payments.topups.quotes import checked_amount, checked_method, quote
 
 log = logging.getLogger(__name__)
 
@@ -101,11 +101,39 @@ def _create(
     if no := abuse.refusal(customer=customer, amount=amount, method=method, network=network, now=now):
         status = 429 if no.retry_after is not None else 400
         raise TopUpError(no.message, field=no.field, status=status, retry_after=no.retry_after)
-    quoted = quote(amount=amount, method=method, now=now)
-    email = user.email if user is not None else ""
+    return new_order(
+        customer=customer,
+        amount=amount,
+        method=method,
+        quoted=quote(amount=amount, method=method, now=now),
+        locale=locale,
+        life=registry.SPECS[method].order_life,
+        user=user,
+        network=network,
+        three_d_secure=abuse.wants_three_d_secure(customer=customer, method=method),
+        now=now,
+    )
+
+
+def new_order(
+    *,
+    customer: Customer,
+    amount: Decimal,
+    method: str,
+    quoted: Quote,
+    locale: str,
+    life: timedelta,
+    now: datetime,
+    user: User | None = None,
+    network: str = "",
+    three_d_secure: bool = False,
+    automatic: AutoTopUp | None = None,
+) -> TopUp:
+    """Store an order with all that its provider will be asked; who may have one is decided before."""
     return TopUp.objects.create(
         customer=customer,
         created_by=user,
+        automatic=automatic,
         number="topup_" + get_random_string(20),
         method=method,
         amount=amount,
@@ -119,12 +147,12 @@ def _create(
         network_hash=network,
         request={
             "subject": f"Chuizi ${amount}",
-            "email": email,
+            "email": user.email if user is not None else "",
             "locale": locale,
             "site": settings.SITE_URL,
-            "three_d_secure": abuse.wants_three_d_secure(customer=customer, method=method),
+            "three_d_secure": three_d_secure,
         },
-        expires_at=(now + registry.SPECS[method].order_life).replace(microsecond=0),
+        expires_at=(now + life).replace(microsecond=0),
         created_at=now,
         changed_at=now,
         next_poll_at=now + FIRST_LOOK,
@@ -211,6 +239,8 @@ def _settle(topup: TopUp, *, now: datetime, payment_id: str) -> Result:
     if fact.outcome is Outcome.OK:
         return credit(topup_id=topup.pk, fact=fact, now=now)
     if fact.outcome is Outcome.REJECTED:
+        if topup.automatic_id is not None:
+            return Result.PENDING  # why it was not made is the room of automatic top-ups' to find out
         if topup.state == TopUp.State.OPEN:
             end(topup, to=TopUp.State.EXPIRED if topup.expires_at <= now else TopUp.State.FAILED, now=now)
         return Result.CLOSED

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
+from payments.automatic import attempts
 from payments.inbox.retrying import retry_delay
 from payments.models import TopUp
 from payments.providers import registry
@@ -43,6 +44,8 @@ def watch(*, topup: TopUp, now: datetime) -> None:
 def poll(*, topup_id: int, now: datetime) -> Result:
     """Look after one order: settle it and what follows, start its checkout if that failed, close it when it is over."""
     topup = TopUp.objects.get(pk=topup_id)
+    if topup.automatic_id is not None:
+        return attempts.carry_on(topup_id=topup_id, now=now)
     is_open = topup.state == TopUp.State.OPEN
     if is_open and not topup.has_checkout and topup.expires_at > now:
         try:

@@ -30,7 +30,9 @@ class Acts:
         return sessions.shown(self.world, sessions.create(self.world, params))
 
     def list_sessions(self, query: dict[str, Any]) -> dict[str, Any]:
-        found = [sessions.shown(self.world, order) for order in self.world.store.orders if order.provider == self.code]
+        orders = [order for order in self.world.store.orders if order.provider == self.code]
+        found = [sessions.shown(self.world, order) for order in orders if order.number.startswith("cs_")]
+        found += self.objects.all("checkout.session")
         return self.objects.listed(found, query, url="/v1/checkout/sessions", filters=("payment_intent", "status"))
 
     def expire_session(self, number: str) -> dict[str, Any]:
@@ -104,7 +106,9 @@ class Acts:
     def names_in(self, params: dict[str, Any]) -> list[str]:
         """The numbers by which a fault may mean this call."""
         names = ("client_reference_id", "payment_intent", "charge")
-        return [str(params[name]) for name in names if params.get(name)]
+        metadata = params.get("metadata")
+        named = [metadata.get("order")] if isinstance(metadata, dict) else []
+        return [str(name) for name in (*(params.get(name) for name in names), *named) if name]
 
     # --- the payer's
 

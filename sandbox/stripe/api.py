@@ -7,15 +7,19 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from sandbox.stripe import page, wire
-from sandbox.stripe.acts import Acts
+from sandbox.stripe import page, setup_page, wire
+from sandbox.stripe.objects import public
+from sandbox.stripe.saved import Keeping
 from sandbox.stripe.wire import StripeError
 from sandbox.world import with_faults
 
 Act = Callable[[web.Request, dict[str, Any]], dict[str, Any]]
 KEPT_SECONDS = 86400
 LISTS = {
+    "customers": ("customer", ("email",)),
+    "payment_methods": ("payment_method", ("customer", "type")),
     "payment_intents": ("payment_intent", ("customer",)),
+    "setup_intents": ("setup_intent", ("customer", "payment_method")),
     "charges": ("charge", ("payment_intent", "customer")),
     "refunds": ("refund", ("charge", "payment_intent")),
     "balance_transactions": ("balance_transaction", ("type", "source", "currency")),
@@ -25,17 +29,28 @@ LISTS = {
 }
 
 
-class Stripe(Acts):
+class Stripe(Keeping):
     """See `sandbox.world.Provider`."""
 
     def routes(self) -> Sequence[web.AbstractRouteDef]:
         objects = self.objects
         table: list[tuple[str, str, str, Act]] = [
-            ("POST", "checkout/sessions", "create", lambda _, body: self.create_session(body)),
+            ("POST", "checkout/sessions", "create", lambda _, body: self._create_session(body)),
             ("GET", "checkout/sessions", "query", lambda _, query: self.list_sessions(query)),
             ("GET", "checkout/sessions/{id}", "query", lambda r, query: objects.session(r.match_info["id"])),
             ("GET", "checkout/sessions/{id}/line_items", "query", lambda r, _: objects.line_items(r.match_info["id"])),
-            ("POST", "checkout/sessions/{id}/expire", "close", lambda r, _: self.expire_session(r.match_info["id"])),
+            ("POST", "checkout/sessions/{id}/expire", "close", lambda r, _: self._expire_session(r.match_info["id"])),
+            ("POST", "customers", "customer", lambda _, body: self.create_customer(body)),
+            (
+                "GET",
+                "customers/{id}/payment_methods",
+                "query",
+                lambda r, query: self.methods_of(r.match_info["id"], query),
+            ),
+            ("POST", "payment_methods/{id}/attach", "attach", lambda r, body: self.attach(r.match_info["id"], body)),
+            ("POST", "payment_methods/{id}/detach", "detach", lambda r, _: self.detach(r.match_info["id"])),
+            ("POST", "payment_intents", "charge", lambda _, body: self.create_intent(body)),
+            ("POST", "payment_intents/{id}/cancel", "cancel", lambda r, _: self.cancel_intent(r.match_info["id"])),
             ("POST", "refunds", "refund", lambda _, body: self.create_refund(body)),
             ("GET", "account", "account", lambda _, __: ACCOUNT),
             ("GET", "balance", "account", lambda _, __: self.balance()),
@@ -48,7 +63,17 @@ class Stripe(Acts):
             *(web.route(method, f"/stripe/v1/{path}", self._guarded(name, act)) for method, path, name, act in table),
             web.route("*", "/stripe/v1/{rest:.*}", self.unknown),
             *page.routes(),
+            *setup_page.routes(),
         ]
+
+    def _create_session(self, params: dict[str, Any]) -> dict[str, Any]:
+        return self.create_setup(params) if params.get("mode") == "setup" else self.create_session(params)
+
+    def _expire_session(self, number: str) -> dict[str, Any]:
+        session = self.objects.session(number)
+        if session.get("mode") != "setup" or session["status"] != "open":
+            return self.expire_session(number)  # which refuses one that is over
+        return self.close_setup(session)
 
     async def unknown(self, request: web.Request) -> web.Response:
         path = request.path.removeprefix("/stripe")
@@ -83,14 +108,18 @@ class Stripe(Acts):
             def do() -> web.Response:
                 try:
                     if known := self._known_answer(key, print_of_it):
-                        return wire.answer(known, Idempotency_Key=key, Idempotent_Replayed="true")
+                        status = int(known.pop("sandbox_status", 200))
+                        replayed = {"Idempotency_Key": key, "Idempotent_Replayed": "true"}
+                        return wire.answer(public(known), status=status, **replayed)
                     expand = params.pop("expand", [])
                     is_list = request.method == "GET" and isinstance(expand, list)
                     content = act(request, {**params, "expand": expand} if is_list else params)
                     if content.get("object") != "list":
                         content = self.objects.expanded(content, expand)
                 except StripeError as error:
-                    return wire.answer(error.body, status=error.status, Idempotency_Key=key)
+                    if key and error.status == 402:  # it was begun: a repeat gets the same no, and charges nothing
+                        self._keep_answer(key, print_of_it, {**error.body, "sandbox_status": 402})
+                    return wire.answer(public(error.body), status=error.status, Idempotency_Key=key)
                 if key:
                     self._keep_answer(key, print_of_it, content)
                 if fault := world.faults.take("answer_altered", provider=self.code, operation=operation):

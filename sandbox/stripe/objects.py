@@ -16,6 +16,9 @@ NAMES = {
     "re": "refund",
     "txn": "balance transaction",
     "du": "dispute",
+    "cus": "customer",
+    "pm": "PaymentMethod",
+    "seti": "setupintent",
     "evt": "event",
     "issfr": "early fraud warning",
 }
@@ -59,10 +62,14 @@ class Objects:
         return [thing for thing in self._world.store.objects if thing["object"] == kind]
 
     def session(self, number: str) -> dict[str, Any]:
+        """In payment mode it is an order, in setup mode an object."""
         order = self._world.store.orders.get(f"stripe:{number}")
-        if order is None:
+        if order is not None and number.startswith("cs_"):
+            return self._sessions(order)
+        thing = self._world.store.objects.get(number)
+        if thing is None or thing["object"] != "checkout.session":
             raise missing("checkout.session", number, param="session")
-        return self._sessions(order)
+        return thing
 
     def expanded(self, thing: dict[str, Any], expand: Iterable[str]) -> dict[str, Any]:
         """A copy with each dotted path of ids replaced by the objects themselves."""

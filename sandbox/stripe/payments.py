@@ -1,5 +1,6 @@
 """What a card does to a session: payment intents, charges, and their rows in the balance."""
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +36,11 @@ class Card:
         if self.number[:2] in ("51", "52", "53", "54", "55") or 2221 <= int(self.number[:4] or 0) <= 2720:
             return "mastercard"
         return "unknown"
+
+    @property
+    def fingerprint(self) -> str:
+        """The same wherever the card is entered."""
+        return hashlib.sha256(self.number.encode()).hexdigest()[:16]
 
     @property
     def is_valid(self) -> bool:
@@ -170,6 +176,7 @@ def _charge(
         billing_details={"email": order.request.get("customer_email") or "payer@example.com", "name": "Sandbox Payer"},
         captured=False,
         currency=order.currency.lower(),
+        customer=intent.get("customer"),
         description=intent["description"],
         disputed=False,
         failure_code=failure.get("failure_code"),
@@ -178,6 +185,7 @@ def _charge(
         outcome={"type": "authorized" if is_good else "issuer_declined", "risk_level": "normal"},
         paid=False,
         payment_intent=intent["id"],
+        payment_method=intent.get("payment_method"),
         payment_method_details={
             "type": "card",
             "card": {
@@ -186,6 +194,7 @@ def _charge(
                 "exp_month": 12,
                 "exp_year": 2034,
                 "country": "US",
+                "fingerprint": card.fingerprint,
             },
         },
         receipt_email=intent["receipt_email"],

@@ -25,30 +25,30 @@ PARAMETER_NAMES = (
 PARAMETERS = frozenset(PARAMETER_NAMES.split())
 
 
+def check_setup(params: dict[str, Any]) -> None:
+    """Raise `StripeError` for whatever Stripe would not take of a session in setup mode."""
+    _check_parameters(params)
+    if not params.get("success_url"):
+        raise StripeError("Missing required param: success_url.", code="parameter_missing", param="success_url")
+    if not params.get("currency") and not params.get("allowed_payment_method_types"):
+        raise StripeError("Missing required param: currency.", code="parameter_missing", param="currency")
+    for name in ("line_items", "payment_intent_data", "submit_type"):
+        if name in params:
+            raise StripeError(f"You can not pass `{name}` in `setup` mode.", param=name)
+    if params.get("customer") and params.get("customer_creation"):
+        raise StripeError("You may only specify one of these parameters: customer, customer_creation.")
+    if params.get("customer") and params.get("customer_email"):
+        raise StripeError("You may only specify one of these parameters: customer, customer_email.")
+
+
 def create(world: World, params: dict[str, Any]) -> Order:
-    """Raise `StripeError` for whatever Stripe would not take."""
-    if "payment_method_types" in params:  # gone since 2026-09-30
-        raise StripeError(
-            "payment_method_types is no longer supported. Use allowed_payment_method_types.",
-            code="payment_method_types_no_longer_supported",
-            param="payment_method_types",
-        )
-    for name in params:
-        if name not in PARAMETERS:
-            raise StripeError(f"Received unknown parameter: {name}", code="parameter_unknown", param=name)
+    """Raise `StripeError` for whatever Stripe would not take of a session in payment mode."""
+    _check_parameters(params)
     for name in ("mode", "line_items", "success_url"):
         if not params.get(name):
             raise StripeError(f"Missing required param: {name}.", code="parameter_missing", param=name)
     if params["mode"] != "payment":
-        raise StripeError(f"Invalid mode: the sandbox knows payment, not {params['mode']}", param="mode")
-    for name in ("success_url", "cancel_url"):
-        if params.get(name) and not str(params[name]).startswith(("http://", "https://")):
-            raise StripeError("Not a valid URL", code="url_invalid", param=name)
-    methods = params.get("allowed_payment_method_types", ["card"])
-    if not isinstance(methods, list) or methods != ["card"]:
-        raise StripeError(
-            f"The payment method types provided ({methods}) are not active.", param="allowed_payment_method_types"
-        )
+        raise StripeError(f"Invalid mode: the sandbox knows payment and setup, not {params['mode']}", param="mode")
     amount, currency, name = _sum(params["line_items"])
     if amount < MINIMUM.get(currency, 1):
         message = f"The Checkout Session's total amount must convert to at least 50 cents. {amount} {currency} is less."
@@ -68,11 +68,31 @@ def create(world: World, params: dict[str, Any]) -> Order:
         currency=currency.upper(),
         description=name,
         created=world.now(),
-        expires=_expiry(world, params.get("expires_at")),
+        expires=expiry(world, params.get("expires_at")),
         request=params,
     )
     world.store.save_order(order)
     return order
+
+
+def _check_parameters(params: dict[str, Any]) -> None:
+    if "payment_method_types" in params:  # gone since 2026-09-30
+        raise StripeError(
+            "payment_method_types is no longer supported. Use allowed_payment_method_types.",
+            code="payment_method_types_no_longer_supported",
+            param="payment_method_types",
+        )
+    for name in params:
+        if name not in PARAMETERS:
+            raise StripeError(f"Received unknown parameter: {name}", code="parameter_unknown", param=name)
+    for name in ("success_url", "cancel_url"):
+        if params.get(name) and not str(params[name]).startswith(("http://", "https://")):
+            raise StripeError("Not a valid URL", code="url_invalid", param=name)
+    methods = params.get("allowed_payment_method_types", ["card"])
+    if not isinstance(methods, list) or methods != ["card"]:
+        raise StripeError(
+            f"The payment method types provided ({methods}) are not active.", param="allowed_payment_method_types"
+        )
 
 
 def shown(world: World, order: Order) -> dict[str, Any]:
@@ -141,7 +161,8 @@ def _sum(items: Any) -> tuple[int, str, str]:
     return total, currencies[0], names[0]
 
 
-def _expiry(world: World, given: Any) -> float:
+def expiry(world: World, given: Any) -> float:
+    """When a session ends, unix seconds; raise `StripeError`."""
     now = time.time()
     if given is None:
         return world.now() + LONGEST

@@ -3,7 +3,7 @@
 import base64
 import binascii
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from aiohttp import web
@@ -19,11 +19,18 @@ class StripeError(Exception):
     """`code` and `param` as in Stripe's error object."""
 
     def __init__(
-        self, message: str, *, status: int = 400, code: str = "", param: str = "", kind: str = "invalid_request_error"
+        self,
+        message: str,
+        *,
+        status: int = 400,
+        code: str = "",
+        param: str = "",
+        kind: str = "invalid_request_error",
+        more: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
-        fields = {"code": code, "message": message, "param": param, "type": kind}
+        fields = {"code": code, "message": message, "param": param, "type": kind, **(more or {})}
         self.body = {"error": {name: value for name, value in fields.items() if value}}
 
 

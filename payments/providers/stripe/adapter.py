@@ -26,9 +26,10 @@ from payments.providers.base import (
     RefundOutcome,
     WarningFact,
 )
-from payments.providers.reading import mapping, needed, text, words
+from payments.providers.reading import inside, mapping, needed, text
 from payments.providers.stripe import notices
 from payments.providers.stripe.facts import (
+    card_of,
     dispute_fact,
     intent_fact,
     part_of,
@@ -36,18 +37,16 @@ from payments.providers.stripe.facts import (
     provider_refund,
     refund_fact,
 )
+from payments.providers.stripe.saved import SavedCards, is_charge
 from payments.providers.stripe.setup import API_VERSION
 from payments.providers.stripe.statement import read_transactions
 
 TIMEOUT_SECONDS = 15
 NO_FUNDS = "balance_insufficient"
-REFUSALS = (stripe.InvalidRequestError, stripe.CardError, stripe.AuthenticationError, stripe.PermissionError)
-"""Errors by which Stripe says no. Others tell of the way there, of a body that nobody can read, of too many calls."""
-NOT_FINAL = frozenset({408, 409, 425, 429})
 
 
-class StripeProvider:
-    """See `base.Provider`. Orders are Checkout Sessions; the reference is a session's id."""
+class StripeProvider(SavedCards):
+    """See `base.Provider`. Orders are Checkout Sessions, or payment intents of saved cards; `reference` is that id."""
 
     def __init__(self, *, secret_key: str, webhook_secret: str, api_base: str = "") -> None:
         self._webhook_secret = webhook_secret
@@ -94,6 +93,9 @@ class StripeProvider:
         expand: Any = {"expand": ["payment_intent.latest_charge"]}
         try:
             with asking("stripe"):
+                if is_charge(reference):
+                    intents = self._client.v1.payment_intents
+                    return intent_fact(self._call(lambda: intents.retrieve(reference)).to_dict())
                 session = self._call(lambda: self._client.v1.checkout.sessions.retrieve(reference, expand))
                 return payment_fact(session.to_dict(), number=number)
         except ProviderError as error:
@@ -101,7 +103,7 @@ class StripeProvider:
 
     def close(self, *, number: str, reference: str) -> None:
         """Expire the session; one that is over already is left as it is."""
-        if not reference:
+        if not reference or is_charge(reference):
             return
         try:
             with asking("stripe"):
@@ -153,16 +155,21 @@ class StripeProvider:
 
     def fetch_dispute(self, dispute_id: str) -> DisputeFact:
         with asking("stripe"):
-            return dispute_fact(self._call(lambda: self._client.v1.disputes.retrieve(dispute_id)).to_dict())
+            read: Any = {"expand": ["charge"]}
+            return dispute_fact(self._call(lambda: self._client.v1.disputes.retrieve(dispute_id, read)).to_dict())
 
     def fetch_warning(self, warning_id: str) -> WarningFact:
         with asking("stripe"):
-            warning = self._call(lambda: self._client.v1.radar.early_fraud_warnings.retrieve(warning_id)).to_dict()
-            payment = text(warning, "payment_intent")
-            if not payment:
-                charge = needed(warning, "charge")
-                payment = text(self._call(lambda: self._client.v1.charges.retrieve(charge)).to_dict(), "payment_intent")
-            return WarningFact(warning_id=needed(warning, "id"), payment_id=payment, kind=needed(warning, "fraud_type"))
+            read: Any = {"expand": ["charge"]}
+            warnings = self._client.v1.radar.early_fraud_warnings
+            warning = self._call(lambda: warnings.retrieve(warning_id, read)).to_dict()
+            charge = inside(warning, "charge")
+            return WarningFact(
+                warning_id=needed(warning, "id"),
+                payment_id=text(warning, "payment_intent") or text(charge, "payment_intent"),
+                kind=needed(warning, "fraud_type"),
+                card=card_of(charge),
+            )
 
     def find_payment(self, payment_id: str) -> PaymentFact:
         """By the number of a payment intent (`pi_`), or of one of its charges (`ch_`, `py_`)."""
@@ -210,20 +217,5 @@ class StripeProvider:
             sums = [mapping(row, "a sum") for name in ("available", "pending") for row in balance[name]]
             return tuple(sorted({needed(row, "currency").upper() for row in sums}))
 
-    def _listed(self, kind: Any, params: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """A list to its end."""
-        return [row.to_dict() for row in self._call(lambda: list(kind.list(params).auto_paging_iter()))]
-
     def read_notification(self, body: bytes, headers: Mapping[str, str]) -> Notice:
         return notices.read(body, headers, secret=self._webhook_secret)
-
-    @staticmethod
-    def _call(act: Any) -> Any:
-        """What the SDK gives; its error is a refusal only where Stripe said a readable, final no."""
-        try:
-            return act()
-        except REFUSALS as error:
-            status, why = error.http_status or 0, words(f"stripe: {type(error).__name__} {error.code or ''}")
-            if 400 <= status < 500 and status not in NOT_FINAL and isinstance(error.json_body, Mapping):
-                raise ProviderRefused(why) from None
-            raise ProviderUnavailable(why) from None

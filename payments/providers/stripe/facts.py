@@ -111,6 +111,7 @@ def dispute_fact(dispute: Mapping[str, Any]) -> DisputeFact:
         amount=_known_amount(dispute),
         currency=needed(dispute, "currency").upper(),
         opened_at=_at(dispute),
+        card=card_of(charge) if isinstance(charge := dispute.get("charge"), Mapping) else "",
         evidence_due_at=second(inside(dispute, "evidence_details").get("due_by")),
         movements=tuple(
             Movement(
@@ -129,6 +130,15 @@ def dispute_fact(dispute: Mapping[str, Any]) -> DisputeFact:
             if not _is_known(row)
         ),
     )
+
+
+def card_of(charge: Mapping[str, Any]) -> str:
+    """The fingerprint of the card that a charge was made by, "" where none is told."""
+    return fingerprint_of(inside(inside(charge, "payment_method_details"), "card"))
+
+
+def fingerprint_of(card: Mapping[str, Any]) -> str:
+    return text(card, "fingerprint")
 
 
 def _is_known(thing: Mapping[str, Any]) -> bool:

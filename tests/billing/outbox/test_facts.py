@@ -226,9 +226,11 @@ def test_each_kind_that_mail_reads_has_words():
     alert = {"data": {"figure": "F", "value": "1", "since": "", "page": ""}}
     rerate = {"model": "a/b", "first": "2026-11-01", "last": "2026-11-02", "back": "1", "from": "2026-11-30"}
     people = {"account": "A", "by": "", "role": "viewer", "until": "2026-11-30", "sealed": "x"}
+    auto = {"card": "Visa ···· 4242", "off_reason": "declined"}
     facts = (
         invoice
         | people
+        | auto
         | request
         | alert
         | rerate
@@ -241,7 +243,7 @@ def test_each_kind_that_mail_reads_has_words():
         assert "%(" not in letter.body
 
 
-AWAITED = {Fact.BALANCE_LOW, Fact.BUDGET_REACHED, Fact.AUTO_TOPUP_DISABLED, Fact.STATEMENT_CLOSED}
+AWAITED = {Fact.BALANCE_LOW, Fact.BUDGET_REACHED, Fact.STATEMENT_CLOSED}
 """Kinds whose writers come after them."""
 
 
