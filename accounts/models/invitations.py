@@ -10,7 +10,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models.people import Customer, User
+from accounts.models.people import Customer, Membership, User
 from accounts.roles import Role
 from core.states import Machine
 
@@ -89,6 +89,11 @@ class Invitation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.email}: {self.customer}"
+
+    @property
+    def role_name(self) -> str:
+        """Its role for people."""
+        return str(Membership.Role(self.role).label)
 
     def standing(self, *, now: datetime) -> str:
         """Its state for people, `expired` included."""

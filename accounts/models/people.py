@@ -137,7 +137,10 @@ class Membership(models.Model):
                 name="membership_policy_version",
                 when=pgtrigger.After,
                 operation=pgtrigger.Insert | pgtrigger.Update | pgtrigger.Delete,
-                func="UPDATE accounts_keymeter m SET version = m.version + 1, member_id = (SELECT s.id FROM"
+                func="PERFORM 1 FROM accounts_keymeter m JOIN accounts_apikey k ON k.id = m.key_id"
+                " WHERE k.created_by_id IN (OLD.user_id, NEW.user_id)"
+                " AND k.customer_id IN (OLD.customer_id, NEW.customer_id) ORDER BY m.key_id FOR NO KEY UPDATE OF m;"
+                " UPDATE accounts_keymeter m SET version = m.version + 1, member_id = (SELECT s.id FROM"
                 " accounts_membership s WHERE s.user_id = k.created_by_id AND s.customer_id = k.customer_id"
                 f" AND {counts_itself('k.id')})"
                 " FROM accounts_apikey k WHERE m.key_id = k.id AND k.created_by_id IN (OLD.user_id, NEW.user_id)"

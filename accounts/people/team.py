@@ -12,13 +12,13 @@ from allauth.usersessions.models import UserSession
 from django.db import transaction
 from django.db.models import Count, OuterRef, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce, Greatest
-from django.db.models.signals import post_delete
+from django.db.models.signals import post_delete, pre_delete
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.keys import issuing
 from accounts.keys.known import hand_over
-from accounts.models import ApiKey, Customer, Invitation, Membership, User
+from accounts.models import ApiKey, Customer, Invitation, KeyMeter, Membership, User
 from accounts.people.names import tidy
 from accounts.roles import Right, Role, rights_of
 from accounts.signals import member_changed
@@ -110,6 +110,7 @@ def remove(
     if member.role == Role.OWNER:
         _check_not_last(member)
     if keep:
+        _lock_keys(member)
         _hand_over(member, keys=keep, under=under, now=now)
     _end(member, by=by, now=now)
     return member
@@ -135,8 +136,9 @@ def members(customer: Customer) -> QuerySet[Membership]:
 
 
 def keys_of(member: Membership, *, now: datetime) -> list[ApiKey]:
-    """The keys that a member made in the account and that can be used."""
-    return list(issuing.working_ones_of(member.user, now=now).filter(customer_id=member.customer_id).order_by("-id"))
+    """The keys that a member made in the account and that can be used, but for a budget's, which ends with its run."""
+    working = issuing.working_ones_of(member.user, now=now).filter(customer_id=member.customer_id)
+    return list(working.filter(child__isnull=True).order_by("-id"))
 
 
 def _end(member: Membership, *, by: User | None, now: datetime) -> None:
@@ -163,7 +165,7 @@ def _hand_over(member: Membership, *, keys: Sequence[int], under: int | None, no
     keeper = Membership.objects.filter(customer_id=member.customer_id, pk=under or 0).exclude(pk=member.pk).first()
     if keeper is None or Right.OWN_KEYS not in rights_of(keeper.role):
         raise TeamError(_("Choose a member who may have keys."), field="under")
-    wanted = [key for key in keys_of(member, now=now) if key.pk in set(keys)]
+    wanted = [key for key in reversed(keys_of(member, now=now)) if key.pk in set(keys)]
     if len(wanted) < len(set(keys)):
         raise Conflict(_("One of these keys has ended meanwhile."), field="keep")
     for key in wanted:
@@ -176,12 +178,24 @@ def _revoke_those_of(member: Membership, *, by: User | None, now: datetime) -> N
     move_all(rows, to=Invitation.State.REVOKED, ended_at=now, ended_by=by)
 
 
+def _lock_keys(member: Membership) -> None:
+    """Who rotates a key locks it, then its meter; admission locks meters by id: so does whoever ends several."""
+    keys = ApiKey.objects.filter(customer_id=member.customer_id, created_by_id=member.user_id).order_by("pk")
+    locked = list(keys.select_for_update(no_key=True).values_list("pk", flat=True))
+    meters = KeyMeter.objects.filter(pk__in=locked).order_by("pk")
+    list(meters.select_for_update(no_key=True).values_list("pk", flat=True))
+
+
+def _ends(sender: Any, instance: Membership, **kwargs: Any) -> None:
+    """Signal before a membership ends, in its transaction."""
+    _lock_keys(instance)
+
+
 def _ended(sender: Any, instance: Membership, **kwargs: Any) -> None:
     """Signal after a membership has ended, at the desk too: its keys end, and it is told."""
     by, now = getattr(instance, "ended", None) or (None, timezone.now())
-    for key in ApiKey.objects.filter(
-        customer_id=instance.customer_id, created_by_id=instance.user_id, deleted_at__isnull=True
-    ):
+    keys = ApiKey.objects.filter(customer_id=instance.customer_id, created_by_id=instance.user_id)
+    for key in keys.filter(deleted_at__isnull=True).order_by("pk"):
         issuing.delete(key=key, now=now)
     _revoke_those_of(instance, by=by, now=now)
     what = "left" if by is not None and by.pk == instance.user_id else "removed"
@@ -190,4 +204,5 @@ def _ended(sender: Any, instance: Membership, **kwargs: Any) -> None:
 
 def connect() -> None:
     """Listen; called once, when the apps are ready."""
+    pre_delete.connect(_ends, sender=Membership, dispatch_uid="membership_ends")
     post_delete.connect(_ended, sender=Membership, dispatch_uid="membership_ended")

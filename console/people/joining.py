@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts.models import Invitation, Membership, SecurityEvent
+from accounts.models import Invitation, SecurityEvent
 from accounts.people import inviting, team
 from accounts.people.customers import memberships
 from accounts.people.team import NotAllowed, TeamError
@@ -79,7 +79,6 @@ def _page(request: HttpRequest, found: Invitation, *, problem: str = "", status:
     user = request.user if request.user.is_authenticated else None
     context = {
         "invitation": found,
-        "role": Membership.Role(found.role).label,
         "standing": found.standing(now=timezone.now()),
         "is_for": user is not None and inviting.is_for(found, current_user(request)),
         "problem": problem,

@@ -101,6 +101,22 @@ def test_an_operation_answers_keys_with_its_scope_whose_maker_has_its_right(db, 
                 assert answer.json()["error"]["code"] == "key_not_allowed"
 
 
+@pytest.mark.parametrize("role", MEMBERS)
+def test_each_page_goes_by_the_role_in_the_account_that_is_looked_at(customer, user, make_customer, role):
+    other = make_customer(name="Other")
+    Membership.objects.create(user=User.objects.create_user("eve@example.org"), customer=other)
+    Membership.objects.create(user=user, customer=other, role=role)
+    client = Client()
+    client.force_login(user)
+    client.post("/accounts/switch", {"account": other.pk})
+    for name in PAGES.keys() - {"leave"}:
+        for method, right in PAGES[name].items():
+            status = client.generic(method, address(name)).status_code
+            assert (status == 403) == (right not in MEMBERS[role]), (method, name, status)
+    client.post("/accounts/switch", {"account": customer.pk})
+    assert client.get("/console/team").status_code == 200
+
+
 def test_head_asks_for_what_get_asks_for(db, customer):
     key = issuing.issue(customer=customer, name="k", now=NOW, scopes=["keys"])
     assert Client(headers={"Authorization": f"Bearer {key.text}"}).head("/v1/credits").status_code == 403

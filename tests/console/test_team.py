@@ -212,6 +212,22 @@ def test_owners_name_the_account_and_others_read_its_name(owner, make_login, cus
     assert owner.post("/console/settings", {"name": "\u200b"}).status_code == 400
 
 
+def test_an_invited_newcomer_signs_up_confirms_and_is_asked(owner, customer, settings):
+    page = invite(owner)
+    visitor = Client()
+    form = f"/accounts/signup/?next={page}&email=eve@example.org"
+    shown = text_of(visitor.get(form))
+    assert ('value="eve@example.org"' in shown, "on your balance" in shown) == (True, False)
+    visitor.post(form, {"email": "eve@example.org", "password1": "a rather long one"})
+    confirm = re.search(r"/accounts/confirm-email/\S+", outbox.outbox[-1].body)[0]
+    assert visitor.post(confirm).headers["Location"] == page
+    assert not Membership.objects.filter(user__email="eve@example.org").exists()
+    assert visitor.get("/console/").status_code == 403
+    visitor.post(page, {"act": "accept"})
+    assert Membership.objects.get(user__email="eve@example.org").customer == customer
+    assert "$10.00" in text_of(visitor.get("/console/"))
+
+
 def test_who_confirms_an_invited_address_gets_no_account_of_their_own(owner, make_login, customer):
     invite(owner)
     make_login("eve@example.org")

@@ -1,12 +1,14 @@
 """Members: their roles, their end, and what it ends."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 from django.db import IntegrityError, connection, transaction
 
 from accounts.keys import issuing
-from accounts.models import ApiKey, Membership
+from accounts.models import ApiKey, KeyMeter, Membership
 from accounts.people import team
 from accounts.people.team import Conflict, NotAllowed, TeamError
 from tests.conftest import NOW
@@ -148,3 +150,34 @@ def test_a_list_of_members_says_who_has_keys_and_was_seen(owner, developer, thei
     owner.save()
     rows = {one.user: (one.keys_count, one.seen_at) for one in team.members(customer)}
     assert rows == {owner: (0, NOW), developer: (2, None)}
+
+
+def is_waited_for() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        return cursor.fetchone()[0] > 0
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_a_members_end_locks_meters_in_the_order_of_admission(owner, developer, customer, is_kept):
+    keys = [issuing.issue(customer=customer, name=name, now=NOW, created_by=developer).key.pk for name in "abcd"]
+    under = member_of(owner).pk
+
+    def end():
+        try:
+            remove(member_of(developer), owner, keep=keys[1:] if is_kept else (), under=under)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            meters = KeyMeter.objects.select_for_update(no_key=True, nowait=True).order_by("pk")
+            assert meters.get(pk=keys[0])
+            ending = pool.submit(end)
+            deadline = time.monotonic() + 60
+            while not is_waited_for() and time.monotonic() < deadline:
+                time.sleep(0.01)
+            assert len(meters.filter(pk__in=keys[1:])) == 3, "nobody waits for us who has what we want"
+        ending.result(60)
+    assert not Membership.objects.filter(user=developer).exists()
