@@ -28,16 +28,20 @@ def ask_of(
     model_rpm: int,
     guess: Guess | None = None,
     once: Claim | None = None,
+    counted: int | None = None,
 ) -> Ask:
-    """What admission decides upon. By `guess`, where there is one, it is estimated what the request will cost."""
+    """What admission decides upon. By `guess`, where there is one, it is estimated what the request will cost;
+    `counted` tokens of input are the most that it can have, where its model's provider counted them.
+    """
     bounds, price = endpoint.bounds(call, entry), entry.price
     limit = limit_of(call, entry)
     levels, most, likely = price.worst_at(call.terms, bounds.without), bounds.most, bounds.likely
     if len(most) == 1 and bounds.makes is TEXT and (tokens := most.get(INPUT)) is not None:
+        tokens = tokens if counted is None else min(tokens, counted)
         level = level_at(levels, tokens)
         input_most, output_rate = level.input * tokens, level.output
         if guess is None:
-            estimate = level.input * likely[INPUT]
+            estimate = level.input * min(likely[INPUT], tokens)
         else:
             estimate = _guessed_input(guess, most=tokens, call=call, entry=entry, levels=levels)
     else:

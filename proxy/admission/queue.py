@@ -8,7 +8,7 @@ nothing else does. The rules are in docs/gateway.md, "ADMIT".
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from decimal import Decimal
 from time import monotonic
 from typing import TypeVar, cast
@@ -73,18 +73,31 @@ class Admission:
         runs = (self._run_fast(), self._run_slow(), self._give_up())
         self._tasks = [asyncio.create_task(run) for run in runs]
 
-    async def admit(self, ask: Ask, prepare: Callable[[Admitted], Prepared]) -> Prepared:
+    async def admit(
+        self,
+        ask: Ask,
+        prepare: Callable[[Admitted], Prepared],
+        *,
+        closer: Callable[[Short], Awaitable[Ask | None]] | None = None,
+    ) -> Prepared:
         """What `prepare` makes of the committed hold; it is called while that is being written, and changes nothing.
 
-        Raise `Refusal`, or `PolicyChanged` when the key has to be read again. Where holds alone may be in its way,
-        what its customer has metered is settled first.
+        Raise `Refusal`, or `PolicyChanged` when the key has to be read again. Before it is refused for want of money
+        `closer` may tell that it needs less. Where holds alone may be in its way, what its customer has metered is
+        settled first.
         """
         try:
             return await self._admit(ask, prepare)
         except Short as short:
-            if not short.may_pass:
-                raise
             refused = short
+        if closer is not None and (better := await closer(refused)) is not None:
+            ask = better
+            try:
+                return await self._admit(ask, prepare)
+            except Short as short:
+                refused = short
+        if not refused.may_pass:
+            raise refused
         return await self._settle_first.admit(ask, refused, lambda ask: self._admit(ask, prepare))
 
     async def extend(self, asked: Extension) -> Decimal | TooLittle:

@@ -17,16 +17,16 @@ from django.conf import settings
 from accounts.limits.policy import KeyPolicy
 from core.web import cors
 from core.web.errors import FINAL, compressed
-from proxy.admission.ask import ask_of
 from proxy.admission.queue import Admitted, Ask, PolicyChanged
 from proxy.batches.batcher import QueueFull
 from proxy.batches.connections import AWAY
 from proxy.errors import Refusal, invalid_key, unavailable
 from proxy.exchange import LARGE_BODY, ClientGone, Exchange, Receive, Scope, Send
+from proxy.gateway.closer import Asking
 from proxy.gateway.pinned import before_answer, known_here, pinned, refuse_unreachable
 from proxy.gateway.rights import Rights, no_model
 from proxy.gateway.routes import Route
-from proxy.learning.outcome import Outcome, prompt_of
+from proxy.learning.outcome import Outcome
 from proxy.once.claims import NAME, claim_of, mark_of
 from proxy.once.joining import Repeat
 from proxy.once.rows import Twin
@@ -287,8 +287,8 @@ class Gateway(Rights):
                 release=self._release,
                 drains=self._drains,
                 attempts=self._attempts,
-                window=self._window(ask, admitted, endpoint, fitting),
-                outcome=Outcome(ask, prompt),
+                window=self._window(asking.ask, admitted, endpoint, fitting),
+                outcome=Outcome(asking.ask, asking.prompt),
             )
 
         call = endpoint.naming(call, entry)
@@ -299,18 +299,10 @@ class Gateway(Rights):
             if call.account:
                 self._refuse_unreachable(endpoint, call, endpoint.among(entry.destinations, account=call.account))
             fitting = await self._fitting(exchange, endpoint, call, entry)  # it tells of the model
-            prompt = prompt_of(self._memory, endpoint, fitting, entry, policy)
-            ask = ask_of(
-                endpoint,
-                fitting,
-                entry.at(policy.factor),
-                policy=policy,
-                model_rpm=settings.DEFAULT_MODEL_RPM,
-                guess=None if prompt is None else prompt.guess(),
-                once=exchange.claim,
-            )
+            asking = Asking(self._memory, self._counts, endpoint, fitting, entry, policy, once=exchange.claim)
             try:
-                return await self._admission.admit(ask, relay_of)
+                closer = None if asking.prompt is None else asking.look_closer
+                return await self._admission.admit(asking.ask, relay_of, closer=closer)
             except PolicyChanged:
                 fresh = await self._keyring.reload(sha256)
                 if fresh is None:

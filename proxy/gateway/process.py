@@ -18,6 +18,7 @@ from proxy.batches.threads import in_thread
 from proxy.exchange import BodyBudget
 from proxy.gateway.drains import Drains
 from proxy.gateway.keyring import Keyring
+from proxy.learning.counting import ProviderCounts
 from proxy.learning.memory import Memory
 from proxy.once.table import Once
 from proxy.prices import catalog
@@ -78,6 +79,7 @@ class Process:
         self._uploads = Uploads(most=settings.MAX_UPLOAD_BYTES, budget=budget, folder=settings.UPLOAD_FOLDER)
         self._measurer = ThreadPoolExecutor(MEASURED_AT_ONCE, thread_name_prefix="measuring")
         self._client = Client(allow_private=settings.ALLOW_PRIVATE_UPSTREAMS)
+        self._counts = ProviderCounts(self._client)
         self._client.slots.gateways = await in_thread(lease.live)()
         self._upkeep = asyncio.create_task(self._keep_up())
         self._showing = asyncio.create_task(self._show())

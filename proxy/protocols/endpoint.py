@@ -23,14 +23,7 @@ from proxy.prices.units import INPUT, OUTPUT_SIDE, PER_TOKEN, TEXT, TOOLS, UNITS
 from proxy.prices.usage import Usage
 from proxy.prices.versions import NONE, PriceVersion
 from proxy.protocols.array import AsArray
-from proxy.protocols.base import (
-    BadRequest,
-    Call,
-    Charged,
-    Habits,
-    Manner,
-    Reported,
-)
+from proxy.protocols.base import BadRequest, Call, Charged, Habits, Manner, Reported
 from proxy.protocols.headers import SESSION_HEADERS
 from proxy.protocols.lossless import load_sound
 from proxy.protocols.sse import DONE, END, MOST_EVENT_BYTES
@@ -39,6 +32,7 @@ from proxy.uploads.form import Form, Written
 
 if TYPE_CHECKING:
     from proxy.kept.keeping import Keeper
+    from proxy.learning.counting import Counts
     from proxy.protocols.translate.side import Side
 
 Asking = TypeVar("Asking", bound=Call)
@@ -179,8 +173,10 @@ class Dialect(Generic[Asking]):
     def reply(self, call: Asking) -> Reply:
         return Reply.EVENTS if call.stream else Reply.WHOLE
 
+    counts: ClassVar["Counts[Any] | None"] = None
+    """How to have a request's tokens counted there."""
     keeper: ClassVar["Keeper | None"] = None
-    """How to ask about answers that are kept, where they are."""
+    """How to have a request's tokens counted there, and to ask about answers that are kept, where they are."""
 
     # An answer in one piece
 

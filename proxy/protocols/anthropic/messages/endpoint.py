@@ -17,6 +17,7 @@ from proxy.protocols.anthropic.messages.asked.call import MessagesCall
 from proxy.protocols.anthropic.messages.asked.request import SESSION_HEADERS, betas_of, read, with_terms
 from proxy.protocols.anthropic.messages.asked.tools import with_tools
 from proxy.protocols.anthropic.messages.assembling import Assembly, as_events
+from proxy.protocols.anthropic.messages.counting import PromptCount
 from proxy.protocols.anthropic.messages.failure import failure_in
 from proxy.protocols.anthropic.messages.neutral.side import MessagesSide
 from proxy.protocols.anthropic.messages.produced import produced_bytes
@@ -35,6 +36,7 @@ class Native(Dialect[MessagesCall]):
 
     path = "/messages"
     asks = "messages"
+    counts = PromptCount()
     tells_input = True
 
     def request(
