@@ -127,6 +127,8 @@ PAGES: Mapping[str, Mapping[str, Right]] = {
     "receipt": {"GET": Right.LOOK},
     "transactions": {"GET": Right.LOOK},
     "keys": {"GET": Right.LOOK, "POST": Right.OWN_KEYS},
+    "key": {"GET": Right.LOOK, "POST": Right.OWN_KEYS},
+    "key-rotate": {"POST": Right.OWN_KEYS},
     "key-switch": {"POST": Right.OWN_KEYS},
     "key-delete": {"GET": Right.OWN_KEYS, "POST": Right.OWN_KEYS},
     "topup": {"GET": Right.TOP_UP, "POST": Right.TOP_UP},
@@ -146,6 +148,7 @@ PAGES: Mapping[str, Mapping[str, Right]] = {
     "team-remove": {"POST": Right.MEMBERS},
     "leave": {"GET": Right.LOOK, "POST": Right.LOOK},
     "settings": {"GET": Right.LOOK, "POST": Right.ACCOUNT},
+    "settings-zone": {"POST": Right.ACCOUNT},
 }
 """Pages of the console by URL name and method."""
 

@@ -2,8 +2,10 @@
 
 from django.urls import path
 
-from console import home, invoices, keys, refunds, security, topups, transactions
+from console import home, invoices, refunds, security, topups, transactions
 from console.automatic.page import auto_topup
+from console.keys import one
+from console.keys import pages as keys
 from console.people import joining, team
 from console.settings import page as settings
 from console.start.page import start
@@ -25,6 +27,8 @@ urlpatterns = [
     path("console/usage/<str:generation_id>", home.receipt, name="receipt"),
     path("console/transactions", transactions.transactions, name="transactions"),
     path("console/keys", keys.key_list, name="keys"),
+    path("console/keys/<int:key_id>", one.key_show, name="key"),
+    path("console/keys/<int:key_id>/rotate", one.key_rotate, name="key-rotate"),
     path("console/keys/<int:key_id>/switch", keys.key_switch, name="key-switch"),
     path("console/keys/<int:key_id>/delete", keys.key_delete, name="key-delete"),
     path("console/team", team.team, name="team"),
@@ -33,6 +37,7 @@ urlpatterns = [
     path("console/team/<int:member_id>/remove", team.team_remove, name="team-remove"),
     path("console/leave", joining.leave, name="leave"),
     path("console/settings", settings.settings_page, name="settings"),
+    path("console/settings/time-zone", settings.set_zone, name="settings-zone"),
     path("console/auto-topup", auto_topup, name="auto-topup"),
     path("console/topup", topups.topup_new, name="topup"),
     path("console/topup/<slug:number>", topups.topup_show, name="topup-show"),

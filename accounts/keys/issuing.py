@@ -2,10 +2,11 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -142,6 +143,11 @@ def working_ones_of(user: User, *, now: datetime) -> QuerySet[ApiKey]:
     """The keys made with this login that can be used."""
     unexpired = Q(expires_at__isnull=True) | Q(expires_at__gt=now)
     return ApiKey.objects.filter(unexpired, created_by=user, is_active=True, deleted_at__isnull=True)
+
+
+def change(*, key: ApiKey, changes: Mapping[str, Any]) -> None:
+    """Change what is named, and nothing else, so that two changes at once do not undo each other."""
+    ApiKey.objects.filter(pk=key.pk, deleted_at__isnull=True).update(**changes)
 
 
 def delete(*, key: ApiKey, now: datetime) -> None:

@@ -120,8 +120,7 @@ class KeyView(GenericAPIView[ApiKey]):
                     code="validation_error",
                     param="expires_at",
                 )
-            # Only what was named, so that two changes at once do not undo each other.
-            ApiKey.objects.filter(pk=key.pk, deleted_at__isnull=True).update(**serializer.validated_data)
+            issuing.change(key=key, changes=serializer.validated_data)
             _note(request, SecurityEvent.Kind.KEY_CHANGED, key)
         return Response({"data": _shown(key.pk)})
 

@@ -6,6 +6,7 @@ from typing import Any, cast
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from accounts.limits.periods import zone_names
 from accounts.models import ApiKey, Membership
 from accounts.people.names import MOST_LENGTH
 
@@ -50,4 +51,12 @@ class NameForm(forms.Form):
         label=_("Name of the account"),
         max_length=MOST_LENGTH,
         help_text=_("Your people see it, and whom you invite."),
+    )
+
+
+class ZoneForm(forms.Form):
+    zone = forms.ChoiceField(
+        label=_("Time zone"),
+        choices=lambda: [(name, name) for name in zone_names()],
+        help_text=_("The account's days, weeks and months begin at midnight there, and so do its caps."),
     )

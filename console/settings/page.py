@@ -7,14 +7,15 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.models import SecurityEvent
 from accounts.people import team
+from accounts.people.customers import set_time_zone
 from accounts.roles import Right, rights_of
 from accounts.security import log
 from console.access.membership import current_membership, current_user
-from console.forms.team import NameForm
+from console.forms.team import NameForm, ZoneForm
 from console.people.team import explain
 
 
@@ -38,6 +39,7 @@ def settings_page(request: HttpRequest) -> HttpResponse:
             return redirect("settings")
     context = {
         "nav": "settings",
+        "zone_form": ZoneForm(initial={"zone": customer.time_zone}),
         "customer": customer,
         "form": form,
         "may_automate": Right.AUTO_TOPUP in rights_of(membership.role),
@@ -45,3 +47,16 @@ def settings_page(request: HttpRequest) -> HttpResponse:
         "membership": membership,
     }
     return render(request, "console/settings.html", context, status=400 if form.errors else 200)
+
+
+@login_required
+@require_POST
+def set_zone(request: HttpRequest) -> HttpResponse:
+    """Where the account's days begin, from the next request on."""
+    form = ZoneForm(request.POST)
+    if form.is_valid():
+        set_time_zone(customer=current_membership(request).customer, name=form.cleaned_data["zone"])
+        messages.success(request, _("Saved. It counts from the next request on."))
+    else:
+        messages.error(request, _("There is no such time zone."))
+    return redirect("settings")

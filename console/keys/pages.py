@@ -14,12 +14,13 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.keys import issuing
+from accounts.limits.figures import figures_of_key
 from accounts.models import ApiKey, Customer, SecurityEvent, User
 from accounts.roles import Right, rights_of
 from accounts.security import log
 from console.access.membership import current_membership, current_user
 from console.access.reauthentication import confirmed_lately
-from console.forms.accounts import KeyForm
+from console.forms.keys import KeyForm
 
 MOST_SHOWN = 200
 
@@ -56,40 +57,25 @@ def key_list(request: HttpRequest) -> HttpResponse:
             form = KeyForm(role=membership.role)
             _tell(request, issued.key)
     now = timezone.now()
-    found = (
-        ApiKey.objects.filter(customer=customer, deleted_at__isnull=True)
-        .select_related("meter", "created_by")
-        .order_by("-id")
-    )
+    found = ApiKey.objects.filter(customer=customer, deleted_at__isnull=True).order_by("-id")
+    found = found.select_related("meter", "customer", "created_by", "known_to")
     context = {
         "nav": "keys",
         "form": form,
         "issued": issued,
-        "keys": found.select_related("meter", "created_by", "known_to")[:MOST_SHOWN],
+        "keys": [(key, figures_of_key(key, now=now)) for key in found[:MOST_SHOWN]],
+        "zone": customer.time_zone,
         "own": membership.user_id,
         "may_make": Right.OWN_KEYS in rights_of(membership.role),
         "may_change_all": Right.OTHERS_KEYS in rights_of(membership.role),
         "now": now,
-        "today": now.date(),
     }
     return render(request, "console/keys.html", context, status=400 if form.errors else 200)
 
 
 def _issue(request: HttpRequest, customer: Customer, form: KeyForm) -> issuing.IssuedKey:
-    data = form.cleaned_data
-    return issuing.issue(
-        customer=customer,
-        name=data["name"],
-        now=timezone.now(),
-        created_by=current_user(request),
-        expires_at=data["expires_on"],
-        allowed_models=data["allowed_models"],
-        allowed_ips=data["allowed_ips"],
-        rpm_limit=data["rpm_limit"],
-        daily_limit=data["daily_limit"],
-        total_limit=data["total_limit"],
-        scopes=data["scopes"],
-    )
+    now, maker = timezone.now(), current_user(request)
+    return issuing.issue(customer=customer, now=now, created_by=maker, **form.policy)
 
 
 def _tell(request: HttpRequest, key: ApiKey) -> None:
@@ -98,7 +84,7 @@ def _tell(request: HttpRequest, key: ApiKey) -> None:
     get_adapter(request).send_notification_mail("account/email/key_made", request.user, {"key": key})
 
 
-def _own_key(request: HttpRequest, key_id: int) -> ApiKey:
+def own_key(request: HttpRequest, key_id: int) -> ApiKey:
     """A key that this member may change: one's own, or as an owner anybody's in the account."""
     membership = current_membership(request)
     key = get_object_or_404(ApiKey, pk=key_id, customer=membership.customer, deleted_at__isnull=True)
@@ -111,7 +97,7 @@ def _own_key(request: HttpRequest, key_id: int) -> ApiKey:
 @require_POST
 def key_switch(request: HttpRequest, key_id: int) -> HttpResponse:
     """Disable a key, or enable it again, from the next request on."""
-    key = _own_key(request, key_id)
+    key = own_key(request, key_id)
     active = request.POST.get("active") == "1"
     issuing.switch(key=key, active=active)
     kind = SecurityEvent.Kind.KEY_ENABLED if active else SecurityEvent.Kind.KEY_DISABLED
@@ -126,7 +112,7 @@ def key_switch(request: HttpRequest, key_id: int) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def key_delete(request: HttpRequest, key_id: int) -> HttpResponse:
     """Ask once, then delete a key for good."""
-    key = _own_key(request, key_id)
+    key = own_key(request, key_id)
     if request.method != "POST":
         return render(request, "console/key_delete.html", {"nav": "keys", "key": key})
     issuing.delete(key=key, now=timezone.now())
