@@ -116,3 +116,30 @@ def test_a_stream_that_ends_before_its_input_is_corrected_is_settled_all_the_sam
     settle()
     assert Wallet.objects.get(customer=customer).held == 0
     assert audit().drifts == []
+
+
+ABSURD = [b"-20", b"99999999999999999999999999", b'"20"', b"20.5", b"null", b"true", b"[20]", b"{}", b"1e999"]
+
+
+@FIRST
+def test_absurd_usage_at_first_gives_back_and_takes_nothing_wrong(gateway, upstream, spoken, customer):
+    """What the last event says is charged, within the bound, whatever the first one said."""
+    told = b'output_tokens":5,"input_tokens":9000'
+    ending = [event.replace(b'output_tokens":5', told) for event in spoken.ending]
+    ending = [event.replace(b'promptTokenCount":20', b'promptTokenCount":9000') for event in ending]
+    ending = [event.replace(b'TokenCount":25', b'TokenCount":9005') for event in ending]
+    for count in ABSURD:
+        upstream.events = [
+            *(event.replace(b'nput_tokens":20', b'nput_tokens":' + count) for event in spoken.opening),
+            *(event.replace(b'tTokenCount":20', b'tTokenCount":' + count) for event in spoken.words),
+            *ending,
+        ]
+        with gateway.stream(**with_long_prompt(spoken)) as response:
+            response.read()
+    made = list(Generation.objects.all())
+    assert [0 < one.cost <= one.bound < 1 for one in made] == [True] * len(ABSURD)
+    assert [0 <= one.held <= one.bound for one in made] == [True] * len(ABSURD)
+    settle()
+    wallet = Wallet.objects.get(customer=customer)
+    assert (wallet.bonus, wallet.held) == (10 - sum(one.cost for one in made), 0)
+    assert audit().drifts == []
