@@ -9,6 +9,7 @@ from console.keys import pages as keys
 from console.people import joining, team
 from console.settings import page as settings
 from console.start.page import start
+from console.webhooks import pages as webhooks
 
 urlpatterns = [
     path("favicon.ico", home.favicon),
@@ -39,6 +40,17 @@ urlpatterns = [
     path("console/settings", settings.settings_page, name="settings"),
     path("console/settings/time-zone", settings.set_zone, name="settings-zone"),
     path("console/auto-topup", auto_topup, name="auto-topup"),
+    path("console/webhooks", webhooks.webhook_list, name="webhooks"),
+    path("console/webhooks/<slug:number>", webhooks.webhook_show, name="webhook-show"),
+    path("console/webhooks/<slug:number>/rotate", webhooks.webhook_rotate, name="webhook-rotate"),
+    path("console/webhooks/<slug:number>/switch", webhooks.webhook_switch, name="webhook-switch"),
+    path("console/webhooks/<slug:number>/test", webhooks.webhook_test, name="webhook-test"),
+    path("console/webhooks/<slug:number>/delete", webhooks.webhook_delete, name="webhook-delete"),
+    path(
+        "console/webhooks/<slug:number>/deliveries/<slug:delivery>/replay",
+        webhooks.webhook_replay,
+        name="webhook-replay",
+    ),
     path("console/topup", topups.topup_new, name="topup"),
     path("console/topup/<slug:number>", topups.topup_show, name="topup-show"),
     path("console/topup/<slug:number>/state", topups.topup_state, name="topup-state"),

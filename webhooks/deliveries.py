@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Prefetch
 from django.utils.crypto import get_random_string
 from django.utils.translation import gettext as _
 
@@ -15,6 +15,7 @@ from billing.outbox.kinds import EVENTS, Fact
 from billing.outbox.objects import moment
 from core import states
 from core.crypto import keyed_hash
+from core.records import value
 from webhooks.endpoints import EndpointError, locked
 from webhooks.kinds import TEST
 from webhooks.models import Attempt, Delivery, Endpoint
@@ -75,6 +76,30 @@ def forget(*, now: datetime, limit: int = 2000) -> int:
     left = Exists(Delivery.objects.filter(endpoint_id=OuterRef("pk")))
     Endpoint.objects.filter(~left, deleted_at__lt=now - KEPT).delete()
     return count
+
+
+@value
+class Page:
+    """Some of an endpoint's deliveries, newest first; `newer` and `older` are ids to go on from, None at an end."""
+
+    rows: list[Delivery]
+    newer: int | None
+    older: int | None
+
+
+def page_of(endpoint: Endpoint, *, before: int | None = None, after: int | None = None, limit: int = 20) -> Page:
+    """Up to `limit`: older than the id `before`, or newer than `after`, or the newest."""
+    tries = Prefetch("tries", queryset=Attempt.objects.order_by("-pk"))
+    found = Delivery.objects.filter(endpoint=endpoint).prefetch_related(tries)
+    if after is not None:
+        rows = list(found.filter(pk__gt=after).order_by("pk")[: limit + 1])
+        more, rows = len(rows) > limit, rows[:limit][::-1]
+        return Page(rows, rows[0].pk if rows and more else None, rows[-1].pk if rows else None)
+    if before is not None:
+        found = found.filter(pk__lt=before)
+    rows = list(found.order_by("-pk")[: limit + 1])
+    more, rows = len(rows) > limit, rows[:limit]
+    return Page(rows, rows[0].pk if rows and before is not None else None, rows[-1].pk if rows and more else None)
 
 
 def _must_be_on(endpoint: Endpoint) -> None:

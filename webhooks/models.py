@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import Customer, User
 from core.crypto import EncryptedTextField
 from core.states import Machine
+from webhooks.kinds import EVENTS
 
 LATE_AFTER = timedelta(minutes=5)
 """How long a delivery that is due may wait for a worker before staff hear of it."""
@@ -84,6 +85,10 @@ class Endpoint(models.Model):
     @property
     def is_active(self) -> bool:
         return self.off_at is None and self.deleted_at is None
+
+    @property
+    def wants_all(self) -> bool:
+        return set(self.events) >= set(EVENTS)
 
     @property
     def place(self) -> str:

@@ -41,6 +41,7 @@ CONSOLE = [
     "/console/transactions",
     "/console/transactions?side=in",
     "/console/keys",
+    "/console/webhooks",
     "/console/topup",
     "/accounts/email/",
     "/accounts/password/change/",

@@ -1,0 +1,1 @@
+"""Pages of webhooks: endpoints, what was posted to each, and once more."""
