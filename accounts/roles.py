@@ -188,7 +188,7 @@ class StaffRole:
     rights: tuple[str, ...]
 
 
-_BOOKS = ("accounts", "billing", "payments", "proxy")
+_BOOKS = ("accounts", "billing", "payments", "proxy", "webhooks")
 _SUPPORT = (
     "accounts.customer.change_customer",
     "accounts.apikey.change_apikey",

@@ -1,6 +1,6 @@
 """The rooms of the desk, each of which registers what it shows."""
 
-from desk import people
+from desk import people, webhooks
 from desk.bills import pages as bills
 from desk.books import adjustments, entries, events, ledger, mail, months
 from desk.gateway import catalog, claims, groups, margin, price_proposals, purchases, requests, rerates
@@ -9,7 +9,7 @@ from desk.payments import automatic, disputes, rates, statements, topups
 from desk.refunds import queue as refunds
 
 ROOMS = (
-    people, ledger, adjustments, entries, months, events, mail, invoices,
+    people, ledger, adjustments, entries, months, events, mail, webhooks, invoices,
     topups, automatic, refunds, disputes, statements, rates, catalog, groups, margin, price_proposals, purchases, bills,
     requests, claims, rerates,
 )  # fmt: skip

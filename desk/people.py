@@ -39,6 +39,7 @@ from desk.memberships import MembershipInline, invitations_of
 from desk.payments import automatic
 from desk.site import CappedPaginator, Colours, FormAdmin, ReadOnlyAdmin, WhyForm, form_page, row_id
 from desk.trail import recorded
+from desk.webhooks import endpoints_of
 
 # One way to log in for everybody, with its limits of attempts and its second factor.
 admin.site.unregister(UserSession)  # a session's key is nobody's to read
@@ -161,6 +162,7 @@ class CustomerAdmin(FormAdmin):  # type: ignore[misc]
         (gettext_lazy("Automatic top-up"), {"fields": ("automatic",)}),
         (gettext_lazy("State"), {"fields": ("suspended_at", "suspended_reason", "created_at")}),
         (gettext_lazy("People"), {"fields": ("invited",)}),
+        (gettext_lazy("Webhooks"), {"fields": ("webhooks",)}),
     )
     readonly_fields = (
         "available",
@@ -173,6 +175,7 @@ class CustomerAdmin(FormAdmin):  # type: ignore[misc]
         "suspended_reason",
         "created_at",
         "invited",
+        "webhooks",
     )
 
     def offers(self, obj: Customer, act: str) -> bool:
@@ -223,6 +226,10 @@ class CustomerAdmin(FormAdmin):  # type: ignore[misc]
     @display(description=gettext_lazy("State and attempts"))
     def automatic(self, customer: Customer) -> str:
         return automatic.of_customer(customer)
+
+    @display(description=gettext_lazy("Endpoints"))
+    def webhooks(self, customer: Customer) -> str:
+        return endpoints_of(customer)
 
     @action(description=gettext_lazy("Whole story"), icon="history", permissions=["view"])
     def story(self, request: HttpRequest, object_id: str) -> HttpResponse:

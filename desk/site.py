@@ -235,6 +235,8 @@ SIDEBAR = (
             (_("Facts"), "outbox", "billing_event"),
             (_("Unread facts"), "mark_email_unread", "billing_unread"),
             (_("Mail"), "outgoing_mail", "billing_mail"),
+            (_("Webhook endpoints"), "webhook", "webhooks_endpoint"),
+            (_("Webhook deliveries"), "outbound", "webhooks_delivery"),
             (_("Alerts"), "notifications_active", "billing_alert"),
             (_("Alert posts"), "send", "billing_alertpost"),
         ),

@@ -188,8 +188,9 @@ def _key(customer: Customer, made: Secrets, *, now: datetime) -> ApiKey:
     found = issuing.find(made.key)
     if found is not None:
         return found
-    issued = issuing.issue(customer=customer, name="Demo", now=now - timedelta(days=DAYS), rpm_limit=600)
-    ApiKey.objects.filter(pk=issued.key.pk).update(prefix=made.key[:7], sha256=issuing.digest(made.key))
+    issued = issuing.issue(customer=customer, name="Demo", now=now, rpm_limit=600)
+    past = {"prefix": made.key[:7], "sha256": issuing.digest(made.key), "created_at": now - timedelta(days=DAYS)}
+    ApiKey.objects.filter(pk=issued.key.pk).update(**past)
     return ApiKey.objects.get(pk=issued.key.pk)
 
 

@@ -22,7 +22,7 @@ class EndpointForm(forms.Form):
         help_text=_("https, at an address of the public network. Events are posted there."),
     )
     description = forms.CharField(
-        label=_("Description"), max_length=200, required=False, help_text=_("For yourself; may be left empty.")
+        label=_("What it is for"), max_length=200, required=False, help_text=_("For yourself; may be left empty.")
     )
     wanted = forms.MultipleChoiceField(
         label=_("Events"),

@@ -31,6 +31,7 @@ from billing.models import (
 from billing.months import journal
 from core.amounts import written
 from core.panels import Event, Figure, Found, Panel, bars
+from webhooks.models import Delivery
 
 State = RefundRequest.State
 LONG_ON_THE_WAY = timedelta(days=3)
@@ -90,7 +91,7 @@ def _due() -> Panel:
     )
     wanted = CreditTask.objects.filter(state=CreditTask.State.OPEN).count()
     unsent, unposted = Mail.objects.hanging(now=now).count(), AlertPost.objects.hanging(now=now).count()
-    unread = Unread.objects.hanging(now=now).count()
+    unread, unheard = Unread.objects.hanging(now=now).count(), Delivery.objects.standing_still(now=now).count()
     entries = JournalEntry.objects.filter(state=JournalEntry.State.PROPOSED).count()
     return Panel(
         _("To do"),
@@ -128,6 +129,12 @@ def _due() -> Panel:
                 str(unsent),
                 f"{reverse('admin:billing_mail_changelist')}?queue=hanging",
                 "bad" if unsent else "",
+            ),
+            Figure(
+                _("Webhooks that wait"),
+                str(unheard),
+                f"{reverse('admin:webhooks_delivery_changelist')}?queue=standing",
+                "bad" if unheard else "",
             ),
             Figure(
                 _("Alerts that do not arrive"),

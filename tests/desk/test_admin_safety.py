@@ -51,12 +51,13 @@ from payments.models import (
 )
 from proxy.models import Model
 from tests.desk.gateway_rows import of_the_gateway
+from tests.desk.webhook_rows import of_webhooks
 from tests.outbox import mails
 from tests.payments.fake_refunds import paid_in
 from tests.staffing import ROLES, at_desk, in_role
 
 pytestmark = pytest.mark.django_db
-BOOKS = {"accounts", "billing", "payments", "proxy"}
+BOOKS = {"accounts", "billing", "payments", "proxy", "webhooks"}
 SEEN = {"support": BOOKS, "finance": BOOKS, "operator": {"proxy"}}
 """The apps whose pages a role opens."""
 HIDDEN = {"proxy.marginday": {"support"}}
@@ -206,6 +207,7 @@ def rows(make_request, make_budget, customer: Customer, user: User, key, now) ->
         net=1,
         tax=0,
     )
+    of_webhooks(customer, now=now)
     Alert.objects.create(code="Panel / Figure", value="1")
     AlertPost.objects.create(message_id="msg_1", body="{}")
     mails().filter(about=refund.number).update(sent_at=timezone.now())

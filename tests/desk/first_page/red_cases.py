@@ -42,6 +42,7 @@ from payments.models import (
 from payments.statements import reconcile
 from payments.topups import polling
 from proxy.models import Generation
+from webhooks.models import Delivery, Endpoint
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
@@ -158,6 +159,20 @@ def mail_does_not_leave(world):
     row = Mail.objects.create(to="a@b.co", about="x", subject="x", body="", created_at=written, send_at=written)
     yield
     world.desk.post(reverse("admin:billing_mail_put_aside", args=[row.pk]), {"why": "no such address"})
+
+
+@red("To do / Webhooks that wait")
+def no_worker_posts_webhooks(world):
+    """One to an endpoint that fails may wait: its owner mends that."""
+    due = timezone.now() - HOUR
+    common = {"customer": world.customer, "url": "https://hook.example/", "events": ["topup.paid"], "secret": "x"}
+    for number, since in (("we_1", None), ("we_2", due)):
+        endpoint = Endpoint.objects.create(number=number, failing_since=since, **common)
+        Delivery.objects.create(
+            endpoint=endpoint, number=number, message_id="evt_1", event="topup.paid", body="{}", send_at=due
+        )
+    yield
+    Delivery.objects.filter(number="we_1").update(state="delivered", send_at=None)
 
 
 @red("To do / Alerts that do not arrive")

@@ -11,7 +11,7 @@ from django.utils.html import escape
 from accounts.models import User
 from billing.models import ClosedDay, Mail
 from billing.months import journal
-from billing.outbox import alerts, mail
+from billing.outbox import alerts, mail, readers
 from chuizi.local import demo
 from core import panels as first_page
 from payments.models import ExchangeRate
@@ -37,6 +37,7 @@ def world(settings, customer, make_request):
     journal.close_days(now=now)
     journal.run_audit(now=now)
     mails().delete()
+    readers.read("webhooks", now=now)
     chief = User.objects.create_superuser("chief@example.org", "a rather long one")
     yield World(customer, topup, at_desk(chief), chief, settings, make_request)
     first_page._panels.update(panels)
