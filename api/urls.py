@@ -3,7 +3,7 @@
 from django.urls import path
 from drf_spectacular.views import SpectacularSwaggerView
 
-from api import auto_topup, balance, catalog, invoices, members, notifications, refunds, topups, usage
+from api import auto_topup, balance, budgets, catalog, invoices, members, notifications, refunds, topups, usage
 from api.common.base import unknown_path
 from api.common.schema import SchemaView
 from api.keys import views as keys
@@ -22,6 +22,8 @@ urlpatterns = [
     path("v1/invitations/<int:invitation_id>", members.InvitationView.as_view(), name="api-invitation"),
     path("v1/keys/<int:key_id>/rotate", keys.RotateView.as_view(), name="api-key-rotate"),
     path("v1/account", balance.AccountView.as_view(), name="api-account"),
+    path("v1/budgets", budgets.BudgetsView.as_view(), name="api-budgets"),
+    path("v1/budgets/<int:budget_id>", budgets.BudgetView.as_view(), name="api-budget"),
     path("v1/key/info", catalog.KeyInfoView.as_view(), name="api-key-info"),
     path("anthropic/v1/models", catalog.AnthropicModelsView.as_view(), name="api-models"),
     path("anthropic/v1/models/<path:model_id>", catalog.AnthropicModelView.as_view(), name="api-model"),

@@ -88,7 +88,7 @@ def console(request: HttpRequest) -> HttpResponse:
     customer = current_customer(request)
     wallet = Wallet.objects.get(customer=customer)
     latest = lists.page_of(customer=customer, filters=lists.Filters(), limit=LATEST).generations
-    key = ApiKey.objects.filter(customer=customer, is_active=True).order_by("-id").first()
+    key = ApiKey.objects.filter(customer=customer, is_active=True, child__isnull=True).order_by("-id").first()
     context = {
         "nav": "wallet",
         "customer": customer,

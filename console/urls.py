@@ -4,6 +4,7 @@ from django.urls import path
 
 from console import home, invoices, refunds, security, topups, transactions
 from console.automatic.page import auto_topup
+from console.budgets import page as budgets
 from console.keys import one
 from console.keys import pages as keys
 from console.people import joining, team
@@ -51,6 +52,8 @@ urlpatterns = [
         webhooks.webhook_replay,
         name="webhook-replay",
     ),
+    path("console/budgets", budgets.budget_list, name="budgets"),
+    path("console/budgets/<int:budget_id>/end", budgets.budget_end, name="budget-end"),
     path("console/topup", topups.topup_new, name="topup"),
     path("console/topup/<slug:number>", topups.topup_show, name="topup-show"),
     path("console/topup/<slug:number>/state", topups.topup_state, name="topup-state"),

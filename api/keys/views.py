@@ -172,7 +172,8 @@ class RotateView(GenericAPIView[ApiKey]):
 
 
 def _keys_of(who: KeyCaller) -> QuerySet[ApiKey]:
-    return rows().filter(customer=who.customer, deleted_at__isnull=True)
+    """Without those of budgets, which end with them."""
+    return rows().filter(customer=who.customer, deleted_at__isnull=True, child__isnull=True)
 
 
 def _find(who: KeyCaller, key_id: int) -> ApiKey:

@@ -69,7 +69,8 @@ def key_rotate(request: HttpRequest, key_id: int) -> HttpResponse:
 
 def _any_key(membership: Membership, key_id: int) -> ApiKey:
     keys = ApiKey.objects.select_related("meter", "customer", "created_by", "known_to")
-    return get_object_or_404(keys, pk=key_id, customer=membership.customer, deleted_at__isnull=True)
+    whose = {"customer": membership.customer, "deleted_at__isnull": True, "child__isnull": True}
+    return get_object_or_404(keys, pk=key_id, **whose)
 
 
 def _page(

@@ -57,7 +57,7 @@ def key_list(request: HttpRequest) -> HttpResponse:
             form = KeyForm(role=membership.role)
             _tell(request, issued.key)
     now = timezone.now()
-    found = ApiKey.objects.filter(customer=customer, deleted_at__isnull=True).order_by("-id")
+    found = ApiKey.objects.filter(customer=customer, deleted_at__isnull=True, child__isnull=True).order_by("-id")
     found = found.select_related("meter", "customer", "created_by", "known_to")
     context = {
         "nav": "keys",
@@ -87,7 +87,8 @@ def _tell(request: HttpRequest, key: ApiKey) -> None:
 def own_key(request: HttpRequest, key_id: int) -> ApiKey:
     """A key that this member may change: one's own, or as an owner anybody's in the account."""
     membership = current_membership(request)
-    key = get_object_or_404(ApiKey, pk=key_id, customer=membership.customer, deleted_at__isnull=True)
+    whose = {"customer": membership.customer, "deleted_at__isnull": True, "child__isnull": True}
+    key = get_object_or_404(ApiKey, pk=key_id, **whose)
     if Right.OTHERS_KEYS not in rights_of(membership.role) and key.created_by_id != membership.user_id:
         raise PermissionDenied(_("Only an owner may change keys that others made."))
     return key

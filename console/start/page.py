@@ -23,7 +23,7 @@ GUIDES = {guide.slug: guide for guide in (*AGENTS, *SDKS)}
 @require_safe
 def start(request: HttpRequest) -> HttpResponse:
     customer = current_customer(request)
-    key = ApiKey.objects.filter(customer=customer, is_active=True).order_by("-id").first()
+    key = ApiKey.objects.filter(customer=customer, is_active=True, child__isnull=True).order_by("-id").first()
     offers = pricelist.offers(group=group_of(customer.group))
     shown = key.prefix if key else "ck-"
     filled = Settings(settings.SITE_URL, f"{shown}...").on_offer(

@@ -19,6 +19,7 @@ from tests.staffing import at_desk, in_role
 
 ARGUMENTS = {
     "model_id": "no/such",
+    "budget_id": 999999,
     "key_id": 999999,
     "number": "none",
     "document_id": 999999,

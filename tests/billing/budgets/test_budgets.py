@@ -213,7 +213,7 @@ def test_within_a_members_caps_it_counts_once(paid, make_budget, maker, user):
     assert KeyMeter.objects.get(key=made.budget.key).member_id is None, "its requests are within what is counted"
     on_a_page = make_budget("1", created_by=user)
     assert KeyMeter.objects.get(key=on_a_page.budget.key).member_id == membership.pk, "they count as they are made"
-    Membership.objects.filter(pk=membership.pk).update(role="developer")
+    Membership.objects.filter(pk=membership.pk).update(role="owner")  # meters are named anew
     members.fill(membership=membership, now=database_now())
     assert MemberMeter.objects.get().total_spent == 5
     assert KeyMeter.objects.get(key=made.budget.key).member_id is None
@@ -237,10 +237,12 @@ def test_when_the_key_that_made_it_is_gone_it_works_no_more_and_ends(paid, make_
     assert standing(made.budget) == ("0.00", "0.00", "30.00")
 
 
-def test_when_the_member_that_made_it_leaves_it_ends(paid, make_budget, user):
+def test_when_the_member_that_made_it_leaves_it_ends(paid, make_budget, user, customer):
+    other = User.objects.create_user("bo@example.org", "a rather long one")
+    Membership.objects.create(user=other, customer=customer)
     made = make_budget("5", created_by=user)
     assert ending.end_due(now=database_now()) == 0
-    Membership.objects.all().delete()
+    Membership.objects.filter(user=user).delete()
     assert ending.end_due(now=database_now()) == 1
     made.budget.refresh_from_db()
     assert made.budget.ended_reason == "key_ended"
