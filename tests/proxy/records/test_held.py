@@ -30,7 +30,10 @@ def test_the_receipt_tells_each_change_and_where_the_answer_was_ended(browser_cl
     assert "+0.8 s: the provider told what the input used -$0.03000000" in text
     assert "+12.3 s: the answer grew longer than was held for +$0.02000000" in text
     assert "Held in the end $0.06457500" in text
-    assert "After 500 tokens, 2.45 s after the request, all of the $0.06457500 that were held were needed" in text
+    assert (
+        "After 500 tokens, 2.45 s after the request, the $0.06457500 that were held for it were used up by our count"
+        in text
+    )
 
 
 def test_a_receipt_of_a_request_whose_hold_stayed_says_so_much_and_no_more(browser_client, make_request):
