@@ -25,7 +25,7 @@ from billing.models import AdjustmentProposal, CreditTask, InvoiceRequest, Refun
 from payments import refunds as refunding
 from payments.disputes import write_offs
 from payments.inbox import catch_up, notifications
-from payments.models import Discrepancy, Dispute, Notification, RefundPart, TopUp
+from payments.models import AutoTopUp, Discrepancy, Dispute, Notification, RefundPart, TopUp
 from payments.providers.sheets import StatementNotReady
 from payments.statements import reconcile
 from payments.topups import fx, orders, polling
@@ -34,6 +34,7 @@ from proxy.prices.loading import load_catalog
 from proxy.purchases import posting
 from proxy.settlement import settle
 from tests.billing.invoices.invoice_steps import make_series
+from tests.histories.automatic import Automatic
 from tests.histories.banks import Banks
 from tests.histories.budgets import Budgets
 from tests.histories.correcting import Correcting
@@ -71,7 +72,7 @@ CLEARING = (
 WORDS = "not needed any more"
 
 
-class Histories(Budgets, Invoicing, Correcting, Rerating, Banks, NotFitting):
+class Histories(Budgets, Automatic, Invoicing, Correcting, Rerating, Banks, NotFitting):
     """Two customers who pay, spend and want money back; three providers; workers that die; two people at the desk."""
 
     @initialize()
@@ -302,6 +303,7 @@ class Histories(Budgets, Invoicing, Correcting, Rerating, Banks, NotFitting):
             self.a_gateway_is_found_dead()
             self.what_is_to_be_credited_is()
             self.rerating_goes_on(None, 0)
+            self.workers_look_at_balances(None, 0)
             for work in ("settle", "purchases", "inbox", "orders", "send", "look", "events"):
                 self.workers_work(work, None, 0)
             self.clock.pass_(timedelta(hours=hours))
@@ -370,6 +372,7 @@ STATES = (
     (RefundRequest, "state"),
     (RefundPart, "state"),
     (TopUp, "state"),
+    (AutoTopUp, "off_reason"),
     (Dispute, "status"),
     (Generation, "state"),
     (InvoiceRequest, "state"),

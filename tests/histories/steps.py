@@ -14,6 +14,7 @@ from billing.models import LedgerAccount
 from billing.refunds import RefundError
 from billing.requests.proposals import ProposalError
 from payments import refunds
+from payments.automatic.terms import AutoTopUpError
 from payments.disputes import write_offs
 from payments.topups.orders import TopUpError
 from proxy.models import Model
@@ -31,6 +32,7 @@ PICK = st.integers(0, 20)
 CENT, MICRO = Decimal("0.01"), Decimal("0.00000001")
 REFUSED = (
     TopUpError,
+    AutoTopUpError,
     RefundError,
     InvoiceError,
     ProposalError,

@@ -1,6 +1,6 @@
 """Steps that tests of automatic top-ups take: an owner agrees, a card is saved, a balance falls, workers look."""
 
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -14,13 +14,13 @@ from payments.models import AutoTopUp, SavedCard, TopUp
 from tests.sandbox_server import SandboxServer
 
 VISA, DECLINED_LATER, WANTS_HOLDER = "4242424242424242", "4000000000000341", "4000002760003184"
-DISPUTED = "4000000000000259"
+UNTIL = (timezone.now() + timedelta(days=400)).date()
 
 
 def agreed(customer: Customer, **changes: Any) -> AutoTopUp:
     """What an owner agreed to; it waits for a card, or is on where one is saved."""
     now = changes.pop("now", timezone.now())
-    wanted = {"amount": "20.00", "threshold": "10.00", "ceiling": "100.00", "until": date(2028, 6, 30)}
+    wanted = {"amount": "20.00", "threshold": "10.00", "ceiling": "100.00", "until": UNTIL}
     more = {name: changes.pop(name) for name in ("new_card", "version", "address") if name in changes}
     wanted |= changes
     checked = terms.checked(**wanted, method="stripe", customer=customer, now=now)

@@ -13,12 +13,12 @@ from accounts.roles import ALL_SCOPES
 from billing import refunds
 from payments.automatic import terms
 from payments.models import AutoTopUp, SavedCard
-from tests.payments.automatic.steps import DECLINED_LATER, switched_on, work
+from tests.payments.automatic.steps import DECLINED_LATER, UNTIL, switched_on, work
 from tests.staffing import at_desk, in_role
 
 pytestmark = pytest.mark.django_db(transaction=True)
-AGREED = terms.Terms(Decimal("20.00"), Decimal("10.00"), Decimal("100.00"), date(2028, 6, 30))
-TERMS = {"amount": "20.00", "threshold": "10.00", "ceiling": "100.00", "until": "2028-06-30"}
+AGREED = terms.Terms(Decimal("20.00"), Decimal("10.00"), Decimal("100.00"), UNTIL)
+TERMS = {"amount": "20.00", "threshold": "10.00", "ceiling": "100.00", "until": UNTIL.isoformat()}
 
 
 @pytest.fixture
@@ -42,7 +42,13 @@ def put(client, headers, **changes):
 def test_the_text_is_shown_before_it_is_agreed_to_and_kept_with_version_time_and_address(sandbox, customer, owner):
     page = owner.post("/console/auto-topup", {**TERMS, "step": "read"}).content.decode()
     text = terms.consent(AGREED, customer=customer, locale="en")
-    for part in ("$10.00", "$20.00", "$100.00", "2028-06-30", "without a cap of its own can spend up to this ceiling"):
+    for part in (
+        "$10.00",
+        "$20.00",
+        "$100.00",
+        UNTIL.isoformat(),
+        "without a cap of its own can spend up to this ceiling",
+    ):
         assert part in text
     assert text.split(" whenever")[0] in page
     assert not AutoTopUp.objects.exists()
@@ -118,7 +124,7 @@ def test_the_api_says_that_nothing_is_set_and_takes_terms_with_the_text_agreed_t
     work()
     data = client.get("/v1/auto-topup", headers=headers).json()["data"]
     assert (data["enabled"], data["card"]["last4"], data["ceiling"]) == (True, "4242", "100.00000000")
-    assert (data["until"], data["time_zone"], data["spent_this_month"]) == ("2028-06-30", "UTC", "20.00000000")
+    assert (data["until"], data["time_zone"], data["spent_this_month"]) == (UNTIL.isoformat(), "UTC", "20.00000000")
     assert client.delete("/v1/auto-topup", headers=headers).status_code == 204
     assert client.get("/v1/auto-topup", headers=headers).json()["data"]["disabled_reason"] == "owner"
 
@@ -166,5 +172,6 @@ def test_a_month_and_a_last_day_are_of_the_accounts_zone(sandbox, customer):
     customer.time_zone = "Asia/Shanghai"
     began = terms.month_began(datetime(2026, 11, 30, 17, tzinfo=UTC), customer)
     assert began == datetime(2026, 11, 30, 16, tzinfo=UTC)
-    assert terms.ends_at(AGREED, customer) == datetime(2028, 6, 30, 16, tzinfo=UTC)
-    assert terms.last_day(datetime(2028, 6, 30, 16, tzinfo=UTC), customer).isoformat() == "2028-06-30"
+    fixed = terms.Terms(*(Decimal(20),) * 3, date(2028, 6, 30))
+    assert terms.ends_at(fixed, customer) == datetime(2028, 6, 30, 16, tzinfo=UTC)
+    assert terms.last_day(datetime(2028, 6, 30, 16, tzinfo=UTC), customer) == fixed.until

@@ -7,18 +7,21 @@ import inspect
 import os
 import subprocess
 import sys
-from datetime import datetime
+from datetime import datetime, timedelta
+from decimal import Decimal
 from urllib.parse import parse_qs, urlsplit
 
+import pytest
 import stripe
 from alipay import AliPay
 from django.utils import timezone
-from stripe.params import RefundCreateParams
+from stripe.params import PaymentIntentCreateParams, PaymentIntentListParams, RefundCreateParams
 from stripe.params.checkout import SessionCreateParams
 from wechatpayv3 import WeChatPay
 
 from payments.providers import registry
-from payments.providers.base import RefundOrder
+from payments.providers.base import Outcome, RefundOrder
+from payments.providers.keeping import ChargeOrder, KeepOrder, Kept, No
 from payments.providers.sheets import SHANGHAI
 from payments.providers.wechat import adapter
 from payments.topups.orders import order_of
@@ -97,6 +100,74 @@ def test_every_field_asked_of_stripe_is_one_of_its_sdk(sandbox, customer, monkey
         stripe.checkout.Session.__annotations__
     )
     assert {"status", "amount", "failure_reason", "metadata", "payment_intent"} <= set(stripe.Refund.__annotations__)
+
+
+def kept(sandbox, number: str, card: str) -> Kept:
+    """A card as Stripe keeps it after its holder entered it."""
+    provider = registry.get("stripe")
+    order = KeepOrder(number, "USD", timezone.now() + timedelta(hours=1), "http://127.0.0.1:1/")
+    page = provider.start_keeping(order)
+    assert provider.start_keeping(order).reference == page.reference
+    assert provider.fetch_kept(page.reference).outcome is Outcome.PENDING
+    sandbox.control("POST", f"/setups/{page.reference}/keep", card=card)
+    fact = provider.fetch_kept(page.reference)
+    assert fact.card is not None
+    return fact.card
+
+
+def test_every_field_asked_of_stripe_for_a_saved_card_is_one_of_its_sdk(sandbox, monkeypatch):
+    provider = registry.get("stripe")
+    lists = provider._client.v1
+    sessions = asked(monkeypatch, type(lists.checkout.sessions), "create")
+    intents = asked(monkeypatch, type(lists.payment_intents), "create")
+    card = kept(sandbox, "card_a", "4242424242424242")
+    fact = provider.charge(ChargeOrder("topup_a", Decimal("20.00"), "USD", "Chuizi", card.payer, card.reference))
+    assert (fact.outcome, fact.payment.order_number, fact.payment.amount) == (Outcome.OK, "topup_a", 20)
+    assert set(sessions[0]["params"]) <= set(SessionCreateParams.__annotations__)
+    assert (sessions[0]["params"]["mode"], sessions[0]["params"]["customer_creation"]) == ("setup", "always")
+    [intent] = intents
+    assert set(intent["params"]) <= set(PaymentIntentCreateParams.__annotations__)
+    assert (intent["params"]["off_session"], intent["params"]["confirm"]) == (True, True)
+    assert intent["options"]["idempotency_key"] == "charge-topup_a"
+    assert {"customer", "limit", "starting_after"} <= set(PaymentIntentListParams.__annotations__)
+    assert "fingerprint" in stripe.PaymentMethod.Card.__annotations__
+    assert "fingerprint" in stripe.Charge.PaymentMethodDetails.Card.__annotations__
+
+
+@pytest.mark.parametrize(
+    ("card", "code"), [("4000000000000341", "card_declined"), ("4000002760003184", "authentication_required")]
+)
+def test_a_saved_card_that_says_no_raises_a_card_error_while_the_intent_stays(sandbox, card, code):
+    """By the same key the same error comes again; it is cancelled once, and succeeds no more."""
+    client, saved = registry.get("stripe")._client.v1, kept(sandbox, "card_b", card)
+    asked_for = {"amount": 2000, "currency": "usd", "customer": saved.payer, "payment_method": saved.reference}
+    asked_for |= {"off_session": True, "confirm": True, "metadata": {"order": "topup_b"}}
+    seen = []
+    for _time in range(2):
+        with pytest.raises(stripe.CardError) as raised:
+            client.payment_intents.create(asked_for, {"idempotency_key": "charge-topup_b"})
+        assert (raised.value.http_status, raised.value.code) == (402, code)
+        seen.append(raised.value.json_body["error"]["payment_intent"]["id"])
+    [intent] = client.payment_intents.list({"customer": saved.payer}).auto_paging_iter()
+    assert [intent.id, intent.id] == seen
+    assert (intent.status, intent.last_payment_error.code) == ("requires_payment_method", code)
+    assert client.payment_intents.cancel(intent.id).status == "canceled"
+    with pytest.raises(stripe.InvalidRequestError, match="status of canceled"):
+        client.payment_intents.cancel(intent.id)
+    assert client.payment_intents.retrieve(intent.id).last_payment_error.code == code
+
+
+def test_a_detached_card_is_none_of_anybody_and_is_never_taken_again(sandbox):
+    provider = registry.get("stripe")
+    card = kept(sandbox, "card_c", "4242424242424242")
+    provider.forget(card.reference)
+    provider.forget(card.reference)
+    methods = provider._client.v1.payment_methods
+    assert methods.retrieve(card.reference).customer is None
+    with pytest.raises(stripe.InvalidRequestError):
+        methods.attach(card.reference, {"customer": card.payer})
+    order = ChargeOrder("topup_c", Decimal("20.00"), "USD", "Chuizi", card.payer, card.reference)
+    assert (provider.charge(order).why, provider.find_charge(order).is_missing) == (No.CARD_GONE, True)
 
 
 def test_every_argument_given_to_the_qr_providers_is_one_of_their_sdks(sandbox, customer, monkeypatch):
