@@ -11,6 +11,9 @@ customer_created = Signal()
 invitation_made = Signal()
 """Sent with `invitation`, its `token`, which is kept nowhere, and `now`; the address is written to."""
 
+invitation_ended = Signal()
+"""Sent with `invitation` and `now` when it was taken back or declined, under the account's lock."""
+
 member_changed = Signal()
 """Sent with `member`, `what` (joined, role, left, removed), `by` (None: the operator) and `now`, under the account's
 lock but for what staff do; of one who left or was removed, `member` is no longer there."""

@@ -10,6 +10,7 @@ from accounts.models import ApiKey, Customer, Invitation, Membership, User
 from accounts.signals import (
     customer_created,
     customer_suspended,
+    invitation_ended,
     invitation_made,
     key_ended,
     key_made,
@@ -87,6 +88,11 @@ def tell_of_a_suspension(sender: Any, *, customer: Customer, now: datetime, **_k
 @receiver(invitation_made)
 def write_to_the_invited(sender: Any, *, invitation: Invitation, token: str, now: datetime, **_kwargs: Any) -> None:
     people.invited(invitation, token=token, now=now)
+
+
+@receiver(invitation_ended)
+def do_not_write_to_the_invited(sender: Any, *, invitation: Invitation, now: datetime, **_kwargs: Any) -> None:
+    people.uninvited(invitation, now=now)
 
 
 @receiver(member_changed)

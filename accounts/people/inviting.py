@@ -19,7 +19,7 @@ from accounts.models.invitations import LIVES, MOST_A_DAY, MOST_OPEN, Invitation
 from accounts.people.addresses import MOST_LENGTH, canonical, mailbox
 from accounts.people.team import Conflict, NotAllowed, TeamError, check_may, lock
 from accounts.roles import Role
-from accounts.signals import invitation_made, member_changed
+from accounts.signals import invitation_ended, invitation_made, member_changed
 from core.crypto import keyed_hash
 from core.states import move, move_all
 
@@ -172,6 +172,7 @@ def _end(invitation: Invitation, *, to: str, by: User | None, now: datetime) -> 
         words = _("This invitation is %(state)s already.")
         raise Ended(words % {"state": State(invitation.state).label})
     invitation.refresh_from_db()
+    invitation_ended.send(sender=Invitation, invitation=invitation, now=now)
 
 
 def _may_still_invite(invitation: Invitation) -> bool:

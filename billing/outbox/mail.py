@@ -79,7 +79,16 @@ def _addresses(members: QuerySet[Membership]) -> list[str]:
 
 def put_aside_those_to(*, customer_id: int, address: str, now: datetime) -> int:
     """Somebody no longer belongs to a customer: what waits to be sent to them is given up; return how many."""
-    waiting = Mail.objects.filter(customer_id=customer_id, to=address, sent_at__isnull=True, put_aside_at__isnull=True)
+    return _put_aside(Mail.objects.filter(customer_id=customer_id, to=address), now=now)
+
+
+def put_aside_those_about(about: str, *, customer_id: int, now: datetime) -> int:
+    """What waits to be sent about something that is over is given up; return how many."""
+    return _put_aside(Mail.objects.filter(customer_id=customer_id, about=about), now=now)
+
+
+def _put_aside(mails: QuerySet[Mail], *, now: datetime) -> int:
+    waiting = mails.filter(sent_at__isnull=True, put_aside_at__isnull=True)
     return waiting.update(send_at=None, put_aside_at=now)
 
 

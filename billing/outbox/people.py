@@ -35,6 +35,7 @@ def invited(invitation: Invitation, *, token: str, now: datetime) -> None:
         "until": f"{invitation.expires_at:%Y-%m-%d %H:%M} UTC",
         "locale": invitation.invited_by.language if invitation.invited_by else language_of(invitation.customer),
         "sealed": encrypt(token),
+        "invitation": invitation.pk,
     }
     events.record(
         Fact.INVITATION_SENT,
@@ -66,6 +67,11 @@ def changed(member: Membership, *, what: str, by: User | None, now: datetime) ->
         _record(Fact.MEMBER_REMOVED, member, {**data, "locale": member.user.language}, now=now)
 
 
+def uninvited(invitation: Invitation, *, now: datetime) -> None:
+    """What waits to be sent of an invitation that has ended is not sent."""
+    mail.put_aside_those_about(f"invitation {invitation.pk}", customer_id=invitation.customer_id, now=now)
+
+
 def _record(fact: Fact, member: Membership, data: dict[str, Any], *, now: datetime) -> None:
     events.record(
         fact,
@@ -89,7 +95,9 @@ def letter(event: Event) -> mail.Letter:
         subject, text = _words(event.kind, {**data, "by": data["by"] or _("Support"), "role": _role(data["role"])})
     to, page, sealed = mail.owners_of(event.customer_id), "/console/team", ""
     if event.kind == Fact.INVITATION_SENT:
-        to, page, sealed = [data["email"]], f"/accounts/invitations/{mail.SEALED}", data["sealed"]
+        is_open = Invitation.objects.filter(pk=data["invitation"], state=Invitation.State.OPEN).exists()
+        to = [data["email"]] if is_open else []
+        page, sealed = f"/accounts/invitations/{mail.SEALED}", data["sealed"]
     elif event.kind == Fact.MEMBER_REMOVED:
         to, page = [data["email"]], ""
     elif event.kind == Fact.MEMBER_ROLE:

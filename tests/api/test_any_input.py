@@ -10,7 +10,8 @@ from django.test import Client
 from drf_spectacular.generators import SchemaGenerator
 
 from accounts.keys import issuing
-from accounts.models import Customer
+from accounts.models import Customer, Membership, User
+from accounts.people import inviting
 from tests.conftest import NOW
 
 ODD = [
@@ -41,7 +42,17 @@ def api(transactional_db, customer, settings) -> Client:
 def paths(api, customer: Customer) -> dict[str, str]:
     """What stands for each parameter in a path: a thing that there is."""
     other = issuing.issue(customer=customer, name="other", now=NOW)
-    return {"key_id": str(other.key.pk), "number": "none", "model_id": "openai/m"}
+    person = User.objects.create_user("grace@example.org")
+    member = Membership.objects.create(user=person, customer=customer)
+    invited = inviting.invite(customer=customer, email="eve@example.org", role="viewer", by=None, now=NOW)
+    return {
+        "key_id": str(other.key.pk),
+        "member_id": str(member.pk),
+        "invitation_id": str(invited.pk),
+        "delivery": "none",
+        "number": "none",
+        "model_id": "openai/m",
+    }
 
 
 def operations() -> Iterator[tuple[str, str, dict, dict]]:

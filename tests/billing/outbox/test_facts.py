@@ -225,7 +225,7 @@ def test_each_kind_that_mail_reads_has_words():
     request = {"number": "x_1", "amount": "5.00", "approved": "4.00", "returned": "4.00", "due_at": "2026-11-30T12:00Z"}
     alert = {"data": {"figure": "F", "value": "1", "since": "", "page": ""}}
     rerate = {"model": "a/b", "first": "2026-11-01", "last": "2026-11-02", "back": "1", "from": "2026-11-30"}
-    people = {"account": "A", "by": "", "role": "viewer", "until": "2026-11-30", "sealed": "x"}
+    people = {"account": "A", "by": "", "role": "viewer", "until": "2026-11-30", "sealed": "x", "invitation": 0}
     auto = {"card": "Visa ···· 4242", "off_reason": "declined"}
     facts = (
         invoice

@@ -49,6 +49,15 @@ def test_the_link_stands_in_the_sent_mail_alone(invited, eve):
     assert letter.sealed == ""
 
 
+def test_the_mail_of_an_invitation_that_was_taken_back_is_not_sent(invited, owner, customer):
+    assert mails().filter(send_at__isnull=False).count() == 1
+    now = timezone.now()
+    again = inviting.send_again(customer=customer, invitation_id=invited.pk, by=owner, now=now)
+    inviting.revoke(customer=customer, invitation_id=again.pk, by=owner, now=now)
+    assert not mails().filter(send_at__isnull=False).exists()
+    assert Mail.objects.count() == 1, "the second is not even written"
+
+
 def test_an_accounts_name_is_no_link_and_stands_in_no_subject(owner, customer):
     customer.name = "Win at https://evil.example/now {sealed}"
     customer.save()
