@@ -156,6 +156,7 @@ PAGES: Mapping[str, Mapping[str, Right]] = {
     "team": {"GET": Right.MEMBERS, "POST": Right.MEMBERS},
     "team-invitation": {"POST": Right.MEMBERS},
     "team-member": {"GET": Right.MEMBERS, "POST": Right.MEMBERS},
+    "team-caps": {"POST": Right.MEMBERS},
     "team-remove": {"POST": Right.MEMBERS},
     "leave": {"GET": Right.LOOK, "POST": Right.LOOK},
     "settings": {"GET": Right.LOOK, "POST": Right.ACCOUNT},

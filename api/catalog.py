@@ -19,7 +19,7 @@ from accounts.models import ApiKey
 from api import model_shapes
 from api.common.authentication import caller
 from api.common.base import ApiError
-from api.keys.shown import limits_of
+from api.common.caps import limits_of
 from billing.books.money import ZERO, api_amount
 from billing.models import Wallet
 from proxy.models import Generation

@@ -13,6 +13,7 @@ from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.limits.periods import Period
 from accounts.models import Invitation, Membership, SecurityEvent, User
 from accounts.people import inviting, team
 from accounts.people.team import Conflict, NotAllowed, TeamError
@@ -20,7 +21,9 @@ from accounts.roles import Role
 from accounts.security import log
 from api.common.authentication import caller
 from api.common.base import KEY_HEADER, ApiError, refused
+from api.common.caps import CapField, ResetField, SpentField
 from api.common.idempotency import Claim, run_once
+from billing.limits.members import set_caps
 
 Kind = SecurityEvent.Kind
 Made = TypeVar("Made")
@@ -45,6 +48,10 @@ class MemberSerializer(serializers.Serializer[Membership]):
     role = serializers.ChoiceField(ROLES)
     keys = serializers.IntegerField(source="keys_count", help_text="Keys of theirs in this account that work.")
     last_seen_at = serializers.DateTimeField(source="seen_at", allow_null=True)
+    daily_limit, daily_spent, daily_resets_at = CapField(), SpentField(Period.DAY), ResetField(Period.DAY)
+    weekly_limit, weekly_spent, weekly_resets_at = CapField(), SpentField(Period.WEEK), ResetField(Period.WEEK)
+    monthly_limit, monthly_spent, monthly_resets_at = CapField(), SpentField(Period.MONTH), ResetField(Period.MONTH)
+    total_limit, total_spent, total_resets_at = CapField(), SpentField(Period.TOTAL), ResetField(Period.TOTAL)
     created_at = serializers.DateTimeField()
 
 
@@ -55,9 +62,10 @@ class MemberAnswer(serializers.Serializer[Any]):
 
 
 class NewRole(Known):
-    """What PATCH /v1/members/{id} takes."""
+    """What PATCH /v1/members/{id} takes: a role, and what all keys of the member may spend together, in USD."""
 
-    role = serializers.ChoiceField(ROLES)
+    role = serializers.ChoiceField(ROLES, required=False)
+    daily_limit, weekly_limit, monthly_limit, total_limit = CapField(), CapField(), CapField(), CapField()
 
 
 class InvitationSerializer(serializers.Serializer[Invitation]):
@@ -140,10 +148,12 @@ class MemberView(GenericAPIView[Membership]):
         member, by = _member(request, member_id), _by(request)
         given = NewRole(data=request.data)
         given.is_valid(raise_exception=True)
-        role = given.validated_data["role"]
+        role = given.validated_data.pop("role", member.role)
 
         def change() -> None:
             customer = caller(request).customer
+            if caps := given.validated_data:
+                set_caps(membership=member, caps=caps, now=timezone.now())
             team.change_role(customer=customer, member_id=member.pk, role=role, by=by, now=timezone.now())
             if role != member.role:
                 about = f"{member.user.email}: {role}"

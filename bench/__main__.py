@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from bench import growth, inbox, lag, machine, memory, path, settling
 
-QUICK = "path,holds,settling,lag,memory,inbox"
+QUICK = "path,caps,holds,settling,lag,memory,inbox"
 
 
 def main() -> None:
@@ -35,6 +35,7 @@ def measure(upstream_url: str, arguments: argparse.Namespace) -> None:
             "path": lambda: requests(
                 gateway, upstream_url=upstream_url, seconds=arguments.seconds, tries=arguments.tries
             ),
+            "caps": lambda: path.caps(gateway, seconds=arguments.seconds / 2),
             "holds": lambda: holds(gateway, seconds=arguments.seconds),
             "settling": settlement,
             "lag": lambda: lag.measure(gateway, seconds=arguments.lag_seconds),

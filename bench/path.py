@@ -2,8 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from statistics import median
 
-from bench.machine import CHAT, MODEL, Load, cpu_seconds, load, resident_mb
+from bench.machine import CHAT, MODEL, Chuizi, Load, cpu_seconds, django, load, resident_mb
 from bench.others.lines import LINES, Line
 
 
@@ -99,3 +102,46 @@ def show(found: Path) -> None:
         f" JSON, {found.streams_cpu:.3f} ms for a stream; its memory: {found.memory:.0f} MB",
         flush=True,
     )
+
+
+def caps(gateway: Chuizi, *, seconds: float, rounds: int = 6) -> None:
+    """What caps cost: none set, and all of a key and of its member, requests at once included.
+
+    By turns, so that what else the machine does meets both; the gateway's processor time a request, and rates.
+    """
+    django()
+    found: dict[bool, list[tuple[float, float]]] = {False: [], True: []}
+    for number in range(2 * rounds):
+        capped = number % 4 in (1, 2)  # none, all, all, none: neither is always the later one
+        _set_caps(gateway.key, capped=capped)
+        load(gateway.url, headers=gateway.headers, callers=8, seconds=1)  # the policy is read again
+        before = cpu_seconds(gateway.pid)
+        done = load(gateway.url, headers=gateway.headers, callers=32, seconds=seconds)
+        found[capped].append(((cpu_seconds(gateway.pid) - before) / max(1, done.requests) * 1e3, done.rate))
+    _set_caps(gateway.key, capped=False)
+    (none_cpu, none_rate), (all_cpu, all_rate) = (
+        (median(cpu for cpu, _ in runs), median(rate for _, rate in runs)) for runs in (found[False], found[True])
+    )
+    print(
+        f"caps, 32 callers: none set {none_rate:,.0f} requests/s at {none_cpu:.3f} ms each,"
+        f" all set {all_rate:,.0f} at {all_cpu:.3f} ms:"
+        f" {all_rate / none_rate - 1:+.1%} requests/s, {all_cpu / none_cpu - 1:+.1%} processor time",
+        flush=True,
+    )
+
+
+def _set_caps(text: str, *, capped: bool) -> None:
+    """Caps that nothing reaches, of the key and of who made it; or none."""
+    from accounts.keys import issuing
+    from accounts.models import ApiKey, Membership
+    from accounts.models.caps import CAPS
+    from billing.limits import members
+
+    key = issuing.find(text)
+    assert key is not None
+    member = Membership.objects.get(customer=key.customer)
+    caps = dict.fromkeys(CAPS, Decimal(10**9) if capped else None)
+    ApiKey.objects.filter(pk=key.pk).update(
+        created_by=member.user_id, concurrency_limit=10_000 if capped else None, **caps
+    )
+    members.set_caps(membership=member, caps=caps, now=datetime.now(UTC))

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
+from django.db import transaction
 from django.dispatch import receiver
 
 from accounts.models import ApiKey, Customer, Invitation, Membership, User
@@ -19,6 +20,7 @@ from accounts.signals import (
 )
 from billing.books.grants import grant_bonus
 from billing.books.ledger import open_wallet
+from billing.limits import members
 from billing.outbox import people
 from billing.outbox.events import record
 from billing.outbox.kinds import Fact
@@ -100,3 +102,16 @@ def tell_of_the_member(
     sender: Any, *, member: Membership, what: str, by: User | None, now: datetime, **_kwargs: Any
 ) -> None:
     people.changed(member, what=what, by=by, now=now)
+
+
+@receiver(member_changed)
+def count_members_anew(sender: Any, *, member: Membership, what: str, now: datetime, **_kwargs: Any) -> None:
+    """Keys of one who left may live on under another member. After the commit: wallets are locked before accounts."""
+    if what not in ("left", "removed"):
+        return
+
+    def fill() -> None:
+        for one in Membership.objects.filter(customer_id=member.customer_id, meter__isnull=False):
+            members.fill(membership=one, now=now)
+
+    transaction.on_commit(fill)

@@ -36,6 +36,7 @@ urlpatterns = [
     path("console/team", team.team, name="team"),
     path("console/team/invitations/<int:invitation_id>", team.team_invitation, name="team-invitation"),
     path("console/team/<int:member_id>", team.team_member, name="team-member"),
+    path("console/team/<int:member_id>/caps", team.team_caps, name="team-caps"),
     path("console/team/<int:member_id>/remove", team.team_remove, name="team-remove"),
     path("console/leave", joining.leave, name="leave"),
     path("console/settings", settings.settings_page, name="settings"),

@@ -13,9 +13,13 @@ from django.utils.html import format_html_join
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.admin import TabularInline
+from unfold.decorators import display
 
+from accounts.limits.figures import Figure, figures_now
 from accounts.models import Customer, Membership
+from accounts.models.caps import CAPS
 from accounts.roles import Role
+from core.amounts import written
 from desk.site import FormAdmin
 
 MOST_INVITATIONS = 50
@@ -37,6 +41,9 @@ def _check_owner_left(customer_ids: Iterable[int], *, changed: dict[int, tuple[i
                 rows[pk] = role
         if Role.OWNER in before and rows and Role.OWNER not in rows.values():
             raise ValidationError(LAST_OWNER)
+
+
+NOTHING = "–"
 
 
 class MembershipForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -82,6 +89,23 @@ def _meant(form: Any) -> tuple[int, str]:
     return getattr(customer, "pk", 0) or 0, data.get("role", "")
 
 
+def told(figures: Iterable[Figure]) -> str:
+    """Caps and their state, a line each."""
+    names = (gettext_lazy("a day"), gettext_lazy("a week"), gettext_lazy("a month"), gettext_lazy("in all"))
+    rows = (
+        (
+            names[one.period],
+            NOTHING if one.limit is None else written(one.limit, places=2),
+            written(one.charged, places=4),
+            written(one.held, places=4),
+            "" if one.resets_at is None else f"{one.resets_at:%Y-%m-%d %H:%M}",
+        )
+        for one in figures
+    )
+    line = _("{}: at most {}; charged {}, held {}")
+    return format_html_join("", f"<div>{line} {{}}</div>", rows)
+
+
 def _read_by(request: HttpRequest, *, is_alone: bool = False) -> type[MembershipForm]:
     return type("OwnMembershipForm", (MembershipForm,), {"reader_id": request.user.pk, "is_alone": is_alone})
 
@@ -103,7 +127,12 @@ class MembershipAdmin(FormAdmin):  # type: ignore[misc]
     list_select_related = ("user", "customer")
     autocomplete_fields = ("user", "customer")
     search_fields = ("=user__email", "customer__name")
-    readonly_fields = ("created_at",)
+    exclude = CAPS  # owners set them, under the lock of the wallet
+    readonly_fields = ("caps", "created_at")
+
+    @display(description=gettext_lazy("Caps, and what is spent of them"))
+    def caps(self, member: Membership) -> str:
+        return told(figures_now(member, now=timezone.now()))
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         return super().get_form(request, obj, change, **{**kwargs, "form": _read_by(request, is_alone=True)})

@@ -27,6 +27,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm
 from unfold.widgets import UnfoldAdminEmailInputWidget, UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 
 from accounts.keys import issuing
+from accounts.limits.figures import figures_now
 from accounts.models import ApiKey, Customer, StaffAction, User, WelcomedAddress
 from accounts.people import customers
 from accounts.people.customers import belongs_to
@@ -35,7 +36,7 @@ from core.amounts import written
 from core.clock import database_now
 from desk import second_factor
 from desk.customers import overrun_words
-from desk.memberships import MembershipInline, invitations_of
+from desk.memberships import MembershipInline, invitations_of, told
 from desk.payments import automatic
 from desk.site import CappedPaginator, Colours, FormAdmin, ReadOnlyAdmin, WhyForm, form_page, row_id
 from desk.trail import recorded
@@ -157,7 +158,7 @@ class CustomerAdmin(FormAdmin):  # type: ignore[misc]
     actions_detail = ("story", "suspend", "lift_suspension")
     inlines = (MembershipInline,)
     fieldsets = (
-        (None, {"fields": ("name", "group", "rpm_limit")}),
+        (None, {"fields": ("name", "group", "rpm_limit", "time_zone")}),
         (gettext_lazy("Wallet, USD"), {"fields": ("available", "paid", "bonus", "held", "exposure")}),
         (gettext_lazy("Automatic top-up"), {"fields": ("automatic",)}),
         (gettext_lazy("State"), {"fields": ("suspended_at", "suspended_reason", "created_at")}),
@@ -165,6 +166,7 @@ class CustomerAdmin(FormAdmin):  # type: ignore[misc]
         (gettext_lazy("Webhooks"), {"fields": ("webhooks",)}),
     )
     readonly_fields = (
+        "time_zone",
         "available",
         "paid",
         "bonus",
@@ -296,7 +298,7 @@ def _refusal_to_own(request: HttpRequest, customer: Customer) -> HttpResponse | 
 class ApiKeyAdmin(FormAdmin):  # type: ignore[misc]
     list_display = ("prefix", "name", "customer", "is_active", "expires_at", "created_at")
     list_filter = ("is_active",)
-    list_select_related = ("customer",)
+    list_select_related = ("customer", "meter")
     search_fields = ("prefix", "=customer__members__email")
     search_help_text = gettext_lazy("The first letters (ck-a1B2) or a member's email address.")
     ordering = ("-id",)
@@ -313,12 +315,16 @@ class ApiKeyAdmin(FormAdmin):  # type: ignore[misc]
         "allowed_models",
         "allowed_ips",
         "rpm_limit",
-        "daily_limit",
-        "total_limit",
+        "concurrency_limit",
+        "caps",
         "created_by",
         "created_at",
     )
     readonly_fields = fields
+
+    @display(description=gettext_lazy("Caps, and what is spent of them"))
+    def caps(self, key: ApiKey) -> str:
+        return told(figures_now(key, now=timezone.now()))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -54,6 +54,6 @@ def figures_of(
     )
 
 
-def figures_of_key(key: ApiKey, *, now: datetime) -> tuple[Figure, ...]:
-    """Of a key that was read with its meter and its customer."""
-    return figures_of(key, key.meter, zone=zone_of(key.customer.time_zone), now=now)
+def figures_now(owner: ApiKey | Membership, *, now: datetime) -> tuple[Figure, ...]:
+    """Of one that was read with its meter and its customer."""
+    return figures_of(owner, getattr(owner, "meter", None), zone=zone_of(owner.customer.time_zone), now=now)

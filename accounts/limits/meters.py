@@ -149,8 +149,11 @@ def check(
     model_rpm: int,
     hold: Decimal,
     now: datetime,
+    room: Decimal | None = None,
 ) -> LimitReached | None:
-    """The first limit that a request holding `hold` USD would break, or None."""
+    """The first limit that a request holding `hold` USD would break, or None; `room` is what the caps leave, if that is
+    known.
+    """
     slot = slot_of(now)
     for limit, rate, whose in (
         (policy.rpm, key.rate, "This key"),
@@ -173,7 +176,9 @@ def check(
             rate_limit=policy.at_once,
             retry_after=AT_ONCE_RETRY_SECONDS,
         )
-    return _check_caps(policy, key, hold, now) if policy.caps or policy.member_caps else None
+    if not (policy.caps or policy.member_caps) or (room is not None and hold <= room):
+        return None
+    return _check_caps(policy, key, hold, now)
 
 
 AT_ONCE_RETRY_SECONDS = 1

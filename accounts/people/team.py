@@ -124,7 +124,7 @@ def members(customer: Customer) -> QuerySet[Membership]:
     sessions = UserSession.objects.filter(user_id=OuterRef("user_id")).order_by("-last_seen_at")
     return (
         Membership.objects.filter(customer=customer)
-        .select_related("user")
+        .select_related("user", "customer", "meter")
         .annotate(
             keys_count=Coalesce(
                 Subquery(keys.order_by().values("created_by").annotate(n=Count("pk")).values("n")), Value(0)

@@ -1,7 +1,6 @@
 """A key as programs are shown it, with what it has spent of each cap."""
 
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from django.db.models import Prefetch, QuerySet
@@ -10,16 +9,12 @@ from django.utils import timezone
 from rest_framework import serializers
 
 from accounts.keys.policies import InvalidPolicy, model_names, networks
-from accounts.limits.figures import Figure, figures_of_key
 from accounts.limits.periods import Period
 from accounts.models import ApiKey, FormerText
 from accounts.roles import Scope
-from billing.books.money import api_amount
+from api.common.caps import LIMIT_FIELDS, CapField, ResetField, SpentField
 
 MOST_RPM = 2**31 - 1
-NAMES = ("daily", "weekly", "monthly", "total")
-"""Of the caps by `Period`."""
-LIMIT_FIELDS = tuple(f"{name}_{what}" for name in NAMES for what in ("limit", "spent", "resets_at"))
 
 
 def rows() -> QuerySet[ApiKey]:
@@ -27,56 +22,6 @@ def rows() -> QuerySet[ApiKey]:
     working = FormerText.objects.filter(works_until__gt=Now()).order_by("works_until")
     former = Prefetch("former_texts", queryset=working)
     return ApiKey.objects.select_related("meter", "customer", "known_to").prefetch_related(former)
-
-
-def limits_of(key: ApiKey) -> dict[str, str | None]:
-    """What `LIMIT_FIELDS` name, as the API writes them."""
-    found: dict[str, str | None] = {}
-    for name, figure in zip(NAMES, _figures(key), strict=True):
-        found[f"{name}_limit"] = None if figure.limit is None else api_amount(figure.limit)
-        found[f"{name}_spent"] = api_amount(figure.spent)
-        found[f"{name}_resets_at"] = None if figure.resets_at is None else f"{figure.resets_at:%Y-%m-%dT%H:%M:%SZ}"
-    return found
-
-
-def _figures(key: ApiKey) -> tuple[Figure, ...]:
-    """Worked out once for each row that is shown."""
-    found: tuple[Figure, ...] | None = getattr(key, "_figures", None)
-    if found is None:
-        found = figures_of_key(key, now=timezone.now())
-        key._figures = found  # type: ignore[attr-defined]
-    return found
-
-
-class CapField(serializers.DecimalField):
-    """USD in one period; null for no cap."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(
-            max_digits=20, decimal_places=8, min_value=Decimal(0), required=False, allow_null=True, **options
-        )
-
-
-class SpentField(serializers.DecimalField):
-    """USD that are charged or held in the period that runs."""
-
-    def __init__(self, period: Period, **options: Any) -> None:
-        super().__init__(max_digits=20, decimal_places=8, read_only=True, **options)
-        self.period = period
-
-    def get_attribute(self, instance: ApiKey) -> Decimal:
-        return _figures(instance)[self.period].spent
-
-
-class ResetField(serializers.DateTimeField):
-    """When that period is over; null for all time."""
-
-    def __init__(self, period: Period, **options: Any) -> None:
-        super().__init__(read_only=True, allow_null=True, **options)
-        self.period = period
-
-    def get_attribute(self, instance: ApiKey) -> datetime | None:
-        return _figures(instance)[self.period].resets_at
 
 
 class FormerTextSerializer(serializers.ModelSerializer[FormerText]):

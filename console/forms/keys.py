@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.keys.policies import MOST_ITEMS, InvalidPolicy, model_names, networks
 from accounts.keys.rotating import LONGEST_OVERLAP
-from accounts.models import ApiKey
+from accounts.models import ApiKey, Membership
 from accounts.models.caps import CAPS
 from accounts.roles import DEFAULT_SCOPES, Scope, grantable
 
@@ -39,7 +39,18 @@ SCOPES = (
 )
 
 
-class KeyForm(forms.Form):
+class CapsForm(forms.Form):
+    """What may be spent in a day, a week, a month and in all."""
+
+    daily_limit = _cap(
+        _("Spend at most, a day"), _("US dollars, from midnight in the account's zone. Empty: no limit.")
+    )
+    weekly_limit = _cap(_("Spend at most, a week"), _("US dollars, from Monday on. Empty: no limit."))
+    monthly_limit = _cap(_("Spend at most, a month"), _("US dollars, from the first on. Empty: no limit."))
+    total_limit = _cap(_("Spend at most, in all"), _("US dollars. Empty: no limit."))
+
+
+class KeyForm(CapsForm):
     """A new key and what it may do; everything but the name may be left empty."""
 
     name = forms.CharField(label=_("Name"), max_length=100, help_text=_("To tell your keys apart, such as “laptop”."))
@@ -51,12 +62,6 @@ class KeyForm(forms.Form):
         required=False,
         help_text=_("None ticked: call models and read."),
     )
-    daily_limit = _cap(
-        _("Spend at most, a day"), _("US dollars, from midnight in the account's zone. Empty: no limit.")
-    )
-    weekly_limit = _cap(_("Spend at most, a week"), _("US dollars, from Monday on. Empty: no limit."))
-    monthly_limit = _cap(_("Spend at most, a month"), _("US dollars, from the first on. Empty: no limit."))
-    total_limit = _cap(_("Spend at most, in all"), _("US dollars. Empty: no limit."))
     rpm_limit = forms.IntegerField(
         label=_("Requests per minute"),
         min_value=0,
@@ -139,7 +144,7 @@ class EditKeyForm(KeyForm):
     def __init__(self, *args: Any, key: ApiKey, **kwargs: Any) -> None:
         initial = {
             **{name: getattr(key, name) for name in ("name", "rpm_limit", "concurrency_limit")},
-            **{name: _plain(getattr(key, name)) for name in CAPS},
+            **caps_of(key),
             "scopes": list(key.scopes),
             "expires_on": key.expires_at and (key.expires_at - timedelta(microseconds=1)).astimezone(UTC).date(),
             "allowed_models": "\n".join(key.allowed_models),
@@ -161,6 +166,11 @@ class EditKeyForm(KeyForm):
         """As a key keeps it."""
         names = {"expires_at" if name == "expires_on" else name for name in self.changed_data}
         return {name: value for name, value in self.policy.items() if name in names}
+
+
+def caps_of(owner: ApiKey | Membership) -> dict[str, Decimal | None]:
+    """As a form shows them first."""
+    return {name: _plain(getattr(owner, name)) for name in CAPS}
 
 
 def _plain(amount: Decimal | None) -> Decimal | None:

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts.keys import issuing
 from accounts.keys.known import outlives
 from accounts.keys.rotating import NotRotated, rotate
-from accounts.limits.figures import figures_of_key
+from accounts.limits.figures import figures_now
 from accounts.models import ApiKey, Membership, SecurityEvent
 from accounts.roles import Right, rights_of
 from accounts.security import log
@@ -92,7 +92,7 @@ def _page(
         "issued": issued,
         "own": membership.user_id,
         "now": now,
-        "figures": figures_of_key(key, now=now),
+        "figures": figures_now(key, now=now),
         "zone": key.customer.time_zone,
         "former": key.former_texts.filter(works_until__gt=Now()).order_by("works_until"),
         "may_change": may_change,

@@ -14,7 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.keys import issuing
-from accounts.limits.figures import figures_of_key
+from accounts.limits.figures import figures_now
 from accounts.models import ApiKey, Customer, SecurityEvent, User
 from accounts.roles import Right, rights_of
 from accounts.security import log
@@ -63,7 +63,7 @@ def key_list(request: HttpRequest) -> HttpResponse:
         "nav": "keys",
         "form": form,
         "issued": issued,
-        "keys": [(key, figures_of_key(key, now=now)) for key in found[:MOST_SHOWN]],
+        "keys": [(key, figures_now(key, now=now)) for key in found[:MOST_SHOWN]],
         "zone": customer.time_zone,
         "own": membership.user_id,
         "may_make": Right.OWN_KEYS in rights_of(membership.role),

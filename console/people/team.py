@@ -14,14 +14,17 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
+from accounts.limits.figures import figures_now
 from accounts.models import Customer, Invitation, Membership, SecurityEvent
 from accounts.people import inviting
 from accounts.people import team as people
 from accounts.people.team import NotAllowed, TeamError
 from accounts.roles import Right, rights_of
 from accounts.security import log
+from billing.limits.members import set_caps
 from console.access.membership import ACCOUNT, current_membership, current_user
 from console.access.reauthentication import confirmed_lately
+from console.forms.keys import CapsForm, caps_of
 from console.forms.team import InviteForm, RemoveForm, RoleForm
 
 MOST_SHOWN = 50
@@ -113,6 +116,21 @@ def team_member(request: HttpRequest, member_id: int) -> HttpResponse:
 @login_required
 @confirmed_lately
 @require_POST
+def team_caps(request: HttpRequest, member_id: int) -> HttpResponse:
+    """What all keys of a member may spend together, from the next request on."""
+    member = _member(current_membership(request).customer, member_id)
+    form = CapsForm(request.POST)
+    if not form.is_valid():
+        return _page(request, member, caps_form=form)
+    set_caps(membership=member, caps=form.cleaned_data, now=timezone.now())
+    messages.success(request, _("Saved. It counts from the next request on."))
+    return redirect("team-member", member.pk)
+
+
+@never_cache
+@login_required
+@confirmed_lately
+@require_POST
 def team_remove(request: HttpRequest, member_id: int) -> HttpResponse:
     """End a membership, and what keys it made, but for those that are to live on for some days."""
     customer, by = current_membership(request).customer, current_user(request)
@@ -152,14 +170,18 @@ def _page(
     *,
     role_form: RoleForm | None = None,
     remove_form: RemoveForm | None = None,
+    caps_form: CapsForm | None = None,
 ) -> HttpResponse:
-    failed = bool((role_form and role_form.errors) or (remove_form and remove_form.errors))
+    failed = any(form is not None and form.errors for form in (role_form, remove_form, caps_form))
     context: dict[str, Any] = {
         "nav": "team",
         "member": member,
         "is_self": member.user_id == current_user(request).pk,
         "role_form": role_form or RoleForm(initial={"role": member.role}),
         "remove_form": remove_form or _remove_form(member, None),
+        "caps_form": caps_form or CapsForm(initial=caps_of(member)),
+        "figures": figures_now(member, now=timezone.now()),
+        "zone": member.customer.time_zone,
     }
     return render(request, "console/team_member.html", context, status=400 if failed else 200)
 

@@ -208,6 +208,7 @@ def decide(
         model_rpm=ask.model_rpm,
         hold=hold,
         now=now,
+        room=left,
     )
     if reached is not None:
         return _limit_refusal(reached, ask=ask, left=left, wallet=wallet)

@@ -23,7 +23,10 @@ class Command(BaseCommand):
         parser.add_argument("--name", required=True)
         parser.add_argument("--rpm", type=int, help="requests per minute; 0: no limit")
         parser.add_argument("--daily-limit", help="USD a day")
+        parser.add_argument("--weekly-limit", help="USD a week")
+        parser.add_argument("--monthly-limit", help="USD a month")
         parser.add_argument("--total-limit", help="USD in all")
+        parser.add_argument("--concurrency", type=int, help="requests at once")
         parser.add_argument("--models", help="model ids, separated by commas")
         parser.add_argument("--ips", help="addresses or CIDR networks, separated by commas")
         parser.add_argument(
@@ -37,6 +40,8 @@ class Command(BaseCommand):
             raise CommandError(f"There is no customer with the member {options['email']}; see create_customer.")
         if options["rpm"] is not None and not 0 <= options["rpm"] < 2**31:
             raise CommandError("--rpm must be 0 or more.")
+        if options["concurrency"] is not None and not 1 <= options["concurrency"] < 2**31:
+            raise CommandError("--concurrency must be 1 or more.")
         now = timezone.now()
         try:
             issued = issuing.issue(
@@ -45,7 +50,10 @@ class Command(BaseCommand):
                 now=now,
                 rpm_limit=options["rpm"],
                 daily_limit=_amount(options["daily_limit"], "--daily-limit"),
+                weekly_limit=_amount(options["weekly_limit"], "--weekly-limit"),
+                monthly_limit=_amount(options["monthly_limit"], "--monthly-limit"),
                 total_limit=_amount(options["total_limit"], "--total-limit"),
+                concurrency_limit=options["concurrency"],
                 allowed_models=_checked(model_names, options["models"], "--models"),
                 allowed_ips=_checked(networks, options["ips"], "--ips"),
                 expires_at=_moment(options["expires"], now=now),
