@@ -94,6 +94,8 @@ def hold_words(generation: Generation) -> str:
         f" = {written(change.held, places=8)} ({change.words})"
         for change in story.changes
     ]
+    if story.guess:
+        lines.insert(0, story.guess)
     if story.ended_early:
         lines.append(_("No more could be held, so the answer was ended."))
     return format_html_join("", "<div>{}</div>", ((line,) for line in (first, *lines)))

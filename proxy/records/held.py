@@ -2,12 +2,26 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
 
 from billing.books.money import ZERO
 from core.records import value
+from proxy.learning.guess import BY_COUNT, BY_LEARNING
 from proxy.models import Change, Generation
 
 Reason = Generation.Reason
+BY = {
+    BY_COUNT: _(
+        "Its likely cost goes by the prompt's count: %(input)s tokens, %(cached)s of them from the cache, and"
+        " %(output)s of output."
+    ),
+    BY_LEARNING: _(
+        "Its likely cost goes by what your prompts to this model came to before: %(input)s tokens, %(cached)s of them"
+        " from the cache, and %(output)s of output."
+    ),
+}
 
 
 @value
@@ -41,6 +55,8 @@ class HoldStory:
     changes: Sequence[HoldChange]
     ended_early: bool
     """Whether its answer was ended because there was nothing more to hold."""
+    guess: str
+    """By what its likely cost was reckoned, in words; "" for the usual way."""
 
     @property
     def is_below_bound(self) -> bool:
@@ -63,4 +79,12 @@ def story_of(generation: Generation) -> HoldStory:
         first_bound=generation.bound - more,
         changes=changes,
         ended_early=generation.settlement_reason == Reason.INSUFFICIENT_BALANCE,
+        guess=_guess_words(generation.guess),
     )
+
+
+def _guess_words(guess: Any) -> str:
+    if not isinstance(guess, dict) or guess.get("by") not in BY:
+        return ""
+    said = {name: f"{guess.get(name) or 0:,}" for name in ("input", "cached", "output")}
+    return str(BY[guess["by"]]) % said

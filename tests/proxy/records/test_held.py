@@ -69,3 +69,21 @@ def test_the_api_tells_the_changes_as_amounts_and_milliseconds(client, cut, key)
         "held": "0.03457500",
     }
     assert [change["reason"] for change in data["hold_changes"]] == ["input", "output", "usage"]
+
+
+@pytest.mark.parametrize(("by", "says"), [("learned", "your prompts to this model"), ("counted", "the prompt's count")])
+def test_a_guess_is_told_with_its_tokens(browser_client, make_request, by, says):
+    guess = {"by": by, "input": 41_000, "cached": 38_000, "output": 900, "estimate": "0.02"}
+    made = make_request(held="0.02", guess=guess)
+    told = "41,000 tokens, 38,000 of them from the cache, and 900 of output"
+    for text in (
+        page(browser_client, f"/console/usage/{made.pk}"),
+        page(at_desk(in_role("operator")), reverse("admin:proxy_generation_change", args=[made.pk])),
+    ):
+        assert says in text.replace("&#x27;", "'")
+        assert told in text
+
+
+@pytest.mark.parametrize("guess", [{}, [], {"by": "x"}, {"by": "learned"}, "x"])
+def test_a_guess_of_another_version_spoils_no_receipt(browser_client, make_request, guess):
+    assert browser_client.get(f"/console/usage/{make_request(guess=guess).pk}").status_code == 200
