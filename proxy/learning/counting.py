@@ -25,6 +25,7 @@ MARGIN, FRAME_TOKENS = 20, 64
 REST_SECONDS = 60.0
 """An upstream that did not count is not asked again for so long."""
 Asking = TypeVar("Asking", bound=Call, contravariant=True)
+OF_THE_REQUEST = frozenset({400, 413, 422})
 MOST_OF_ONE_CUSTOMER = 8
 MOST_IN_PROCESS = 64
 """At once; the others go by what they have in bytes."""
@@ -41,6 +42,10 @@ class Counts(Protocol[Asking]):
     def tokens(self, body: bytes) -> int:
         """Of an answer; raises `ValueError` for what is no count."""
         ...
+
+
+class NotCounted(Exception):
+    """The request itself is not taken; others are counted."""
 
 
 class ProviderCounts:
@@ -66,6 +71,8 @@ class ProviderCounts:
         try:
             with timeout(COUNT_SECONDS):
                 found = await self._ask(counter, call, destination)
+        except NotCounted:
+            return None
         except (TimeoutError, ValueError, *LOST) as error:
             log.warning("%s did not count a prompt: %s", destination.upstream, type(error).__name__)
             self._resting[destination.upstream_id] = monotonic() + REST_SECONDS
@@ -81,6 +88,8 @@ class ProviderCounts:
         sending = await asyncio.to_thread(counter.request, call, destination)
         async with await self._client.send(destination, sending, taken=_nothing) as response:
             body = await read_all(b"", response.content.iter_any())
+        if response.status in OF_THE_REQUEST:
+            raise NotCounted
         if response.status != 200:
             raise ValueError(f"it answered {response.status}")
         return counter.tokens(body)

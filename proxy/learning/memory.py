@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 
 from proxy.batches.connections import AWAY
 from proxy.batches.threads import in_thread
+from proxy.batches.timeouts import timeout
 from proxy.learning import rows
 from proxy.learning.guess import Lesson, Ratio, Warm
 from proxy.learning.rows import Place, Session
@@ -22,6 +23,7 @@ FLUSH_SECONDS = 1.0
 GENERAL_SECONDS = 60.0
 FRESH_SECONDS = 10.0
 """What was read is read again after so long, where it is asked for: another process may have learned more."""
+LOOK_SECONDS = 1.0
 MOST_KNOWN = 20_000
 MOST_LESSONS = 10_000
 """Kept while the database is away; what comes beyond is not learned."""
@@ -98,11 +100,12 @@ class Memory:
                 self._general_at = monotonic()
 
     async def look(self, *, customer_id: int, model_id: int, session: int) -> None:
-        """Learn what the other processes know of these, before somebody is refused."""
+        """Learn what the other processes know of these, before somebody is refused; for a moment at most."""
         self._places.add((customer_id, model_id))
         self._sessions.add((customer_id, model_id, session))
-        async with self._flushing:
-            await self._read()
+        with suppress(TimeoutError), timeout(LOOK_SECONDS):
+            async with self._flushing:
+                await self._read()
 
     async def keep_up(self) -> None:
         """Flush for ever."""

@@ -90,6 +90,18 @@ def test_a_count_that_fails_is_no_answer_and_is_not_asked_for_again_at_once(gate
     assert not Generation.objects.exists()
 
 
+def test_what_is_wrong_with_one_request_keeps_no_other_from_being_counted(gateway, upstream, counted, trial):
+    usual = upstream.handler
+
+    async def refusing(request: web.Request) -> web.StreamResponse:
+        return web.json_response({"error": "no"}, status=400)
+
+    upstream.handler = refusing
+    assert ask(gateway) == 402
+    upstream.handler = usual
+    assert ask(gateway) == 200
+
+
 def test_of_a_relay_that_may_bill_by_another_tokenizer_no_count_is_taken(gateway, counted, trial):
     Upstream.objects.update(kind="relay")
     gateway.look_at_catalog()
