@@ -50,8 +50,8 @@ from payments.models import (
     StatementLine,
 )
 from proxy.models import Model
+from tests.desk.customers_rows import of_customers
 from tests.desk.gateway_rows import of_the_gateway
-from tests.desk.webhook_rows import of_webhooks
 from tests.outbox import mails
 from tests.payments.fake_refunds import paid_in
 from tests.staffing import ROLES, at_desk, in_role
@@ -207,7 +207,7 @@ def rows(make_request, make_budget, customer: Customer, user: User, key, now) ->
         net=1,
         tax=0,
     )
-    of_webhooks(customer, now=now)
+    of_customers(customer, user, now=now)
     Alert.objects.create(code="Panel / Figure", value="1")
     AlertPost.objects.create(message_id="msg_1", body="{}")
     mails().filter(about=refund.number).update(sent_at=timezone.now())
