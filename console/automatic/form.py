@@ -18,13 +18,13 @@ class AutoTopUpForm(forms.Form):
         max_length=20,
         label=_("Top up, USD"),
         widget=forms.TextInput(attrs=MONEY),
-        help_text=_("More where that is needed to reach the line above."),
+        help_text=_("More where that is needed to reach that."),
     )
     ceiling = forms.CharField(
         max_length=20,
         label=_("At most in a calendar month, USD"),
         widget=forms.TextInput(attrs=MONEY),
-        help_text=_("With fees. A key without a cap of its own can spend up to this ceiling."),
+        help_text=_("With fees."),
     )
     until = forms.CharField(
         max_length=10, label=_("Last day"), widget=forms.DateInput(attrs={"type": "date", "autocomplete": "off"})
