@@ -151,6 +151,9 @@ class Gateway(Rights):
         address: str,
     ) -> None:
         """As another request is answered, or was, if it was this one before."""
+        if exchange.claim is not None and not exchange.claim.is_looked_up:
+            exchange.recording = self._once.begin(exchange.claim)
+            return await self._answer(exchange, endpoint, call, entry, started, sha256, policy, address)
         check = partial(self._check_again, call, entry, sha256, policy, address)
         repeat = Repeat(self._once, exchange, endpoint, call, check=check)
         if await repeat.is_joined():

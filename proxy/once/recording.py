@@ -5,7 +5,7 @@ beyond the cap the last of it is kept for those who are close behind, and the ot
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Sequence
 from time import monotonic
 
 from proxy.exchange import ClientGone, Exchange
@@ -45,32 +45,21 @@ class Recording:
     `generation_id` is "" until something is held for it. `is_charged`: it has used something, or goes on to.
     """
 
-    __slots__ = (
-        "_first",
-        "_held",
-        "_is_released",
-        "_memory",
-        "_most",
-        "_pieces",
-        "_store",
-        "_waiting",
-        "began_at",
-        "claim",
-        "ended_at",
-        "generation_id",
-        "has_left",
-        "headers",
-        "is_charged",
-        "is_complete",
-        "is_kept",
-        "is_over",
-        "is_wanted",
-        "may_stay",
-        "readers",
-        "status",
-        "stays",
-        "was_followed",
-    )
+    generation_id = ""
+    status = 0
+    headers: Sequence[tuple[bytes, bytes]] = ()
+    is_over = is_complete = is_charged = is_wanted = False
+    has_left = False
+    """Its own caller."""
+    stays = False
+    """It goes on without its caller."""
+    readers = 0
+    was_followed = False
+    ended_at = 0.0
+    _first = 0
+    """How many pieces are kept no longer."""
+    _held = 0
+    _is_released = False
 
     def __init__(
         self,
@@ -82,37 +71,22 @@ class Recording:
         store: Callable[["Recording"], Awaitable[None]],
     ) -> None:
         """`may_stay`: it is worth while without its caller, even where its upstream would not bill it then. `store` is
-        called before the last byte of a complete answer leaves.
+        called before the last byte of an answer leaves that is to be kept.
         """
         self.claim = claim
-        self.generation_id = ""
-        self.status = 0
-        self.headers: list[tuple[bytes, bytes]] = []
-        self.is_over = self.is_complete = self.is_charged = self.is_wanted = False
-        self.has_left = False
-        """Its own caller."""
-        self.stays = False
-        """It goes on without its caller."""
-        self.readers = 0
-        self.was_followed = False
         self.began_at = monotonic()
-        self.ended_at = 0.0
         self.may_stay = may_stay
-        self._is_released = False
         self._most = most
         self._memory = memory
         self._store = store
         self._pieces: list[bytes] = []
-        self._first = 0
-        """How many pieces are kept no longer."""
-        self._held = 0
         self._waiting: list[asyncio.Future[None]] = []
         self.is_kept = self._take(OWN_BYTES)
 
     # What is sent
 
-    def begin(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        self.status, self.headers = status, list(headers)
+    def begin(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        self.status, self.headers = status, headers
         self.wake()
 
     def add(self, data: bytes) -> None:
@@ -136,7 +110,8 @@ class Recording:
         if data:
             self.add(data)
         self.is_complete = True
-        await self._store(self)
+        if self.claim.is_named and self.is_charged:
+            await self._store(self)
         self.is_over = True
         self.wake()
 

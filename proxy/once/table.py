@@ -162,8 +162,6 @@ class Once:
 
     async def _store(self, recording: Recording) -> None:
         """Before the last byte of an answer with a key leaves; an answer that cannot be kept leaves all the same."""
-        if not (recording.claim.is_named and recording.is_charged):
-            return
         try:
             await within(KEEP_SECONDS, self._keeps.put(self._keeping(recording)))
         except (*AWAY, TimeoutError) as error:

@@ -12,13 +12,15 @@ from django.utils import timezone
 from accounts.keys import issuing
 from accounts.models import ApiKey
 from billing.models import Wallet
-from proxy.models import Generation, OnceRow
+from chuizi.asgi import gateway as application
+from proxy.models import Generation, OnceRow, Upstream
 from proxy.once import rows
 from proxy.settlement.settle import settle_all
 from tests.conftest import NOW
 from tests.faults.conftest import wait_until
-from tests.proxy.conftest import only_generation
+from tests.proxy.conftest import only_generation, wait_for
 from tests.proxy.once.conftest import KEY, REPLAYED, Gate, ask, readers
+from tests.proxy.relay.test_abandoned import asking
 from tests.spoken import each_protocol
 
 
@@ -165,3 +167,37 @@ def test_an_answer_that_is_not_kept_is_not_paid_for_twice(gateway, upstream, set
     assert answer.headers["X-Generation-Id"] in again.json()["error"]["message"]
     assert OnceRow.objects.get().answer is None
     assert len(upstream.calls) == 1
+
+
+def test_a_large_repeat_of_what_was_paid_for_is_read_though_nothing_is_left(gateway, upstream):
+    long = {"messages": [{"role": "user", "content": "x" * 300_000}], "max_tokens": 1}
+    assert ask(gateway, headers=KEY, **long).status_code == 200
+    settle_all(now=NOW)
+    Wallet.objects.update(bonus=0)
+    assert ask(gateway, **long).status_code == 402
+    assert ask(gateway, headers=KEY, **long).headers[REPLAYED] == "true"
+
+
+def test_with_a_key_a_request_goes_on_without_its_caller(gateway, upstream, spoken):
+    """Also where its upstream would not bill what is abandoned."""
+    Upstream.objects.update(bills_abandoned=False)
+    gateway.look_at_catalog()
+    gate = Gate(upstream, spoken)
+    with asking(gateway, stream=True, headers="Idempotency-Key: order-1\r\n") as connection:
+        connection.recv(65_536)
+    wait_until(lambda: any(one.has_left for [one] in application._once._by_digest.values()))
+    gate.open()
+    assert wait_for("metered").settlement_reason == "client_disconnected"
+    again = ask(gateway, stream=True, headers=KEY)
+    assert "".join(map(spoken.words_of, spoken.events_in(again.text))) == "one two three "
+    assert len(upstream.calls) == 1
+
+
+def test_a_thousand_expired_rows_are_forgotten_in_batches(gateway, upstream, customer, monkeypatch):
+    ask(gateway, headers=KEY)
+    monkeypatch.setattr(rows, "MOST_AT_ONCE", 300)
+    gone = timezone.now() - timedelta(seconds=1)
+    old = {"customer": customer, "asked": b"a", "generation_id": "gen", "expires_at": gone}
+    OnceRow.objects.bulk_create(OnceRow(digest=number.to_bytes(32, "big"), **old) for number in range(1_000))
+    assert rows.tidy() == 1_000
+    assert OnceRow.objects.count() == 1
