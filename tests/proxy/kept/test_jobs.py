@@ -324,3 +324,18 @@ def test_a_switched_off_upstream_is_still_asked_about_its_jobs(served, job, one)
     one.answers["/kept/n1"] = json(**DONE)
     look()
     assert is_charged()
+
+
+def test_a_job_that_is_asked_for_again_with_its_key_is_the_same_one(served, one):
+    """Also after it has failed without a charge: its caller has its id."""
+    one.answers["/toy"] = json(**WORKING)
+    one.answers["/kept/n1"] = json(**WORKING)
+    served.client.headers["Idempotency-Key"] = "job-1"
+    first, second = begin(served), begin(served)
+    assert second.json() == first.json() == WORKING
+    assert second.headers["Idempotency-Replayed"] == "true"
+    one.answers["/kept/n1"] = json(**{**WORKING, "state": "failed"})
+    look()
+    wait_for("released")
+    assert begin(served).headers["Idempotency-Replayed"] == "true"
+    assert Job.objects.count() == Generation.objects.count() == 1
