@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.models import SecurityEvent
+from accounts.models import ApiKey, SecurityEvent
 from accounts.roles import Right, Scope, rights_of
 from accounts.security import log
 from api.common.authentication import KeyCaller, caller
@@ -200,6 +200,12 @@ def _find(who: KeyCaller, budget_id: int) -> Budget:
 
 def _one(who: KeyCaller, budget_id: int) -> Any:
     return _shown([_find(who, budget_id)])[0]
+
+
+def of_key(key: ApiKey) -> Any:
+    """The budget whose key it is, as it is shown; None for any other key."""
+    budget = Budget.objects.filter(key=key).select_related("key").first()
+    return None if budget is None else _shown([budget])[0]
 
 
 def _shown(budgets: list[Budget]) -> list[Any]:

@@ -16,7 +16,7 @@ from accounts.groups import CustomerGroup, group_of
 from accounts.keys.wildcards import Allowed
 from accounts.limits.periods import start_of, zone_of
 from accounts.models import ApiKey
-from api import model_shapes
+from api import budgets, model_shapes
 from api.common.authentication import caller
 from api.common.base import ApiError
 from api.common.caps import limits_of
@@ -256,6 +256,7 @@ class KeyInfoView(APIView):
                     "time_zone": customer.time_zone,
                     "allowed_models": key.allowed_models,
                     "is_active": key.is_active,
+                    "budget": budgets.of_key(key),
                     "usage_today": {"requests": today.requests, "tokens": today.tokens, "cost": api_amount(today.cost)},
                     "created_at": _time(key.created_at),
                     "last_used_at": _time(key.meter.last_used_at),

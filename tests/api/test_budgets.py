@@ -65,6 +65,9 @@ def test_its_own_key_sees_it_and_no_other(api, make_budget):
     own, other = make_budget("1"), make_budget("1")
     assert api("get", f"/v1/budgets/{own.budget.pk}", as_key=own.text).status_code == 200
     assert api("get", f"/v1/budgets/{other.budget.pk}", as_key=own.text).status_code == 404
+    told = api("get", "/v1/key/info", as_key=own.text).json()["data"]["budget"]
+    assert (told["id"], told["left"]) == (str(own.budget.pk), "1.00000000")
+    assert api("get", "/v1/key/info").json()["data"]["budget"] is None
     for method, path in (("get", "/v1/budgets"), ("post", "/v1/budgets"), ("delete", f"/v1/budgets/{own.budget.pk}")):
         assert api(method, path, {}, as_key=own.text).json()["error"]["code"] == "key_not_allowed"
 

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -22,11 +23,15 @@ from billing.budgets.figures import Figures, figures_of
 from billing.budgets.making import Made
 from billing.models import Budget, Hold, Wallet
 from core.clock import database_now
+from proxy.admission.locked import Locked
+from proxy.admission.rule import Extension, Purse, TooLittle, WalletCounter
+from proxy.admission.writer import Writer
 from proxy.models import Generation, Lease
 from proxy.prices.loading import load_catalog
 from proxy.settlement.settle import sweep
 from tests.conftest import NOW, pay_in, use_up
 from tests.gateways import BODY, GatewayProcess, ask_many
+from tests.proxy.admission.test_rule import POLICY, key_counter
 from tests.proxy.conftest import catalog, settle, wait_for
 from tests.upstream import FakeUpstream, answer, usage
 
@@ -163,21 +168,22 @@ def test_what_took_from_the_balance_meanwhile_is_not_spent_twice(gateway, make_b
 
 
 @pytest.fixture
-def processes(customer: Customer, upstream: FakeUpstream) -> Iterator[list[str]]:
+def processes(customer: Customer, upstream: FakeUpstream) -> Iterator[list[GatewayProcess]]:
     load_catalog(catalog(upstream))
     upstream.json = answer(usage=usage(prompt=20, completion=90))
     started = [GatewayProcess(), GatewayProcess()]
-    yield [process.wait().url for process in started]
-    for process in started:
-        process.stop()
+    yield [process.wait() for process in started]
+    started[1].stop()  # the first is killed
 
 
-def load(urls: list[str], made: Made, count: int) -> Counter[int]:
-    return asyncio.run(ask_many(urls, made.text, count))
+def load(processes: list[GatewayProcess], made: Made, count: int) -> Counter[int]:
+    return asyncio.run(ask_many([process.url for process in processes], made.text, count))
 
 
-def test_a_budget_used_up_expired_and_deleted_under_load(processes, make_budget, customer, settings):
-    """Three budgets, two processes; all of it settled meanwhile, and nothing spent beyond what was set aside."""
+def test_a_budget_used_up_expired_and_deleted_under_load(processes, make_budget, customer, settings, upstream):
+    """Three budgets, two processes; all of it settled meanwhile, and nothing spent beyond what was set aside. Then a
+    process is killed, and what it held goes back to its budget.
+    """
     Customer.objects.filter(pk=customer.pk).update(rpm_limit=0)
     settings.DEFAULT_KEY_RPM = 0
     used_up, expired, deleted = make_budget("0.06"), make_budget("3"), make_budget("3")
@@ -231,6 +237,35 @@ def test_a_budget_used_up_expired_and_deleted_under_load(processes, make_budget,
     wallet = Wallet.objects.get(customer=customer)
     assert (wallet.bonus, wallet.held) == (10 - spent, figures(used_up).left)
     assert audit().drifts == []
+    killed_in_the_midst(processes[0], make_budget("1"), upstream)
+
+
+def killed_in_the_midst(process: GatewayProcess, made: Made, upstream: FakeUpstream) -> None:
+    gate = threading.Event()
+
+    async def slowly(request: web.Request) -> web.StreamResponse:
+        await asyncio.to_thread(gate.wait, 20)
+        return web.json_response(upstream.json)
+
+    def ask() -> None:
+        with suppress(httpx.HTTPError):
+            httpx.post(f"{process.url}/v1/chat/completions", json=BODY, headers=bearer(made), timeout=30)
+
+    upstream.handler = slowly
+    caller = threading.Thread(target=ask)
+    caller.start()
+    deadline = time.monotonic() + 20
+    while not (held := figures(made).held):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.kill()
+    gate.set()
+    caller.join()
+    assert figures(made).left == 1 - held
+    Lease.objects.update(renewed_at=NOW)
+    assert sweep(now=database_now()) == 1
+    assert (figures(made).left, figures(made).held) == (1, 0)
+    assert audit().drifts == []
 
 
 def wait_until_metered(generation_id: str) -> None:
@@ -240,30 +275,15 @@ def wait_until_metered(generation_id: str) -> None:
         time.sleep(0.05)
 
 
-def test_what_a_killed_gateway_held_goes_back_to_the_budget(customer, upstream, make_budget):
-    load_catalog(catalog(upstream))
-    process = GatewayProcess().wait()
-    gate = threading.Event()
-
-    async def slowly(request: web.Request) -> web.StreamResponse:
-        await asyncio.to_thread(gate.wait, 20)
-        return web.json_response(upstream.json)
-
-    upstream.handler = slowly
-    made = make_budget("1")
-
-    def ask() -> None:
-        with suppress(httpx.HTTPError):
-            httpx.post(f"{process.url}/v1/chat/completions", json=BODY, headers=bearer(made), timeout=30)
-
-    caller = threading.Thread(target=ask)
-    caller.start()
-    held = wait_for("held")
-    process.kill()
-    gate.set()
-    caller.join()
-    assert figures(made).left == 1 - held.held
-    Lease.objects.update(renewed_at=NOW)
-    assert sweep(now=database_now()) == 1
-    assert (figures(made).left, figures(made).held) == (1, 0)
-    assert audit().drifts == []
+def test_what_an_ended_budgets_request_holds_too_much_waits_for_its_settlement():
+    """Given back while its stream goes on it would be neither the wallet's nor the budget's."""
+    policy = replace(POLICY, purse="budget:7")
+    asked = Extension("gen-1", policy, "input", Decimal(-1), Decimal(-1), NOW.date())
+    wallets, keys = {1: WalletCounter(Decimal(5), Decimal(2), Decimal(0))}, {1: key_counter()}
+    ended = Locked(wallets, {}, keys, {}, {"gen-1"}, NOW)
+    wallet = ended.spends_from(policy)
+    assert wallet is not None
+    assert Writer._extend(asked, wallet=wallet, found=ended) == TooLittle.ENDED
+    runs = Locked(wallets, {"budget:7": Purse(Decimal(1), Decimal(2), Decimal(0))}, keys, {}, {"gen-1"}, NOW)
+    assert Writer._extend(asked, wallet=runs.purses["budget:7"], found=runs) == -1
+    assert (runs.purses["budget:7"].available, wallets[1].available) == (2, 5)
