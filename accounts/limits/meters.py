@@ -208,9 +208,9 @@ def _words(reached: CapReached, policy: KeyPolicy, day: date) -> str:
     where = "" if policy.zone is UTC else f", midnight in {policy.zone}"
     resets = "" if ends is None else f" It resets at {ends:%Y-%m-%dT%H:%M:%SZ}{where}."
     return (
-        f"{SUBJECTS[reached.whose]} may spend ${reached.limit:f} {PERIODS[reached.period]}:"
-        f" ${reached.spent - reached.held:f} is charged and ${reached.held:f} is held;"
-        f" this request needs ${reached.needed:f}.{resets}"
+        f"{SUBJECTS[reached.whose]} may spend ${reached.limit:.8f} {PERIODS[reached.period]}:"
+        f" ${reached.spent - reached.held:.8f} is charged and ${reached.held:.8f} is held;"
+        f" this request needs ${reached.needed:.8f}.{resets}"
     )
 
 

@@ -213,8 +213,8 @@ def test_a_caps_rest_sets_no_limit_too_small_to_be_of_use(cap):
 def test_a_caps_refusal_says_what_would_fit_and_when_it_resets(cap):
     ask, key = capped(cap, "1", spent="0.60")
     refusal = decided(ask, wallet("50"), key=key)
-    figures = "$0.00 is charged and $0.60 is held", "this request needs $1.01000000"
-    for words in ("$1 ", *figures, "max_tokens of 390 or less it would fit"):
+    figures = "$0.00000000 is charged and $0.60000000 is held", "this request needs $1.01000000"
+    for words in ("$1.00000000 ", *figures, "max_tokens of 390 or less it would fit"):
         assert words in refusal.message
     ends = ("2026-11-24T00:00:00Z", "2026-11-30T00:00:00Z", "2026-12-01T00:00:00Z", None)[cap[1]]
     assert f"It resets at {ends}." in refusal.message if ends else "resets" not in refusal.message

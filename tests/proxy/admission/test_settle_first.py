@@ -130,6 +130,7 @@ def test_what_a_refund_holds_is_not_called_a_requests_and_is_not_waited_for(proc
     [
         ({"daily_limit": Decimal("0.40")}, "daily_limit_exceeded"),
         ({"total_limit": Decimal("0.40")}, "key_limit_exceeded"),
+        ({"monthly_limit": Decimal("0.40")}, "key_limit_exceeded"),
     ],
 )
 def test_a_cap_that_holds_fill_is_settled_first_and_one_that_is_spent_refuses(processes, trial, upstream, limits, code):
