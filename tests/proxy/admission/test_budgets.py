@@ -280,10 +280,12 @@ def test_what_an_ended_budgets_request_holds_too_much_waits_for_its_settlement()
     policy = replace(POLICY, purse="budget:7")
     asked = Extension("gen-1", policy, "input", Decimal(-1), Decimal(-1), NOW.date())
     wallets, keys = {1: WalletCounter(Decimal(5), Decimal(2), Decimal(0))}, {1: key_counter()}
-    ended = Locked(wallets, {}, keys, {}, {"gen-1"}, NOW)
+    ended = Locked(wallets, {}, keys, {}, {"gen-1"}, begun={}, now=NOW)
     wallet = ended.spends_from(policy)
     assert wallet is not None
     assert Writer._extend(asked, wallet=wallet, found=ended) == TooLittle.ENDED
-    runs = Locked(wallets, {"budget:7": Purse(Decimal(1), Decimal(2), Decimal(0))}, keys, {}, {"gen-1"}, NOW)
+    runs = Locked(
+        wallets, {"budget:7": Purse(Decimal(1), Decimal(2), Decimal(0))}, keys, {}, {"gen-1"}, begun={}, now=NOW
+    )
     assert Writer._extend(asked, wallet=runs.purses["budget:7"], found=runs) == -1
     assert (runs.purses["budget:7"].available, wallets[1].available) == (2, 5)
