@@ -53,9 +53,10 @@ def settings_page(request: HttpRequest) -> HttpResponse:
 @require_POST
 def set_zone(request: HttpRequest) -> HttpResponse:
     """Where the account's days begin, from the next request on."""
+    customer = current_membership(request).customer
     form = ZoneForm(request.POST)
     if form.is_valid():
-        set_time_zone(customer=current_membership(request).customer, name=form.cleaned_data["zone"])
+        set_time_zone(customer=customer, name=form.cleaned_data["zone"])
         messages.success(request, _("Saved. It counts from the next request on."))
     else:
         messages.error(request, _("There is no such time zone."))

@@ -115,3 +115,17 @@ def test_another_customers_key_has_no_page_here(browser_client, make_customer, n
     for method in (browser_client.get, browser_client.post):
         assert method(f"/console/keys/{theirs.pk}").status_code == 404
     assert browser_client.post(f"/console/keys/{theirs.pk}/rotate").status_code == 404
+
+
+def test_an_owner_sets_the_zone_in_which_days_begin_and_a_developer_does_not(browser_client, customer):
+    browser_client.post("/console/settings/time-zone", {"zone": "Africa/Cairo"})
+    assert Customer.objects.get(pk=customer.pk).time_zone == "Africa/Cairo"
+    browser_client.post("/console/settings/time-zone", {"zone": "Mars/Base"})
+    assert Customer.objects.get(pk=customer.pk).time_zone == "Africa/Cairo"
+    person = User.objects.create_user("dev@example.org", "a rather long one")
+    Membership.objects.create(user=person, customer=customer, role="developer")
+    client = Client()
+    client.force_login(person)
+    for zone in ("UTC", "Mars/Base"):
+        assert client.post("/console/settings/time-zone", {"zone": zone}).status_code == 403
+    assert Customer.objects.get(pk=customer.pk).time_zone == "Africa/Cairo"
