@@ -8,6 +8,10 @@ key_refused = Signal()
 customer_created = Signal()
 """Sent with `customer` when a customer is opened; billing opens the wallet."""
 
+people_change = Signal()
+"""Sent with `customer_id` in the transaction of an act on an account's people, before anything of it is locked; billing
+locks the wallet, which comes first."""
+
 invitation_made = Signal()
 """Sent with `invitation`, its `token`, which is kept nowhere, and `now`; the address is written to."""
 

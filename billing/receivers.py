@@ -4,7 +4,6 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
 from django.dispatch import receiver
 
 from accounts.models import ApiKey, Customer, Invitation, Membership, User
@@ -16,10 +15,11 @@ from accounts.signals import (
     key_ended,
     key_made,
     member_changed,
+    people_change,
     welcome_due,
 )
 from billing.books.grants import grant_bonus
-from billing.books.ledger import open_wallet
+from billing.books.ledger import lock_wallets, open_wallet
 from billing.limits import members
 from billing.outbox import people
 from billing.outbox.events import record
@@ -87,6 +87,12 @@ def tell_of_a_suspension(sender: Any, *, customer: Customer, now: datetime, **_k
     )
 
 
+@receiver(people_change)
+def lock_the_wallet(sender: Any, *, customer_id: int, **_kwargs: Any) -> None:
+    """Before the account and its meters, as everywhere."""
+    lock_wallets([customer_id])
+
+
 @receiver(invitation_made)
 def write_to_the_invited(sender: Any, *, invitation: Invitation, token: str, now: datetime, **_kwargs: Any) -> None:
     people.invited(invitation, token=token, now=now)
@@ -106,12 +112,7 @@ def tell_of_the_member(
 
 @receiver(member_changed)
 def count_members_anew(sender: Any, *, member: Membership, what: str, now: datetime, **_kwargs: Any) -> None:
-    """Keys of one who left may live on under another member. After the commit: wallets are locked before accounts."""
-    if what not in ("left", "removed"):
-        return
-
-    def fill() -> None:
+    """Keys of one who left may live on under another member."""
+    if what in ("left", "removed"):
         for one in Membership.objects.filter(customer_id=member.customer_id, meter__isnull=False):
             members.fill(membership=one, now=now)
-
-    transaction.on_commit(fill)

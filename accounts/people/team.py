@@ -21,7 +21,7 @@ from accounts.keys.known import hand_over
 from accounts.models import ApiKey, Customer, Invitation, KeyMeter, Membership, User
 from accounts.people.names import tidy
 from accounts.roles import Right, Role, rights_of
-from accounts.signals import member_changed
+from accounts.signals import member_changed, people_change
 from core.states import move_all
 
 
@@ -45,6 +45,7 @@ class Conflict(TeamError):
 
 def lock(customer: Customer) -> Customer:
     """The account, until the transaction ends; whoever acts on its people waits here."""
+    people_change.send(sender=Customer, customer_id=customer.pk)
     return Customer.objects.select_for_update(no_key=True).get(pk=customer.pk)
 
 
@@ -188,6 +189,7 @@ def _lock_keys(member: Membership) -> None:
 
 def _ends(sender: Any, instance: Membership, **kwargs: Any) -> None:
     """Signal before a membership ends, in its transaction."""
+    people_change.send(sender=Customer, customer_id=instance.customer_id)
     _lock_keys(instance)
 
 

@@ -1,11 +1,13 @@
 """Members: their roles, their end, and what it ends."""
 
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from accounts.keys import issuing
 from accounts.models import ApiKey, KeyMeter, Membership
@@ -181,3 +183,11 @@ def test_a_members_end_locks_meters_in_the_order_of_admission(owner, developer, 
             assert len(meters.filter(pk__in=keys[1:])) == 3, "nobody waits for us who has what we want"
         ending.result(60)
     assert not Membership.objects.filter(user=developer).exists()
+
+
+def test_the_wallet_is_locked_before_the_account_and_its_meters(owner, developer, theirs):
+    with CaptureQueriesContext(connection) as asked:
+        remove(member_of(developer), owner, keep=[theirs.key.pk], under=member_of(owner).pk)
+    locks = [query["sql"] for query in asked if "FOR NO KEY UPDATE" in query["sql"]]
+    tables = [re.search(r'FROM "(\w+)"', sql)[1] for sql in locks]
+    assert tables[:4] == ["billing_wallet", "accounts_customer", "accounts_apikey", "accounts_keymeter"]
