@@ -12,7 +12,8 @@ from accounts.people.customers import customers_with
 from billing.books.allowance import SHARE, NoAllowance, Overrun, Payments, allowance, why_none
 from billing.models import Wallet
 from core.amounts import written
-from desk.site import row_id
+from core.clock import database_now
+from desk.site import asked_once, row_id
 
 NONE = {
     NoAllowance.OFF: gettext_lazy("nothing: the setting OVERRUN_LIMIT is 0"),
@@ -41,6 +42,12 @@ def named(text: str) -> Customer:
             _("It belongs to several customers. Enter one of them: %(several)s.") % {"several": several}
         )
     return found[0]
+
+
+@asked_once
+def overrun_of(customer: Customer) -> str:
+    """As `overrun_words`, now."""
+    return overrun_words(customer, now=database_now())
 
 
 def overrun_words(customer: Customer, *, now: datetime) -> str:

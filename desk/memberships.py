@@ -20,7 +20,7 @@ from accounts.models import Customer, Membership
 from accounts.models.caps import CAPS
 from accounts.roles import Role
 from core.amounts import written
-from desk.site import FormAdmin
+from desk.site import FormAdmin, asked_once
 
 MOST_INVITATIONS = 50
 LAST_OWNER = gettext_lazy("An account has at least one owner: make somebody else one first.")
@@ -149,6 +149,7 @@ def _is_needed(member: Membership) -> bool:
     return member.role == Role.OWNER and others.exists() and not others.filter(role=Role.OWNER).exists()
 
 
+@asked_once
 def invitations_of(customer: Customer) -> str:
     """A customer's latest invitations, a line each. Their links are nobody's to read."""
     now = timezone.now()

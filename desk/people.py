@@ -33,9 +33,8 @@ from accounts.people import customers
 from accounts.people.customers import belongs_to
 from core import panels
 from core.amounts import written
-from core.clock import database_now
 from desk import second_factor
-from desk.customers import overrun_words
+from desk.customers import overrun_of
 from desk.memberships import MembershipInline, invitations_of, told
 from desk.payments import automatic
 from desk.site import CappedPaginator, Colours, FormAdmin, ReadOnlyAdmin, WhyForm, form_page, row_id
@@ -219,7 +218,7 @@ class CustomerAdmin(FormAdmin):  # type: ignore[misc]
 
     @display(description=gettext_lazy("May go below zero"))
     def exposure(self, customer: Customer) -> str:
-        return overrun_words(customer, now=database_now())
+        return overrun_of(customer)
 
     @display(description=gettext_lazy("Invitations"))
     def invited(self, customer: Customer) -> str:

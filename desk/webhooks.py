@@ -15,7 +15,7 @@ from unfold.decorators import display
 
 from accounts.models import Customer
 from desk.queues import Queue
-from desk.site import Colours, ReadOnlyAdmin
+from desk.site import Colours, ReadOnlyAdmin, asked_once
 from webhooks.models import Delivery, Endpoint
 
 State = Delivery.State
@@ -54,6 +54,7 @@ def state_of(endpoint: Endpoint) -> tuple[str, str]:
     return ("failing", _("failing")) if endpoint.failing_since is not None else ("active", _("active"))
 
 
+@asked_once
 def endpoints_of(customer: Customer) -> str:
     """A customer's endpoints on its page: where, how each is, and how many deliveries fail."""
     found: Any = Endpoint.objects.of(customer.pk).annotate(failing=Count("pk", filter=_failing_deliveries()))

@@ -12,7 +12,7 @@ from unfold.decorators import display
 
 from accounts.models import Customer
 from accounts.people.customers import customers_with
-from desk.site import Colours, ExactSearch, ReadOnlyAdmin, row_id
+from desk.site import Colours, ExactSearch, ReadOnlyAdmin, asked_once, row_id
 from payments.automatic import agreements
 from payments.models import AutoTopUp, SavedCard, TopUp
 
@@ -71,6 +71,7 @@ class SavedCardAdmin(ReadOnlyAdmin):
     exclude = ("setup_url", "request")
 
 
+@asked_once
 def of_customer(customer: Customer) -> str:
     """State and last attempts, for a customer's page."""
     agreement = agreements.current(customer.pk)
