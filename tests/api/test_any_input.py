@@ -4,6 +4,8 @@ import base64
 import itertools
 import json
 from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from django.test import Client
@@ -12,6 +14,8 @@ from drf_spectacular.generators import SchemaGenerator
 from accounts.keys import issuing
 from accounts.models import Customer, Membership, User
 from accounts.people import inviting
+from billing.budgets import making as budgets
+from core.clock import database_now
 from tests.conftest import NOW
 
 ODD = [
@@ -45,7 +49,9 @@ def paths(api, customer: Customer) -> dict[str, str]:
     person = User.objects.create_user("grace@example.org")
     member = Membership.objects.create(user=person, customer=customer)
     invited = inviting.invite(customer=customer, email="eve@example.org", role="viewer", by=None, now=NOW)
+    made = budgets.make(customer=customer, amount=Decimal(1), lasts=timedelta(hours=1), name="run", now=database_now())
     return {
+        "budget_id": str(made.budget.pk),
         "key_id": str(other.key.pk),
         "member_id": str(member.pk),
         "invitation_id": str(invited.pk),
