@@ -19,6 +19,7 @@ class Right(StrEnum):
     OTHERS_KEYS = "others_keys"
     REFUNDS = "refunds"
     AUTO_TOPUP = "auto_topup"
+    ALERTS = "alerts"  # what the account's owners are warned of
     INVOICES = "invoices"
     WEBHOOKS = "webhooks"
     MEMBERS = "members"  # who belongs to the account, as what, and whom to invite
@@ -101,6 +102,7 @@ API: Mapping[str, Mapping[str, Need]] = {
     "api-topup-quote": {"GET": _READ},
     "api-topup": {"GET": _READ},
     "api-auto-topup": {"GET": _AUTO_TOPUP, "PUT": _AUTO_TOPUP, "DELETE": _AUTO_TOPUP},
+    "api-alerts": {"GET": _need(Right.ALERTS, Scope.READ), "PUT": _need(Right.ALERTS, Scope.BILLING)},
     "api-refunds": {"GET": _READ, "POST": _REFUNDS},
     "api-refund": {"GET": _READ},
     "api-refund-cancel": {"POST": _REFUNDS},
@@ -161,6 +163,8 @@ PAGES: Mapping[str, Mapping[str, Right]] = {
     "leave": {"GET": Right.LOOK, "POST": Right.LOOK},
     "settings": {"GET": Right.LOOK, "POST": Right.ACCOUNT},
     "settings-zone": {"POST": Right.ACCOUNT},
+    "settings-alerts": {"POST": Right.ALERTS},
+    "notice-dismiss": {"POST": Right.ALERTS},
 }
 """Pages of the console by URL name and method."""
 

@@ -4,6 +4,7 @@ from django.urls import path
 from drf_spectacular.views import SpectacularSwaggerView
 
 from api import auto_topup, balance, budgets, catalog, invoices, members, notifications, refunds, topups, usage
+from api.alerts import views as alerts
 from api.common.base import unknown_path
 from api.common.schema import SchemaView
 from api.keys import views as keys
@@ -39,6 +40,7 @@ urlpatterns = [
     path("v1/topups", topups.TopUpListView.as_view(), name="api-topups"),
     path("v1/topups/<slug:number>", topups.TopUpView.as_view(), name="api-topup"),
     path("v1/auto-topup", auto_topup.AutoTopUpView.as_view(), name="api-auto-topup"),
+    path("v1/alerts", alerts.AlertsView.as_view(), name="api-alerts"),
     path("v1/refund-requests", refunds.RefundListView.as_view(), name="api-refunds"),
     path("v1/refund-requests/<slug:number>", refunds.RefundView.as_view(), name="api-refund"),
     path("v1/refund-requests/<slug:number>/cancel", refunds.RefundCancelView.as_view(), name="api-refund-cancel"),

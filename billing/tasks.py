@@ -6,6 +6,7 @@ from django.utils import timezone
 from billing.budgets import ending
 from billing.months import journal
 from billing.outbox import alerts, events, mail
+from billing.warnings import notices, weekly
 from core.clock import database_now
 
 
@@ -24,8 +25,15 @@ def watch() -> None:
 
 @shared_task(name="billing.tasks.tidy")
 def tidy() -> None:
-    """Forget facts of long ago that all have read."""
+    """Forget facts of long ago that all have read, and warnings of long ago."""
     events.forget(now=database_now())
+    notices.forget(now=database_now())
+
+
+@shared_task(name="billing.tasks.summarize_weeks")
+def summarize_weeks() -> None:
+    """Write to owners who want it what their account used, on its Monday at 08:00."""
+    weekly.send_due(now=database_now())
 
 
 @shared_task(name="billing.tasks.end_budgets")

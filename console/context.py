@@ -9,7 +9,12 @@ from django.utils import timezone
 from accounts.models import Membership, User
 from accounts.people.inviting import waiting_for
 from accounts.roles import Right, rights_of
+from billing.models import Notice
+from billing.outbox.kinds import Fact
+from billing.warnings.letters import sentence
 from console.access.membership import all_memberships, shown_membership
+
+MOST_NOTICES = 5
 
 
 class Account:
@@ -31,6 +36,18 @@ class Account:
         """Whether the reader may manage the account's people."""
         here = self.here
         return here is not None and Right.MEMBERS in rights_of(here.role)
+
+    @property
+    def notices(self) -> list[dict[str, Any]]:
+        """Warnings that its owners have not put away, on their pages."""
+        here = self.here
+        if here is None or Right.ALERTS not in rights_of(here.role):
+            return []
+        standing = Notice.objects.standing(customer_id=here.customer_id, now=timezone.now())[:MOST_NOTICES]
+        return [
+            {"id": row.pk, "sentence": sentence(row.kind, row.data), "is_low": row.kind == Fact.BALANCE_LOW}
+            for row in standing
+        ]
 
     @property
     def invited(self) -> bool:

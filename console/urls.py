@@ -8,6 +8,7 @@ from console.budgets import page as budgets
 from console.keys import one
 from console.keys import pages as keys
 from console.people import joining, team
+from console.settings import alerts
 from console.settings import page as settings
 from console.start.page import start
 from console.webhooks import pages as webhooks
@@ -41,6 +42,8 @@ urlpatterns = [
     path("console/leave", joining.leave, name="leave"),
     path("console/settings", settings.settings_page, name="settings"),
     path("console/settings/time-zone", settings.set_zone, name="settings-zone"),
+    path("console/settings/alerts", alerts.set_alerts, name="settings-alerts"),
+    path("console/notices/<int:notice_id>/dismiss", alerts.notice_dismiss, name="notice-dismiss"),
     path("console/auto-topup", auto_topup, name="auto-topup"),
     path("console/webhooks", webhooks.webhook_list, name="webhooks"),
     path("console/webhooks/<slug:number>", webhooks.webhook_show, name="webhook-show"),

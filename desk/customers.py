@@ -6,11 +6,13 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+from unfold.decorators import display
 
 from accounts.models import Customer
 from accounts.people.customers import customers_with
 from billing.books.allowance import SHARE, NoAllowance, Overrun, Payments, allowance, why_none
 from billing.models import Wallet
+from billing.warnings import setting
 from core.amounts import written
 from core.clock import database_now
 from desk.site import asked_once, row_id
@@ -22,6 +24,34 @@ NONE = {
     NoAllowance.WRITTEN_OFF: gettext_lazy("nothing, as a debt was written off"),
     NoAllowance.TAKEN_BACK: gettext_lazy("nothing, as all that was paid in went back"),
 }
+
+
+class Warned:
+    """A customer's page tells what its owners want to be warned of."""
+
+    @display(description=gettext_lazy("Owners are warned of"))
+    def warned(self, customer: Customer) -> str:
+        return warned_words(customer)
+
+
+@asked_once
+def warned_words(customer: Customer) -> str:
+    """What the owners set, and who set it when."""
+    row = setting.current(customer)
+    words = []
+    if row.low_balance is not None:
+        words.append(_("a balance below %(line)s") % {"line": written(row.low_balance, places=2)})
+    if row.monthly_budget is not None:
+        spent = setting.month_spent(customer, now=database_now())
+        values = {"budget": written(row.monthly_budget, places=2), "spent": written(spent, places=4)}
+        words.append(_("a monthly budget of %(budget)s, %(spent)s of it spent") % values)
+    if row.caps:
+        words.append(_("caps of keys and members"))
+    if row.weekly_summary:
+        words.append(_("the week, on Mondays"))
+    if not words:
+        return _("Nothing.")
+    return f"{'; '.join(words)} ({row.changed_by or _('the operator')}, {row.changed_at:%Y-%m-%d %H:%M})"
 
 
 def named(text: str) -> Customer:

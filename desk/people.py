@@ -34,7 +34,7 @@ from accounts.people.customers import belongs_to
 from core import panels
 from core.amounts import written
 from desk import second_factor
-from desk.customers import overrun_of
+from desk.customers import Warned, overrun_of
 from desk.memberships import MembershipInline, invitations_of, told
 from desk.payments import automatic
 from desk.site import CappedPaginator, Colours, FormAdmin, ReadOnlyAdmin, WhyForm, form_page, row_id
@@ -144,7 +144,7 @@ class SuspensionForm(forms.Form):
 
 
 @admin.register(Customer)
-class CustomerAdmin(FormAdmin):  # type: ignore[misc]
+class CustomerAdmin(Warned, FormAdmin):  # type: ignore[misc]
     list_display = ("name", "id", "group", "state", "available", "held", "created_at")
     list_filter = ("group",)
     list_select_related = ("wallet",)
@@ -159,7 +159,7 @@ class CustomerAdmin(FormAdmin):  # type: ignore[misc]
     fieldsets = (
         (None, {"fields": ("name", "group", "rpm_limit", "time_zone")}),
         (gettext_lazy("Wallet, USD"), {"fields": ("available", "paid", "bonus", "held", "exposure")}),
-        (gettext_lazy("Automatic top-up"), {"fields": ("automatic",)}),
+        (gettext_lazy("Alerts, automatic top-up"), {"fields": ("warned", "automatic")}),
         (gettext_lazy("State"), {"fields": ("suspended_at", "suspended_reason", "created_at")}),
         (gettext_lazy("People"), {"fields": ("invited",)}),
         (gettext_lazy("Webhooks"), {"fields": ("webhooks",)}),
@@ -172,6 +172,7 @@ class CustomerAdmin(FormAdmin):  # type: ignore[misc]
         "held",
         "exposure",
         "automatic",
+        "warned",
         "suspended_at",
         "suspended_reason",
         "created_at",

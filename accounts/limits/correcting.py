@@ -12,8 +12,9 @@ from typing import NamedTuple
 from django.db import connection
 
 from accounts.limits.periods import ends
-from accounts.limits.spending import ZERO
+from accounts.limits.spending import CHARGED, ZERO, Whose
 from core.arrays import columns
+from core.records import value
 
 
 class MeterChange(NamedTuple):
@@ -23,6 +24,23 @@ class MeterChange(NamedTuple):
     counted_on: date
     spent: Decimal
     charged: Decimal
+
+
+@value
+class Charged:
+    """What was charged more, and is charged `after` that by `Period` (of an account the month alone), in USD.
+
+    `pk` is the key's, the membership's or the customer's. It counts in the periods of `counted_on` that `day`, the
+    meter's last one, lies in as well.
+    """
+
+    whose: Whose
+    pk: int
+    customer_id: int
+    counted_on: date
+    change: Decimal
+    day: date
+    after: tuple[Decimal, ...]
 
 
 def _corrected(alias: str) -> str:
@@ -37,25 +55,49 @@ def _corrected(alias: str) -> str:
     return ", ".join(sums)
 
 
+_AFTER = ", ".join(f"{{m}}.{name}" for name in ("day", *CHARGED))
 _CORRECT = (
     "WITH d AS (SELECT * FROM unnest(%s::bigint[], %s::date[], %s::date[], %s::date[], %s::numeric[], %s::numeric[])"
     " AS d(key_id, day_ends, week_ends, month_ends, spent, charged)), keys AS ("
-    f"UPDATE accounts_keymeter m SET {_corrected('m')} FROM d WHERE m.key_id = d.key_id RETURNING m.member_id, d.*)"
-    f" UPDATE accounts_membermeter b SET {_corrected('b')} FROM ("
+    f"UPDATE accounts_keymeter m SET {_corrected('m')} FROM d WHERE m.key_id = d.key_id"
+    f" RETURNING m.customer_id, m.member_id, {_AFTER.format(m='m')}, d.*), members AS ("
+    f"UPDATE accounts_membermeter b SET {_corrected('b')} FROM ("
     "SELECT member_id, day_ends, week_ends, month_ends, sum(spent) AS spent, sum(charged) AS charged FROM keys"
     " GROUP BY 1, 2, 3, 4) d WHERE b.membership_id = d.member_id"
+    f" RETURNING b.customer_id, b.membership_id, {_AFTER.format(m='b')}, d.charged), months AS ("
+    "UPDATE accounts_accountmeter a SET month = greatest(a.month, x.month),"
+    " charged = x.charged * (x.month >= a.month)::int + a.charged * (x.month <= a.month)::int FROM ("
+    "SELECT customer_id, (month_ends - interval '1 month')::date AS month, sum(charged) AS charged FROM keys"
+    " GROUP BY 1, 2) x WHERE a.customer_id = x.customer_id AND %s"
+    " RETURNING a.customer_id, a.month, a.charged AS after, x.charged * (x.month >= a.month)::int AS charged)"
+    f" SELECT '{Whose.KEY}', k.key_id, k.customer_id, k.charged, {_AFTER.format(m='k')}"
+    " FROM keys k JOIN accounts_customermeter c ON c.customer_id = k.customer_id AND c.warns"
+    f" UNION ALL SELECT '{Whose.MEMBER}', m.membership_id, m.customer_id, m.charged, {_AFTER.format(m='m')}"
+    " FROM members m JOIN accounts_customermeter c ON c.customer_id = m.customer_id AND c.warns"
+    f" UNION ALL SELECT '{Whose.ACCOUNT}', customer_id, customer_id, charged, month, 0, 0, after, 0 FROM months"
 )
 
 
-def correct(corrections: Iterable[MeterChange]) -> None:
-    """Correct meters of keys, and of their members where those have caps. The customers' wallets are locked."""
+def correct(corrections: Iterable[MeterChange], *, counts_for_account: bool = True) -> list[Charged]:
+    """Correct meters of keys, of their members where those have caps, and of the account where that has a budget; what
+    was charged of those that owners want to be warned of. The customers' wallets are locked.
+
+    Not `counts_for_account`: it is charged to another key of the account as well, which tells of it.
+    """
     by_day: dict[date, dict[int, list[Decimal]]] = defaultdict(lambda: defaultdict(lambda: [ZERO, ZERO]))
     for key_id, counted_on, spent, charged in corrections:
         sums = by_day[counted_on][key_id]
         sums[0] += spent
         sums[1] += charged
+    told: list[Charged] = []
     with connection.cursor() as cursor:
         # Keys in order within a query is the planner's choice; their wallets are locked, so nobody competes.
         for day, keys in by_day.items():
             rows = [(key_id, *ends(day)[:3], spent, charged) for key_id, (spent, charged) in keys.items()]
-            cursor.execute(_CORRECT, columns(rows))
+            cursor.execute(_CORRECT, [*columns(rows), counts_for_account])
+            told += [
+                Charged(Whose(whose), pk, customer_id, counted_on=day, change=change, day=last, after=tuple(after))
+                for whose, pk, customer_id, change, last, *after in cursor.fetchall()
+                if change > 0
+            ]
+    return told

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from enum import StrEnum
 from typing import Any
 
 import orjson
@@ -16,7 +15,7 @@ import orjson
 from accounts.limits.periods import Period, begins, resets_at
 from accounts.limits.policy import KeyPolicy
 from accounts.limits.slots import Rate, slot_of
-from accounts.limits.spending import COLUMNS, SPENT, ZERO, Spending
+from accounts.limits.spending import COLUMNS, SPENT, ZERO, Spending, Whose
 from core.arrays import array, columns
 
 
@@ -84,13 +83,6 @@ class CustomerCounter:
     def models_at(self, slot: int) -> dict[str, list[Any]]:
         """The models asked for within the window that ends with `slot`, as stored."""
         return {name: [rate.slot, rate.slots] for name, rate in self.by_model.items() if rate.at(slot)}
-
-
-class Whose(StrEnum):
-    """Whose cap it is."""
-
-    KEY = "key"
-    MEMBER = "member"
 
 
 SUBJECTS = {Whose.KEY: "This key", Whose.MEMBER: "The member who made this key, with all keys together,"}

@@ -8,12 +8,23 @@ that is behind, or an account that changes its zone to and fro, gives nothing tw
 from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any
 
 from accounts.limits.periods import Period, begins, ends
 from accounts.models.meters import SpendingMeter
 
 ZERO = Decimal(0)
+
+
+class Whose(StrEnum):
+    """Whose cap it is; an account has none, but a budget that it is warned of."""
+
+    KEY = "key"
+    MEMBER = "member"
+    ACCOUNT = "account"
+
+
 SPENT = tuple(f"{period.name.lower()}_spent" for period in Period)
 CHARGED = tuple(f"{period.name.lower()}_charged" for period in Period)
 COLUMNS = ("day", *SPENT, *CHARGED)

@@ -4,13 +4,14 @@ from accounts.groups import CustomerGroup
 from accounts.models.children import ChildKey
 from accounts.models.invitations import Invitation
 from accounts.models.keys import ApiKey, FormerText, default_scopes
-from accounts.models.meters import ApiRate, CustomerMeter, KeyMeter, MemberMeter
+from accounts.models.meters import AccountMeter, ApiRate, CustomerMeter, KeyMeter, MemberMeter
 from accounts.models.once import IdempotentAnswer, WelcomedAddress
 from accounts.models.people import Customer, Membership, User, UserManager
 from accounts.models.staff import GivenRight, StaffAction
 from accounts.security.events import SecurityEvent
 
 __all__ = [
+    "AccountMeter",
     "ApiKey",
     "ApiRate",
     "ChildKey",

@@ -69,6 +69,24 @@ class MemberMeter(SpendingMeter):
         return f"meter of member {self.membership_id}"
 
 
+class AccountMeter(models.Model):
+    """What is charged to an account in `month`, USD. It is there while the account has a budget to be warned of.
+
+    A month is a local one of the account's zone, by its first date. It changes only under the wallet's lock.
+    """
+
+    customer = models.OneToOneField(Customer, on_delete=models.CASCADE, primary_key=True, related_name="month_meter")
+    month = models.DateField()
+    charged = sum_of_money()
+
+    class Meta:
+        verbose_name = _("account meter")
+        verbose_name_plural = _("account meters")
+
+    def __str__(self) -> str:
+        return f"meter of account {self.customer_id}"
+
+
 class CustomerMeter(models.Model):
     """What a customer has asked for lately, in all and by model, in five-second slots. One narrow row."""
 
@@ -77,6 +95,9 @@ class CustomerMeter(models.Model):
     suspended = models.BooleanField(default=False)
     slot = models.BigIntegerField(default=0)
     slots = ArrayField(models.IntegerField())
+    warns = models.BooleanField(
+        default=False, db_default=False, help_text=_("Its owners want to be warned as caps or a budget are used up.")
+    )
     by_model = models.JSONField(
         default=dict, help_text=_('{"model": [slot, [13 counts]]}, only of models asked for within the last minute.')
     )

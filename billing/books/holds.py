@@ -17,6 +17,7 @@ from accounts.limits.correcting import MeterChange, correct
 from billing.books.ledger import lock_wallets
 from billing.books.money import ZERO, InvalidAmount, usd
 from billing.models import Budget, Hold
+from billing.warnings import spending
 from core import states
 from core.arrays import array, columns
 
@@ -160,24 +161,24 @@ def resolve(resolutions: Sequence[Resolution], *, now: datetime) -> set[str]:
             freed[customer_id] = (freed[customer_id][0] - held, freed[customer_id][1] - exposure)
             if purse is not None:
                 inside[purse] = (inside[purse][0] + held - charged, inside[purse][1] + charged)
-        for customer_id, kept in _give_to_purses(inside) if inside else ():
+        for customer_id, kept in _give_to_purses(inside, now=now) if inside else ():
             freed[customer_id] = (freed[customer_id][0] + kept, freed[customer_id][1])
         _add_held(freed)
     return resolved
 
 
-def _give_to_purses(inside: dict[str, tuple[Decimal, Decimal]]) -> list[tuple[int, Decimal]]:
+def _give_to_purses(inside: dict[str, tuple[Decimal, Decimal]], *, now: datetime) -> list[tuple[int, Decimal]]:
     """Give budgets back what their requests did not use, of each the rest and what was charged; by customer, what stays
     held. The rest of one that has ended is the wallet's again, and the key that made it had so much less set aside.
     """
     with connection.cursor() as cursor:
         cursor.execute(GIVE_TO_PURSES, columns([(key, rest) for key, (rest, _) in inside.items()]))
         rows = cursor.fetchall()
-    tell_makers([(key, ZERO if is_open else rest, inside[key][1]) for key, _, rest, is_open in rows])
+    tell_makers([(key, ZERO if is_open else rest, inside[key][1]) for key, _, rest, is_open in rows], now=now)
     return [(customer_id, rest) for _, customer_id, rest, is_open in rows if is_open]
 
 
-def tell_makers(changes: Sequence[tuple[str, Decimal, Decimal]]) -> None:
+def tell_makers(changes: Sequence[tuple[str, Decimal, Decimal]], *, now: datetime) -> None:
     """Of budgets, by their holds: so much is not set aside any more, and so much of it was charged. That counts within
     the caps of the keys that they were made with, in the periods in which they were.
     """
@@ -188,7 +189,7 @@ def tell_makers(changes: Sequence[tuple[str, Decimal, Decimal]]) -> None:
         maker, day = made[key].key.child.made_with_id, made[key].counted_on
         if maker is not None and day is not None and (back or charged):
             told.append(MeterChange(maker, day, -back, charged))
-    correct(told)
+    spending.tell(correct(told, counts_for_account=False), now=now)
 
 
 def capture_share(*, key: str, share: Decimal, now: datetime) -> None:

@@ -1,7 +1,7 @@
 """The only writer of transfers, and of the wallets' paid and bonus balances that follow from them."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -27,10 +27,12 @@ LOCK_BALANCES = f"SELECT customer_id, bonus, bonus_account_id, paid_account_id {
 MOVE_WALLETS = (
     "WITH moved AS (UPDATE billing_wallet w SET paid = w.paid + d.paid, bonus = w.bonus + d.bonus"
     "  FROM unnest(%s::bigint[], %s::numeric[], %s::numeric[]) AS d(customer_id, paid, bonus)"
-    "  WHERE w.customer_id = d.customer_id RETURNING w.customer_id, w.watched_below, d.paid + d.bonus AS change)"
-    " SELECT count(*), array_agg(customer_id) FILTER (WHERE watched_below IS NOT NULL AND change < 0) FROM moved"
+    "  WHERE w.customer_id = d.customer_id"
+    "  RETURNING w.customer_id, w.watched_below, w.low_below, w.low_since, d.paid + d.bonus AS change)"
+    " SELECT count(*), array_agg(customer_id) FILTER (WHERE watched_below IS NOT NULL AND change < 0"
+    "  OR low_below IS NOT NULL AND (change < 0 OR low_since IS NOT NULL)) FROM moved"
 )
-"""Says how many it moved, and which of them are watched and fell."""
+"""Says how many it moved, and which of them are watched and fell, or are low and may be up again."""
 PAID_IN = (Kind.TOPUP, Kind.REFUND, Kind.REFUND_FAILED)
 WRITTEN_OFF = (Kind.WRITE_OFF, Kind.WRITE_OFF_RECOVERED)
 """Kinds of transfers that move a wallet's `paid_in` and `written_off` as they move its paid balance."""
@@ -158,6 +160,19 @@ def watch(*, customer_id: int, below: Decimal | None) -> None:
     Wallet.objects.filter(pk=customer_id).update(watched_below=below)
 
 
+def warn_below(*, customer_id: int, line: Decimal | None) -> None:
+    """From now on owners are told as the wallet falls below so many USD (`billing/warnings/low.py`); None: no longer.
+    Nothing was told of that line yet. The caller holds the wallet's lock.
+    """
+    Wallet.objects.filter(pk=customer_id).update(low_below=line, low_since=None)
+
+
+def mark_low(since: Mapping[int, datetime | None]) -> None:
+    """Who was told, by customer, that the balance is low and when; None: it is up again. The wallets are locked."""
+    for customer_id, at in since.items():
+        Wallet.objects.filter(pk=customer_id).update(low_since=at)
+
+
 def _must_be_possible(posting: Posting) -> None:
     if posting.kind not in KINDS:
         raise LedgerError(f"{posting.key}: no transfer is of the kind {posting.kind}")
@@ -224,8 +239,7 @@ def _move_wallets(postings: Sequence[Posting], *, now: datetime) -> None:
     if moved != len(moves):
         raise LedgerError("a customer's account has no wallet")
     if watched:
-        rows = Wallet.objects.filter(pk__in=watched).values_list("pk", "watched_below", F("paid") + F("bonus"))
-        levels.tell({pk: (line, after, sum(moves[pk].values(), ZERO)) for pk, line, after in rows}, now=now)
+        mark_low(levels.judge({pk: sum(moves[pk].values(), ZERO) for pk in watched}, now=now))
 
 
 def _note_payments(postings: Sequence[Posting], *, now: datetime) -> None:

@@ -39,7 +39,7 @@ def end(*, budget_id: int, reason: Budget.Ended, now: datetime) -> bool:
         lock_wallets([budget.customer_id])
         issuing.delete(key=budget.key, now=now)
         hold = Hold.objects.get(pk=budget.hold_key)
-        holds.tell_makers([(hold.key, hold.amount - hold.captured, ZERO)])
+        holds.tell_makers([(hold.key, hold.amount - hold.captured, ZERO)], now=now)
         holds.resolve([holds.Resolution(hold.key, None, reason)], now=now)
         Budget.objects.filter(pk=budget_id).update(ended_at=now, ended_reason=reason)
     return True

@@ -1,5 +1,5 @@
 from billing.models.adjustments import AdjustmentProposal
-from billing.models.alerts import Alert, AlertPost
+from billing.models.alerts import Alert, AlertPost, AlertSettings, Notice
 from billing.models.books import AccountDay, AuditRun, ClosedDay, MonthLock
 from billing.models.budgets import Budget
 from billing.models.discrepancies import Discrepancy
@@ -15,6 +15,7 @@ __all__ = [
     "AdjustmentProposal",
     "Alert",
     "AlertPost",
+    "AlertSettings",
     "AuditRun",
     "Budget",
     "ClosedDay",
@@ -30,6 +31,7 @@ __all__ = [
     "LedgerAccount",
     "Mail",
     "MonthLock",
+    "Notice",
     "RefundRequest",
     "Transfer",
     "Unread",

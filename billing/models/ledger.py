@@ -223,6 +223,18 @@ class Wallet(models.Model):
         help_text=_("The automatic top-up's line, USD. Empty: nobody watches."),
     )
 
+    low_below = models.DecimalField(
+        _("low below"),
+        max_digits=12,
+        decimal_places=2,
+        null=True,
+        blank=True,
+        help_text=_("USD that its owners want to be warned at. Empty: at none."),
+    )
+    low_since = models.DateTimeField(
+        _("low since"), null=True, blank=True, help_text=_("They were warned then, and are not again until it is up.")
+    )
+
     class Meta:
         verbose_name = _("wallet")
         verbose_name_plural = _("wallets")
@@ -237,6 +249,9 @@ class Wallet(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(paid_in__lte=0) | Q(first_paid_at__isnull=False), name="wallet_paid_in_has_first"
+            ),
+            models.CheckConstraint(
+                condition=Q(low_since__isnull=True) | Q(low_below__isnull=False), name="wallet_low_below_a_line"
             ),
         ]
 

@@ -37,6 +37,7 @@ class Fact(models.TextChoices):
 
     BALANCE_LOW = "balance.low", "The balance fell below what the account wants to be warned at."
     BUDGET_REACHED = "budget.reached", "A share of a budget or a cap is spent."
+    WEEK_SUMMARY = "week.summary", "A week of an account is over, whose owners want to read of it."
     TOPUP_PAID = "topup.paid", "A top-up was paid and is credited."
     TOPUP_FAILED = "topup.failed", "A top-up failed: nothing was paid."
     AUTO_TOPUP_DISABLED = "auto_topup.disabled", "Automatic top-up was switched off."

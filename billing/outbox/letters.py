@@ -9,6 +9,7 @@ from billing.outbox import people as of_people
 from billing.outbox import rerates as of_rerates
 from billing.outbox import webhooks as of_webhooks
 from billing.refunds import letters as of_refunds
+from billing.warnings import letters as of_warnings
 
 LETTERS: dict[str, Callable[[Event], mail.Letter]] = {
     **dict.fromkeys(of_refunds.WORDS, of_refunds.letter),
@@ -16,6 +17,7 @@ LETTERS: dict[str, Callable[[Event], mail.Letter]] = {
     **dict.fromkeys(of_people.WORDS, of_people.letter),
     **dict.fromkeys(of_rerates.WORDS, of_rerates.letter),
     **dict.fromkeys(of_webhooks.WORDS, of_webhooks.letter),
+    **dict.fromkeys(of_warnings.WORDS, of_warnings.letter),
     **dict.fromkeys(auto_topups.WORDS, auto_topups.letter),
     **dict.fromkeys(alerts.SUBJECTS, alerts.letter),
 }

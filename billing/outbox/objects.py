@@ -51,6 +51,8 @@ class Budget:
     limit: Decimal
     spent: Decimal
     resets_at: datetime | None
+    refused: bool = False
+    """A cap refused a request while so much was charged of it."""
 
 
 def budget(about: Budget) -> Mapping[str, Any]:
@@ -63,6 +65,7 @@ def budget(about: Budget) -> Mapping[str, Any]:
         "limit": api_amount(about.limit),
         "spent": api_amount(about.spent),
         "resets_at": None if about.resets_at is None else moment(about.resets_at),
+        "refused": about.refused,
     }
 
 

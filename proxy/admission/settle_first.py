@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 
 from django.db import OperationalError, connection
 
-from accounts.limits.meters import Whose
 from accounts.limits.periods import Period
+from accounts.limits.spending import Whose
 from billing.books.money import ZERO
 from core.clock import database_now
 from core.records import value

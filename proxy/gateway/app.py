@@ -18,6 +18,7 @@ from accounts.limits.policy import KeyPolicy
 from core.web import cors
 from core.web.errors import FINAL, compressed
 from proxy.admission.queue import Admitted, Ask, PolicyChanged
+from proxy.admission.rule import Short
 from proxy.batches.batcher import QueueFull
 from proxy.batches.connections import AWAY
 from proxy.errors import Refusal, invalid_key, unavailable
@@ -306,6 +307,10 @@ class Gateway(Rights):
             try:
                 closer = None if asking.prompt is None else asking.look_closer
                 return await self._admission.admit(asking.ask, relay_of, closer=closer)
+            except Short as short:
+                if short.cap is not None:
+                    self._refused_caps.note(short.cap, customer_id=policy.customer_id)
+                raise
             except PolicyChanged:
                 fresh = await self._keyring.reload(sha256)
                 if fresh is None:

@@ -12,6 +12,7 @@ from django.conf import settings
 from billing.books.allowance import Overrun
 from core.clock import database_now
 from proxy.admission.queue import Admission
+from proxy.admission.refused import RefusedCaps
 from proxy.batches.batcher import Batcher
 from proxy.batches.connections import AWAY
 from proxy.batches.threads import in_thread
@@ -72,6 +73,7 @@ class Process:
         self._admission = Admission(
             lease_id=self._lease_id, overrun=overrun, release=self._release, patience=settings.HOLD_WAIT_SECONDS
         )
+        self._refused_caps = RefusedCaps()
         self._memory = Memory()
         self._once = Once(lease_id=self._lease_id)
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="reading")
@@ -94,6 +96,7 @@ class Process:
             self._cut()
             await asyncio.gather(*late, return_exceptions=True)
         await self._admission.close()
+        await self._refused_caps.close()
         await self._once.close()
         await self._metering.close()
         await self._releases.close()

@@ -13,12 +13,13 @@ from decimal import Decimal
 from django.db import connection, transaction
 from django.db.models import F
 
-from accounts.limits.correcting import MeterChange, correct
+from accounts.limits.correcting import Charged, MeterChange, correct
 from billing.books.kinds import Kind
 from billing.books.ledger import Account, Posting, house_account, lock_wallets, post_all
 from billing.books.money import ZERO
 from billing.books.reversals import HOUSE
 from billing.models import LedgerAccount, Wallet
+from billing.warnings import spending
 from core import states
 from core.arrays import array, columns
 from core.records import value
@@ -92,7 +93,7 @@ def _post(rerate: Rerate, corrections: Sequence[Correction], *, now: datetime) -
     moves = [move for move in _moves(rerate, corrections, wallets) if move.change]
     if not moves:
         return
-    _correct_meters(moves)
+    charged = _correct_meters(moves)
     with connection.cursor() as cursor:
         rows = [(m.correction.request.pk, m.correction.before + m.change) for m in moves]
         cursor.execute(WRITE, columns(rows))
@@ -104,6 +105,7 @@ def _post(rerate: Rerate, corrections: Sequence[Correction], *, now: datetime) -
     _add_to_shares(rerate, moves)
     bonus = {move.correction.request.pk: move.bonus for move in moves}
     margin.correct({move.correction.request.pk: move.change for move in moves}, bonus=bonus, now=now)
+    spending.tell(charged, now=now)
 
 
 def _moves(rerate: Rerate, corrections: Sequence[Correction], wallets: dict[int, Wallet]) -> list[Move]:
@@ -166,10 +168,10 @@ def _postings(
     return postings
 
 
-def _correct_meters(moves: Sequence[Move]) -> None:
+def _correct_meters(moves: Sequence[Move]) -> list[Charged]:
     """The spend of the keys, on the day that it was counted on."""
     requests = [(move.correction.request, move.change) for move in moves]
-    correct(MeterChange(one.key_id, one.counted_on, change, change) for one, change in requests)
+    return correct(MeterChange(one.key_id, one.counted_on, change, change) for one, change in requests)
 
 
 def _add_to_shares(rerate: Rerate, moves: Sequence[Move]) -> None:

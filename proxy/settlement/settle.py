@@ -15,6 +15,7 @@ from django.db import DatabaseError, OperationalError, connection, transaction
 from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Now
 
+from accounts.limits import correcting
 from accounts.limits.correcting import MeterChange, correct
 from billing.books import chart, holds
 from billing.books.holds import HoldError, Resolution
@@ -22,6 +23,7 @@ from billing.books.kinds import Kind
 from billing.books.ledger import LOCK_BALANCES, Account, LedgerError, Posting, house_account, post_all
 from billing.books.money import ZERO
 from billing.models import LedgerAccount
+from billing.warnings import spending
 from core import states
 from core.arrays import array
 from core.clock import database_now
@@ -201,7 +203,7 @@ def _settle(due: Sequence[Due], *, now: datetime) -> None:
         [(generation.customer_id, generation.cost) for generation in due],
         bonus={customer_id: wallet.bonus for customer_id, wallet in wallets.items()},
     )
-    _correct_meters(due)
+    charged = _correct_meters(due)
     # A request that cost nothing gives its hold back.
     resolutions = [
         Resolution(key=generation.pk, captured=generation.cost or None, reason=generation.reason)
@@ -218,6 +220,7 @@ def _settle(due: Sequence[Due], *, now: datetime) -> None:
         if cursor.rowcount != len(due):
             raise LookupError("a locked generation is not where it was")
         cursor.execute(TO_PURCHASE, [array([generation.pk for generation in due])])
+    spending.tell(charged, now=now)
 
 
 def _wallets(customer_ids: set[int]) -> dict[int, Charged]:
@@ -247,9 +250,9 @@ def _postings(due: Sequence[Due], splits: Sequence[Split], wallets: dict[int, Ch
     return postings
 
 
-def _correct_meters(due: Iterable[Due]) -> None:
+def _correct_meters(due: Iterable[Due]) -> list[correcting.Charged]:
     """What was counted as spent was the hold; make it the cost, on the day it was counted on."""
-    correct(MeterChange(used.key_id, used.day, used.cost - used.held, used.cost) for used in due)
+    return correct(MeterChange(used.key_id, used.day, used.cost - used.held, used.cost) for used in due)
 
 
 def release(generation_ids: Sequence[str], *, reason: str, now: datetime, flag: bool = False) -> list[str]:

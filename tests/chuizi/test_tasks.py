@@ -18,6 +18,7 @@ QUEUES = {
     "billing.tasks.close_days": "celery",
     "billing.tasks.end_budgets": "celery",
     "billing.tasks.send_mail": "celery",
+    "billing.tasks.summarize_weeks": "celery",
     "billing.tasks.tidy": "celery",
     "billing.tasks.watch": "celery",
     "payments.tasks.fetch_statements": "payments",

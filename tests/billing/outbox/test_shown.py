@@ -171,7 +171,7 @@ def test_a_low_balance_and_a_budget_are_told_by_one_call_each(client, customer, 
     assert told(Fact.BALANCE_LOW, customer).shown == got(client, key, "/v1/credits")
     assert told(Fact.BUDGET_REACHED, customer).shown == {
         **{"of": "key", "id": "7", "name": "ci", "period": "day", "percent": 80},
-        **{"limit": "1.00000000", "spent": "0.80000000", "resets_at": "2026-11-23T12:00:00Z"},
+        **{"limit": "1.00000000", "spent": "0.80000000", "resets_at": "2026-11-23T12:00:00Z", "refused": False},
     }
 
 
