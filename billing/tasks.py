@@ -3,6 +3,7 @@
 from celery import shared_task
 from django.utils import timezone
 
+from billing.bonus import ending as bonus_ending
 from billing.budgets import ending
 from billing.months import journal
 from billing.outbox import alerts, events, mail
@@ -40,6 +41,12 @@ def summarize_weeks() -> None:
 def end_budgets() -> None:
     """Give back what is left of budgets whose time is up, or whose key nobody can use any more."""
     ending.end_due(now=database_now())
+
+
+@shared_task(name="billing.tasks.end_bonus")
+def end_bonus() -> None:
+    """Take back bonus whose time is up, and announce what ends within a week."""
+    bonus_ending.end_due(now=database_now())
 
 
 @shared_task(name="billing.tasks.close_days")

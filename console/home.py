@@ -17,6 +17,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.groups import group_of
 from accounts.models import ApiKey, Customer
+from billing.bonus.remaining import endings
 from billing.books import history
 from billing.books.money import ZERO
 from billing.models import Wallet
@@ -94,6 +95,8 @@ def console(request: HttpRequest) -> HttpResponse:
         "customer": customer,
         "wallet": wallet,
         "bar": _bar(wallet),
+        "now": timezone.now(),
+        "endings": [one for one in endings(customer.pk) if one.left > 0],
         "held_parts": history.held_parts(customer),
         "latest": latest,
         "key": key,

@@ -121,6 +121,8 @@ def _in_words(transfer: Transfer) -> tuple[str, str]:
     if subject == "topup":
         # The note names the order, as the customer knows it.
         return _("Top-up %(number)s") % {"number": transfer.memo}, f"/console/topup/{transfer.memo}"
+    if transfer.kind == Kind.BONUS_EXPIRED:
+        return _("Bonus that was not spent by its end"), ""
     if subject == "welcome":
         return _("Welcome credit"), ""
     if subject == "refund":

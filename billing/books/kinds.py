@@ -19,6 +19,7 @@ class Kind(models.TextChoices):
     RERATE_UP = "rerate_up", "What a corrected price adds to a request's charge, days after it was announced."
 
     GRANT = "grant", "Bonus that the house gives."
+    BONUS_EXPIRED = "bonus_expired", "Bonus whose time is up goes back to the house."
     ADJUSTMENT = "adjustment", "A correction of a balance that one of finance proposed and another posted."
     WRITE_OFF = "write_off", "What a customer owes and the house bears."
     WRITE_OFF_RECOVERED = "write_off_recovered", "What the house bore, and its provider gave back after all."

@@ -1,5 +1,6 @@
 from billing.models.adjustments import AdjustmentProposal
 from billing.models.alerts import Alert, AlertPost, AlertSettings, Notice
+from billing.models.bonus.grants import BonusGrant
 from billing.models.books import AccountDay, AuditRun, ClosedDay, MonthLock
 from billing.models.budgets import Budget
 from billing.models.discrepancies import Discrepancy
@@ -17,6 +18,7 @@ __all__ = [
     "AlertPost",
     "AlertSettings",
     "AuditRun",
+    "BonusGrant",
     "Budget",
     "ClosedDay",
     "CreditTask",

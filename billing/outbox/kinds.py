@@ -35,6 +35,8 @@ class Fact(models.TextChoices):
 
     RERATE_ANNOUNCED = "rerate.announced", "Requests were charged too little, and the difference is taken in 7 days."
 
+    BONUS_ENDS = "bonus.ends", "Some of the bonus ends in 7 days."
+
     BALANCE_LOW = "balance.low", "The balance fell below what the account wants to be warned at."
     BUDGET_REACHED = "budget.reached", "A share of a budget or a cap is spent."
     WEEK_SUMMARY = "week.summary", "A week of an account is over, whose owners want to read of it."

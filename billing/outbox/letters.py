@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from billing.bonus import letters as of_bonus
 from billing.invoices import letters as of_invoices
 from billing.models import Event
 from billing.outbox import alerts, auto_topups, mail
@@ -12,6 +13,7 @@ from billing.refunds import letters as of_refunds
 from billing.warnings import letters as of_warnings
 
 LETTERS: dict[str, Callable[[Event], mail.Letter]] = {
+    **dict.fromkeys(of_bonus.WORDS, of_bonus.letter),
     **dict.fromkeys(of_refunds.WORDS, of_refunds.letter),
     **dict.fromkeys(of_invoices.WORDS, of_invoices.letter),
     **dict.fromkeys(of_people.WORDS, of_people.letter),

@@ -17,6 +17,7 @@ QUEUES = {
     "billing.tasks.audit": "celery",
     "billing.tasks.close_days": "celery",
     "billing.tasks.end_budgets": "celery",
+    "billing.tasks.end_bonus": "celery",
     "billing.tasks.send_mail": "celery",
     "billing.tasks.summarize_weeks": "celery",
     "billing.tasks.tidy": "celery",

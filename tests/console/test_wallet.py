@@ -1,6 +1,6 @@
 """/console/: each number with its reason."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -10,6 +10,7 @@ from django.utils import timezone
 from accounts.keys import issuing
 from accounts.people import customers
 from billing.books import holds
+from billing.books.grants import grant_bonus
 from billing.models import Hold, Wallet
 from proxy.records import lists
 
@@ -47,6 +48,15 @@ def test_what_is_left_of_a_refund_sent_in_parts_counts_as_held(page, customer, n
     holds.place(customer_id=customer.pk, key="refund:1", kind=Hold.Kind.REFUND, amount=Decimal(5), now=now)
     holds.capture_share(key="refund:1", share=Decimal(3), now=now)
     assert '<b class="num">$2.0000</b> is set aside for the refund' in page()
+
+
+def test_bonus_that_ends_stands_there_with_its_day(page, customer, now):
+    grant = {"customer": customer, "amount": Decimal(2), "reason": "test", "now": now}
+    grant_bonus(**grant, key="test:ends", ends_at=datetime(2126, 1, 31, 8, 30, tzinfo=UTC))
+    grant_bonus(**grant, key="test:over", ends_at=now + timedelta(microseconds=1))
+    text = page()
+    assert '<b class="num">$2.0000</b> of your bonus ends at 2126-01-31 08:30 UTC. It is spent first.' in text
+    assert 'The time of <b class="num">$2.0000</b> of bonus is up.' in text
 
 
 def test_latest_requests_carry_their_state(page, make_request):

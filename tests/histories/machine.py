@@ -38,6 +38,7 @@ from tests.histories.automatic import Automatic
 from tests.histories.banks import Banks
 from tests.histories.budgets import Budgets
 from tests.histories.correcting import Correcting
+from tests.histories.ending import Ending
 from tests.histories.invoicing import Invoicing
 from tests.histories.not_fitting import NotFitting, lines_of
 from tests.histories.rerating import Rerating
@@ -72,7 +73,7 @@ CLEARING = (
 WORDS = "not needed any more"
 
 
-class Histories(Budgets, Automatic, Invoicing, Correcting, Rerating, Banks, NotFitting):
+class Histories(Budgets, Ending, Automatic, Invoicing, Correcting, Rerating, Banks, NotFitting):
     """Two customers who pay, spend and want money back; three providers; workers that die; two people at the desk."""
 
     @initialize()

@@ -241,6 +241,7 @@ def test_each_kind_that_mail_reads_has_words():
         | request
         | alert
         | rerate
+        | {"left": "1.0000", "at": "2026-11-30 12:00 UTC"}
         | {"place": "https://hook.example/", "why": "gone"}
         | {"decision": "", "question": "", "reason": "", "locale": "en", "asked_from": ""}
     )

@@ -1,0 +1,29 @@
+"""The audit's look at bonus that was given: its row says what its transfers say."""
+
+from collections.abc import Iterator
+
+from billing.audit.run import pages
+
+GRANTS = """
+SELECT g.customer_id, g.id, g.expired, t.taken
+FROM {page} g
+LEFT JOIN billing_transfer f ON f.id = g.transfer_id AND f.kind = 'grant'
+LEFT JOIN billing_ledgeraccount a ON a.id = f.credit_id AND a.kind = 'bonus'
+CROSS JOIN LATERAL (
+ SELECT coalesce(sum(e.amount), 0) AS taken, count(*) AS transfers,
+  coalesce(bool_and(e.kind = 'bonus_expired' AND e.debit_id = f.credit_id), true) AS is_own
+ FROM billing_transfer e WHERE e.key = ANY(
+  ARRAY(SELECT 'bonus:' || g.id || ':expired' || CASE n WHEN 1 THEN '' ELSE ':' || n END
+   FROM generate_series(1, g.takes + 1) n))
+) t
+WHERE f.id IS NULL OR a.customer_id IS DISTINCT FROM g.customer_id OR f.amount <> g.amount
+ OR (t.taken, t.transfers) <> (g.expired, g.takes) OR NOT t.is_own
+ORDER BY g.id"""
+
+
+def check_grants(customer_id: int | None) -> Iterator[str]:
+    """Each grant against the transfer that gave it and those that took it back."""
+    for customer, number, said, taken in pages(
+        GRANTS, table="billing_bonusgrant", key="id", first=0, customer_id=customer_id
+    ):
+        yield f"customer {customer}: bonus {number} says {said:f} ended, by its transfers it is {taken:f}"
