@@ -116,7 +116,7 @@ class Gateway(Rights):
             failed = Refusal(500, "internal_error", "Something went wrong on our side.")
             await self._refuse(exchange, spoken, failed)
         finally:
-            metrics.later(metrics.requests(metrics.model_label(model), str(exchange.status or 499)).inc, 1)
+            metrics.count(metrics.requests(metrics.model_label(model), str(exchange.status or 499)))
 
     async def _answer(
         self,

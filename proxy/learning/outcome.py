@@ -67,7 +67,7 @@ class Outcome:
         if held:
             told = _figures(metrics.model_label(self._ask.model))
             for counter, amount in zip(told, (held, min(self._ask.estimate, self._ask.bound), charged), strict=True):
-                metrics.later(counter.inc, int(amount * MICRO) / MICRO)
+                metrics.count(counter, int(amount * MICRO) / MICRO)
         prompt = self._prompt
         if prompt is None or record.usage_source != Generation.UsageSource.UPSTREAM or record.is_flagged:
             return

@@ -153,7 +153,7 @@ class Failover:
                         log.warning("upstream %s does not take a field of ours: %s", destination.upstream, habits)
                         self._client.habits.learn(destination, habits, now=monotonic())
                     label = metrics.model_label(destination.model)
-                    metrics.later(metrics.upstream_requests(label, destination.upstream).inc, 1)
+                    metrics.count(metrics.upstream_requests(label, destination.upstream))
                     return response, destination
                 self.took = None
                 async with response:

@@ -78,24 +78,31 @@ COOLING = Gauge(
 
 _models: set[str] = set()
 _told: deque[tuple[Callable[[float], None], float]] = deque()
+_counted: dict[Counter, float] = {}
 # Looked up by prometheus_client each time, a counter's labels cost more than counting.
 requests = cache(REQUESTS.labels)
 upstream_requests = cache(UPSTREAM_REQUESTS.labels)
 
 
 def later(tell: Callable[[float], None], amount: float) -> None:
-    """Count what every request counts a moment after its answer: `tell` is a metric's `inc` or `observe`."""
+    """Tell what every request tells a moment after its answer: `tell` is a metric's `observe`."""
     _told.append((tell, amount))
 
 
+def count(counter: Counter, amount: float = 1) -> None:
+    """The same for a counter, once for all that were counted meanwhile. In the event loop alone."""
+    _counted[counter] = _counted.get(counter, 0) + amount
+
+
 def catch_up() -> None:
-    """Count what was left for later. What cannot be counted is lost: where their folder is full, requests go on."""
+    """Tell what was left for later. What cannot be told is lost: where their folder is full, requests go on."""
     lost: Exception | None = None
-    while True:
-        try:
+    while _told or _counted:
+        if _told:
             tell, amount = _told.popleft()
-        except IndexError:
-            break
+        else:
+            counter, amount = _counted.popitem()
+            tell = counter.inc
         try:
             tell(amount)
         except Exception as error:
