@@ -5,7 +5,9 @@ from decimal import Decimal
 from typing import Any
 
 from django.db.models import QuerySet
+from django.http import HttpResponse
 from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
 from rest_framework import generics, serializers
 from rest_framework.request import Request
@@ -13,12 +15,13 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from api.common.authentication import caller
-from api.common.base import KEY_HEADER, ApiError, amount_text
+from api.common.base import KEY_HEADER, AnyAccepted, ApiError, amount_text
 from api.common.idempotency import Claim, run_once
 from billing.books.money import ZERO, api_amount
 from core.addresses import request_address
+from core.web.downloads import as_file
 from payments.models import Method, TopUp
-from payments.topups import orders, polling, quotes
+from payments.topups import orders, polling, quotes, receipts
 
 CODES = {403: "account_suspended", 429: "rate_limit_exceeded", 502: "provider_error", 503: "provider_unavailable"}
 SHOWN_STATES = ("open", "paid", "expired", "failed", "partly_refunded", "refunded", "disputed")
@@ -202,6 +205,20 @@ class TopUpView(APIView):
             raise ApiError("There is no such top-up.", status=404, code="not_found")
         polling.watch(topup=topup, now=timezone.now())
         return Response(_data(topup))
+
+
+class ReceiptView(APIView):
+    """The receipt of a credited top-up as a PDF, in the language of the order."""
+
+    content_negotiation_class = AnyAccepted
+
+    @extend_schema(operation_id="topups_receipt", responses={(200, "application/pdf"): OpenApiTypes.BINARY})
+    def get(self, request: Request, number: str) -> HttpResponse:
+        topup = TopUp.objects.filter(customer=caller(request).customer, number=number[:32]).first()
+        paper = receipts.receipt(topup, now=timezone.now()) if topup is not None else None
+        if paper is None:
+            raise ApiError("There is no such receipt.", status=404, code="not_found")
+        return as_file(name=f"receipt-{paper.number}.pdf", kind="application/pdf", content=paper.content)
 
 
 def _api_error(error: orders.TopUpError) -> ApiError:

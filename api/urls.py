@@ -39,6 +39,7 @@ urlpatterns = [
     path("v1/topups/quote", topups.QuoteView.as_view(), name="api-topup-quote"),
     path("v1/topups", topups.TopUpListView.as_view(), name="api-topups"),
     path("v1/topups/<slug:number>", topups.TopUpView.as_view(), name="api-topup"),
+    path("v1/topups/<slug:number>/receipt.pdf", topups.ReceiptView.as_view(), name="api-topup-receipt"),
     path("v1/auto-topup", auto_topup.AutoTopUpView.as_view(), name="api-auto-topup"),
     path("v1/alerts", alerts.AlertsView.as_view(), name="api-alerts"),
     path("v1/refund-requests", refunds.RefundListView.as_view(), name="api-refunds"),

@@ -2,7 +2,7 @@
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import get_language
@@ -15,11 +15,12 @@ from console import qr
 from console.access.membership import current_customer, current_membership, current_user
 from console.forms.topups import OTHER, PRESETS, TopUpForm
 from core.addresses import request_address
+from core.web.downloads import as_file
 from payments import tasks
 from payments.automatic import agreements
 from payments.automatic.keeping import keeper
 from payments.models import TopUp
-from payments.topups import fx, orders, polling, quotes
+from payments.topups import fx, orders, polling, quotes, receipts
 
 
 @never_cache
@@ -99,3 +100,15 @@ def topup_state(request: HttpRequest, number: str) -> JsonResponse:
     topup = get_object_or_404(TopUp, number=number, customer=current_customer(request))
     polling.watch(topup=topup, now=timezone.now())
     return JsonResponse({"state": topup.shown_state, "ready": topup.has_checkout})
+
+
+@never_cache
+@login_required
+@require_GET
+def topup_receipt(request: HttpRequest, number: str) -> HttpResponse:
+    """The receipt of a credited top-up as a PDF, in the language of who looks."""
+    topup = get_object_or_404(TopUp, number=number, customer=current_customer(request))
+    paper = receipts.receipt(topup, now=timezone.now(), locale=get_language() or "")
+    if paper is None:
+        raise Http404
+    return as_file(name=f"receipt-{paper.number}.pdf", kind="application/pdf", content=paper.content)

@@ -9,6 +9,7 @@ from django.views.decorators.csrf import csrf_exempt
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework import exceptions
+from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.pagination import CursorPagination
 from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
@@ -81,6 +82,13 @@ def _unfit(data: Any) -> str:
         elif isinstance(value, list):
             waiting += [(each, depth + 1) for each in value]
     return ""
+
+
+class AnyAccepted(DefaultContentNegotiation):
+    """For answers that are files: whatever `Accept` says, the path says what comes. Errors are JSON."""
+
+    def select_renderer(self, request: Any, renderers: Any, format_suffix: str | None = None) -> Any:
+        return renderers[0], renderers[0].media_type
 
 
 KEY_HEADER = OpenApiParameter(

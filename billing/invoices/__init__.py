@@ -33,7 +33,7 @@ from billing.invoices.crediting import (
     reissue,
 )
 from billing.invoices.deciding import deny, issue, mark_posted, preview, record_fapiao
-from billing.invoices.papers.documents import series_in_use
+from billing.invoices.papers.documents import seller_in_use, series_in_use
 from billing.invoices.sources import Source, claimed, register
 
 __all__ = [
@@ -67,5 +67,6 @@ __all__ = [
     "record_fapiao",
     "register",
     "reissue",
+    "seller_in_use",
     "series_in_use",
 ]

@@ -1,4 +1,6 @@
-"""Closed days of the books, and the audits that were made."""
+"""Closed days of the books and months of accounts, the papers given out, and the audits that were made."""
+
+from typing import ClassVar
 
 import pgtrigger
 from django.db import models
@@ -6,7 +8,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import User
+from accounts.models import Customer, User
 from billing.models.ledger import LedgerAccount
 
 
@@ -82,3 +84,33 @@ class AuditRun(models.Model):
 
     def __str__(self) -> str:
         return f"{self.finished_at:%Y-%m-%d %H:%M}: {self.drifts}"
+
+
+class Paper(models.Model):
+    """A PDF of ours that is no invoice, drawn from `facts` when it is first asked for; never changed."""
+
+    class Kind(models.TextChoices):
+        RECEIPT = "receipt", _("receipt")
+        STATEMENT = "statement", _("statement")
+
+    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="papers", verbose_name=_("customer"))
+    kind = models.CharField(_("kind"), max_length=12, choices=Kind.choices)
+    number = models.CharField(_("number"), max_length=40, help_text=_("The top-up's, or the month."))
+    locale = models.CharField(_("language"), max_length=10)
+    facts = models.JSONField(_("facts"), help_text=_("All that it is drawn from."))
+    content = models.BinaryField(_("file"))
+    sha256 = models.CharField(_("SHA-256"), max_length=64)
+    made_at = models.DateTimeField(_("made at"), default=timezone.now)
+
+    class Meta:
+        verbose_name = _("paper")
+        verbose_name_plural = _("papers")
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["customer", "kind", "number", "locale"], name="paper_once_a_language")
+        ]
+        triggers: ClassVar = [
+            pgtrigger.Protect(name="paper_append_only", operation=pgtrigger.Update | pgtrigger.Delete)
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.number}"

@@ -5,9 +5,10 @@ from collections.abc import Callable
 from billing.bonus import letters as of_bonus
 from billing.invoices import letters as of_invoices
 from billing.models import Event
-from billing.outbox import alerts, auto_topups, mail
+from billing.outbox import alerts, mail
 from billing.outbox import people as of_people
 from billing.outbox import rerates as of_rerates
+from billing.outbox import topups as of_topups
 from billing.outbox import webhooks as of_webhooks
 from billing.refunds import letters as of_refunds
 from billing.warnings import letters as of_warnings
@@ -20,7 +21,7 @@ LETTERS: dict[str, Callable[[Event], mail.Letter]] = {
     **dict.fromkeys(of_rerates.WORDS, of_rerates.letter),
     **dict.fromkeys(of_webhooks.WORDS, of_webhooks.letter),
     **dict.fromkeys(of_warnings.WORDS, of_warnings.letter),
-    **dict.fromkeys(auto_topups.WORDS, auto_topups.letter),
+    **dict.fromkeys(of_topups.WORDS, of_topups.letter),
     **dict.fromkeys(alerts.SUBJECTS, alerts.letter),
 }
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from billing.outbox import events
 from billing.outbox.kinds import Fact
 from payments.models import TopUp
+from payments.topups.receipts import locale_of
 
 
 def tell(topup: TopUp, kind: Fact, *, now: datetime) -> None:
@@ -13,7 +14,12 @@ def tell(topup: TopUp, kind: Fact, *, now: datetime) -> None:
         kind,
         key=f"topup:{topup.pk}:{kind.step}",
         subject=topup.number,
-        data={},
+        data={
+            "amount": f"{topup.amount:f}",
+            "charge": f"{topup.charge_amount:f}",
+            "currency": topup.charge_currency,
+            "locale": locale_of(topup),
+        },
         now=now,
         customer_id=topup.customer_id,
         about=topup,

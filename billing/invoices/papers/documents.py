@@ -47,6 +47,14 @@ def series_for(*, currency: str) -> InvoiceSeries:
     return series
 
 
+def seller_in_use(*, currency: str, locale: str) -> dict[str, str]:
+    """The seller whom an invoice in a currency would name now; our name alone where no series is in use."""
+    series = series_in_use(currency=currency).first()
+    if series is None:
+        return dict.fromkeys(("address", "tax_id", "contact", "tax_name", "tax_note"), "") | {"name": "Chuizi"}
+    return seller_of(series, locale)
+
+
 @contextmanager
 def turn(series: InvoiceSeries) -> Iterator[InvoiceSeries]:
     """A transaction in which the series' next number is ours: its row stays locked, and is read anew.

@@ -1,6 +1,9 @@
-"""The way to `pdf.render` for who may never draw: its libraries take 30 MB, which a gateway process does without."""
+"""The way to draw for who may never draw: its libraries take 30 MB, which a gateway process does without."""
 
-from billing.models import Document
+from collections.abc import Mapping
+from typing import Any
+
+from billing.models import Document, Paper
 
 
 def render(document: Document) -> bytes:
@@ -8,3 +11,10 @@ def render(document: Document) -> bytes:
     from billing.invoices.papers import pdf
 
     return pdf.render(document)
+
+
+def draw(kind: Paper.Kind, facts: Mapping[str, Any], *, locale: str) -> bytes:
+    """A paper that is no invoice as a PDF, from what it says."""
+    from billing.invoices.papers import receipt
+
+    return {Paper.Kind.RECEIPT: receipt.render}[kind](facts, locale=locale)

@@ -226,11 +226,11 @@ def test_each_kind_that_mail_reads_has_words():
     alert = {"data": {"figure": "F", "value": "1", "since": "", "page": ""}}
     rerate = {"model": "a/b", "first": "2026-11-01", "last": "2026-11-02", "back": "1", "from": "2026-11-30"}
     people = {"account": "A", "by": "", "role": "viewer", "until": "2026-11-30", "sealed": "x", "invitation": 0}
-    auto = {"card": "Visa ···· 4242", "off_reason": "declined"}
     low = {"level": "1.00000000", "line": "2.00000000"}
     spent = {"of": "key", "name": "k", "period": "day", "percent": 50, "limit": "2", "spent": "1", "needed": None}
     spent |= {"resets_at": "2026-11-30T00:00:00+00:00", "time_zone": "UTC"}
     week = {"from": "2026-11-23", "to": "2026-11-29", "used": "1", "paid_in": "1", "granted": "1", "refunded": "1"}
+    auto = {"card": "Visa ···· 4242", "off_reason": "declined", "charge": "5.00"}
     facts = (
         low
         | spent

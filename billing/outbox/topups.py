@@ -1,4 +1,4 @@
-"""What a customer's owners are told when automatic top-up was switched off without them."""
+"""What a customer's owners are told of top-ups: one is credited, or automatic ones are switched off."""
 
 from django.conf import settings
 from django.utils import translation
@@ -8,12 +8,31 @@ from billing.models import Event
 from billing.outbox import mail
 from billing.outbox.kinds import Fact
 
-WORDS = (Fact.AUTO_TOPUP_DISABLED,)
+WORDS = (Fact.TOPUP_PAID, Fact.AUTO_TOPUP_DISABLED)
 """The kinds that have words here."""
 
 
 def letter(event: Event) -> mail.Letter:
-    """The mail, with the way to pay by hand."""
+    """The mail to the customer's owners."""
+    return _credited(event) if event.kind == Fact.TOPUP_PAID else _switched_off(event)
+
+
+def _credited(event: Event) -> mail.Letter:
+    """With the way to the receipt."""
+    data = event.data
+    page = f"{settings.SITE_URL}/console/topup/{event.subject}"
+    with translation.override(data["locale"]):
+        values = {"amount": f"${data['amount']}", "paid": f"{data['charge']} {data['currency']}"}
+        subject = _("Your top-up of %(amount)s is credited") % values
+        body = _("We received your payment of %(paid)s, and %(amount)s are in your balance.") % values
+        body += "\n\n" + _("Receipt (PDF):") + f" {page}/receipt.pdf"
+        body += "\n" + _("The top-up:") + f" {page}"
+    to = mail.owners_of(event.customer_id)
+    return mail.Letter(to=to, about=event.subject, subject=subject, body=mail.signed(body))
+
+
+def _switched_off(event: Event) -> mail.Letter:
+    """With the way to pay by hand."""
     data = event.data
     with translation.override(data["locale"]):
         subject = _("Automatic top-up is switched off")
