@@ -29,7 +29,9 @@ def letter(event: Event) -> mail.Letter:
         else:
             refused = data["needed"] is not None
             subject = _("A cap refuses requests") if refused else _("%(percent)s %% is spent") % data
-            body, page = sentence(event.kind, {**data, "name": told(data["name"])}), "/console/keys"
+            name = data["name"] if data["of"] == "member" else told(data["name"])  # a member's is a confirmed address
+            page = "/console/team" if data["of"] == "member" else "/console/keys"
+            body = sentence(event.kind, {**data, "name": name})
         body += f"\n\n{settings.SITE_URL}{page}"
         body += "\n" + _("What you are told of, and how:") + f" {settings.SITE_URL}/console/settings"
         body = mail.signed(body)

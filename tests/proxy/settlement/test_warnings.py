@@ -78,11 +78,11 @@ def test_a_charge_that_passes_several_shares_tells_of_the_largest(customer, key,
 
 def test_a_hold_of_ten_times_the_cap_tells_of_nothing(customer, key, make_generation):
     warn(customer, caps=True)
-    make_generation(cost=None, held="9", bound="9")
-    cap(key, daily_limit="0.9")
+    cap(key, daily_limit="0.86")
+    make_generation(cost="0.1", held="8.6", bound="8.6")
     KeyMeter.objects.filter(pk=key.key.pk).update(day_spent=9)
-    make_generation(cost="0.1", held="1")
     settle()
+    assert KeyMeter.objects.get(pk=key.key.pk).day_spent == Decimal("0.5")  # more than half, and not charged
     assert told() == []
 
 
@@ -98,7 +98,7 @@ def test_nobody_is_told_who_does_not_want_it(customer, key, make_generation):
     assert told() == []
 
 
-def test_members_are_told_of_by_all_their_keys(customer, key, make_generation):
+def test_members_are_told_of_by_all_their_keys(customer, key, make_generation, user):
     dev = User.objects.create_user("dev@example.org", "a rather long one")
     member = Membership.objects.create(user=dev, customer=customer, role="developer")
     ApiKey.objects.filter(pk=key.key.pk).update(created_by=dev)
@@ -108,6 +108,9 @@ def test_members_are_told_of_by_all_their_keys(customer, key, make_generation):
     settle()
     assert told() == [("member", "month", 80)]
     assert Event.objects.get(kind=Fact.BUDGET_REACHED).shown["name"] == "dev@example.org"
+    [letter] = mails()
+    assert letter.to == "ada@example.org"
+    assert "Member dev@example.org: $0.80 are spent of the cap of $1.00 a month" in letter.body
 
 
 def test_a_budget_of_the_account_counts_what_the_month_was_charged_already(customer, key, make_generation):
@@ -151,6 +154,10 @@ def test_a_refusal_at_97_percent_is_told_of_once_a_period(customer, key, user):
     reached = CapReached(
         Whose.KEY, key.key.pk, Period.DAY, Decimal(1), Decimal("0.98"), Decimal("0.01"), Decimal("0.05"), TODAY
     )
+    used_up = CapReached(
+        Whose.KEY, key.key.pk, Period.DAY, Decimal(1), Decimal("1.01"), Decimal("0.01"), Decimal("0.05"), TODAY
+    )
+    assert not spending.tell_refused(used_up, customer_id=customer.pk, now=NOW)  # that was told of as 100 %
     assert spending.tell_refused(reached, customer_id=customer.pk, now=NOW)
     assert not spending.tell_refused(reached, customer_id=customer.pk, now=NOW)
     [fact] = Event.objects.filter(kind=Fact.BUDGET_REACHED)
