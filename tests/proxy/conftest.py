@@ -13,12 +13,14 @@ from django.db import connections
 
 from accounts.keys import issuing
 from accounts.models import Customer
+from billing import receivers
 from billing.books import holds
 from billing.models import Hold
 from proxy.ids import new_generation_id
 from proxy.models import Generation, Model, Price
 from proxy.prices.loading import load_catalog
 from proxy.settlement.settle import settle_all
+from tests.catalog_rows import load_first
 from tests.conftest import NOW
 from tests.serving import Server
 from tests.spoken import CHAT, Spoken
@@ -101,8 +103,10 @@ def customer(transactional_db: None, make_customer: Callable[..., Customer]) -> 
 def gateway(customer: Customer, upstream: FakeUpstream, spoken: Spoken, settings: Any) -> Iterator[Gateway]:
     """Serving `openai/m` of `upstream` to a customer with 10 USD of bonus."""
     settings.DRAIN_SECONDS = 1
-    load_catalog(catalog(upstream))
-    issued = issuing.issue(customer=customer, name="test", now=NOW)
+    load_first(catalog(upstream))
+    with pytest.MonkeyPatch.context() as patch:  # what programs are shown of a key takes longer than to make it
+        patch.setattr(receivers, "record", lambda *args, **kwargs: None)
+        issued = issuing.issue(customer=customer, name="test", now=NOW)
     from chuizi.asgi import application
 
     server = Server(application, log_level="warning", access_log=False, timeout_graceful_shutdown=3).start()
