@@ -38,7 +38,7 @@ class PaymentsConfig(AppConfig):
         month_end.register("payments", of_payments)
         rates.register("CNY", fx.newest)
         objects.register(kinds.Shown.DISPUTE, of_disputes.shown)
-        readers.register(looking.READER, [kinds.Fact.BALANCE_CROSSED], looking.read)
+        readers.register(looking.READER, looking.FACTS, looking.read)
         register("top-ups", check_topups)
         register("automatic top-ups", check_automatic)
         register("statements", check_statements)

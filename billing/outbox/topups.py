@@ -39,6 +39,10 @@ def _switched_off(event: Event) -> mail.Letter:
         values = {"card": data["card"], "amount": f"${data['amount']}"}
         texts = {
             "ended": _("Automatic top-up by your card %(card)s has come to the last day that you agreed to."),
+            "left": _(
+                "Who agreed to automatic top-up by the card %(card)s, or entered that card, is no longer an owner of"
+                " the account. We have removed the card."
+            ),
             "declined": _("Your card %(card)s was declined when we wanted to top up %(amount)s. Nothing was charged."),
             "authentication": _(
                 "The bank of your card %(card)s wants you to confirm a top-up of %(amount)s yourself. Nothing was"

@@ -12,8 +12,9 @@ from django.db import IntegrityError, transaction
 from django.utils.crypto import get_random_string
 from django.utils.translation import gettext as _
 
-from accounts.models import Customer, User
+from accounts.models import Customer, Membership, User
 from accounts.people.customers import language_of
+from accounts.roles import Right, roles_with
 from billing.books.ledger import watch
 from billing.outbox import events
 from billing.outbox.kinds import Fact
@@ -45,6 +46,14 @@ def current(customer_id: int) -> AutoTopUp | None:
 
 def is_on(customer_id: int) -> bool:
     return AutoTopUp.objects.filter(customer_id=customer_id, state=State.ON).exists()
+
+
+def is_backed(agreement: AutoTopUp) -> bool:
+    """Whether who agreed to it, and who agreed first with its card, may still switch it off."""
+    first = AutoTopUp.objects.filter(card_id=agreement.card_id).order_by("id").values_list("agreed_by", flat=True)[:1]
+    people = {agreement.agreed_by_id, *first}
+    may = Membership.objects.filter(customer_id=agreement.customer_id, role__in=roles_with(Right.AUTO_TOPUP))
+    return may.filter(user__in=people, user__is_active=True).count() == len(people)
 
 
 def waiting(customer_id: int) -> AutoTopUp | None:

@@ -10,7 +10,7 @@ from django.db import transaction
 
 from billing.models import Wallet
 from payments.automatic import rule
-from payments.automatic.agreements import turn_off
+from payments.automatic.agreements import is_backed, turn_off
 from payments.automatic.keeping import provider_of
 from payments.automatic.looking import begin_if_low, standing_of
 from payments.inbox.retrying import count_failure
@@ -87,7 +87,7 @@ def _may_charge(topup: TopUp, agreement: AutoTopUp, *, now: datetime) -> bool:
     """Whether the charge may be asked for, first or once more: nothing stands against it that came up meanwhile."""
     if topup.state != TopUp.State.OPEN or topup.reference or now >= topup.created_at + ChargeOrder.SAME_FOR:
         return False
-    if agreement.state != AutoTopUp.State.ON or now >= agreement.ends_at:
+    if agreement.state != AutoTopUp.State.ON or now >= agreement.ends_at or not is_backed(agreement):
         return False
     standing = standing_of(agreement, Wallet.objects.get(pk=topup.customer_id), now=now)
     return rule.never(standing) is None

@@ -1,7 +1,8 @@
 """Looking whether a balance is below its threshold, and beginning an attempt if it is.
 
-A look is due when automatic top-up is switched on, when the wallet fell below the line (a fact of the outbox), after
-each attempt, and five minutes after the last look: what counts is where the balance stands, not that it fell.
+A look is due when automatic top-up is switched on, when the wallet fell below the line or a member left or got another
+role (facts of the outbox), after each attempt, and five minutes after the last look: what counts is where the balance
+stands, not that it fell.
 Lock order: the agreement, then the wallet.
 """
 
@@ -17,8 +18,9 @@ from billing.books.ledger import lock_wallets
 from billing.books.money import ZERO
 from billing.levels import level_of
 from billing.models import Event, RefundRequest, Wallet
+from billing.outbox.kinds import Fact
 from payments.automatic import rule
-from payments.automatic.agreements import turn_off
+from payments.automatic.agreements import is_backed, turn_off
 from payments.automatic.rule import Standing
 from payments.automatic.terms import month_began
 from payments.models import AutoTopUp, Dispute, TopUp
@@ -27,13 +29,14 @@ from payments.topups.orders import new_order
 from payments.topups.quotes import methods, quote
 
 READER = "automatic top-up"
+FACTS = (Fact.BALANCE_CROSSED, Fact.MEMBER_LEFT, Fact.MEMBER_ROLE)
 EVERY = timedelta(minutes=5)
 ORDER_LIFE = timedelta(hours=24)
 COUNTED = (TopUp.State.OPEN, TopUp.State.PAID)
 
 
 def read(event: Event) -> None:
-    """A wallet fell below its line: look now."""
+    """A wallet fell below its line, or an account's people changed: look now."""
     on = AutoTopUp.objects.filter(customer_id=event.customer_id or 0, state=AutoTopUp.State.ON)
     on.update(look_at=event.created_at)
 
@@ -56,6 +59,9 @@ def begin_if_low(*, agreement_id: int, now: datetime) -> TopUp | None:
             return None
         if now >= agreement.ends_at:
             turn_off(agreement, reason=AutoTopUp.Off.ENDED, now=now)
+            return None
+        if not is_backed(agreement):
+            turn_off(agreement, reason=AutoTopUp.Off.LEFT, now=now)
             return None
         wallet = lock_wallets([agreement.customer_id])[agreement.customer_id]
         standing = standing_of(agreement, wallet, now=now)

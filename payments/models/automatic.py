@@ -95,6 +95,7 @@ class AutoTopUp(models.Model):
         REPLACED = "replaced", _("other terms were agreed to")
         NOT_SAVED = "not_saved", _("no card was saved")
         ENDED = "ended", _("its last day has passed")
+        LEFT = "left", _("who agreed to it is no longer an owner")
         DECLINED = "declined", _("the card was declined")
         AUTHENTICATION = "authentication", _("the bank wants the card's holder to confirm")
         CARD_GONE = "card_gone", _("the card can no longer be charged")

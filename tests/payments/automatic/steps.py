@@ -19,14 +19,14 @@ UNTIL = (timezone.now() + timedelta(days=400)).date()
 
 def agreed(customer: Customer, **changes: Any) -> AutoTopUp:
     """What an owner agreed to; it waits for a card, or is on where one is saved."""
-    now = changes.pop("now", timezone.now())
+    now, by = changes.pop("now", timezone.now()), changes.pop("by", None)
     wanted = {"amount": "20.00", "threshold": "10.00", "ceiling": "100.00", "until": UNTIL}
     more = {name: changes.pop(name) for name in ("new_card", "version", "address") if name in changes}
     wanted |= changes
     checked = terms.checked(**wanted, method="stripe", customer=customer, now=now)
     given = {"version": terms.VERSION, "address": "203.0.113.7", "locale": "en", "now": now} | more
-    owner = Membership.objects.filter(customer=customer, role="owner").first()
-    return agreements.agree(customer=customer, terms=checked, by=owner.user, **given)
+    by = by or Membership.objects.filter(customer=customer, role="owner").first().user
+    return agreements.agree(customer=customer, terms=checked, by=by, **given)
 
 
 def enter(sandbox: SandboxServer, agreement: AutoTopUp, card: str = VISA) -> SavedCard:
