@@ -15,12 +15,13 @@ from accounts.models import Customer
 from accounts.people.customers import set_time_zone
 from api.common.authentication import caller
 from api.common.base import ApiError, NewestFirst
+from api.common.known import KnownFields
 from billing.books import history
 from billing.books.money import api_amount
 from billing.models import Wallet
 
 
-class AccountSerializer(serializers.ModelSerializer[Customer]):
+class AccountSerializer(KnownFields, serializers.ModelSerializer[Customer]):
     """An account. Its days, and so the caps of its keys, begin at midnight in `time_zone`, an IANA name."""
 
     id = serializers.CharField(read_only=True)

@@ -23,20 +23,12 @@ from api.common.authentication import caller
 from api.common.base import KEY_HEADER, ApiError, refused
 from api.common.caps import CapField, ResetField, SpentField
 from api.common.idempotency import Claim, run_once
+from api.common.known import KnownFields
 from billing.limits.members import set_caps
 
 Kind = SecurityEvent.Kind
 Made = TypeVar("Made")
 ROLES = [role.value for role in Role]
-
-
-class Known(serializers.Serializer[Any]):
-    """Refuses fields that there are not."""
-
-    def to_internal_value(self, data: Any) -> Any:
-        if isinstance(data, dict) and (unknown := sorted(set(data) - set(self.fields))):
-            raise serializers.ValidationError({unknown[0]: ["There is no such field."]})
-        return super().to_internal_value(data)
 
 
 class MemberSerializer(serializers.Serializer[Membership]):
@@ -61,7 +53,7 @@ class MemberAnswer(serializers.Serializer[Any]):
     data = MemberSerializer()  # type: ignore[assignment]
 
 
-class NewRole(Known):
+class NewRole(KnownFields, serializers.Serializer[Any]):
     """What PATCH /v1/members/{id} takes: a role, and what all keys of the member may spend together, in USD."""
 
     role = serializers.ChoiceField(ROLES, required=False)
@@ -93,7 +85,7 @@ class InvitationAnswer(serializers.Serializer[Any]):
     data = InvitationSerializer()  # type: ignore[assignment]
 
 
-class NewInvitation(Known):
+class NewInvitation(KnownFields, serializers.Serializer[Any]):
     """What POST /v1/invitations takes."""
 
     email = serializers.CharField(max_length=254)
@@ -148,12 +140,14 @@ class MemberView(GenericAPIView[Membership]):
         member, by = _member(request, member_id), _by(request)
         given = NewRole(data=request.data)
         given.is_valid(raise_exception=True)
-        role = given.validated_data.pop("role", member.role)
+        role = given.validated_data.pop("role", None)
 
         def change() -> None:
             customer = caller(request).customer
             if caps := given.validated_data:
-                set_caps(membership=member, caps=caps, now=timezone.now())
+                set_caps(membership=member, caps=caps, by=by, now=timezone.now())
+            if role is None:
+                return
             team.change_role(customer=customer, member_id=member.pk, role=role, by=by, now=timezone.now())
             if role != member.role:
                 about = f"{member.user.email}: {role}"

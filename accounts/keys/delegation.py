@@ -1,6 +1,7 @@
 """A key never makes one that may do more than itself: no scope, model, address, cap, rate or expiry is wider."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 
@@ -25,7 +26,7 @@ def widened(key: ApiKey, wanted: Mapping[str, Any]) -> str:
 
 
 def _is_wider(field: str, value: Any, key: ApiKey) -> bool:
-    own = getattr(key, field)
+    own: Any = ends_of(key) if field == "expires_at" else getattr(key, field)
     match field:
         case "scopes":
             return not set(DEFAULT_SCOPES if value is None else value) <= set(own)
@@ -36,6 +37,12 @@ def _is_wider(field: str, value: Any, key: ApiKey) -> bool:
         case "rpm_limit":
             return _rate(value) > _rate(own)
     return own is not None and (value is None or value > own)
+
+
+def ends_of(key: ApiKey) -> datetime | None:
+    """When a key that `issuing.find` found works no longer under the text that it was found by; None for never."""
+    ends = [end for end in (key.expires_at, getattr(key, "text_ends", None)) if end is not None]
+    return min(ends, default=None)
 
 
 def _lies_within(own: list[str], text: str) -> bool:

@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 from django.utils.crypto import get_random_string
 from django.utils.translation import gettext as _
 
-from accounts.models import ApiKey, Customer, Membership, User
+from accounts.models import ApiKey, Customer, FormerText, Membership, User
 from accounts.roles import ALL_SCOPES, DEFAULT_SCOPES, Role
 from accounts.signals import key_ended, key_made
 
@@ -111,7 +111,7 @@ def _check_room(customer: Customer) -> None:
 def find(text: str) -> ApiKey | None:
     """The key with that text, or None; read from its row each time, so that a revocation holds at once.
 
-    `found_at` is PostgreSQL's time.
+    `found_at` is PostgreSQL's time. What was found by a text that it had before has `text_ends`, when that ends.
     """
     if not is_well_formed(text):
         return None
@@ -120,8 +120,15 @@ def find(text: str) -> ApiKey | None:
         maker_role=Subquery(maker.values("role")[:1]), found_at=Now()
     )
     sha256 = digest(text)
-    former = Q(former_texts__sha256=sha256, former_texts__works_until__gt=Now())
-    return keys.filter(sha256=sha256).first() or keys.filter(former).first()
+    found = keys.filter(sha256=sha256).first()
+    if found is None:
+        former = FormerText.objects.filter(sha256=sha256, works_until__gt=Now()).values("works_until")[:1]
+        found = (
+            keys.annotate(text_ends=Subquery(former))
+            .filter(former_texts__sha256=sha256, text_ends__isnull=False)
+            .first()
+        )
+    return found
 
 
 def works(key: ApiKey, *, now: datetime) -> bool:

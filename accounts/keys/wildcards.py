@@ -26,6 +26,12 @@ def matches(pattern: str, name: str) -> bool:
     return True
 
 
+def names_of(slug: str) -> frozenset[str]:
+    """What a model goes by: its id, and what is left of it after each slash. `x/openai/m` is `openai/m` at `x`."""
+    parts = slug.split("/")
+    return frozenset("/".join(parts[at:]) for at in range(len(parts)))
+
+
 class Allowed:
     """The models that a key may use; all, where it names none."""
 
@@ -54,6 +60,8 @@ def covers(own: Sequence[str], item: str) -> bool:
     A bare name stands for the model at each of its providers, but not the other way round. Of a pattern each `*` has to
     lie within a `*`: what it stands for may be anything.
     """
-    provider, slash, bare = item.partition("/")
-    names = (item, bare) if slash and "*" not in provider else (item,)
+    names, rest = [item], item
+    while "/" in rest and "*" not in rest.partition("/")[0]:
+        rest = rest.partition("/")[2]
+        names.append(rest)
     return any(matches(outer, name) for outer in own for name in names)

@@ -17,7 +17,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.keys import issuing
-from accounts.keys.known import hand_over
+from accounts.keys.known import hand_over, may_live_on
 from accounts.models import ApiKey, Customer, Invitation, KeyMeter, Membership, User
 from accounts.people.names import tidy
 from accounts.roles import Right, Role, rights_of
@@ -152,8 +152,12 @@ def _end(member: Membership, *, by: User | None, now: datetime) -> None:
 def _member(customer: Customer, member_id: int) -> Membership:
     found = Membership.objects.select_related("user", "customer").filter(customer=customer, pk=member_id).first()
     if found is None:
-        raise Conflict(_("There is no such member, or no longer."))
+        raise no_such_member()
     return found
+
+
+def no_such_member() -> Conflict:
+    return Conflict(_("There is no such member, or no longer."))
 
 
 def _check_not_last(member: Membership) -> None:
@@ -169,6 +173,8 @@ def _hand_over(member: Membership, *, keys: Sequence[int], under: int | None, no
     wanted = [key for key in reversed(keys_of(member, now=now)) if key.pk in set(keys)]
     if len(wanted) < len(set(keys)):
         raise Conflict(_("One of these keys has ended meanwhile."), field="keep")
+    if not all(may_live_on(key) for key in wanted):
+        raise TeamError(_("A key that neither calls models nor reads cannot live on."), field="keep")
     for key in wanted:
         hand_over(key, keeper=keeper.user, now=now)
 

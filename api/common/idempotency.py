@@ -104,6 +104,9 @@ def run_once(
     except Twin:
         return _first_answer(claim, show=show) or _conflict("The first request with this key is still at work.")
     except ApiError as error:
+        # What the twin did may be what stands against this one: there is one invitation, or room for one key.
+        if not claim.is_bound and (first := _first_answer(claim, show=show)) is not None:
+            return first
         claim.store(Response(error_data(error), status=error.status_code))
         raise
     claim.store(response)

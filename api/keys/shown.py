@@ -13,6 +13,7 @@ from accounts.limits.periods import Period
 from accounts.models import ApiKey, FormerText
 from accounts.roles import Scope
 from api.common.caps import LIMIT_FIELDS, CapField, ResetField, SpentField
+from api.common.known import KnownFields
 
 MOST_RPM = 2**31 - 1
 
@@ -34,7 +35,7 @@ class FormerTextSerializer(serializers.ModelSerializer[FormerText]):
         fields = ("key_prefix", "works_until")
 
 
-class KeySerializer(serializers.ModelSerializer[ApiKey]):
+class KeySerializer(KnownFields, serializers.ModelSerializer[ApiKey]):
     """A key as its customer sees it. Amounts in USD; null means no limit of its own."""
 
     known_to = serializers.CharField(
@@ -103,12 +104,6 @@ class KeySerializer(serializers.ModelSerializer[ApiKey]):
             "rotate_by",
         )
         read_only_fields = ("id", "created_at", "rotate_by")
-
-    def to_internal_value(self, data: Any) -> Any:
-        # A limit with a slip in its name would silently not be one.
-        if isinstance(data, dict) and (unknown := sorted(set(data) - set(self.fields))):
-            raise serializers.ValidationError({unknown[0]: ["There is no such field."]})
-        return super().to_internal_value(data)
 
     def validate_expires_at(self, value: datetime | None) -> datetime | None:
         if value is not None and value <= timezone.now():

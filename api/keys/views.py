@@ -15,7 +15,7 @@ from rest_framework.response import Response
 
 from accounts.keys import issuing
 from accounts.keys.delegation import FIELDS, widened
-from accounts.keys.known import outlives
+from accounts.keys.known import does_more, outlives
 from accounts.keys.rotating import LONGEST_OVERLAP, NotRotated, rotate
 from accounts.models import ApiKey, SecurityEvent
 from accounts.roles import Right, rights_of
@@ -23,6 +23,7 @@ from accounts.security import log
 from api.common.authentication import KeyCaller, caller
 from api.common.base import ApiError
 from api.common.idempotency import Claim, run_once
+from api.common.known import KnownFields
 from api.keys.shown import KeySerializer, NewKeySerializer, rows
 
 
@@ -120,6 +121,13 @@ class KeyView(GenericAPIView[ApiKey]):
                     code="validation_error",
                     param="expires_at",
                 )
+            if does_more(key, serializer.validated_data.get("scopes", ())):
+                raise ApiError(
+                    "Somebody who left knows this key: rotate it first.",
+                    status=400,
+                    code="validation_error",
+                    param="scopes",
+                )
             issuing.change(key=key, changes=serializer.validated_data)
             _note(request, SecurityEvent.Kind.KEY_CHANGED, key)
         return Response({"data": _shown(key.pk)})
@@ -132,7 +140,7 @@ class KeyView(GenericAPIView[ApiKey]):
         return Response(status=204)
 
 
-class RotationSerializer(serializers.Serializer[Any]):
+class RotationSerializer(KnownFields, serializers.Serializer[Any]):
     """For how many hours the text that the key has works on; a day unless named."""
 
     overlap_hours = serializers.IntegerField(min_value=0, max_value=LONGEST_OVERLAP // HOUR, default=24)
@@ -149,11 +157,11 @@ class RotateView(GenericAPIView[ApiKey]):
         key = _own_or_any(who, key_id)
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        # Whoever has its text may what it may.
-        _refuse_wider(who, {field: getattr(key, field) for field in FIELDS})
         overlap = serializer.validated_data["overlap_hours"] * HOUR
 
         def act(claim: Claim) -> Response:
+            # Whoever has its text may what it may. A repeat may come with the text that the first has replaced.
+            _refuse_wider(who, {field: getattr(key, field) for field in FIELDS})
             with transaction.atomic():
                 try:
                     rotated = rotate(key=key, overlap=overlap)

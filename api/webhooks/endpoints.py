@@ -14,13 +14,14 @@ from accounts.models import Customer
 from api.common.authentication import caller
 from api.common.base import KEY_HEADER, ApiError
 from api.common.idempotency import Claim, run_once
+from api.common.known import KnownFields
 from webhooks import endpoints
 from webhooks.kinds import EVENTS
 from webhooks.models import Endpoint
 from webhooks.places import LONGEST
 
 
-class EndpointSerializer(serializers.Serializer[Endpoint]):
+class EndpointSerializer(KnownFields, serializers.Serializer[Endpoint]):
     """An endpoint: an address that events are posted to."""
 
     id = serializers.CharField(source="number", read_only=True)
@@ -41,12 +42,6 @@ class EndpointSerializer(serializers.Serializer[Endpoint]):
 
     def get_off_reason(self, endpoint: Endpoint) -> str | None:
         return endpoint.off_why or None
-
-    def to_internal_value(self, data: Any) -> Any:
-        # A slip in a name would silently leave something as it is.
-        if isinstance(data, dict) and (unknown := sorted(set(data) - set(self.fields))):
-            raise serializers.ValidationError({unknown[0]: ["There is no such field."]})
-        return super().to_internal_value(data)
 
 
 class EndpointAnswer(serializers.Serializer[Any]):

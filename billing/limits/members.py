@@ -12,9 +12,10 @@ from django.db import connection, transaction
 
 from accounts.limits.periods import begins, zone_of
 from accounts.limits.spending import CHARGED, COLUMNS, SPENT
-from accounts.models import MemberMeter, Membership
+from accounts.models import MemberMeter, Membership, User
 from accounts.models.caps import CAPS
 from accounts.models.children import counts_itself
+from accounts.people import team
 from billing.books.ledger import lock_wallets
 
 _OWN_KEYS = (
@@ -30,13 +31,20 @@ _FILL = (
 )
 
 
-def set_caps(*, membership: Membership, caps: Mapping[str, Decimal | None], now: datetime) -> None:
-    """Set the caps that are named (`daily_limit` and so on, USD, None for none); it counts from the next request on."""
+def set_caps(
+    *, membership: Membership, caps: Mapping[str, Decimal | None], now: datetime, by: User | None = None
+) -> None:
+    """Set the caps that are named (`daily_limit` and so on, USD, None for none); it counts from the next request on.
+
+    None is the operator. Raises `TeamError` for who has lost the right meanwhile, and for who is no longer a member.
+    """
     if unknown := set(caps) - set(CAPS):
         raise ValueError(f"no caps: {sorted(unknown)}")
     with transaction.atomic():
-        lock_wallets([membership.customer_id])
-        Membership.objects.filter(pk=membership.pk).update(**caps)
+        customer = team.lock(membership.customer)
+        team.check_may(customer, by)
+        if not Membership.objects.filter(pk=membership.pk).update(**caps):
+            raise team.no_such_member()
         membership.refresh_from_db(fields=CAPS)
         fill(membership=membership, now=now)
 

@@ -14,7 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.keys import issuing
-from accounts.keys.known import outlives
+from accounts.keys.known import does_more, outlives
 from accounts.keys.rotating import NotRotated, rotate
 from accounts.limits.figures import figures_now
 from accounts.models import ApiKey, Membership, SecurityEvent
@@ -38,6 +38,8 @@ def key_show(request: HttpRequest, key_id: int) -> HttpResponse:
     form = EditKeyForm(request.POST, key=key, role=membership.role)
     if form.is_valid() and "expires_at" in form.changes and outlives(key, form.changes["expires_at"]):
         form.add_error("expires_on", _("Somebody who left knows this key: rotate it first."))
+    if form.is_valid() and does_more(key, form.changes.get("scopes", ())):
+        form.add_error("scopes", _("Somebody who left knows this key: rotate it first."))
     if not form.is_valid():
         return _page(request, _any_key(membership, key_id), membership, form=form)
     if form.changes:

@@ -120,11 +120,15 @@ def team_caps(request: HttpRequest, member_id: int) -> HttpResponse:
     """What all keys of a member may spend together, from the next request on."""
     member = _member(current_membership(request).customer, member_id)
     form = CapsForm(request.POST)
-    if not form.is_valid():
-        return _page(request, member, caps_form=form)
-    set_caps(membership=member, caps=form.cleaned_data, now=timezone.now())
-    messages.success(request, _("Saved. It counts from the next request on."))
-    return redirect("team-member", member.pk)
+    if form.is_valid():
+        try:
+            set_caps(membership=member, caps=form.cleaned_data, by=current_user(request), now=timezone.now())
+        except TeamError as error:
+            explain(form, error)
+        else:
+            messages.success(request, _("Saved. It counts from the next request on."))
+            return redirect("team-member", member.pk)
+    return _page(request, member, caps_form=form)
 
 
 @never_cache

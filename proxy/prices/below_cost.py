@@ -8,6 +8,7 @@ from decimal import Decimal
 from django.db.models import Q
 
 from accounts.groups import CustomerGroup
+from accounts.keys.wildcards import names_of
 from proxy.models import Model, PurchasePrice
 from proxy.prices.listed.differences import places, rate_in
 from proxy.prices.loading import in_force
@@ -98,6 +99,6 @@ def models_at_a_loss(
 
 def _cheapest(model: Model, groups: Iterable[CustomerGroup]) -> CustomerGroup | None:
     """Of the groups that may call the model and pay less than others do, the one that pays the least of its price."""
-    names = {model.slug, model.slug.partition("/")[2]}
+    names = names_of(model.slug)
     may = [group for group in groups if group.factor < 1 and (not group.models or names.intersection(group.models))]
     return min(may, key=lambda group: (group.factor, group.name), default=None)

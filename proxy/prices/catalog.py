@@ -9,6 +9,7 @@ from django.db import connection
 from django.db.models import Min, OuterRef, Prefetch, Q, Subquery
 from django.db.models.functions import Coalesce, Now
 
+from accounts.keys.wildcards import names_of
 from proxy.models import SPOKEN, Kind, Model, Price, Route, Upstream
 from proxy.prices.versions import PriceVersion
 
@@ -85,7 +86,7 @@ class Entry:
     @property
     def names(self) -> frozenset[str]:
         """Its id and its bare name: how a key allows it."""
-        return frozenset({self.slug, self.slug.partition("/")[2]})
+        return names_of(self.slug)
 
     @property
     def is_free(self) -> bool:

@@ -112,7 +112,7 @@ def test_a_rotated_key_has_a_new_text_and_the_old_one_works_until_the_overlap_en
 
 def test_without_an_overlap_the_old_text_ends_at_once_and_those_before_it_too(api, key):
     first = api("post", f"/v1/keys/{key.key.pk}/rotate", {}).json()["data"]["key"]
-    second = api("post", f"/v1/keys/{key.key.pk}/rotate", {"overlap_hours": 0}).json()["data"]["key"]
+    second = api("post", f"/v1/keys/{key.key.pk}/rotate", {"overlap_hours": 0}, as_key=first).json()["data"]["key"]
     assert [api("get", "/v1/credits", as_key=text).status_code for text in (key.text, first, second)] == [401, 401, 200]
 
 
@@ -123,6 +123,14 @@ def test_the_same_rotation_sent_twice_makes_one(api, key):
     assert FormerText.objects.count() == 1
 
 
+@pytest.mark.parametrize(("method", "path"), [("post", "/v1/keys/{}/rotate"), ("patch", "/v1/account")])
+def test_a_slip_in_a_fields_name_is_told_and_nothing_is_done(api, key, method, path):
+    """Else a text that got out would work on for a day, where none was meant to."""
+    refused = api(method, path.format(key.key.pk), {"overlap": 0})
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "overlap")
+    assert not FormerText.objects.exists()
+
+
 @pytest.mark.parametrize("hours", [-1, 169, "a day"])
 def test_an_overlap_is_from_none_to_a_week(api, key, hours):
     assert api("post", f"/v1/keys/{key.key.pk}/rotate", {"overlap_hours": hours}).status_code == 400
@@ -130,9 +138,10 @@ def test_an_overlap_is_from_none_to_a_week(api, key, hours):
 
 
 def test_a_key_has_five_former_texts_at_most_and_says_so(api, key):
+    path, text = f"/v1/keys/{key.key.pk}/rotate", key.text
     for _ in range(rotating.MOST_FORMER):
-        assert api("post", f"/v1/keys/{key.key.pk}/rotate", {"overlap_hours": 1}).status_code == 201
-    refused = api("post", f"/v1/keys/{key.key.pk}/rotate", {"overlap_hours": 1})
+        text = api("post", path, {"overlap_hours": 1}, as_key=text).json()["data"]["key"]
+    refused = api("post", path, {"overlap_hours": 1}, as_key=text)
     assert (refused.status_code, refused.json()["error"]["code"]) == (409, "state_conflict")
 
 
@@ -140,6 +149,20 @@ def test_a_key_rotates_none_that_may_do_more(api, customer, key, now):
     poor = issuing.issue(customer=customer, name="m", now=now, daily_limit=Decimal(1), scopes=["keys"])
     refused = api("post", f"/v1/keys/{key.key.pk}/rotate", {}, as_key=poor)
     assert (refused.status_code, refused.json()["error"]["code"]) == (403, "key_not_allowed")
+
+
+def test_under_a_former_text_nothing_is_made_that_outlives_it(api, key):
+    """Whoever found the text out that was replaced for that."""
+    assert api("post", f"/v1/keys/{key.key.pk}/rotate", {"overlap_hours": 1}).status_code == 201
+    refused = [
+        api("post", "/v1/keys", {"name": "mine"}),
+        api("post", f"/v1/keys/{key.key.pk}/rotate", {}),
+        api("post", "/v1/budgets", {"amount": "0.01", "expires_in": 7200}),
+    ]
+    assert [answer.status_code for answer in refused] == [403, 403, 403], [answer.json() for answer in refused]
+    assert refused[0].json()["error"]["param"] == "expires_at"
+    soon = (timezone.now() + timedelta(minutes=50)).isoformat()
+    assert api("post", "/v1/keys", {"name": "mine", "expires_at": soon}).status_code == 201
 
 
 def test_who_saw_another_text_than_the_key_has_rotates_nothing(key):

@@ -6,6 +6,7 @@ from django.test import Client
 from accounts.keys import issuing
 from accounts.keys.known import hand_over
 from accounts.models import ApiKey, Invitation, Membership, SecurityEvent, User
+from api import members
 from tests.conftest import NOW
 
 
@@ -128,6 +129,26 @@ def test_a_repeat_with_its_key_invites_once(api):
     assert Invitation.objects.count() == 1
 
 
+def test_a_repeat_that_overtakes_the_first_is_answered_as_the_first_is(api, monkeypatch):
+    """What it finds is that the address is invited already: by itself."""
+    done, overtaken = members._done, []
+
+    def post():
+        headers = {"Idempotency-Key": "k"}
+        return api.post("/v1/invitations", {"email": "a@example.org"}, "application/json", headers=headers)
+
+    def late(act):
+        if not overtaken:
+            overtaken.append(None)
+            overtaken[0] = post()
+        return done(act)
+
+    monkeypatch.setattr(members, "_done", late)
+    answer = post()
+    assert (answer.status_code, answer.json()) == (201, overtaken[0].json())
+    assert Invitation.objects.count() == 1
+
+
 def test_a_key_of_the_operators_invites_too(customer):
     key = issuing.issue(customer=customer, name="op", now=NOW)
     api = Client(headers={"Authorization": f"Bearer {key.text}"})
@@ -143,3 +164,6 @@ def test_a_key_that_others_know_is_not_put_off(api, made, customer, user, member
     assert (shown["known_to"], shown["rotate_by"]) == ("dev@example.org", "2026-11-30T12:00:00Z")
     for end in (None, "2999-01-01T00:00:00Z"):
         assert error_of(send(api.patch, path, expires_at=end)) == (400, "validation_error", "expires_at")
+    for scopes in (["read", "keys"], ["billing"]):
+        assert error_of(send(api.patch, path, scopes=scopes)) == (400, "validation_error", "scopes")
+    assert send(api.patch, path, scopes=["inference", "read"]).status_code == 200

@@ -54,3 +54,65 @@ def test_a_key_that_goes_over_to_a_member_counts_within_the_members_caps(member,
     KeyMeter.objects.filter(pk=key.pk).update(total_spent=Decimal(3))
     team.remove(customer=customer, member_id=member.pk, by=user, now=now, keep=[key.pk], under=keeper.pk)
     assert MemberMeter.objects.get(membership=keeper).total_spent == 3
+
+
+@pytest.fixture
+def meanwhile(monkeypatch):
+    """A function: have something happen once, when whoever acts on a team comes to its lock."""
+
+    def plan(act) -> None:
+        acts, wait = [act], team.lock
+
+        def late(customer):
+            if acts:
+                acts.pop()()
+            return wait(customer)
+
+        monkeypatch.setattr(team, "lock", late)
+
+    return plan
+
+
+def put(client, key, member, **fields):
+    headers = {"Authorization": f"Bearer {key.text}"}
+    return client.patch(f"/v1/members/{member.pk}", fields, content_type="application/json", headers=headers)
+
+
+@pytest.fixture
+def owners_key(customer, user, now):
+    return issuing.issue(customer=customer, name="o", now=now, created_by=user, scopes=["billing"])
+
+
+def test_who_is_demoted_meanwhile_sets_no_cap(browser_client, client, owners_key, member, user, customer, meanwhile):
+    def demote() -> None:
+        Membership.objects.filter(user=user).update(role="developer")
+
+    Membership.objects.filter(pk=member.pk).update(role="owner")
+    meanwhile(demote)
+    page = browser_client.post(f"/console/team/{member.pk}/caps", {"total_limit": "12"})
+    assert page.status_code == 403
+    Membership.objects.filter(user=user).update(role="owner")
+    meanwhile(demote)
+    answer = put(client, owners_key, member, total_limit="12")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "key_not_allowed")
+    member.refresh_from_db()
+    assert member.total_limit is None
+
+
+def test_who_has_left_meanwhile_is_given_no_cap(browser_client, client, owners_key, member, meanwhile):
+    meanwhile(member.delete)
+    page = browser_client.post(f"/console/team/{member.pk}/caps", {"total_limit": "12"})
+    assert (page.status_code, "no such member, or no longer" in page.content.decode()) == (400, True)
+
+
+def test_a_program_that_caps_who_has_left_meanwhile_is_told(client, owners_key, member, meanwhile):
+    meanwhile(member.delete)
+    answer = put(client, owners_key, member, total_limit="12")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "state_conflict")
+
+
+def test_a_cap_does_not_give_back_a_role_that_was_taken_meanwhile(client, owners_key, member, meanwhile):
+    Membership.objects.filter(pk=member.pk).update(role="owner")
+    meanwhile(lambda: Membership.objects.filter(pk=member.pk).update(role="viewer"))
+    answer = put(client, owners_key, member, total_limit="12")
+    assert (answer.status_code, answer.json()["data"]["role"]) == (200, "viewer")

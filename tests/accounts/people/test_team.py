@@ -13,6 +13,7 @@ from accounts.keys import issuing
 from accounts.models import ApiKey, KeyMeter, Membership
 from accounts.people import team
 from accounts.people.team import Conflict, NotAllowed, TeamError
+from accounts.roles import ALL_SCOPES
 from tests.conftest import NOW
 
 WEEK = timedelta(days=7)
@@ -115,6 +116,17 @@ def test_a_new_text_is_known_to_nobody_who_left_and_expires_when_the_key_would(o
     ApiKey.objects.filter(pk=made.key.pk).update(sha256=issuing.digest(issuing.new_text()))
     key = ApiKey.objects.get()
     assert (key.known_to, key.rotate_by, key.own_expiry, key.expires_at) == (None, None, None, expires_at)
+
+
+def test_a_key_that_lives_on_calls_models_and_reads_alone(owner, developer, customer):
+    """Who left would give it a new text of their own, make keys, or invite themselves."""
+    every = issuing.issue(customer=customer, name="e", now=NOW, created_by=developer, scopes=ALL_SCOPES)
+    keys = issuing.issue(customer=customer, name="k", now=NOW, created_by=developer, scopes=["keys"])
+    with pytest.raises(TeamError) as refusal:
+        remove(member_of(developer), owner, keep=[every.key.pk, keys.key.pk], under=member_of(owner).pk)
+    assert refusal.value.field == "keep"
+    remove(member_of(developer), owner, keep=[every.key.pk], under=member_of(owner).pk)
+    assert issuing.find(every.text).scopes == ["inference", "read"]
 
 
 def test_no_key_lives_on_under_who_may_have_none_or_is_leaving(owner, developer, theirs, make_person, customer):

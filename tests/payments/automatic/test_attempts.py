@@ -9,12 +9,11 @@ from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts.models import Membership, User
-from accounts.people import customers, team
+from accounts.people import customers
 from billing import refunds
 from billing.audit.run import audit
 from billing.models import Event, Mail, Unread, Wallet
-from billing.outbox import mail, readers
+from billing.outbox import mail
 from payments.automatic import attempts, looking
 from payments.automatic.agreements import switch_off
 from payments.automatic.terms import CEILING
@@ -233,32 +232,6 @@ def test_it_ends_after_its_last_day_with_a_word_to_the_owners(sandbox, customer)
     agreement.refresh_from_db()
     assert (agreement.state, agreement.off_reason) == ("off", "ended")
     assert Event.objects.get(kind="auto_topup.disabled").data["off_reason"] == "ended"
-
-
-@pytest.mark.parametrize("how", ["left", "demoted", "switched off by staff"])
-def test_it_ends_with_the_owner_who_entered_the_card_whoever_agreed_since(sandbox, customer, how):
-    """Who can no longer switch it off is charged no more."""
-    first = switched_on(sandbox, customer).agreed_by
-    second = User.objects.create_user("grace@example.org", "a rather long one")
-    Membership.objects.create(user=second, customer=customer, role="owner")
-    agreement = agreed(customer, by=second, amount="21.00")
-    topup = looking.begin_if_low(agreement_id=agreement.pk, now=timezone.now())
-    mine = Membership.objects.get(user=first, customer=customer)
-    if how == "left":
-        team.remove(customer=customer, member_id=mine.pk, by=first, now=timezone.now())
-    elif how == "demoted":
-        team.change_role(customer=customer, member_id=mine.pk, role="developer", by=second, now=timezone.now())
-    else:
-        User.objects.filter(pk=first.pk).update(is_active=False)
-        AutoTopUp.objects.update(look_at=timezone.now())  # else at the next look, within five minutes
-    assert attempts.carry_on(topup_id=topup.pk, now=timezone.now()) is Result.PENDING
-    assert (work(), intents(sandbox)) == ([], [])
-    agreement.refresh_from_db()
-    assert (agreement.agreed_by, agreement.state, agreement.off_reason) == (second, "off", "left")
-    assert SavedCard.objects.get().state == "leaving"
-    assert Event.objects.get(kind="auto_topup.disabled").data["off_reason"] == "left"
-    readers.read(mail.READER, now=timezone.now())
-    assert "no longer an owner" in Mail.objects.get(subject__contains="Automatic top-up").body
 
 
 def test_the_order_stands_with_its_number_before_the_provider_is_asked(sandbox, customer):
