@@ -1,7 +1,7 @@
 """What may stand in a key's policy: the one check for the page, the REST API and the command."""
 
 from collections.abc import Sequence
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext_lazy as _
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
 
 MOST_ITEMS = 100
+MAPPED_BITS = 96
 LONGEST_MODEL = 200
 
 
@@ -30,10 +31,18 @@ def networks(items: Sequence[str]) -> list[str]:
     found = []
     for item in items:
         try:
-            found.append(str(ip_network(item.strip(), strict=False)))
+            found.append(str(_plain(ip_network(item.strip(), strict=False))))
         except ValueError:
             raise InvalidPolicy(_("%(value)s is no address and no network."), value=item) from None
     return _few(found)
+
+
+def _plain(network: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:
+    """`::ffff:192.0.2.1` is 192.0.2.1, as who calls from there is seen."""
+    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+    if mapped is None or network.prefixlen < MAPPED_BITS:
+        return network
+    return ip_network((mapped, network.prefixlen - MAPPED_BITS))
 
 
 def model_names(items: Sequence[str]) -> list[str]:

@@ -26,11 +26,13 @@ def api(client, key):
 
 
 def test_a_new_keys_text_stands_in_the_answer_and_nowhere_else(api):
-    answer = api("post", "/v1/keys", {"name": "ci", "daily_limit": "2.50", "allowed_ips": ["10.1.2.3/8"]})
+    answer = api(
+        "post", "/v1/keys", {"name": "ci", "daily_limit": "2.50", "allowed_ips": ["10.1.2.3/8", "::ffff:192.0.2.1"]}
+    )
     assert answer.status_code == 201
     data = answer.json()["data"]
     made = issuing.find(data["key"])
-    assert (made.name, made.daily_limit, made.allowed_ips) == ("ci", Decimal("2.5"), ["10.0.0.0/8"])
+    assert (made.name, made.daily_limit, made.allowed_ips) == ("ci", Decimal("2.5"), ["10.0.0.0/8", "192.0.2.1/32"])
     assert data["daily_limit"] == "2.50000000"
     assert data["key_prefix"] == data["key"][:7]
     assert data["key"] not in api("get", f"/v1/keys/{data['id']}").content.decode()
