@@ -8,6 +8,7 @@ from api.alerts import views as alerts
 from api.common.base import unknown_path
 from api.common.schema import SchemaView
 from api.keys import views as keys
+from api.statements import views as statements
 from api.webhooks import deliveries as webhook_deliveries
 from api.webhooks import endpoints as webhooks
 from payments.providers import registry
@@ -40,6 +41,10 @@ urlpatterns = [
     path("v1/topups", topups.TopUpListView.as_view(), name="api-topups"),
     path("v1/topups/<slug:number>", topups.TopUpView.as_view(), name="api-topup"),
     path("v1/topups/<slug:number>/receipt.pdf", topups.ReceiptView.as_view(), name="api-topup-receipt"),
+    path("v1/statements", statements.StatementsView.as_view(), name="api-statements"),
+    path("v1/statements/<str:month>.csv", statements.StatementCsvView.as_view(), name="api-statement-csv"),
+    path("v1/statements/<str:month>.pdf", statements.StatementPdfView.as_view(), name="api-statement-pdf"),
+    path("v1/statements/<str:month>", statements.StatementView.as_view(), name="api-statement"),
     path("v1/auto-topup", auto_topup.AutoTopUpView.as_view(), name="api-auto-topup"),
     path("v1/alerts", alerts.AlertsView.as_view(), name="api-alerts"),
     path("v1/refund-requests", refunds.RefundListView.as_view(), name="api-refunds"),

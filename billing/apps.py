@@ -18,6 +18,7 @@ class BillingConfig(AppConfig):
         from billing.invoices.audit import check_invoices
         from billing.months import closing, periods
         from billing.outbox import alerts, kinds, letters, mail, objects, readers
+        from billing.statements import closing as statements
 
         checks.register(periods.check_zone, checks.Tags.database)
         run.register("invoices", check_invoices)
@@ -30,3 +31,4 @@ class BillingConfig(AppConfig):
         objects.register(kinds.Shown.ACCOUNT, objects.account)
         objects.register(kinds.Shown.BUDGET, objects.budget)
         closing.register("billing", closing.of_the_books)
+        statements.connect()

@@ -7,6 +7,7 @@ from billing.bonus import ending as bonus_ending
 from billing.budgets import ending
 from billing.months import journal
 from billing.outbox import alerts, events, mail
+from billing.statements import closing as statements
 from billing.warnings import notices, weekly
 from core.clock import database_now
 
@@ -59,3 +60,9 @@ def close_days() -> None:
 def audit() -> None:
     """The nightly audit; its result stands on the desk's first page."""
     journal.run_audit(now=timezone.now())
+
+
+@shared_task(name="billing.tasks.close_statements")
+def close_statements() -> None:
+    """Close the months of customers that are over."""
+    statements.close_due(now=database_now())

@@ -11,6 +11,11 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "summarize-weeks": {"task": "billing.tasks.summarize_weeks", "schedule": 60.0, "options": {"expires": 60}},
     "end-bonus": {"task": "billing.tasks.end_bonus", "schedule": 20.0, "options": {"expires": 20}},
     "close-days": {"task": "billing.tasks.close_days", "schedule": 1800.0, "options": {"expires": 1800}},
+    "close-statements": {
+        "task": "billing.tasks.close_statements",
+        "schedule": 900.0,
+        "options": {"expires": 900},
+    },
     "audit": {"task": "billing.tasks.audit", "schedule": crontab(hour="18", minute="30"), "options": {"expires": 3600}},
     "tidy-facts": {"task": "billing.tasks.tidy", "schedule": 3600.0, "options": {"expires": 3600}},
     "tidy": {"task": "accounts.tasks.tidy", "schedule": 3600.0, "options": {"expires": 3600}},

@@ -11,6 +11,7 @@ from console.people import joining, team
 from console.settings import alerts
 from console.settings import page as settings
 from console.start.page import start
+from console.statements import page as statements
 from console.webhooks import pages as webhooks
 
 urlpatterns = [
@@ -29,6 +30,10 @@ urlpatterns = [
     path("console/usage", home.usage_list, name="usage"),
     path("console/usage/<str:generation_id>", home.receipt, name="receipt"),
     path("console/transactions", transactions.transactions, name="transactions"),
+    path("console/statements", statements.statement_list, name="statements"),
+    path("console/statements/<str:month>.csv", statements.statement_csv, name="statement-csv"),
+    path("console/statements/<str:month>.pdf", statements.statement_pdf, name="statement-pdf"),
+    path("console/statements/<str:month>", statements.statement_show, name="statement"),
     path("console/keys", keys.key_list, name="keys"),
     path("console/keys/<int:key_id>", one.key_show, name="key"),
     path("console/keys/<int:key_id>/rotate", one.key_rotate, name="key-rotate"),

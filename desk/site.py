@@ -247,6 +247,8 @@ SIDEBAR = (
             (_("Accounts"), "account_balance", "billing_ledgeraccount"),
             (_("Months"), "lock", "billing_monthlock"),
             (_("Days"), "calendar_month", "billing_accountday"),
+            (_("Customers' statements"), "calendar_view_month", "billing_monthstatement"),
+            (_("Receipts and PDFs"), "draft", "billing_paper"),
             (_("Audits"), "fact_check", "billing_auditrun"),
             (_("Facts"), "outbox", "billing_event"),
             (_("Unread facts"), "mark_email_unread", "billing_unread"),

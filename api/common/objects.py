@@ -12,6 +12,7 @@ from accounts.models import ApiKey
 from billing.models import InvoiceRequest, RefundRequest, Wallet
 from billing.outbox import objects
 from billing.outbox.kinds import Shown
+from billing.statements import reading
 from payments.models import AutoTopUp, TopUp
 
 
@@ -22,6 +23,7 @@ def connect() -> None:
     objects.register(Shown.CREDITS, credits)
     objects.register(Shown.KEY, key)
     objects.register(Shown.AUTO_TOPUP, auto_topup)
+    objects.register(Shown.STATEMENT, reading.shown)
 
 
 def as_json(data: Any) -> Mapping[str, Any]:

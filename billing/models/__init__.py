@@ -1,7 +1,7 @@
 from billing.models.adjustments import AdjustmentProposal
 from billing.models.alerts import Alert, AlertPost, AlertSettings, Notice
 from billing.models.bonus.grants import BonusGrant
-from billing.models.books import AccountDay, AuditRun, ClosedDay, MonthLock, Paper
+from billing.models.books import AccountDay, AuditRun, ClosedDay, MonthLock, MonthStatement, Paper
 from billing.models.budgets import Budget
 from billing.models.discrepancies import Discrepancy
 from billing.models.entries import JournalEntry
@@ -33,6 +33,7 @@ __all__ = [
     "LedgerAccount",
     "Mail",
     "MonthLock",
+    "MonthStatement",
     "Notice",
     "Paper",
     "RefundRequest",

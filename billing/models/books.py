@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import pgtrigger
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -114,3 +114,36 @@ class Paper(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.number}"
+
+
+class MonthStatement(models.Model):
+    """A month of an account as its statement has it; never changed. `opens_at` is the last one's `closes_at`."""
+
+    customer = models.ForeignKey(
+        Customer, on_delete=models.PROTECT, related_name="statements", verbose_name=_("customer")
+    )
+    month = models.DateField(_("month"), help_text=_("Its first day, in the account's zone."))
+    zone = models.CharField(_("time zone"), max_length=60)
+    opens_at = models.DateTimeField(_("opens at"))
+    closes_at = models.DateTimeField(_("closes at"))
+    opening = models.DecimalField(_("opening balance"), max_digits=20, decimal_places=8)
+    closing = models.DecimalField(_("closing balance"), max_digits=20, decimal_places=8)
+    body = models.JSONField(_("statement"), help_text=_("As it is given out."))
+    sha256 = models.CharField(_("SHA-256"), max_length=64, help_text=_("Of the statement."))
+    closed_at = models.DateTimeField(_("closed at"), default=timezone.now)
+
+    class Meta:
+        verbose_name = _("customer's statement")
+        verbose_name_plural = _("customers' statements")
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["customer", "month"], name="monthstatement_once"),
+            models.UniqueConstraint(fields=["customer", "opens_at"], name="monthstatement_no_overlap"),
+            models.CheckConstraint(condition=Q(closes_at__gt=F("opens_at")), name="monthstatement_has_a_time"),
+        ]
+        indexes: ClassVar = [models.Index(fields=["month"], name="monthstatement_month")]
+        triggers: ClassVar = [
+            pgtrigger.Protect(name="monthstatement_append_only", operation=pgtrigger.Update | pgtrigger.Delete)
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.month:%Y-%m}"

@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from accounts.models import Customer
 from billing.books import chart
 from billing.books.small_debts import small_debts
 from billing.models import (
@@ -23,6 +24,7 @@ from billing.models import (
     JournalEntry,
     LedgerAccount,
     Mail,
+    MonthStatement,
     RefundRequest,
     Transfer,
     Unread,
@@ -53,6 +55,7 @@ def panels() -> Iterable[Panel]:
             Figure(_("Last 7 days"), _usd(sum((amount for _d, amount in by_day[-7:]), Decimal(0))), charges),
             Figure(_("Last 30 days"), _usd(sum((amount for _d, amount in by_day), Decimal(0))), charges),
             _stored_until(now),
+            _statements(now),
         ],
         bars(by_day),
         _("A bar a day, 30 days, UTC"),
@@ -68,6 +71,19 @@ def _stored_until(now: datetime) -> Figure:
     is_late = waiting and (last is None or last < due)
     link = reverse("admin:billing_accountday_changelist")
     return Figure(_("Totals stored until"), str(last or "—"), link, "bad" if is_late else "")
+
+
+def _statements(now: datetime) -> Figure:
+    """How far last month's statements are closed: red when some are not two days after its end in UTC."""
+    this = now.astimezone(UTC).date().replace(day=1)
+    month = (this - timedelta(days=1)).replace(day=1)
+    done = MonthStatement.objects.filter(month=month).count()
+    # Those whose first month it may be in some zone are left out.
+    known = Customer.objects.filter(created_at__lt=journal.start_of(this) - timedelta(days=1)).count()
+    link = f"{reverse('admin:billing_monthstatement_changelist')}?month={month}"
+    is_late = done < known and now.astimezone(UTC).day > 2
+    label = _("Statements of %(month)s closed") % {"month": f"{month:%Y-%m}"}
+    return Figure(label, f"{done:,} / {max(known, done):,}", link, "bad" if is_late else "")
 
 
 def _due() -> Panel:

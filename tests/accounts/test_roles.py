@@ -27,6 +27,7 @@ ARGUMENTS = {
     "generation_id": "gen-none",
     "member_id": 999999,
     "invitation_id": 999999,
+    "month": "1999-01",
     "notice_id": 999999,
 }
 NOT_THERE = (400, 404, 405, 409)

@@ -16,6 +16,7 @@ QUEUES = {
     "accounts.tasks.tidy": "celery",
     "billing.tasks.audit": "celery",
     "billing.tasks.close_days": "celery",
+    "billing.tasks.close_statements": "celery",
     "billing.tasks.end_budgets": "celery",
     "billing.tasks.end_bonus": "celery",
     "billing.tasks.send_mail": "celery",

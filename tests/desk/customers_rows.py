@@ -4,12 +4,14 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from accounts.models import Customer, User
+from billing.models import MonthStatement
+from billing.statements import closing, reading
 from payments.models import AutoTopUp, SavedCard
 from webhooks.models import Delivery, Endpoint
 
 
 def of_customers(customer: Customer, user: User, *, now: datetime) -> None:
-    """An endpoint of webhooks with a delivery; a saved card, and what is charged to it."""
+    """An endpoint of webhooks with a delivery; a saved card, and what is charged to it; a closed month and its PDF."""
     endpoint = Endpoint.objects.create(
         customer=customer, number="we_1", url="https://hook.example/", events=["topup.paid"], secret="x"
     )
@@ -21,3 +23,6 @@ def of_customers(customer: Customer, user: User, *, now: datetime) -> None:
     money = {"amount": Decimal(20), "threshold": Decimal(5), "ceiling": Decimal(100)}
     agreed = {"consent": "Yes.", "consent_version": "1", "agreed_at": now, "agreed_by": user, "agreed_from": "::1"}
     AutoTopUp.objects.create(customer=customer, card=card, ends_at=later, **money, **agreed)
+    assert closing.close_next(customer_id=customer.pk, now=now + timedelta(days=40))
+    month = str(MonthStatement.objects.get(customer=customer))
+    assert reading.pdf(customer, month, locale="en", now=now)

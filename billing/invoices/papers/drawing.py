@@ -15,6 +15,7 @@ def render(document: Document) -> bytes:
 
 def draw(kind: Paper.Kind, facts: Mapping[str, Any], *, locale: str) -> bytes:
     """A paper that is no invoice as a PDF, from what it says."""
-    from billing.invoices.papers import receipt
+    from billing.invoices.papers import receipt, statement
 
-    return {Paper.Kind.RECEIPT: receipt.render}[kind](facts, locale=locale)
+    renders = {Paper.Kind.RECEIPT: receipt.render, Paper.Kind.STATEMENT: statement.render}
+    return renders[kind](facts, locale=locale)

@@ -1,0 +1,161 @@
+"""What a month of an account comes to. One query reads the wallet and the transfers as they are at one moment.
+
+The closing balance is the wallet's less what moved since; the lines are what moved within. So the two are told by
+different rows, and a statement that does not add up shows it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.db import connection
+
+from accounts.limits.periods import start_of, zone_of
+from accounts.models import Customer
+from billing.books.kinds import Kind
+from billing.books.money import ZERO, api_amount
+from billing.models import MonthStatement, Transfer, Wallet
+from billing.outbox.objects import moment
+from billing.statements.lines import LINES
+
+# A fee stands in the same business act as its top-up, in the currency that was charged.
+MOVED = """
+SELECT w.paid + w.bonus, m.kind, m.within, m.amount, m.count
+FROM billing_wallet w LEFT JOIN LATERAL (
+ SELECT kind, created_at < %(closes_at)s AS within, sum(amount) AS amount, count(*) AS count FROM (
+  SELECT kind, created_at, amount FROM billing_transfer
+   WHERE credit_id IN (w.paid_account_id, w.bonus_account_id) AND created_at >= %(opens_at)s
+  UNION ALL
+  SELECT kind, created_at, -amount FROM billing_transfer
+   WHERE debit_id IN (w.paid_account_id, w.bonus_account_id) AND created_at >= %(opens_at)s
+ ) each GROUP BY 1, 2
+) m ON true
+WHERE w.customer_id = %(customer_id)s"""
+FEES = """
+SELECT fee.currency, sum(fee.amount) FROM billing_wallet w
+JOIN billing_transfer t ON t.credit_id = w.paid_account_id AND t.kind = 'topup'
+ AND t.created_at >= %(opens_at)s AND t.created_at < %(closes_at)s
+JOIN billing_transfer fee ON fee.key = t."group" || ':fee' AND fee.kind = 'topup_fee'
+WHERE w.customer_id = %(customer_id)s GROUP BY 1 ORDER BY 1"""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A month of an account and when it begins and ends; `opening` is None where no closed month is before it."""
+
+    month: date
+    zone: str
+    opens_at: datetime
+    closes_at: datetime
+    opening: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """USD at 8 places. `lines` has (sum, how many) by kind, `fees` sums by currency."""
+
+    opening: Decimal
+    lines: Mapping[str, tuple[Decimal, int]]
+    fees: Mapping[str, Decimal]
+    closing: Decimal
+
+    @property
+    def difference(self) -> Decimal:
+        """What opening and lines are more than the closing; nothing, or it does not add up."""
+        return self.opening + sum((amount for amount, _count in self.lines.values()), ZERO) - self.closing
+
+
+def next_span(customer: Customer, last: MonthStatement | None) -> Span:
+    """The first month that is not closed."""
+    if last is None:
+        zone = zone_of(customer.time_zone)
+        month = _begin(customer).astimezone(zone).date().replace(day=1)
+        return Span(month, customer.time_zone, start_of(month, zone=zone), _end(month, customer), None)
+    month = _after(last.month)
+    return Span(month, customer.time_zone, last.closes_at, _end(month, customer), last.closing)
+
+
+def following(span: Span, customer: Customer) -> Span:
+    """The month after one that is not closed."""
+    month = _after(span.month)
+    return Span(month, customer.time_zone, span.closes_at, _end(month, customer), None)
+
+
+def figures(span: Span, *, customer_id: int) -> Figures:
+    """What moved in a month, up to now if it is not over. Raises `LookupError` for a kind that has no line."""
+    given: dict[str, int | datetime] = {
+        "customer_id": customer_id,
+        "opens_at": span.opens_at,
+        "closes_at": span.closes_at,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(MOVED, given)
+        rows = cursor.fetchall()
+        cursor.execute(FEES, given)
+        fees = dict(cursor.fetchall())
+    closing = rows[0][0] if rows else ZERO
+    lines: dict[str, tuple[Decimal, int]] = {}
+    for _balance, kind, is_within, amount, count in rows:
+        if kind is None:
+            continue
+        if is_within:
+            lines[kind] = (amount, count)
+        else:
+            closing -= amount
+    if unknown := lines.keys() - LINES.keys():
+        raise LookupError(f"no line for {', '.join(sorted(unknown))}")
+    moved = sum((amount for amount, _count in lines.values()), ZERO)
+    opening = span.opening if span.opening is not None else closing - moved
+    return Figures(opening, {kind: lines[kind] for kind in LINES if kind in lines}, fees, closing)
+
+
+def body(span: Span, found: Figures, *, state: str) -> dict[str, Any]:
+    """The statement as it is kept and given out; what a line is called is said by whoever shows it."""
+    paid, bonus = (found.lines.get(kind, (ZERO, 0)) for kind in (Kind.USAGE, Kind.USAGE_BONUS))
+    return {
+        "month": f"{span.month:%Y-%m}",
+        "time_zone": span.zone,
+        "opens_at": moment(span.opens_at),
+        "closes_at": moment(span.closes_at),
+        "state": state,
+        "opening": api_amount(found.opening),
+        "lines": [
+            {
+                "kind": kind,
+                "count": count,
+                "amount": api_amount(amount),
+                "fees": [{"currency": name, "amount": api_amount(fee)} for name, fee in found.fees.items()]
+                if kind == Kind.TOPUP
+                else [],
+            }
+            for kind, (amount, count) in found.lines.items()
+        ],
+        "closing": api_amount(found.closing),
+        "usage": {
+            "charged": api_amount(-(paid[0] + bonus[0])),
+            "from_paid": api_amount(-paid[0]),
+            "from_bonus": api_amount(-bonus[0]),
+        },
+    }
+
+
+def _begin(customer: Customer) -> datetime:
+    """When an account's first month begins to be told: its making, or its first transfer where that came before."""
+    wallet = Wallet.objects.get(customer=customer)
+    # By id, which an index has for each account and side: no account's whole past is sorted.
+    firsts = [
+        Transfer.objects.filter(**{f"{side}_id": account}).order_by("pk").values_list("created_at").first()
+        for account in (wallet.paid_account_id, wallet.bonus_account_id)
+        for side in ("debit", "credit")
+    ]
+    return min([customer.created_at, *(first[0] for first in firsts if first is not None)])
+
+
+def _after(month: date) -> date:
+    return (month + timedelta(days=31)).replace(day=1)
+
+
+def _end(month: date, customer: Customer) -> datetime:
+    return start_of(_after(month), zone=zone_of(customer.time_zone))

@@ -1,0 +1,220 @@
+"""Statements of accounts: what a month comes to, closed once and for good, in the account's zone."""
+
+import csv
+import hashlib
+import json
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from django.db import ProgrammingError, transaction
+
+from accounts.keys import issuing
+from accounts.models import Customer
+from billing.audit.run import audit
+from billing.books.kinds import KINDS, Kind
+from billing.books.ledger import Posting, house_account, post
+from billing.models import Discrepancy, Event, MonthStatement, Wallet
+from billing.statements import closing, figures, reading
+from billing.statements.lines import HOUSE, LINES
+from tests.billing.conftest import in_threads
+from tests.conftest import NOW
+from tests.pdf_pages import read
+
+AFTER = datetime(2026, 11, 1, 1, 0, tzinfo=UTC)
+"""An hour after October in UTC."""
+
+
+def moved(customer: Customer, kind: str, amount: str, *, at: datetime, to: str = "paid", fee: str = "") -> None:
+    """A transfer into the customer's account, or out of it where the amount is negative."""
+    wallet = Wallet.objects.get(customer=customer)
+    account = wallet.paid_account if to == "paid" else wallet.bonus_account
+    other, sum_ = house_account("clearing:stripe:USD"), Decimal(amount)
+    debit, credit = (other, account) if sum_ > 0 else (account, other)
+    key = f"{kind}:{at.isoformat()}:{to}"
+    postings = [Posting(key, kind, debit, credit, abs(sum_))]
+    if fee:
+        postings.append(Posting(f"{key}:fee", Kind.TOPUP_FEE, other, house_account("fees:topup:USD"), Decimal(fee)))
+    post(postings, now=at, group=key)
+
+
+@pytest.fixture
+def ada(make_customer, transactional_db) -> Customer:
+    """Made in October; paid 20, used 3 of it, had 1 of bonus, and used 0.5 in November."""
+    customer: Customer = make_customer()
+    Customer.objects.filter(pk=customer.pk).update(created_at=datetime(2026, 10, 5, tzinfo=UTC), time_zone="UTC")
+    moved(customer, Kind.TOPUP, "20", at=datetime(2026, 10, 6, tzinfo=UTC), fee="0.88")
+    moved(customer, Kind.GRANT, "1", at=datetime(2026, 10, 7, tzinfo=UTC), to="bonus")
+    moved(customer, Kind.USAGE, "-3", at=datetime(2026, 10, 31, 23, 59, 59, tzinfo=UTC))
+    moved(customer, Kind.USAGE, "-0.5", at=datetime(2026, 11, 1, 0, 0, tzinfo=UTC))
+    customer.refresh_from_db()
+    return customer
+
+
+def test_every_kind_of_transfer_has_a_line_or_is_the_houses_alone():
+    assert set(LINES) | HOUSE == set(KINDS)
+    assert not set(LINES) & HOUSE
+
+
+def test_a_kind_without_a_line_closes_nothing(ada, monkeypatch):
+    monkeypatch.setattr(figures, "LINES", {kind: name for kind, name in LINES.items() if kind != Kind.GRANT})
+    assert closing.close_due(now=AFTER) == closing.Progress(closed=0, refused=1)
+    assert not MonthStatement.objects.exists()
+
+
+def test_a_month_is_closed_an_hour_after_its_end_and_adds_up(ada):
+    assert closing.close_due(now=AFTER - timedelta(seconds=1)).closed == 0
+    assert closing.close_due(now=AFTER).closed == 1
+    [statement] = MonthStatement.objects.all()
+    said = statement.body
+    assert (said["opening"], said["closing"], said["state"]) == ("0.00000000", "18.00000000", "closed")
+    assert (said["opens_at"], said["closes_at"]) == ("2026-10-01T00:00:00Z", "2026-11-01T00:00:00Z")
+    assert {line["kind"]: line["amount"] for line in said["lines"]} == {
+        "topup": "20.00000000",
+        "grant": "1.00000000",
+        "usage": "-3.00000000",
+    }
+    assert said["lines"][0]["fees"] == [{"currency": "USD", "amount": "0.88000000"}], "beside it, outside the sum"
+    assert said["usage"] == {"charged": "3.00000000", "from_paid": "3.00000000", "from_bonus": "0.00000000"}
+    assert statement.sha256 == hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+    [fact] = Event.objects.filter(kind="statement.closed")
+    assert (fact.subject, fact.customer_id, fact.shown["closing"]) == ("2026-10", ada.pk, "18.00000000")
+    for change in (lambda: MonthStatement.objects.update(closing=0), statement.delete):
+        with pytest.raises(ProgrammingError, match="Cannot"), transaction.atomic():
+            change()
+
+
+def test_the_months_follow_each_other_and_agree_with_the_audit(ada):
+    assert closing.close_due(now=datetime(2027, 1, 1, 1, tzinfo=UTC)).closed == 3
+    months = list(MonthStatement.objects.order_by("month"))
+    assert [one.opening for one in months[1:]] == [one.closing for one in months[:-1]]
+    assert [one.opens_at for one in months[1:]] == [one.closes_at for one in months[:-1]]
+    assert months[-1].closing == Wallet.objects.get(customer=ada).balance
+    assert not [drift for drift in audit(customer_ids=[ada.pk]).drifts if "transfers" in drift]
+
+
+def test_a_changed_zone_leaves_no_gap_and_nothing_twice(ada):
+    Customer.objects.filter(pk=ada.pk).update(time_zone="Asia/Shanghai")
+    assert closing.close_due(now=AFTER).closed == 1
+    Customer.objects.filter(pk=ada.pk).update(time_zone="America/New_York")
+    moved(ada, Kind.USAGE, "-0.25", at=datetime(2026, 12, 1, 4, 59, tzinfo=UTC))
+    moved(ada, Kind.USAGE, "-0.125", at=datetime(2026, 12, 1, 5, 0, tzinfo=UTC))
+    assert closing.close_due(now=datetime(2026, 12, 1, 6, tzinfo=UTC)).closed == 1
+    october, november = MonthStatement.objects.order_by("month")
+    assert (october.closes_at, november.opens_at) == (datetime(2026, 10, 31, 16, tzinfo=UTC),) * 2
+    assert november.closes_at == datetime(2026, 12, 1, 5, tzinfo=UTC)
+    assert (october.closing, november.closing) == (Decimal(21), Decimal("17.25"))
+
+
+def test_what_does_not_add_up_is_not_closed_and_waits_at_the_desk_until_it_does(ada):
+    Wallet.objects.filter(customer=ada).update(paid=Decimal("17.5"))
+    assert closing.close_due(now=AFTER) == closing.Progress(closed=0, refused=1)
+    [found] = Discrepancy.objects.all()
+    assert (found.provider, found.state, found.theirs, found.ours) == ("months", "open", Decimal(19), Decimal(18))
+    assert str(ada.pk) in found.key
+    Wallet.objects.filter(customer=ada).update(paid=Decimal("16.5"))
+    assert closing.close_due(now=AFTER).closed == 1
+    found.refresh_from_db()
+    assert found.state == "cured"
+
+
+def test_two_who_close_at_once_close_each_month_once(ada):
+    in_threads(*[lambda: closing.close_due(now=AFTER)] * 4)
+    assert MonthStatement.objects.count() == Event.objects.filter(kind="statement.closed").count() == 1
+
+
+def test_one_that_is_killed_between_statement_and_fact_has_done_nothing_and_the_next_goes_on(
+    ada, make_customer, monkeypatch
+):
+    eve = make_customer(name="Eve")
+    Customer.objects.filter(pk=eve.pk).update(created_at=datetime(2026, 10, 5, tzinfo=UTC))
+    record = closing.events.record
+
+    def killed(*args, **given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(closing.events, "record", killed)
+    with pytest.raises(KeyboardInterrupt):
+        closing.close_due(now=AFTER)
+    assert not MonthStatement.objects.exists()
+    monkeypatch.setattr(closing.events, "record", record)
+    assert closing.close_due(now=AFTER).closed == 2
+    assert closing.close_due(now=AFTER).closed == 0
+    assert Event.objects.filter(kind="statement.closed").count() == 2
+
+
+def test_a_close_that_is_not_due_costs_no_query_an_account(ada, django_assert_max_num_queries):
+    closing.close_due(now=AFTER)
+    with django_assert_max_num_queries(3):
+        assert closing.close_due(now=AFTER + timedelta(days=7)) == closing.Progress()
+
+
+def test_programs_read_open_and_closed_months_and_files_of_them(ada, client, drawing):
+    closing.close_due(now=AFTER)
+    headers = {"Authorization": f"Bearer {issuing.issue(customer=ada, name='k', now=NOW).text}"}
+    listed = client.get("/v1/statements", headers=headers).json()
+    states = {one["month"]: one["state"] for one in listed["data"]}
+    assert (states["2026-10"], states["2026-11"], listed["next"]) == ("closed", "open", None)
+    closed = client.get("/v1/statements/2026-10", headers=headers).json()["data"]
+    assert {"opens_at", "closes_at", "state", "opening", "lines", "closing", "usage"} <= set(closed)
+    assert closed["lines"][0]["description"] == "Top-ups"
+    still_open = client.get("/v1/statements/2026-11", headers=headers).json()["data"]
+    assert (still_open["state"], still_open["opening"], still_open["closing"]) == (
+        "open",
+        "18.00000000",
+        "17.50000000",
+    )
+    answer = client.get("/v1/statements/2026-10.csv", headers={**headers, "Accept": "text/csv"})
+    rows = list(csv.DictReader(answer.content.decode().splitlines()))
+    assert [row["kind"] for row in rows] == ["opening", "topup", "grant", "usage", "closing"]
+    assert sum(Decimal(row["amount"]) for row in rows[:-1]) == Decimal(rows[-1]["amount"]) == 18
+    pdf = client.get("/v1/statements/2026-10.pdf", headers=headers)
+    assert pdf["Content-Type"] == "application/pdf"
+    [page] = read(pdf.content)
+    for said in ("Statement", "18.00000000 USD", "-3.00000000 USD", "fee on top: 0.88 USD"):
+        assert said in page
+    assert client.get("/v1/statements/2026-10.pdf", headers=headers).content == pdf.content
+    [page] = read(bytes(reading.pdf(ada, "2026-10", locale="zh-hans", now=NOW).content))
+    assert "期初余额" in page
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("2026-13", 400),
+        ("october", 400),
+        ("2026-1", 400),
+        ("٢٠٢٦-10", 400),
+        ("1999-01", 404),
+        ("2199-01", 404),
+        ("2026-11.pdf", 404),
+    ],
+)
+def test_a_month_that_is_none_or_not_there_is_said(ada, client, path, status):
+    headers = {"Authorization": f"Bearer {issuing.issue(customer=ada, name='k', now=NOW).text}"}
+    answer = client.get(f"/v1/statements/{path}", headers=headers)
+    assert answer.status_code == status
+    assert answer.json()["error"]["code"] == ("validation_error" if status == 400 else "not_found")
+
+
+def test_another_customers_statement_is_not_shown(ada, client, make_customer):
+    closing.close_due(now=AFTER)
+    eve = make_customer(name="Eve")
+    Customer.objects.filter(pk=eve.pk).update(created_at=datetime(2026, 11, 5, tzinfo=UTC))
+    headers = {"Authorization": f"Bearer {issuing.issue(customer=eve, name='k', now=NOW).text}"}
+    for path in ("2026-10", "2026-10.pdf", "2026-10.csv"):
+        assert client.get(f"/v1/statements/{path}", headers=headers).status_code == 404
+
+
+def test_the_pages_show_months_and_lines(ada):
+    from tests.payments.topups.test_pages import browser
+
+    closing.close_due(now=AFTER)
+    page = browser(ada)
+    listed = page.get("/console/statements").content.decode()
+    assert "/console/statements/2026-10" in listed
+    shown = page.get("/console/statements/2026-10").content.decode()
+    assert "-3.00000000" in shown
+    assert "/console/statements/2026-10.pdf" in shown
+    assert page.get("/console/statements/2026-10.csv").content.startswith(b"kind,")
+    assert page.get("/console/statements/nothing").status_code == 404
