@@ -191,6 +191,10 @@ class Exchange:
         asked.close()
         return False
 
+    def has_left(self) -> bool:
+        """Whether nobody waits for the answer: it is abandoned, and no repeat of it is or may be answered with it."""
+        return self.is_abandoned and not self.goes_on(is_billed=False)
+
     async def gone(self) -> None:
         """Return when the client has disconnected."""
         while (await self._receive())["type"] != "http.disconnect":

@@ -58,7 +58,12 @@ class Admission:
     """Take requests, batch them fairly, and answer each with its committed hold or a `Refusal`."""
 
     def __init__(
-        self, *, lease_id: int, overrun: Overrun, release: Callable[[str, str], None], patience: float = 0
+        self,
+        *,
+        lease_id: int,
+        overrun: Overrun,
+        release: Callable[[str, str], None],
+        settle_first: SettleFirst | None = None,
     ) -> None:
         """`release` gives a committed hold back, told its generation's id and why the request ended."""
         self._queues: dict[int, deque[Waiter | Extending]] = {}
@@ -67,7 +72,7 @@ class Admission:
         self._locked: deque[Waiter | Extending] = deque()
         self._locked_bell = Bell()
         self._release = release
-        self._settle_first = SettleFirst(patience=patience)
+        self._settle_first = settle_first or SettleFirst()
         self._fast = Writer(lease_id=lease_id, overrun=overrun)
         self._slow = Writer(lease_id=lease_id, overrun=overrun)
         runs = (self._run_fast(), self._run_slow(), self._give_up())
@@ -79,12 +84,15 @@ class Admission:
         prepare: Callable[[Admitted], Prepared],
         *,
         closer: Callable[[Short], Awaitable[Ask | None]] | None = None,
+        size: int = 0,
+        has_left: Callable[[], bool] = bool,
     ) -> Prepared:
         """What `prepare` makes of the committed hold; it is called while that is being written, and changes nothing.
+        `size` in bytes, of the body; `has_left` tells whether nobody waits for the answer.
 
-        Raise `Refusal`, or `PolicyChanged` when the key has to be read again. Before it is refused for want of money
-        `closer` may tell that it needs less. Where holds alone may be in its way, what its customer has metered is
-        settled first.
+        Raise `Refusal`, `ClientGone`, or `PolicyChanged` when the key has to be read again. Before it is refused for
+        want of money `closer` may tell that it needs less. Where holds alone may be in its way, what its customer has
+        metered is settled first.
         """
         try:
             return await self._admit(ask, prepare)
@@ -98,7 +106,9 @@ class Admission:
                 refused = short
         if not refused.may_pass:
             raise refused
-        return await self._settle_first.admit(ask, refused, lambda ask: self._admit(ask, prepare))
+        return await self._settle_first.admit(
+            ask, refused, lambda ask: self._admit(ask, prepare), size=size, has_left=has_left
+        )
 
     async def extend(self, asked: Extension) -> Decimal | TooLittle:
         """How much more, in USD, is held from now on for a stream under way, or why that is nothing.

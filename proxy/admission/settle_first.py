@@ -25,6 +25,7 @@ from proxy.admission.rule import Ask, Short
 from proxy.batches.threads import in_thread
 from proxy.batches.timeouts import timeout
 from proxy.errors import Refusal
+from proxy.exchange import ClientGone
 from proxy.settlement.settle import settle_customer
 
 MOST_OF_ONE_CUSTOMER = 8
@@ -36,6 +37,10 @@ LONGEST_PAUSE_SECONDS = 0.5
 MOST_PATIENT_OF_ONE_CUSTOMER = 32
 MOST_PATIENT_IN_PROCESS = 400
 """Requests that wait for others to end."""
+PATIENT_SHARE = 4
+"""They keep their bodies meanwhile, and pay nothing for it: a quarter of the memory that there is for bodies at most,
+and a quarter of that for one customer's.
+"""
 MOST_VAIN_TRIES = 3
 """Holds may have come free between the decision and the look at them; this often a request is decided again for it."""
 RETRY_AFTER_SECONDS = 5
@@ -130,10 +135,14 @@ class StillShort(Exception):
 class SettleFirst:
     """Decides again for the requests of a process that are short; a customer is settled for all of them at once."""
 
-    def __init__(self, *, patience: float = 0) -> None:
-        """`patience`: for how many seconds a request waits for others of its customer to end."""
+    def __init__(self, *, patience: float = 0, body_bytes: int = 512_000_000) -> None:
+        """`patience`: for how many seconds a request waits for others of its customer to end; `body_bytes`: what the
+        process has for all bodies.
+        """
         self._patience = patience
+        self._most_bytes = body_bytes // PATIENT_SHARE
         self._patient: Counter[int] = Counter()
+        self._patient_bytes: Counter[int] = Counter()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="settle-first")
         self._look = in_thread(look, executor=self._threads)
         self._settle_customer = in_thread(_settle_customer, executor=self._threads)
@@ -141,25 +150,43 @@ class SettleFirst:
         self._settling: dict[int, asyncio.Task[None]] = {}
         self._looking: dict[tuple[object, ...], asyncio.Task[Standing]] = {}
 
-    async def admit(self, ask: Ask, short: Short, admit: Callable[[Ask], Awaitable[Prepared]]) -> Prepared:
-        """As `admit`, which just raised `short`. Raises `Refusal` as `admit` does."""
+    async def admit(
+        self,
+        ask: Ask,
+        short: Short,
+        admit: Callable[[Ask], Awaitable[Prepared]],
+        *,
+        size: int = 0,
+        has_left: Callable[[], bool] = bool,
+    ) -> Prepared:
+        """As `admit`, which just raised `short`. Raises `Refusal` as `admit` does, and `ClientGone` where the caller
+        left while it waited. `size` in bytes, of the body.
+        """
         until = monotonic() + self._patience
         try:
             return await self._settled(ask, short, admit)
         except StillShort as still:
             short, standing = still.short, still.standing
         customer_id = ask.policy.customer_id
+        if not self._may_wait(customer_id, size):
+            raise held_by_requests(short, standing)
+        self._patient[customer_id] += 1
+        self._patient_bytes[customer_id] += size
+        try:
+            return await self._waited(ask, short, standing, admit, until=until, has_left=has_left)
+        finally:
+            self._patient[customer_id] -= 1
+            self._patient_bytes[customer_id] -= size
+            if not self._patient[customer_id]:
+                del self._patient[customer_id], self._patient_bytes[customer_id]
+
+    def _may_wait(self, customer_id: int, size: int) -> bool:
         if self._patient[customer_id] >= MOST_PATIENT_OF_ONE_CUSTOMER or (
             self._patient.total() >= MOST_PATIENT_IN_PROCESS
         ):
-            raise held_by_requests(short, standing)
-        self._patient[customer_id] += 1
-        try:
-            return await self._waited(ask, short, standing, admit, until=until)
-        finally:
-            self._patient[customer_id] -= 1
-            if not self._patient[customer_id]:
-                del self._patient[customer_id]
+            return False
+        own, all_of_them = self._patient_bytes[customer_id], self._patient_bytes.total()
+        return own + size <= self._most_bytes // PATIENT_SHARE and all_of_them + size <= self._most_bytes
 
     async def _waited(
         self,
@@ -169,12 +196,15 @@ class SettleFirst:
         admit: Callable[[Ask], Awaitable[Prepared]],
         *,
         until: float,
+        has_left: Callable[[], bool],
     ) -> Prepared:
         """Until requests under way have given back what it needs; one look is for all who wait for the same."""
         pause = PAUSE_SECONDS
         while monotonic() < until and (standing is None or standing.may_do(short.needed)):
             await asyncio.sleep(min(pause, max(0, until - monotonic())))
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+            if has_left():
+                raise ClientGone
             standing = await self._figures(ask, short)
             if standing is not None and standing.would_do(short.needed):
                 try:

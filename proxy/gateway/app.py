@@ -306,7 +306,8 @@ class Gateway(Rights):
             asking = Asking(self._memory, self._counts, endpoint, fitting, entry, policy, once=exchange.claim)
             try:
                 closer = None if asking.prompt is None else asking.look_closer
-                return await self._admission.admit(asking.ask, relay_of, closer=closer)
+                size, has_left = exchange.taken, exchange.has_left
+                return await self._admission.admit(asking.ask, relay_of, closer=closer, size=size, has_left=has_left)
             except Short as short:
                 if short.cap is not None:
                     self._refused_caps.note(short.cap, customer_id=policy.customer_id)

@@ -13,6 +13,7 @@ from billing.books.allowance import Overrun
 from core.clock import database_now
 from proxy.admission.queue import Admission
 from proxy.admission.refused import RefusedCaps
+from proxy.admission.settle_first import SettleFirst
 from proxy.batches.batcher import Batcher
 from proxy.batches.connections import AWAY
 from proxy.batches.threads import in_thread
@@ -70,9 +71,8 @@ class Process:
         self._metering = Metering(bear=self._bear)
         self._releases: Batcher[tuple[str, str], None] = Batcher(self._release_batch, most=100)
         overrun = Overrun(settings.OVERRUN_LIMIT, timedelta(days=settings.OVERRUN_AFTER_DAYS))
-        self._admission = Admission(
-            lease_id=self._lease_id, overrun=overrun, release=self._release, patience=settings.HOLD_WAIT_SECONDS
-        )
+        first = SettleFirst(patience=settings.HOLD_WAIT_SECONDS, body_bytes=settings.BODY_BUDGET_BYTES)
+        self._admission = Admission(lease_id=self._lease_id, overrun=overrun, release=self._release, settle_first=first)
         self._refused_caps = RefusedCaps()
         self._memory = Memory()
         self._once = Once(lease_id=self._lease_id)

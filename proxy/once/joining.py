@@ -22,6 +22,8 @@ from proxy.watch import metrics
 FIRST_LOOK_SECONDS, SLOWEST_LOOK_SECONDS = 0.05, 1.0
 WAIT_SECONDS = 1_800.0
 """For what another process works on; who comes again afterwards waits on."""
+RELEASE_SECONDS = 1.0
+"""What failed is released within this time: only then another request with its key is a conflict for good."""
 UNTOLD_SECONDS = 5.0
 """A process that is asked for an answer that it still has tells within this time."""
 
@@ -128,11 +130,14 @@ class Repeat:
             found = await self._once.look(claim)
             if found is None or found.is_void or found.generation_id == claim.unless:
                 return None
+            now = monotonic()
             if found.asked != claim.asked:
-                raise _told("conflict", conflict())
+                if found.is_charged or now - since > RELEASE_SECONDS:
+                    raise _told("conflict", conflict())
+                await self._pause(pause)
+                continue
             if found.answer is not None:
                 return found
-            now = monotonic()
             is_gone = found.status == rows.LOST or (found.is_charged and not found.is_alive)
             if found.is_charged and not is_gone:
                 is_gone = found.is_old if claim.is_named else bool(asked_at) and now - asked_at > UNTOLD_SECONDS
@@ -145,10 +150,14 @@ class Repeat:
             if now - since > WAIT_SECONDS:
                 words = f"The first request is still at work, as {found.generation_id}. Try again in a while."
                 raise unavailable(words, retry_after=30)
-            await asyncio.sleep(pause)
-            if self._exchange.is_abandoned:
-                raise ClientGone
+            await self._pause(pause)
             pause = min(1.5 * pause, SLOWEST_LOOK_SECONDS)
+
+    async def _pause(self, seconds: float) -> None:
+        """Raises `ClientGone`."""
+        await asyncio.sleep(seconds)
+        if self._exchange.is_abandoned:
+            raise ClientGone
 
     def _give_up(self, claim: Claim, found: Found) -> None:
         """The answer will never be here. What has no key and was delivered in full is another request."""

@@ -36,6 +36,7 @@ class Window:
     __slots__ = (
         "_admitted",
         "_ask",
+        "_ask_at",
         "_asking",
         "_choices",
         "_correcting",
@@ -72,6 +73,8 @@ class Window:
         self._admitted = admitted
         self._choices = choices
         self._covered = decision.covered
+        self._ask_at = AHEAD * decision.covered
+        """Tokens of output at which more is asked for."""
         self._extend = extend
         self._asking: asyncio.Task[bool | None] | None = None
         self._correcting: asyncio.Task[Decimal | None] | None = None
@@ -92,7 +95,7 @@ class Window:
         made = content_bytes // BYTES_A_TOKEN // self._choices
         if self._asking is not None and self._asking.done():
             self._asking = None
-        if self._asking is None and made >= AHEAD * self._covered:
+        if self._asking is None and made >= self._ask_at:
             self._asking = asyncio.create_task(self._ask_for_more(made))
         if made < self._covered:
             self._look_after(made)
@@ -133,7 +136,7 @@ class Window:
         if self._covered >= self._limit:
             self.look_at = math.inf
             return
-        goal = self._covered if self._asking is not None else AHEAD * self._covered
+        goal = self._covered if self._asking is not None else min(self._ask_at, self._covered)
         self.look_at = self.seen + max(BYTES_A_TOKEN, (goal - made) * BYTES_A_TOKEN * self._choices)
 
     async def _asked(self) -> bool | None:
@@ -154,6 +157,10 @@ class Window:
         granted = await self._grow(Change.OUTPUT, wanted, least=ceiling(rate * min(tokens, LEAST_OUTPUT_TOKENS)))
         if granted:
             self._covered += tokens if granted >= wanted else int(granted / rate)
+            self._ask_at = AHEAD * self._covered
+        else:
+            # A few times more before the end, and not with each piece: each question locks the wallet.
+            self._ask_at = made + max(LEAST_OUTPUT_TOKENS, (self._covered - made) / 2)
         return None if granted is None else bool(granted)
 
     async def _grow(self, why: Change, wanted: Decimal, *, least: Decimal) -> Decimal | None:

@@ -50,6 +50,19 @@ def test_another_body_under_the_same_key_is_refused(gateway, upstream, spoken):
     assert ask(gateway, headers=KEY).status_code == 200
 
 
+def test_what_failed_a_moment_ago_leaves_its_key_to_another_body(gateway, upstream, monkeypatch):
+    release = application._release
+
+    def late(*ended):
+        asyncio.get_running_loop().call_later(0.3, release, *ended)
+
+    monkeypatch.setattr(application, "_release", late)
+    upstream.status, upstream.json = 400, {"error": {"message": "no"}}
+    assert ask(gateway, headers=KEY).status_code == 400
+    upstream.status, upstream.json = 200, gateway.spoken.told
+    assert ask(gateway, headers=KEY, temperature=0.5).status_code == 200
+
+
 def test_the_key_belongs_to_its_request_whatever_its_path(gateway, upstream):
     assert ask(gateway, headers=KEY).status_code == 200
     other = gateway.client.post("/v1/completions", json={"model": "openai/m", "prompt": "x"}, headers=KEY)
