@@ -153,6 +153,7 @@ PAGES: Mapping[str, Mapping[str, Right]] = {
     "webhook-replay": {"POST": Right.WEBHOOKS},
     "budgets": {"GET": Right.LOOK, "POST": Right.OWN_KEYS},
     "budget-end": {"GET": Right.OWN_KEYS, "POST": Right.OWN_KEYS},
+    "code": {"GET": Right.TOP_UP, "POST": Right.TOP_UP},
     "topup": {"GET": Right.TOP_UP, "POST": Right.TOP_UP},
     "topup-show": {"GET": Right.LOOK},
     "topup-state": {"GET": Right.LOOK},

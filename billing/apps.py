@@ -12,7 +12,7 @@ class BillingConfig(AppConfig):
         from billing.audit import run
         from billing.audit.days import check_days
         from billing.audit.entries import check_entries
-        from billing.bonus.audit import check_grants
+        from billing.bonus.audit import check_codes, check_grants
         from billing.budgets.audit import check_budgets
         from billing.discrepancies import resolving  # noqa: F401  this one, too
         from billing.invoices.audit import check_invoices
@@ -23,6 +23,7 @@ class BillingConfig(AppConfig):
         checks.register(periods.check_zone, checks.Tags.database)
         run.register("invoices", check_invoices)
         run.register("bonus", check_grants)
+        run.register("codes", check_codes)
         run.register("budgets", check_budgets)
         run.register("closed days", check_days)
         run.register("journal entries", check_entries)

@@ -4,6 +4,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from billing.bonus import ending as bonus_ending
+from billing.bonus import entering
 from billing.budgets import ending
 from billing.months import journal
 from billing.outbox import alerts, events, mail
@@ -48,6 +49,7 @@ def end_budgets() -> None:
 def end_bonus() -> None:
     """Take back bonus whose time is up, and announce what ends within a week."""
     bonus_ending.end_due(now=database_now())
+    entering.forget_tries(now=database_now())
 
 
 @shared_task(name="billing.tasks.close_days")

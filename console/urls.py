@@ -5,6 +5,7 @@ from django.urls import path
 from console import home, invoices, refunds, security, topups, transactions
 from console.automatic.page import auto_topup
 from console.budgets import page as budgets
+from console.codes import page as codes
 from console.keys import one
 from console.keys import pages as keys
 from console.people import joining, team
@@ -34,6 +35,7 @@ urlpatterns = [
     path("console/statements/<str:month>.csv", statements.statement_csv, name="statement-csv"),
     path("console/statements/<str:month>.pdf", statements.statement_pdf, name="statement-pdf"),
     path("console/statements/<str:month>", statements.statement_show, name="statement"),
+    path("console/code", codes.code_enter, name="code"),
     path("console/keys", keys.key_list, name="keys"),
     path("console/keys/<int:key_id>", one.key_show, name="key"),
     path("console/keys/<int:key_id>/rotate", one.key_rotate, name="key-rotate"),

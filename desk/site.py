@@ -241,6 +241,7 @@ SIDEBAR = (
             (_("Wallets"), "account_balance_wallet", "billing_wallet"),
             (_("Transfers"), "swap_horiz", "billing_transfer"),
             (_("Adjustments"), "tune", "billing_adjustmentproposal"),
+            (_("Codes"), "redeem", "billing_codebatch"),
             (_("Journal entries"), "edit_note", "billing_journalentry"),
             (_("Holds"), "lock_clock", "billing_hold"),
             (_("Budgets"), "savings", "billing_budget"),

@@ -27,3 +27,32 @@ def check_grants(customer_id: int | None) -> Iterator[str]:
         GRANTS, table="billing_bonusgrant", key="id", first=0, customer_id=customer_id
     ):
         yield f"customer {customer}: bonus {number} says {said:f} ended, by its transfers it is {taken:f}"
+
+
+USES = """
+SELECT u.customer_id, u.id, coalesce(f.amount, 0), b.amount
+FROM {page} u
+JOIN billing_codebatch b ON b.id = u.batch_id
+JOIN billing_bonuscode c ON c.id = u.code_id
+LEFT JOIN billing_transfer f ON f.id = u.transfer_id AND f.kind = 'grant' AND f.key = 'code:' || u.id
+LEFT JOIN billing_ledgeraccount a ON a.id = f.credit_id AND a.kind = 'bonus'
+WHERE a.customer_id IS DISTINCT FROM u.customer_id OR f.amount <> b.amount OR c.batch_id <> u.batch_id
+ORDER BY u.id"""
+CODES = """
+SELECT c.id, c.uses_left, b.uses - u.used
+FROM {page} c
+JOIN billing_codebatch b ON b.id = c.batch_id
+CROSS JOIN LATERAL (SELECT count(*) AS used FROM billing_codeuse u WHERE u.code_id = c.id) u
+WHERE c.uses_left <> b.uses - u.used
+ORDER BY c.id"""
+
+
+def check_codes(customer_id: int | None) -> Iterator[str]:
+    """Each use of a code against its transfer; for everybody, also what each code has left against its uses."""
+    for customer, number, given, due in pages(
+        USES, table="billing_codeuse", key="id", first=0, customer_id=customer_id
+    ):
+        yield f"customer {customer}: code:{number} gave {given:f}, its batch gives {due:f}"
+    if customer_id is None:
+        for number, left, due in pages(CODES, table="billing_bonuscode", key="id", first=0):
+            yield f"code {number} has {left} uses left, by what was used it is {due}"

@@ -141,6 +141,8 @@ def _in_words(transfer: Transfer) -> tuple[str, str]:
         return _("A small balance below zero is waived"), ""
     if subject == "adjustment":
         return _("Adjustment: %(words)s") % {"words": transfer.memo} if transfer.memo else _("Adjustment"), ""
+    if subject == "code":
+        return _("Code: %(words)s") % {"words": transfer.memo}, ""
     if transfer.kind == Kind.GRANT:
         return _("Bonus: %(reason)s") % {"reason": transfer.memo}, ""
     return transfer.memo or transfer.kind, ""

@@ -1,5 +1,6 @@
 from billing.models.adjustments import AdjustmentProposal
 from billing.models.alerts import Alert, AlertPost, AlertSettings, Notice
+from billing.models.bonus.codes import BonusCode, CodeBatch, CodeTry, CodeUse
 from billing.models.bonus.grants import BonusGrant
 from billing.models.books import AccountDay, AuditRun, ClosedDay, MonthLock, MonthStatement, Paper
 from billing.models.budgets import Budget
@@ -18,9 +19,13 @@ __all__ = [
     "AlertPost",
     "AlertSettings",
     "AuditRun",
+    "BonusCode",
     "BonusGrant",
     "Budget",
     "ClosedDay",
+    "CodeBatch",
+    "CodeTry",
+    "CodeUse",
     "CreditTask",
     "Discrepancy",
     "Document",

@@ -4,14 +4,16 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from accounts.models import Customer, User
-from billing.models import MonthStatement
+from billing.models import CodeBatch, MonthStatement
 from billing.statements import closing, reading
 from payments.models import AutoTopUp, SavedCard
 from webhooks.models import Delivery, Endpoint
 
 
 def of_customers(customer: Customer, user: User, *, now: datetime) -> None:
-    """An endpoint of webhooks with a delivery; a saved card, and what is charged to it; a closed month and its PDF."""
+    """An endpoint of webhooks with a delivery; a saved card, and what is charged; a closed month, its PDF; codes."""
+    terms = {"words": "Hello", "amount": Decimal(1), "count": 1, "uses": 1, "ends_at": now + timedelta(days=1)}
+    CodeBatch.objects.create(**terms, needs_second=True, reason="x", proposed_by=user, proposed_at=now)
     endpoint = Endpoint.objects.create(
         customer=customer, number="we_1", url="https://hook.example/", events=["topup.paid"], secret="x"
     )
