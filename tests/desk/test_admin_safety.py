@@ -70,7 +70,7 @@ FORMS = {
 """What is kept by forms. All the rest of the desk is facts: to be looked at, and moved by the domain's functions."""
 ASKED_FOR = {
     *("billing.refundrequest", "billing.invoicerequest"),
-    *("billing.adjustmentproposal", "billing.journalentry", "proxy.rerate"),
+    *("billing.adjustmentproposal", "billing.journalentry", "proxy.rerate", "billing.codebatch"),
 }
 """Facts that begin at the desk, by a domain function behind a form of its own."""
 SHARED = {"billing_refundrequest_act": refund_acts.ACTS, "billing_invoicerequest_act": invoice_acts.ACTS}
@@ -114,8 +114,9 @@ MAY: dict[str, tuple[str, ...]] = {
             *(f"billing_invoicerequest_act {act}" for act in ("credit", "override", "reissue")),
             *("billing_invoiceseries_add", "billing_invoiceseries_change"),
             *(f"billing_adjustmentproposal_{act}" for act in ("add", "give_back", "approve", "refuse")),
+            *(f"billing_codebatch_{act}" for act in ("add", "approve", "refuse", "make_codes", "stop")),
             *(f"billing_journalentry_{act}" for act in ("add", "approve", "refuse")),
-            *("billing_monthlock_lock", "billing_wallet_write_off"),
+            *("billing_monthlock_lock", "billing_wallet_write_off", "proxy_model_new_price", "proxy_model_new_cost"),
             *("payments_dispute_propose_write_off", "payments_dispute_confirm_write_off"),
             *(f"payments_exchangerate_{act}" for act in ("add", "confirm", "drop")),
             *(f"payments_topup_{act}" for act in ("fetch", "margins", "look", "put_aside")),
@@ -124,7 +125,6 @@ MAY: dict[str, tuple[str, ...]] = {
             *("payments_discrepancy_explain", "payments_discrepancy_resolve"),
             *(f"proxy_priceproposal_{act}" for act in ("approve", "refuse")),
             *(f"proxy_rerate_{act}" for act in ("add", "version", "approve", "refuse")),
-            *("proxy_model_new_price", "proxy_model_new_cost"),
             *("accounts_customergroup_add", "accounts_customergroup_change"),
             *(f"proxy_generation_{act}" for act in ("try_again", "release", "looked_at")),
             *("proxy_upstreambill_bring", "proxy_upstreambill_again"),
