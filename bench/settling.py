@@ -99,7 +99,22 @@ def work(people: list[tuple[int, int]], generations: int, *, cost: Decimal = COS
         for number in range(start, min(start + BATCH, generations)):
             customer, key = people[number % len(people)]
             rows.append(
-                (new_generation_id(), customer, key, model, price, None, "openai", False, HELD, HELD, now, None)
+                (
+                    new_generation_id(),
+                    customer,
+                    key,
+                    model,
+                    price,
+                    None,
+                    "openai",
+                    False,
+                    HELD,
+                    HELD,
+                    now,
+                    None,
+                    None,
+                    now.date(),
+                )
             )
         held: dict[int, Decimal] = {}
         for row in rows:
