@@ -70,6 +70,7 @@ class FakeUpstream:
         self.headers: list[dict[str, str]] = []
         self.json: Any = json or answer()
         self.status = 200
+        self.keeps = False
         self.events: list[bytes | float] = list(events)
         self.handler: Handler | None = None
         self._loop = asyncio.new_event_loop()
@@ -123,7 +124,9 @@ class FakeUpstream:
         return await stream(request, self.events)
 
     async def _kept(self, request: web.Request) -> web.StreamResponse:
-        """What it answered, once more."""
+        """What it answered, once more, where it keeps that."""
+        if not self.keeps:
+            raise web.HTTPNotFound
         if request.query.get("stream") == "true":
             return await stream(request, self.events)
         return web.json_response(self.json)

@@ -130,7 +130,8 @@ def test_without_a_payment_there_is_nothing_to_invoice(browser_client, customer)
 
 
 def test_a_developer_reads_but_does_not_ask(browser_client, paid, customer):
-    Membership.objects.filter(customer=customer).update(role="developer")
+    Membership.objects.create(user=User.objects.create_user("eve@example.org"), customer=customer)
+    Membership.objects.filter(customer=customer, user__email="ada@example.org").update(role="developer")
     form = {"currency": "USD", "amount": "20.00", "invoice_type": "commercial", "buyer_kind": "company"}
     assert browser_client.get("/console/invoices").status_code == 200
     answer = browser_client.post("/console/invoices", {**form, **BUYER, "delivery": "email"})

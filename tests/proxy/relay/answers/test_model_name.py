@@ -50,6 +50,7 @@ def test_a_plain_answer_says_what_its_upstream_does(gateway, spoken):
 
 @pytest.mark.parametrize("spoken", [RESPONSES], ids=str)
 def test_what_is_kept_is_told_by_the_models_name_here(gateway, upstream, spoken):
+    upstream.keeps = True
     gateway.chat()
     wait_for("metered")
     kept = "/v1/responses/resp_theirs"
@@ -67,6 +68,7 @@ def test_what_is_kept_is_told_by_the_models_name_here(gateway, upstream, spoken)
 def test_what_is_kept_of_a_model_of_the_same_name_is_told_as_its_upstream_does(gateway, upstream, spoken):
     load_catalog(catalog(upstream, upstream_model="m"))
     gateway.look_at_catalog()
+    upstream.keeps = True
     gateway.chat()
     wait_for("metered")
     assert named(gateway.client.get("/v1/responses/resp_theirs").json()) == {"m-2026"}
