@@ -48,6 +48,13 @@ def invalid_key() -> Refusal:
     return Refusal(401, "invalid_api_key", "The API key is missing, unknown, expired or disabled.")
 
 
+def key_ended(*, purse: str) -> Refusal:
+    """For a key that does not work any more; `purse` names the budget that it spends from, if it has one."""
+    if not purse:
+        return invalid_key()
+    return Refusal(402, "budget_exhausted", "This key's budget has ended, and the key with it. Make another.")
+
+
 def account_suspended() -> Refusal:
     return Refusal(403, "account_suspended", "This account is suspended. Write to support.")
 

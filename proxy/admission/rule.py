@@ -10,7 +10,7 @@ from accounts.limits.meters import CapReached, CustomerCounter, KeyCounter
 from accounts.limits.policy import KeyPolicy
 from billing.books.money import ZERO
 from core.records import value
-from proxy.errors import Refusal, account_suspended, invalid_key
+from proxy.errors import Refusal, account_suspended, key_ended
 from proxy.once.claims import Claim
 from proxy.prices.sums import ceiling
 
@@ -189,7 +189,7 @@ def decide(
 ) -> Decision | Refusal:
     """The rule, without I/O: what to hold for a request, or why not."""
     if not key.active:
-        return invalid_key()
+        return key_ended(purse=ask.policy.purse)
     if customer.suspended:
         return account_suspended()
     left = meters.left(policy=ask.policy, key=key, now=now)

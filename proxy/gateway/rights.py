@@ -10,7 +10,7 @@ from accounts.limits.policy import KeyPolicy
 from core.addresses import client_address
 from proxy.admission import queue
 from proxy.batches.threads import in_thread
-from proxy.errors import Refusal, account_suspended, invalid_key
+from proxy.errors import Refusal, account_suspended, invalid_key, key_ended
 from proxy.exchange import Exchange
 from proxy.gateway.process import Process
 from proxy.once import rows as once_rows
@@ -63,7 +63,7 @@ class Rights(Process):
     def _check_policy(policy: KeyPolicy, address: str) -> None:
         """What can be refused without the locked rows. Active and suspended stand there too, and rule."""
         if policy.ends <= monotonic():
-            raise invalid_key()
+            raise key_ended(purse=policy.purse)
         if not policy.may_call:
             raise Refusal(
                 403, "key_not_allowed", "This key may not call models: its scopes or its maker's role forbid it."
@@ -105,7 +105,7 @@ class Rights(Process):
             policy = fresh
             self._check_policy(policy, address)
         if not standing.is_active:
-            raise invalid_key()
+            raise key_ended(purse=policy.purse)
         if standing.is_suspended:
             raise account_suspended()
         if standing.rate is not None and standing.rate.refusal:
