@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from proxy.admission.ask import ask_of
-from proxy.admission.rule import Ask
+from proxy.admission.rule import Ask, Decision
 from proxy.learning.guess import Lesson, Ratio, Warm, guess_of, lesson_of
 from proxy.prices.bounds import Material
 from proxy.prices.catalog import Destination, Entry
@@ -24,7 +24,7 @@ from proxy.protocols.anthropic.messages.endpoint import Messages
 from proxy.protocols.base import Call
 from proxy.protocols.endpoint import Endpoint
 from proxy.protocols.openai.chat.endpoint import ChatCompletions
-from tests.proxy.admission.test_rule import POLICY
+from tests.proxy.admission.test_rule import POLICY, decided, wallet
 
 TURNS, SMALLEST, LARGEST = 30, 20_000, 180_000
 SHORTEST_ANSWER, LONGEST_ANSWER = 200, 4_000
@@ -32,6 +32,8 @@ SHOWN_BYTES = {"code": 3.4, "prose": 4.4, "json": 2.9, "chinese": 3.1}
 """Bytes a token of what agents read, by its kind; JSON's escapes and frames are in it."""
 LONG_PAUSES = 0.03
 LIMIT = 32_000
+BALANCE, ALLOWANCE = "6", "0.3"
+"""What a request finds that is alone: of this balance all was paid in, so that a twentieth may be exposed."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,8 @@ class Row:
     name: str
     requests: int = 0
     bound: Decimal = Decimal(0)
+    held: Decimal = Decimal(0)
+    refused: int = 0
     estimated: Decimal = Decimal(0)
     used: Decimal = Decimal(0)
     below: int = 0
@@ -122,6 +126,11 @@ class Row:
         self.estimated += ask.estimate
         self.used += cost
         self.below += ask.estimate < cost
+        decision = decided(ask, wallet(BALANCE, allowance=ALLOWANCE))
+        if isinstance(decision, Decision):
+            self.held += decision.hold
+        else:
+            self.refused += 1
 
     @property
     def ratio(self) -> Decimal:
@@ -130,12 +139,15 @@ class Row:
 
     def __str__(self) -> str:
         return (
-            f"{self.name:34} {self.requests:6} {self.bound:9.2f} {self.estimated:9.2f} {self.used:9.2f}"
-            f" {self.ratio:7.2f} {100 * self.below / self.requests:7.2f}"
+            f"{self.name:34} {self.requests:6} {self.refused:8} {self.bound:9.2f} {self.held:9.2f}"
+            f" {self.estimated:9.2f} {self.used:9.2f} {self.ratio:7.2f} {100 * self.below / self.requests:7.2f}"
         )
 
 
-HEAD = f"{'':34} {'asked':>6} {'bounds':>9} {'estimated':>9} {'used':>9} {'ratio':>7} {'below %':>7}"
+HEAD = (
+    f"{'':34} {'asked':>6} {'refused':>8} {'bounds':>9} {'held':>9} {'estimated':>9} {'used':>9} {'ratio':>7}"
+    f" {'below %':>7}"
+)
 
 
 class Replay:

@@ -20,3 +20,5 @@ def test_estimates_are_at_most_twice_the_cost_and_below_it_in_less_than_one_of_a
     assert during.ratio <= 2.5
     assert after.ratio <= 2
     assert after.below < after.requests / 100
+    assert after.estimated <= after.held <= after.bound
+    assert not after.refused
