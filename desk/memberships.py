@@ -18,6 +18,7 @@ from unfold.decorators import display
 from accounts.limits.figures import Figure, figures_now
 from accounts.models import Customer, Membership
 from accounts.models.caps import CAPS
+from accounts.people import team
 from accounts.roles import Role
 from core.amounts import written
 from desk.site import FormAdmin, asked_once
@@ -32,7 +33,8 @@ def _check_owner_left(customer_ids: Iterable[int], *, changed: dict[int, tuple[i
     `changed`: of memberships by id, the customer and the role that they are to have, (0, "") for one that ends. The
     accounts are locked until it is saved, as `accounts.people.team` does.
     """
-    for customer in Customer.objects.select_for_update(no_key=True).filter(pk__in=customer_ids).order_by("pk"):
+    for customer in Customer.objects.filter(pk__in=customer_ids).order_by("pk"):
+        team.lock(customer)
         rows = dict(Membership.objects.filter(customer=customer).values_list("pk", "role"))
         before = set(rows.values())
         for pk, (whose, role) in changed.items():
