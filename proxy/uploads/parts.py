@@ -1,6 +1,6 @@
 """A form's parts out of its bytes, as they come: short texts stay in memory, the rest is for the spool.
 
-The parser is `multipart`, at its strictest: docs/decisions/0011-uploads.md.
+The parser is `multipart`, at its strictest: docs/decisions/0013-uploads.md.
 """
 
 import multipart
