@@ -22,6 +22,7 @@ from billing.books.grants import grant_bonus
 from billing.books.money import usd
 from billing.models import Hold, InvoiceSeries, Wallet
 from billing.months import journal
+from billing.statements import closing
 from chuizi.local.state import state_dir, write_private
 from proxy.ids import new_generation_id
 from proxy.models import Generation, Model, Upstream
@@ -96,6 +97,7 @@ def seed(*, now: datetime) -> str:
     if not Generation.objects.filter(customer=customer).exists():
         make_history(customer=customer, key=key, now=now)
         journal.close_days(now=now)
+        closing.close_due(now=now)
         journal.run_audit(now=now)  # the first of every night's: the desk has nothing red to begin with
     return (
         f"demo login   {CUSTOMER_EMAIL}  {made.customer_password}\n"

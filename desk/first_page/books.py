@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from django.db.models import Count, Q
+from django.db.models import Count, Exists, OuterRef, Q
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -74,16 +74,18 @@ def _stored_until(now: datetime) -> Figure:
 
 
 def _statements(now: datetime) -> Figure:
-    """How far last month's statements are closed: red when some are not two days after its end in UTC."""
-    this = now.astimezone(UTC).date().replace(day=1)
-    month = (this - timedelta(days=1)).replace(day=1)
-    done = MonthStatement.objects.filter(month=month).count()
+    """How far the last month is closed that ended two days ago in UTC, or earlier: red if not all of it."""
+    after = (now.astimezone(UTC).date() - timedelta(days=2)).replace(day=1)
+    month = (after - timedelta(days=1)).replace(day=1)
+    closed = MonthStatement.objects.filter(customer=OuterRef("pk"), month=month)
     # Those whose first month it may be in some zone are left out.
-    known = Customer.objects.filter(created_at__lt=journal.start_of(this) - timedelta(days=1)).count()
+    known, done = (
+        Customer.objects.filter(created_at__lt=journal.start_of(after) - timedelta(days=1))
+        .aggregate(known=Count("pk"), done=Count("pk", filter=Exists(closed)))
+        .values()
+    )
     link = f"{reverse('admin:billing_monthstatement_changelist')}?month={month}"
-    is_late = done < known and now.astimezone(UTC).day > 2
-    label = _("Statements of %(month)s closed") % {"month": f"{month:%Y-%m}"}
-    return Figure(label, f"{done:,} / {max(known, done):,}", link, "bad" if is_late else "")
+    return Figure(_("Statements of a month closed"), f"{done:,} / {known:,}", link, "bad" if done < known else "")
 
 
 def _due() -> Panel:

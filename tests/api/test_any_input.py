@@ -49,6 +49,7 @@ def paths(api, customer: Customer, make_budget: Callable) -> dict[str, str]:
     invited = inviting.invite(customer=customer, email="eve@example.org", role="viewer", by=None, now=NOW)
     return {
         "budget_id": str(make_budget("1").budget.pk),
+        "month": "2026-10",
         "key_id": str(other.key.pk),
         "member_id": str(member.pk),
         "invitation_id": str(invited.pk),
@@ -96,11 +97,28 @@ def check(answer, *told) -> None:
 
 
 GROUPS = [
-    *("account", "auto-topup", "budgets", "credits", "generation", "invitations", "invoice-requests", "key", "keys"),
-    *("members", "models", "refund-requests", "topups", "transactions", "usage", "webhooks"),
+    *(
+        "account",
+        "alerts",
+        "auto-topup",
+        "budgets",
+        "credits",
+        "generation",
+        "invitations",
+        "invoice-requests",
+        "key",
+        "keys",
+    ),
+    *("members", "models", "refund-requests", "statements", "topups", "transactions", "usage", "webhooks"),
 ]
 WITH_FIELDS = [
-    *(("PATCH", "/v1/account"), ("PUT", "/v1/auto-topup"), ("POST", "/v1/budgets"), ("POST", "/v1/invitations")),
+    *(
+        ("PATCH", "/v1/account"),
+        ("PUT", "/v1/alerts"),
+        ("PUT", "/v1/auto-topup"),
+        ("POST", "/v1/budgets"),
+        ("POST", "/v1/invitations"),
+    ),
     *(("POST", "/v1/invoice-requests"), ("POST", "/v1/keys"), ("PATCH", "/v1/keys/{key_id}")),
     *(("POST", "/v1/keys/{key_id}/rotate"), ("PATCH", "/v1/members/{member_id}"), ("POST", "/v1/refund-requests")),
     *(("POST", "/v1/topups"), ("POST", "/v1/webhooks"), ("PATCH", "/v1/webhooks/{number}")),

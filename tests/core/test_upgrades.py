@@ -178,7 +178,7 @@ STEPS = {
 
 def test_a_database_where_all_steps_were_applied_one_by_one_is_taken_as_it_is(copy):
     values = ", ".join(f"('{app}', '{name}')" for app, names in STEPS.items() for name in names.split())
-    rows(copy, f"DELETE FROM django_migrations WHERE app IN {tuple(STEPS)}")
+    rows(copy, f"DELETE FROM django_migrations WHERE app IN {(*STEPS, 'webhooks')}")  # which came later
     rows(copy, f"INSERT INTO django_migrations (app, name, applied) SELECT *, now() FROM (VALUES {values}) steps")
     done = run(copy, "manage.py", "migrate", "--plan")
     assert done.returncode == 0, done.stdout + done.stderr

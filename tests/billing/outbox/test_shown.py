@@ -52,7 +52,7 @@ def order(customer: Customer, **given: object) -> TopUp:
         "expires_at": NOW + timedelta(minutes=31),
         "created_at": NOW,
     }
-    return TopUp.objects.create(**fields | given)
+    return TopUp.objects.get(pk=TopUp.objects.create(**fields | given).pk)
 
 
 def test_the_events_are_those_of_the_contract():

@@ -27,6 +27,7 @@ from billing.models import (
     Wallet,
 )
 from billing.months import journal
+from billing.statements import closing
 from core import panels as first_page
 from payments.models import (
     MOST_FAILURES,
@@ -376,3 +377,10 @@ def the_panels_of_an_app_fail(world):
     first_page._panels["proxy"] = (permission, fail)
     yield
     first_page._panels["proxy"] = (permission, make)
+
+
+@red("Charged from paid balance / Statements of a month closed")
+def a_month_is_not_closed(world):
+    Customer.objects.filter(pk=world.customer.pk).update(created_at=timezone.now() - 70 * DAY)
+    yield
+    closing.close_due(now=timezone.now())

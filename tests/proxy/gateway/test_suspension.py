@@ -3,7 +3,7 @@
 from django.urls import reverse
 
 from accounts.keys import issuing
-from accounts.models import ApiKey, Membership, StaffAction
+from accounts.models import ApiKey, Membership, StaffAction, User
 from accounts.roles import Role
 from billing.models import Transfer
 from tests.staffing import at_desk, in_role
@@ -28,6 +28,7 @@ def test_a_key_whose_maker_lost_the_right_calls_no_model_from_the_next_request(g
     issued = issuing.issue(customer=customer, name="dev", now=now, created_by=user)
     headers = {"Authorization": f"Bearer {issued.text}"}
     members = Membership.objects.filter(user=user)
+    Membership.objects.create(user=User.objects.create_user("eve@example.org"), customer=customer)
     expected = {Role.OWNER: 200, Role.VIEWER: 403, Role.DEVELOPER: 200}
     for role, status in expected.items():
         members.update(role=role)
