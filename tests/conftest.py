@@ -9,12 +9,9 @@ from uuid import uuid4
 
 import hypothesis
 import pytest
-from django.conf import settings
-from django.core.management.commands import flush
 from django.db import connection
 from django.db.backends.postgresql.creation import DatabaseCreation
-from django.db.backends.postgresql.operations import DatabaseOperations
-from django.test import Client, override_settings
+from django.test import Client, TransactionTestCase, override_settings
 
 from accounts.keys import issuing
 from accounts.models import Customer, Membership, User
@@ -26,6 +23,7 @@ from billing.invoices.papers import pdf
 from billing.models import Document, Wallet
 from core.clock import database_now
 from tests import template
+from tests.emptying import empty
 from tests.gateways import kill_those_left
 from tests.running import running  # noqa: F401 - a fixture
 from tests.spoken import CHAT, Spoken
@@ -58,38 +56,12 @@ def spoken() -> Spoken:
     return CHAT
 
 
-EMPTY = """
-DO $$
-DECLARE name text; is_filled bool;
-BEGIN
- FOREACH name IN ARRAY ARRAY[%s] LOOP
-  EXECUTE format('SELECT EXISTS (SELECT FROM %%I)', name) INTO is_filled;
-  IF is_filled THEN EXECUTE format('DELETE FROM %%I', name); END IF;
- END LOOP;
-END $$"""
-
-
 @pytest.fixture(scope="session", autouse=True)
-def _flush_past_the_append_only_triggers() -> Iterator[None]:
-    """Tests that commit are cleaned up by TRUNCATE, which the ledger's triggers rightly refuse.
-
-    Few of the tables hold anything then: to truncate them all, each with its indexes, and to fill in content types
-    and permissions again takes a quarter of a second.
-    """
-    original, told = DatabaseOperations.sql_flush, flush.emit_post_migrate_signal
-
-    def sql_flush_quietly(self, style, tables, **kwargs):  # type: ignore[no-untyped-def]
-        if not tables:
-            return []
-        counts = {cache["LOCATION"] for cache in settings.CACHES.values()}  # of no model: Django would leave them
-        emptied = {*tables, *counts} - {"django_content_type", "auth_permission"}
-        names = ", ".join(f"'{name}'" for name in emptied)
-        return ["SET session_replication_role = replica", EMPTY % names, "SET session_replication_role = DEFAULT"]
-
-    DatabaseOperations.sql_flush = sql_flush_quietly  # type: ignore[method-assign]
-    flush.emit_post_migrate_signal = lambda *args, **kwargs: None
-    yield
-    DatabaseOperations.sql_flush, flush.emit_post_migrate_signal = original, told  # type: ignore[method-assign]
+def _emptied_by_one_statement() -> Iterator[None]:
+    """Tests that commit are cleaned up by Django's `flush`, whose TRUNCATE the ledger's triggers rightly refuse."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", lambda case: empty())
+        yield
 
 
 @pytest.fixture(scope="session")

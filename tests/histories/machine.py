@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any
 
 from django.conf import settings
-from django.core.management import call_command
 from django.db import transaction
 from django.db.models import Q
 from hypothesis import strategies as st
@@ -34,6 +33,7 @@ from proxy.prices.loading import load_catalog
 from proxy.purchases import posting
 from proxy.settlement import settle
 from tests.billing.invoices.invoice_steps import make_series
+from tests.emptying import empty
 from tests.histories.automatic import Automatic
 from tests.histories.banks import Banks
 from tests.histories.budgets import Budgets
@@ -285,7 +285,7 @@ class Histories(Budgets, Ending, Automatic, Invoicing, Correcting, Rerating, Ban
                 self._clearing_holds_what_the_providers_hold()
                 self._statements_fit()
         finally:
-            call_command("flush", interactive=False, verbosity=0)
+            empty()
 
     def _come_to_rest(self) -> None:
         """No more outages; what was sent arrives, what is pending is paid, and everybody does what there is to do. What
