@@ -101,6 +101,7 @@ API: Mapping[str, Mapping[str, Need]] = {
     "api-topups": {"GET": _READ, "POST": _need(Right.TOP_UP, Scope.BILLING)},
     "api-topup-quote": {"GET": _READ},
     "api-topup": {"GET": _READ},
+    "api-topup-cancel": {"POST": _need(Right.TOP_UP, Scope.BILLING)},
     "api-topup-receipt": {"GET": _READ},
     "api-statements": {"GET": _READ},
     "api-statement": {"GET": _READ},

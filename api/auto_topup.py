@@ -14,6 +14,7 @@ from accounts.models import Customer
 from accounts.people.customers import language_of
 from api.common.authentication import caller
 from api.common.base import ApiError
+from api.common.known import AmountField, KnownFields
 from billing.books.money import ZERO, api_amount
 from core.addresses import request_address
 from payments.automatic import agreements, cards, looking, terms
@@ -23,7 +24,6 @@ from payments.models import AutoTopUp
 
 CODES = {403: "account_suspended", 409: "state_conflict"}
 STATES = {AutoTopUp.State.ON: "on", AutoTopUp.State.WAITING: "waiting_for_card", AutoTopUp.State.OFF: "off"}
-FIELDS = ("amount", "threshold", "ceiling", "until", "consent_version", "new_card")
 
 
 class CardSerializer(serializers.Serializer[Any]):
@@ -65,14 +65,16 @@ class AutoTopUpSerializer(serializers.Serializer[Any]):
     disabled_at = serializers.DateTimeField(allow_null=True)
 
 
-class NewAutoTopUp(serializers.Serializer[Any]):
+class NewAutoTopUp(KnownFields, serializers.Serializer[Any]):
     """What PUT /v1/auto-topup takes."""
 
-    amount = serializers.CharField(help_text='USD with at most two decimals, such as "20.00".')
-    threshold = serializers.CharField()
-    ceiling = serializers.CharField(required=False, help_text="100.00 unless named.")
+    amount = AmountField(help_text='USD with at most two decimals, such as "20.00".')
+    threshold = AmountField()
+    ceiling = AmountField(required=False, help_text="100.00 unless named.")
     until = serializers.DateField()
-    consent_version = serializers.CharField(help_text="Of the text agreed to; without it the answer says the text.")
+    consent_version = serializers.CharField(
+        required=False, help_text="Of the text agreed to; without it the answer says the text."
+    )
     new_card = serializers.BooleanField(required=False, help_text="Save another card than the one there is.")
 
 
@@ -93,15 +95,18 @@ class AutoTopUpView(APIView):
     def put(self, request: Request) -> Response:
         """Agree, and switch it on; where no card is saved yet it waits for one, to be entered at `setup_url`."""
         who, now = caller(request), timezone.now()
-        data = request.data if isinstance(request.data, dict) else {}
-        if unknown := sorted(set(data) - set(FIELDS)):
-            raise _wrong("There is no such field.", unknown[0][:100])
+        given = NewAutoTopUp(data=request.data)
+        given.is_valid(raise_exception=True)
         if who.key.created_by is None:
             text = "An owner has to agree: this key was not made by a member."
             raise ApiError(text, status=403, code="key_not_allowed")
         try:
             agreement = _agree(
-                who.customer, data, by=who.key.created_by, address=request_address(request._request), now=now
+                who.customer,
+                given.validated_data,
+                by=who.key.created_by,
+                address=request_address(request._request),
+                now=now,
             )
         except AutoTopUpError as error:
             code = CODES.get(error.status, "validation_error")
@@ -119,16 +124,14 @@ class AutoTopUpView(APIView):
 
 
 def _agree(customer: Customer, data: dict[str, Any], *, by: Any, address: str, now: datetime) -> AutoTopUp:
-    if not isinstance(data.get("new_card", False), bool):
-        raise AutoTopUpError("`new_card` is true or false.", field="new_card")
     method = keeper()
     if method is None:
         raise AutoTopUpError("No payment method here can save a card.")
     wanted = terms.checked(
-        amount=data.get("amount"),
-        threshold=data.get("threshold"),
+        amount=data["amount"],
+        threshold=data["threshold"],
         ceiling=data.get("ceiling", terms.CEILING),
-        until=data.get("until"),
+        until=data["until"].isoformat(),
         method=method,
         customer=customer,
         now=now,
@@ -140,7 +143,7 @@ def _agree(customer: Customer, data: dict[str, Any], *, by: Any, address: str, n
     return agreements.agree(
         customer=customer,
         terms=wanted,
-        version=str(data["consent_version"]),
+        version=data["consent_version"],
         by=by,
         address=address,
         locale=locale,
@@ -183,7 +186,3 @@ def shown(customer: Customer, *, now: datetime) -> dict[str, Any]:
         "disabled_reason": agreement.off_reason or None,
         "disabled_at": serializers.DateTimeField().to_representation(agreement.off_at) if agreement.off_at else None,
     }
-
-
-def _wrong(text: str, field: str) -> ApiError:
-    return ApiError(text, status=400, code="validation_error", param=field)

@@ -14,7 +14,7 @@ from accounts.limits.periods import zone_names
 from accounts.models import Customer
 from accounts.people.customers import set_time_zone
 from api.common.authentication import caller
-from api.common.base import ApiError, NewestFirst
+from api.common.base import ApiError, own_address, page_limit
 from api.common.known import KnownFields
 from billing.books import history
 from billing.books.money import api_amount
@@ -87,7 +87,7 @@ def shown_credits(wallet: Wallet) -> dict[str, str]:
 class TransactionSerializer(serializers.Serializer[Any]):
     """One movement of a balance: `amount` in USD, negative where money went out; `balance` is `paid` or `bonus`."""
 
-    id = serializers.IntegerField()
+    id = serializers.CharField()
     kind = serializers.CharField()
     reference = serializers.CharField(help_text="What it is about, such as gen-...:paid or topup:7:USD.")
     amount = serializers.CharField()
@@ -110,10 +110,8 @@ class TransactionsView(APIView):
     )
     def get(self, request: Request) -> Response:
         before, after = _cursor(request.query_params.get("cursor", ""))
-        page = history.page_of(
-            customer=caller(request).customer, before=before, after=after, limit=_limit(request.query_params)
-        )
-        url = request.build_absolute_uri()
+        page = history.page_of(customer=caller(request).customer, before=before, after=after, limit=page_limit(request))
+        url = own_address(request)
         older = page.entries and page.has_older
         newer = page.entries and page.has_newer
         rows = [
@@ -146,12 +144,3 @@ def _cursor(text: str) -> tuple[int | None, int | None]:
     if way not in "ab" or not (number.isascii() and number.isdigit()) or len(number) > 18:
         raise ApiError("`cursor` comes from `next` or `previous`.", status=400, code="validation_error", param="cursor")
     return (int(number), None) if way == "b" else (None, int(number))
-
-
-def _limit(params: Any) -> int:
-    text = params.get("limit", "")
-    if not text:
-        return 50
-    if not (text.isascii() and text.isdigit()) or not 1 <= int(text[:9]) <= NewestFirst.max_page_size:
-        raise ApiError("`limit` is a number from 1 to 200.", status=400, code="validation_error", param="limit")
-    return int(text)

@@ -15,8 +15,9 @@ from accounts.models import ApiKey, SecurityEvent
 from accounts.roles import Right, Scope, rights_of
 from accounts.security import log
 from api.common.authentication import KeyCaller, caller
-from api.common.base import KEY_HEADER, ApiError, amount_text
+from api.common.base import KEY_HEADER, ApiError
 from api.common.idempotency import Claim, run_once
+from api.common.known import ExactAmountField, KnownFields
 from billing.budgets import ending, making
 from billing.budgets.figures import figures_of
 from billing.budgets.making import BudgetError, Made
@@ -60,14 +61,17 @@ class BudgetSerializer(serializers.Serializer[Budget]):
         return budget.ended_reason or None
 
 
-class NewBudget(serializers.Serializer[Any]):
+class NewBudget(KnownFields, serializers.Serializer[Any]):
     """What POST /v1/budgets takes."""
 
-    amount = serializers.CharField(help_text='USD, such as "5.00"; a cent at least.')
+    amount = ExactAmountField(help_text='USD, such as "5.00"; a cent at least.')
     expires_in = serializers.IntegerField(
-        required=False, help_text=f"Seconds, from 60 to {LONGEST_SECONDS}; a day unless named."
+        default=int(making.USUAL.total_seconds()),
+        min_value=60,
+        max_value=LONGEST_SECONDS,
+        help_text=f"Seconds, from 60 to {LONGEST_SECONDS}; a day unless named.",
     )
-    name = serializers.CharField(required=False, max_length=making.NAME_LENGTH, help_text="`budget` unless named.")
+    name = serializers.CharField(default="budget", max_length=making.NAME_LENGTH, help_text="`budget` unless named.")
 
 
 class MadeBudget(BudgetSerializer):
@@ -108,9 +112,11 @@ class BudgetsView(generics.GenericAPIView[Budget]):
     )
     def post(self, request: Request) -> Response:
         who, now = caller(request), timezone.now()
-        amount, lasts, name = _read(request)
 
         def make(claim: Claim) -> Response:
+            serializer = NewBudget(data=request.data)
+            serializer.is_valid(raise_exception=True)
+            given = serializer.validated_data
             answers: list[Response] = []
 
             def answer(made: Made) -> None:
@@ -129,9 +135,9 @@ class BudgetsView(generics.GenericAPIView[Budget]):
             try:
                 making.make(
                     customer=who.customer,
-                    amount=making.amount_of(amount),
-                    lasts=lasts,
-                    name=name,
+                    amount=making.amount_of(given["amount"]),
+                    lasts=timedelta(seconds=given["expires_in"]),
+                    name=given["name"],
                     now=database_now(),
                     made_with=who.key,
                     in_transaction=answer,
@@ -165,26 +171,6 @@ class BudgetView(APIView):
         if ending.end(budget_id=budget.pk, reason=Budget.Ended.DELETED, now=database_now()):
             log.note(SecurityEvent.Kind.KEY_DELETED, request=request._request, user=who.key.created_by, key=budget.key)
         return Response(status=204)
-
-
-def _read(request: Request) -> tuple[str | int, timedelta, str]:
-    """What a POST asks for; raises `ApiError`."""
-    data = request.data if isinstance(request.data, dict) else {}
-    if unknown := sorted(set(data) - {"amount", "expires_in", "name"}):
-        raise _invalid("There is no such field.", unknown[0][:100])
-    seconds = data.get("expires_in", making.USUAL.total_seconds())
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds != seconds // 1:
-        raise _invalid("`expires_in` is a number of seconds.", "expires_in")
-    if not 60 <= seconds <= LONGEST_SECONDS:
-        raise _invalid(f"`expires_in` is from 60 to {LONGEST_SECONDS} seconds.", "expires_in")
-    name = data.get("name", "budget")
-    if not isinstance(name, str) or not name.strip() or len(name) > making.NAME_LENGTH:
-        raise _invalid(f"`name` is a text of at most {making.NAME_LENGTH} letters.", "name")
-    return amount_text(data), timedelta(seconds=int(seconds)), name.strip()
-
-
-def _invalid(words: str, field: str) -> ApiError:
-    return ApiError(words, status=400, code="validation_error", param=field)
 
 
 def _find(who: KeyCaller, budget_id: int) -> Budget:

@@ -11,18 +11,14 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from api.common.authentication import caller
-from api.common.base import KEY_HEADER, ApiError, amount_text
+from api.common.base import KEY_HEADER
 from api.common.idempotency import Claim
+from api.common.known import AmountField, KnownFields
 from api.common.requests import Requests
 from billing import invoices
 from billing.books.money import api_amount
 from billing.models import Document, InvoiceRequest
 from core.addresses import request_address
-
-OPTIONAL = (
-    *("tax_id", "email", "mailing_address", "currency", "invoice_type", "buyer_kind", "country", "billing_address"),
-    *("remark", "delivery"),
-)
 
 
 class DocumentSerializer(serializers.Serializer[Document]):
@@ -69,26 +65,32 @@ class InvoiceSerializer(serializers.Serializer[InvoiceRequest]):
         return api_amount(invoice.credited)
 
 
-class NewInvoice(serializers.Serializer[Any]):
-    """What POST /v1/invoice-requests takes."""
+def _text(words: str = "", **options: Any) -> serializers.CharField:
+    return serializers.CharField(required=False, allow_null=True, allow_blank=True, help_text=words, **options)
 
-    amount = serializers.CharField(help_text='At most two decimals, such as "20.00".')
+
+def _choice(choices: Any, words: str = "") -> serializers.ChoiceField:
+    return serializers.ChoiceField(choices, required=False, allow_null=True, allow_blank=True, help_text=words)
+
+
+class NewInvoice(KnownFields, serializers.Serializer[Any]):
+    """What POST /v1/invoice-requests takes; a text that is null is one that is left out."""
+
+    amount = AmountField(help_text='At most two decimals, such as "20.00".')
     company_name = serializers.CharField(max_length=200)
-    tax_id = serializers.CharField(max_length=40, required=False, help_text="A company has one, a person may.")
+    tax_id = _text("A company has one, a person may.", max_length=40)
     tax_id_confirmed = serializers.BooleanField(
         required=False, help_text="It was looked at and is right, though its check digit does not fit."
     )
-    delivery = serializers.ChoiceField(InvoiceRequest.Delivery.choices, required=False)
-    email = serializers.CharField(required=False)
-    mailing_address = serializers.CharField(required=False)
-    currency = serializers.ChoiceField(
-        choices=["USD", "CNY"], required=False, help_text="Default: the only currency paid in."
-    )
-    invoice_type = serializers.ChoiceField(InvoiceRequest.Type.choices, required=False)
-    buyer_kind = serializers.ChoiceField(InvoiceRequest.BuyerKind.choices, required=False)
-    country = serializers.CharField(required=False, help_text="Two letters.")
-    billing_address = serializers.CharField(required=False)
-    remark = serializers.CharField(required=False)
+    delivery = _choice(InvoiceRequest.Delivery.choices)
+    email = _text("Where it is sent, for `email`.")
+    mailing_address = _text("Where it is sent, for `post`.")
+    currency = _choice(["USD", "CNY"], "Default: the only currency paid in.")
+    invoice_type = _choice(InvoiceRequest.Type.choices)
+    buyer_kind = _choice(InvoiceRequest.BuyerKind.choices)
+    country = _text("Two letters.")
+    billing_address = _text()
+    remark = _text()
 
 
 class InvoiceAnswer(serializers.Serializer[Any]):
@@ -148,22 +150,12 @@ class InvoiceCancelView(APIView):
 
 
 def _ask(request: Request, claim: Claim, *, now: datetime) -> InvoiceRequest:
-    data = request.data if isinstance(request.data, dict) else {}
-    texts = {name: data[name] for name in OPTIONAL if data.get(name) is not None}
-    texts["company_name"] = data.get("company_name")
-    for name, value in texts.items():
-        if not isinstance(value, str) or "\x00" in value:
-            raise ApiError(f"`{name}` must be a text.", status=400, code="validation_error", param=name)
-    confirmed = data.get("tax_id_confirmed", False)
-    if not isinstance(confirmed, bool):
-        raise ApiError(
-            "`tax_id_confirmed` must be true or false.", status=400, code="validation_error", param="tax_id_confirmed"
-        )
+    given = NewInvoice(data=request.data)
+    given.is_valid(raise_exception=True)
+    fields = {name: value for name, value in given.validated_data.items() if value is not None}
     return invoices.ask(
         customer=claim.customer,
-        tax_id_confirmed=confirmed,
-        amount=amount_text(data),
-        **texts,
+        **fields,
         asked_from=request_address(request._request),
         now=now,
         in_transaction=lambda made: claim.bind(made.number),

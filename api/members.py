@@ -193,10 +193,10 @@ class InvitationsView(GenericAPIView[Invitation]):
     )
     def post(self, request: Request) -> Response:
         who, by, now = caller(request), _by(request), timezone.now()
-        given = NewInvitation(data=request.data)
-        given.is_valid(raise_exception=True)
 
         def invite(claim: Claim) -> Response:
+            given = NewInvitation(data=request.data)
+            given.is_valid(raise_exception=True)
             return _shown(_done(lambda: _invite(request, claim, by=by, now=now, **given.validated_data)), status=201)
 
         def show(reference: str) -> Response:

@@ -11,8 +11,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from api.common.authentication import caller
-from api.common.base import KEY_HEADER, ApiError, amount_text
+from api.common.base import KEY_HEADER
 from api.common.idempotency import Claim
+from api.common.known import AmountField, KnownFields
 from api.common.requests import Requests
 from billing import refunds
 from billing.books.money import api_amount
@@ -71,10 +72,10 @@ class RefundSerializer(serializers.Serializer[RefundRequest]):
         return "USD"
 
 
-class NewRefund(serializers.Serializer[Any]):
+class NewRefund(KnownFields, serializers.Serializer[Any]):
     """What POST /v1/refund-requests takes."""
 
-    amount = serializers.CharField(help_text='USD with at most two decimals, such as "20.00".')
+    amount = AmountField(help_text='USD with at most two decimals, such as "20.00".')
     reason = serializers.CharField(max_length=500)
 
 
@@ -117,14 +118,11 @@ class RefundListView(generics.ListAPIView[RefundRequest]):
 
     @staticmethod
     def _ask(request: Request, claim: Claim, *, now: datetime) -> RefundRequest:
-        data = request.data if isinstance(request.data, dict) else {}
-        amount, reason = amount_text(data), data.get("reason")
-        if not isinstance(reason, str) or "\x00" in reason:
-            raise ApiError("`reason` must be a text.", status=400, code="validation_error", param="reason")
+        given = NewRefund(data=request.data)
+        given.is_valid(raise_exception=True)
         return refunds.ask(
             customer=claim.customer,
-            amount=amount,
-            reason=reason,
+            **given.validated_data,
             asked_from=request_address(request._request),
             now=now,
             in_transaction=lambda made: claim.bind(made.number),

@@ -14,9 +14,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.models import Customer
 from api.common.authentication import caller
-from api.common.base import KEY_HEADER, AnyAccepted, ApiError, amount_text
+from api.common.base import KEY_HEADER, AnyAccepted, ApiError, state_conflict
 from api.common.idempotency import Claim, run_once
+from api.common.known import AmountField, KnownFields
 from billing.books.money import ZERO, api_amount
 from core.addresses import request_address
 from core.web.downloads import as_file
@@ -78,10 +80,10 @@ class TopUpSerializer(serializers.Serializer[TopUp]):
         return topup.qr_code or None
 
 
-class NewTopUp(serializers.Serializer[Any]):
+class NewTopUp(KnownFields, serializers.Serializer[Any]):
     """What POST /v1/topups takes."""
 
-    amount = serializers.CharField(help_text='USD with at most two decimals, such as "20.00".')
+    amount = AmountField(help_text='USD with at most two decimals, such as "20.00".')
     method = serializers.ChoiceField(Method.choices)
 
 
@@ -167,13 +169,12 @@ class TopUpListView(generics.ListAPIView[TopUp]):
 
     @staticmethod
     def _open(request: Request, claim: Claim, *, now: datetime) -> Response:
-        data = request.data if isinstance(request.data, dict) else {}
-        amount = amount_text(data)
+        given = NewTopUp(data=request.data)
+        given.is_valid(raise_exception=True)
         try:
             topup = orders.open_topup(
                 customer=claim.customer,
-                amount=amount,
-                method=str(data.get("method")),
+                **given.validated_data,
                 now=now,
                 address=request_address(request._request),
                 in_transaction=claim.bind,
@@ -200,11 +201,34 @@ class TopUpView(APIView):
 
     @extend_schema(operation_id="topups_retrieve", responses={200: TopUpAnswer})
     def get(self, request: Request, number: str) -> Response:
-        topup = TopUp.objects.filter(customer=caller(request).customer, number=number[:32]).first()
-        if topup is None:
-            raise ApiError("There is no such top-up.", status=404, code="not_found")
+        topup = _find(caller(request).customer, number)
         polling.watch(topup=topup, now=timezone.now())
         return Response(_data(topup))
+
+
+class CancelView(APIView):
+    """Give an unpaid top-up up: it is closed at its provider. Should it be paid all the same, it is credited."""
+
+    @extend_schema(operation_id="topups_cancel", parameters=[KEY_HEADER], request=None, responses={200: TopUpAnswer})
+    def post(self, request: Request, number: str) -> Response:
+        customer, now = caller(request).customer, timezone.now()
+        topup = _find(customer, number)
+
+        def act(claim: Claim) -> Response:
+            try:
+                result = polling.cancel(topup_id=topup.pk, now=now)
+            except orders.TopUpNotMovable:
+                raise state_conflict(topup, "This top-up is not open.") from None
+            if result in (orders.Result.CREDITED, orders.Result.REPEATED):
+                raise state_conflict(topup, "This top-up was paid before it could be closed.")
+            if result is orders.Result.UNKNOWN:
+                words = "The payment provider does not answer. The top-up is closed as soon as it does."
+                raise ApiError(words, status=503, code="provider_unavailable")
+            return Response(_data(_find(customer, number)))
+
+        return run_once(
+            request, customer=customer, now=now, act=act, show=lambda _number: Response(_data(_find(customer, number)))
+        )
 
 
 class ReceiptView(APIView):
@@ -219,6 +243,13 @@ class ReceiptView(APIView):
         if paper is None:
             raise ApiError("There is no such receipt.", status=404, code="not_found")
         return as_file(name=f"receipt-{paper.number}.pdf", kind="application/pdf", content=paper.content)
+
+
+def _find(customer: Customer, number: str) -> TopUp:
+    topup = TopUp.objects.filter(customer=customer, number=number[:32]).first()
+    if topup is None:
+        raise ApiError("There is no such top-up.", status=404, code="not_found")
+    return topup
 
 
 def _api_error(error: orders.TopUpError) -> ApiError:

@@ -40,6 +40,7 @@ urlpatterns = [
     path("v1/topups/quote", topups.QuoteView.as_view(), name="api-topup-quote"),
     path("v1/topups", topups.TopUpListView.as_view(), name="api-topups"),
     path("v1/topups/<slug:number>", topups.TopUpView.as_view(), name="api-topup"),
+    path("v1/topups/<slug:number>/cancel", topups.CancelView.as_view(), name="api-topup-cancel"),
     path("v1/topups/<slug:number>/receipt.pdf", topups.ReceiptView.as_view(), name="api-topup-receipt"),
     path("v1/statements", statements.StatementsView.as_view(), name="api-statements"),
     path("v1/statements/<str:month>.csv", statements.StatementCsvView.as_view(), name="api-statement-csv"),

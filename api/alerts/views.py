@@ -12,13 +12,13 @@ from rest_framework.views import APIView
 from accounts.models import Customer
 from api.common.authentication import caller
 from api.common.base import ApiError
+from api.common.known import AmountField, KnownFields
 from billing.books.money import api_amount
 from billing.models import Wallet
 from billing.warnings import setting
 from billing.warnings.setting import AlertError, Wanted
 
 AMOUNTS = ("low_balance", "monthly_budget")
-SWITCHES = ("caps", "weekly_summary")
 
 
 class AlertsSerializer(serializers.Serializer[Any]):
@@ -39,13 +39,13 @@ class AlertsSerializer(serializers.Serializer[Any]):
     time_zone = serializers.CharField()
 
 
-class NewAlerts(serializers.Serializer[Any]):
+class NewAlerts(KnownFields, serializers.Serializer[Any]):
     """What PUT /v1/alerts takes: all of it; what is left out is off."""
 
-    low_balance = serializers.CharField(required=False, allow_null=True, help_text='USD, such as "20.00".')
-    monthly_budget = serializers.CharField(required=False, allow_null=True)
-    caps = serializers.BooleanField(required=False)
-    weekly_summary = serializers.BooleanField(required=False)
+    low_balance = AmountField(default=None, allow_null=True, help_text='USD, such as "20.00".')
+    monthly_budget = AmountField(default=None, allow_null=True)
+    caps = serializers.BooleanField(default=False)
+    weekly_summary = serializers.BooleanField(default=False)
 
 
 class AlertsAnswer(serializers.Serializer[Any]):
@@ -65,22 +65,19 @@ class AlertsView(APIView):
     def put(self, request: Request) -> Response:
         """Set them, in place of what was set."""
         who = caller(request)
-        wanted = _wanted(request.data if isinstance(request.data, dict) else {})
+        given = NewAlerts(data=request.data)
+        given.is_valid(raise_exception=True)
+        wanted = _wanted(given.validated_data)
         setting.change(customer=who.customer, wanted=wanted, by=who.key.created_by, now=timezone.now())
         return Response({"data": shown(who.customer)})
 
 
 def _wanted(data: dict[str, Any]) -> Wanted:
-    if unknown := sorted(set(data) - {*AMOUNTS, *SWITCHES}):
-        raise _wrong("There is no such field.", str(unknown[0])[:100])
-    for name in SWITCHES:
-        if not isinstance(data.get(name, False), bool):
-            raise _wrong(f"`{name}` is true or false.", name)
     try:
-        low, budget = (setting.amount(data.get(name), field=name) for name in AMOUNTS)
+        low, budget = (setting.amount(data[name], field=name) for name in AMOUNTS)
     except AlertError as error:
-        raise _wrong(str(error), error.field) from None
-    return Wanted(low, budget, data.get("caps", False), data.get("weekly_summary", False))
+        raise ApiError(str(error), status=400, code="validation_error", param=error.field) from None
+    return Wanted(low, budget, data["caps"], data["weekly_summary"])
 
 
 def shown(customer: Customer) -> dict[str, Any]:
@@ -99,7 +96,3 @@ def shown(customer: Customer) -> dict[str, Any]:
         "currency": "USD",
         "time_zone": customer.time_zone,
     }
-
-
-def _wrong(text: str, field: str) -> ApiError:
-    return ApiError(text, status=400, code="validation_error", param=field)

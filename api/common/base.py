@@ -1,8 +1,10 @@
 """The REST API's common ground: error shape, pagination, how an amount is read."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
@@ -15,6 +17,7 @@ from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from core.states import machine_of
 from core.web.errors import CODES, error_body
 
 MOST_DEPTH = 20
@@ -99,6 +102,15 @@ KEY_HEADER = OpenApiParameter(
 )
 
 
+def state_conflict(row: Any, words: str) -> ApiError:
+    """409: the row's state does not lead where it was to go; the message says what it is and what it may become."""
+    row.refresh_from_db(fields=["state"])
+    machine = machine_of(type(row))
+    leads = ", ".join(f"`{to}`" for to in machine.states.values if machine.allows(row.state, to))
+    told = f"It is `{row.state}`, and may become {leads}." if leads else f"It is `{row.state}`, and stays so."
+    return ApiError(f"{words} {told}", status=409, code="state_conflict")
+
+
 def refused(error: Any) -> ApiError:
     """A domain's no, which has the text, the `field` at fault, and `retry_after` where there is room again later."""
     if error.retry_after is not None:
@@ -106,17 +118,24 @@ def refused(error: Any) -> ApiError:
     return ApiError(str(error), status=400, code="validation_error", param=error.field)
 
 
-def amount_text(data: dict[str, Any]) -> str | int:
-    """The field `amount` as it was written; raises `ApiError` for anything that cannot be an exact amount.
+MOST_ROWS, USUAL_ROWS = 200, 50
+"""Of a list's page."""
 
-    A JSON number with a fraction is binary by the time it is here; what the caller meant cannot be known.
-    """
-    amount = data.get("amount")
-    if not isinstance(amount, str | int) or isinstance(amount, bool):
-        raise ApiError(
-            '`amount` must be a string such as "20.00".', status=400, code="validation_error", param="amount"
-        )
-    return amount
+
+def page_limit(request: Request) -> int:
+    """How many rows a list's page is to have; raises 400 for a `limit` that is none."""
+    text = request.query_params.get("limit", "")
+    if not text:
+        return USUAL_ROWS
+    if not (text.isascii() and text.isdigit()) or not 1 <= int(text[:9]) <= MOST_ROWS:
+        words = f"`limit` is a whole number from 1 to {MOST_ROWS}."
+        raise ApiError(words, status=400, code="validation_error", param="limit")
+    return int(text)
+
+
+def own_address(request: Request) -> str:
+    """Where the request went, on `SITE_URL`, whatever name it was sent to."""
+    return f"{settings.SITE_URL}{request.get_full_path()}"
 
 
 class NewestFirst(CursorPagination):
@@ -124,7 +143,17 @@ class NewestFirst(CursorPagination):
 
     ordering = "-id"
     page_size_query_param = "limit"
-    max_page_size = 200
+    page_size_query_description = "1 to 200, 50 unless named."
+    cursor_query_description = "From `next` or `previous`."
+    max_page_size = MOST_ROWS
+
+    def get_page_size(self, request: Request) -> int:
+        return page_limit(request)
+
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> Any:
+        page: Any = super().paginate_queryset(queryset, request, view)
+        self.base_url = own_address(request)
+        return page
 
     def decode_cursor(self, request: Request) -> Any:
         """The cursor's place in the list, which is an id; raises 400 for one that we have not given out."""
@@ -167,23 +196,29 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
     response = plain(exc, context)
     if response is None or not isinstance(exc, exceptions.APIException):
         return response
-    message, param = _first_fault(exc.detail)
+    faults = list(_faults(exc.detail))
+    first, errors = faults[0], [fault for fault in faults if fault["param"]]
+    message, param = first["message"], first["param"] or None
+    if param is not None:
+        message = f"{param}: {message}"
     code = CODES.get(response.status_code, "internal_error")
     if isinstance(exc, ApiError) or exc.get_codes() in ("invalid_api_key", "ip_not_allowed"):
         code = str(exc.get_codes())
         param = getattr(exc, "param", None)
-    response.data = error_body(message=message, status=response.status_code, code=code, param=param)
+    response.data = error_body(message=message, status=response.status_code, code=code, param=param, errors=errors)
     return response
 
 
-def _first_fault(detail: Any, path: str = "") -> tuple[str, str | None]:
+def _faults(detail: Any, path: str = "") -> Iterator[dict[str, str]]:
+    """Each fault that a serializer found, with the dotted name of its field, "" for none."""
     if isinstance(detail, dict):
-        field, inner = next(iter(detail.items()))
-        name = path if field == "non_field_errors" else f"{path}.{field}".lstrip(".")
-        return _first_fault(inner, name)
-    if isinstance(detail, list):
-        return _first_fault(detail[0], path)
-    return (f"{path}: {detail}" if path else str(detail)), path or None
+        for field, inner in detail.items():
+            yield from _faults(inner, path if field == "non_field_errors" else f"{path}.{field}".lstrip("."))
+    elif isinstance(detail, list):
+        for inner in detail:
+            yield from _faults(inner, path)
+    else:
+        yield {"param": path, "code": str(getattr(detail, "code", "invalid")), "message": str(detail)}
 
 
 @csrf_exempt

@@ -14,14 +14,14 @@ from typing import Any
 
 import orjson
 from django.db import IntegrityError, transaction
+from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.models import Customer, IdempotentAnswer
-from api.common.base import ApiError
+from api.common.base import ApiError, exception_handler
 from core.crypto import decrypt, encrypt, keyed_hash
 from core.outside import outside
-from core.web.errors import error_body
 
 LIFETIME = timedelta(hours=24)
 MOST_KEY_LENGTH = 255
@@ -103,21 +103,15 @@ def run_once(
         response = act(claim)
     except Twin:
         return _first_answer(claim, show=show) or _conflict("The first request with this key is still at work.")
-    except ApiError as error:
+    except APIException as error:
         # What the twin did may be what stands against this one: there is one invitation, or room for one key.
         if not claim.is_bound and (first := _first_answer(claim, show=show)) is not None:
             return first
-        claim.store(Response(error_data(error), status=error.status_code))
+        if (told := exception_handler(error, {})) is not None:
+            claim.store(told)
         raise
     claim.store(response)
     return response
-
-
-def error_data(error: ApiError) -> dict[str, Any]:
-    """The body that this error is answered with."""
-    return error_body(
-        message=str(error.detail), status=error.status_code, code=str(error.get_codes()), param=error.param
-    )
 
 
 def _claim(request: Request, *, customer: Customer, now: datetime) -> Claim:

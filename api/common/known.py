@@ -1,7 +1,11 @@
-"""Fields that there are: a slip in a name would silently leave something as it is, such as a limit or an overlap."""
+"""Bodies are what the description says: no field that there is not, and each of its JSON type.
+
+A slip in a name would silently leave something as it is, such as a limit or an overlap; a `"false"` would be a true.
+"""
 
 from typing import TYPE_CHECKING, Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 if TYPE_CHECKING:
@@ -9,11 +13,70 @@ if TYPE_CHECKING:
 else:
     Base = object
 
+TEXTS = (
+    serializers.CharField,
+    serializers.ChoiceField,
+    serializers.DateTimeField,
+    serializers.DateField,
+)
+
+
+def amount_schema(*, places: int, nullable: bool = False) -> dict[str, Any]:
+    """An amount in the description of the API: a text of at most so many decimals, or a whole number."""
+    pattern = rf"^[0-9]{{1,11}}(\.[0-9]{{1,{places}}})?$"
+    either: dict[str, Any] = {
+        "oneOf": [{"type": "string", "pattern": pattern}, {"type": "integer", "minimum": 0, "maximum": 10**11}]
+    }
+    return either | ({"nullable": True} if nullable else {})
+
+
+@extend_schema_field(amount_schema(places=2))
+class AmountField(serializers.Field[Any, Any, Any, Any]):
+    """An amount as it was written, for the domain to read; a text, or a whole number.
+
+    A JSON number with a fraction is binary by the time it is here; what the caller meant cannot be known.
+    """
+
+    def to_internal_value(self, data: Any) -> str | int:
+        if not isinstance(data, str | int) or isinstance(data, bool):
+            raise serializers.ValidationError(f'`{self.field_name}` must be a string such as "20.00".')
+        return data
+
+    def to_representation(self, value: Any) -> Any:
+        return value
+
+
+@extend_schema_field(amount_schema(places=8))
+class ExactAmountField(AmountField):
+    """The same to 8 decimals."""
+
 
 class KnownFields(Base):
-    """For a serializer: refuses fields that it does not have."""
+    """For a serializer: refuses fields that it does not have, and values of another JSON type than the field's."""
 
     def to_internal_value(self, data: Any) -> Any:
-        if isinstance(data, dict) and (unknown := sorted(set(data) - set(self.fields))):
-            raise serializers.ValidationError({unknown[0]: ["There is no such field."]})
+        if isinstance(data, dict):
+            wrong = {name: ["There is no such field."] for name in sorted(set(data) - set(self.fields))}
+            for name, value in data.items():
+                if words := _unlike(self.fields.get(name), value):
+                    wrong[name] = [words]
+            if wrong:
+                raise serializers.ValidationError(wrong)
         return super().to_internal_value(data)
+
+
+def _unlike(field: Any, value: Any) -> str:
+    """Why a value is not of the field's JSON type, or ""; DRF takes `5` for a text and `"yes"` for a true."""
+    if field is None or field.read_only or value is None:
+        return ""
+    if isinstance(field, serializers.ListField):
+        items = value if isinstance(value, list) else []
+        return next((words for item in items if (words := _unlike(field.child, item))), "")
+    if isinstance(field, TEXTS) and not isinstance(value, str):
+        return "This is a text."
+    if isinstance(field, serializers.BooleanField) and not isinstance(value, bool):
+        return "This is true or false."
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if isinstance(field, serializers.IntegerField) and not (is_number and value == value // 1):
+        return "This is a whole number."
+    return ""

@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 
 from accounts.models import Customer
 from api.common.authentication import caller
-from api.common.base import ApiError, refused
+from api.common.base import ApiError, refused, state_conflict
 from api.common.idempotency import Claim, run_once
 from billing.models import InvoiceRequest, RefundRequest
 from billing.requests.steps import RequestError
@@ -79,7 +79,7 @@ class Requests(Generic[Row]):
             try:
                 self.cancel(row.pk, now)
             except self.not_movable as error:
-                raise ApiError(str(error), status=409, code=f"{self.name}_not_cancellable") from None
+                raise state_conflict(row, str(error)) from None
             return self.shown(customer, number)
 
         return run_once(request, customer=customer, now=now, act=act, show=lambda _number: self.shown(customer, number))

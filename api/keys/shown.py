@@ -38,6 +38,7 @@ class FormerTextSerializer(serializers.ModelSerializer[FormerText]):
 class KeySerializer(KnownFields, serializers.ModelSerializer[ApiKey]):
     """A key as its customer sees it. Amounts in USD; null means no limit of its own."""
 
+    id = serializers.CharField(read_only=True)
     known_to = serializers.CharField(
         source="known_to.email",
         read_only=True,
@@ -103,7 +104,7 @@ class KeySerializer(KnownFields, serializers.ModelSerializer[ApiKey]):
             "known_to",
             "rotate_by",
         )
-        read_only_fields = ("id", "created_at", "rotate_by")
+        read_only_fields = ("created_at", "rotate_by")
 
     def validate_expires_at(self, value: datetime | None) -> datetime | None:
         if value is not None and value <= timezone.now():

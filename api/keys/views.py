@@ -69,13 +69,12 @@ class KeysView(GenericAPIView[ApiKey]):
 
     @extend_schema(operation_id="keys_create", responses={201: NewKeySerializer})
     def post(self, request: Request) -> Response:
-        who = caller(request)
-        serializer = self.get_serializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
-        _refuse_wider(who, serializer.validated_data)
-        now = timezone.now()
+        who, now = caller(request), timezone.now()
 
         def issue(claim: Claim) -> Response:
+            serializer = self.get_serializer(data=request.data)
+            serializer.is_valid(raise_exception=True)
+            _refuse_wider(who, serializer.validated_data)
             fields = {**serializer.validated_data}
             active = fields.pop("is_active", True)
             # The answer is kept with the key it tells of, as nothing else could tell the key's text again.
@@ -155,11 +154,11 @@ class RotateView(GenericAPIView[ApiKey]):
     def post(self, request: Request, key_id: int) -> Response:
         who = caller(request)
         key = _own_or_any(who, key_id)
-        serializer = self.get_serializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
-        overlap = serializer.validated_data["overlap_hours"] * HOUR
 
         def act(claim: Claim) -> Response:
+            serializer = self.get_serializer(data=request.data)
+            serializer.is_valid(raise_exception=True)
+            overlap = serializer.validated_data["overlap_hours"] * HOUR
             # Whoever has its text may what it may. A repeat may come with the text that the first has replaced.
             _refuse_wider(who, {field: getattr(key, field) for field in FIELDS})
             with transaction.atomic():

@@ -36,11 +36,17 @@ FINAL = frozenset({401, 402, 403, 404})
 """Asking again changes nothing; programs try for minutes unless `x-should-retry: false` tells them."""
 
 
-def error_body(*, message: str, status: int, code: str, param: str | None = None) -> dict[str, Any]:
-    """`{"error": {"message", "type", "code"}}`, and `param` where a field is at fault."""
+def error_body(
+    *, message: str, status: int, code: str, param: str | None = None, errors: list[dict[str, str]] | None = None
+) -> dict[str, Any]:
+    """`{"error": {"message", "type", "code"}}`; where fields are at fault, `param` is the first, and `errors` are all,
+    each with `param`, `code` and `message`.
+    """
     error: dict[str, Any] = {"message": message, "type": TYPES.get(status, "api_error"), "code": code}
     if param is not None:
         error["param"] = param
+        kind = "invalid" if code == "validation_error" else code
+        error["errors"] = errors or [{"param": param, "code": kind, "message": message}]
     return {"error": error}
 
 

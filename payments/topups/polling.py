@@ -14,7 +14,7 @@ from payments.inbox.retrying import retry_delay
 from payments.models import TopUp
 from payments.providers import registry
 from payments.providers.base import ProviderError
-from payments.topups.orders import Result, TopUpError, end, settle_topup, start_checkout
+from payments.topups.orders import Result, TopUpError, TopUpNotMovable, end, settle_topup, start_checkout
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +70,21 @@ def _give_up(topup: TopUp, *, now: datetime) -> Result:
         return result
     end(topup, to=TopUp.State.EXPIRED, now=now)
     return Result.CLOSED
+
+
+def cancel(*, topup_id: int, now: datetime) -> Result:
+    """The customer gives an order up: its time is over now, and it is closed at its provider.
+
+    UNKNOWN: the provider gave no answer, and the poller goes on closing it. CREDITED, REPEATED: it was paid before it
+    was closed. Raises `TopUpNotMovable` for one that is not open, or was made by automatic top-up.
+    """
+    topup = TopUp.objects.get(pk=topup_id)
+    over = TopUp.objects.open().filter(pk=topup_id, automatic__isnull=True, expires_at__gt=now)
+    # The expiry is kept to the second, and after the order was made.
+    if not over.update(expires_at=max(now.replace(microsecond=0), topup.created_at), next_poll_at=now + WHILE_WATCHED):
+        raise TopUpNotMovable(f"{topup.number} is not open")
+    topup.refresh_from_db()
+    return _give_up(topup, now=now)
 
 
 def claim_due(*, now: datetime, most: int = 200) -> list[int]:

@@ -33,7 +33,7 @@ def test_an_invoice_is_asked_for_listed_shown_and_cancelled_over_the_api(api, pa
     cancel = f"/v1/invoice-requests/{data['id']}/cancel"
     assert api.post(cancel, "{}", content_type="application/json").json()["data"]["state"] == "cancelled"
     again = api.post(cancel, "{}", content_type="application/json")
-    assert (again.status_code, again.json()["error"]["code"]) == (409, "invoice_not_cancellable")
+    assert (again.status_code, again.json()["error"]["code"]) == (409, "state_conflict")
 
 
 def test_who_reads_chinese_gets_a_chinese_document_though_a_program_asked(api, paid, customer, series, staff, drawing):

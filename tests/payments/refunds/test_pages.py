@@ -63,7 +63,8 @@ def test_a_refund_is_asked_for_listed_shown_and_cancelled_over_the_api(api, paid
     cancelled = api.post(f"/v1/refund-requests/{data['id']}/cancel", "{}", content_type="application/json")
     assert (cancelled.status_code, cancelled.json()["data"]["state"]) == (200, "cancelled")
     again = api.post(f"/v1/refund-requests/{data['id']}/cancel", "{}", content_type="application/json")
-    assert (again.status_code, again.json()["error"]["code"]) == (409, "refund_not_cancellable")
+    assert (again.status_code, again.json()["error"]["code"]) == (409, "state_conflict")
+    assert "It is `cancelled`, and " in again.json()["error"]["message"]
     assert api.get("/v1/credits").json()["data"]["held"] == "0.00000000"
 
 

@@ -16,7 +16,8 @@ from api.topups import SHOWN_STATES
 from core.crypto import encrypt
 from payments.models import TopUp
 from payments.providers import registry
-from payments.providers.base import ProviderRefused
+from payments.providers.base import Outcome, ProviderError, ProviderRefused
+from payments.topups import orders, polling
 from tests.conftest import NOW
 from tests.payments.conftest import METHODS, pay
 
@@ -233,3 +234,46 @@ def test_many_unpaid_orders_are_429(api, settings):
     assert [ask(api).status_code for _ in range(3)] == [201, 201, 429]
     assert TopUp.objects.count() == 2
     assert Decimal(TopUp.objects.first().amount) == 20
+
+
+def cancel(api, number, **headers):
+    return api.post(f"/v1/topups/{number}/cancel", headers=headers)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_unpaid_top_up_is_cancelled_and_closed_at_its_provider(api, sandbox, method):
+    number = ask(api, method=method).json()["data"]["id"]
+    cancelled = cancel(api, number, **{"Idempotency-Key": "c"})
+    assert (cancelled.status_code, cancelled.json()["data"]["state"]) == (200, "expired")
+    assert cancel(api, number, **{"Idempotency-Key": "c"}).json() == cancelled.json()
+    topup = TopUp.objects.get(number=number)
+    fact = registry.get(method).fetch_payment(number=number, reference=topup.reference)
+    # Alipay knows nothing of a code that nobody has scanned.
+    assert fact.outcome is (Outcome.PENDING if method == "alipay" else Outcome.REJECTED)
+    again = cancel(api, number)
+    assert (again.status_code, again.json()["error"]["code"]) == (409, "state_conflict")
+    assert "It is `expired`, and may become `paid`." in again.json()["error"]["message"]
+    assert cancel(api, "topup_nothing").status_code == 404
+
+
+def test_a_top_up_that_was_paid_is_not_cancelled(api, sandbox):
+    number = ask(api).json()["data"]["id"]
+    pay(sandbox, TopUp.objects.get(number=number))
+    refused = cancel(api, number)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "state_conflict")
+    assert TopUp.objects.get().state == "paid"
+
+
+def test_a_provider_that_does_not_answer_is_503_and_the_order_is_closed_later(api, sandbox, monkeypatch):
+    number = ask(api).json()["data"]["id"]
+
+    def silent(**_order):
+        raise ProviderError("no answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(registry.get("alipay"), "close", silent)
+        refused = cancel(api, number)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "provider_unavailable")
+    topup = TopUp.objects.get()
+    assert polling.poll(topup_id=topup.pk, now=timezone.now() + polling.GRACE) is orders.Result.CLOSED
+    assert api.get(f"/v1/topups/{number}").json()["data"]["state"] == "expired"
