@@ -130,6 +130,8 @@ class MonthStatement(models.Model):
     closing = models.DecimalField(_("closing balance"), max_digits=20, decimal_places=8)
     body = models.JSONField(_("statement"), help_text=_("As it is given out."))
     sha256 = models.CharField(_("SHA-256"), max_length=64, help_text=_("Of the statement."))
+    # No transfer of the account with a lower id is of a later month.
+    moves_from = models.BigIntegerField(null=True, editable=False)
     closed_at = models.DateTimeField(_("closed at"), default=timezone.now)
 
     class Meta:

@@ -61,11 +61,18 @@ class LedgerAccount(models.Model):
 
 OPEN_DAY = """
 PERFORM pg_advisory_xact_lock_shared(hashtext('close_days'));
+PERFORM pg_advisory_xact_lock_shared(hashtext('close_month'), c.customer_id::int) FROM
+  (SELECT DISTINCT customer_id FROM billing_ledgeraccount
+   WHERE id IN (NEW.debit_id, NEW.credit_id) AND customer_id IS NOT NULL ORDER BY customer_id) c;
+SELECT max(s.closes_at) INTO closed_to FROM billing_monthstatement s
+  JOIN billing_ledgeraccount a ON a.customer_id = s.customer_id WHERE a.id IN (NEW.debit_id, NEW.credit_id);
 SELECT max(day), min(zone) INTO closed_day, books_zone FROM billing_closedday;
 IF (NEW.created_at AT TIME ZONE 'UTC')::date <= closed_day THEN
   IF NEW.booked_on = (NEW.created_at AT TIME ZONE books_zone)::date THEN
     NEW.booked_on := (clock_timestamp() AT TIME ZONE books_zone)::date;
   END IF;
+  NEW.created_at := clock_timestamp();
+ELSIF NEW.created_at < closed_to THEN
   NEW.created_at := clock_timestamp();
 END IF;
 PERFORM pg_advisory_xact_lock_shared(hashtext('lock_month'));
@@ -75,8 +82,9 @@ IF NEW.booked_on < open_month THEN
 END IF;
 RETURN NEW;
 """
-"""A closed day takes no more transfers: one dated into it has the database's time instead. Its totals are made under
-the same lock, so it is either among them or sees that the day is closed. A locked month takes none either."""
+"""A closed day takes no more transfers, and neither does an account's closed month: one dated into it has the
+database's time instead. What closes takes the same lock, so a transfer is either among what is summed or sees that it
+is closed. A locked month takes none either."""
 
 
 class Transfer(models.Model):
@@ -152,8 +160,9 @@ class Transfer(models.Model):
                 operation=pgtrigger.Truncate,
                 func="RAISE EXCEPTION 'transfers are append-only';",
             ),
-            # A day is closed, and a month locked, an hour after its end at the earliest: a transfer of this half hour
-            # about these days needs no look, and pays for none. In each zone the day before yesterday is over.
+            # A day or a month is closed, and a month locked, an hour after its end at the earliest, and when those who
+            # wrote transfers then are through: a transfer of this half hour about these days needs no look, and pays
+            # for none. In each zone the day before yesterday is over.
             pgtrigger.Trigger(
                 name="transfer_open_day",
                 level=pgtrigger.Row,
@@ -162,7 +171,12 @@ class Transfer(models.Model):
                 condition=pgtrigger.Condition(
                     "NEW.created_at < statement_timestamp() - interval '30 minutes' OR NEW.booked_on < CURRENT_DATE - 1"
                 ),
-                declare=[("closed_day", "date"), ("books_zone", "text"), ("open_month", "date")],
+                declare=[
+                    ("closed_day", "date"),
+                    ("books_zone", "text"),
+                    ("open_month", "date"),
+                    ("closed_to", "timestamptz"),
+                ],
                 func=OPEN_DAY,
             ),
         ]

@@ -6,6 +6,7 @@ stored; the open day is summed when it is asked for.
 
 import csv
 import io
+import logging
 import string
 import unicodedata
 from collections.abc import Iterator
@@ -22,9 +23,10 @@ from billing.audit.run import audit
 from billing.books.money import ZERO
 from billing.models import AccountDay, AuditRun, ClosedDay, LedgerAccount, Transfer, Wallet
 from billing.months.periods import must_keep_zone, next_month
+from billing.months.writers import wait_for_writers
 
 SETTLED = timedelta(hours=1)
-"""How long after midnight a day is closed: what was begun before it has been committed or given up by then."""
+"""How long after midnight a day is closed at the earliest."""
 PAGE = 5_000
 TOTALS = """
 INSERT INTO billing_accountday (day, account_id, debits, credits, transfers)
@@ -40,6 +42,7 @@ SELECT account, sum(debit), sum(credit) FROM (
  UNION ALL
  SELECT credit_id, 0, amount FROM billing_transfer WHERE created_at >= %(start)s
 ) t WHERE account = ANY(%(accounts)s) GROUP BY account"""
+log = logging.getLogger(__name__)
 DANGEROUS = ("=", "+", "-", "@")
 BLANK = "\ufeff\u200b\u200c\u200d\u2060"
 """Characters without a width, which `isspace` does not know."""
@@ -65,11 +68,14 @@ def close_days(*, now: datetime, most: int = 400) -> int:
     """
     closed = 0
     must_keep_zone()
+    if _is_due(_next_open_day(), now=now) and not wait_for_writers():
+        log.warning("no day is closed: somebody has been writing transfers for long")
+        return closed
     for _number in range(most):
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext('close_days'))")
             day = _next_open_day()
-            if day is None or start_of(day + timedelta(days=1)) + SETTLED > now:
+            if day is None or not _is_due(day, now=now):
                 return closed
             cursor.execute(TOTALS, {"day": day, "start": start_of(day), "end": start_of(day + timedelta(days=1))})
             rows = AccountDay.objects.filter(day=day).aggregate(n=Sum("transfers"))["n"] or 0
@@ -197,6 +203,10 @@ def _cell(cell: object) -> object:
     if isinstance(cell, Decimal):
         return f"{cell:f}"
     return harmless(cell) if isinstance(cell, str) else cell
+
+
+def _is_due(day: date | None, *, now: datetime) -> bool:
+    return day is not None and start_of(day + timedelta(days=1)) + SETTLED <= now
 
 
 def _next_open_day() -> date | None:

@@ -11,55 +11,71 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import connection
+from django.db.models import BigIntegerField
 
 from accounts.limits.periods import start_of, zone_of
 from accounts.models import Customer
 from billing.books.kinds import Kind
 from billing.books.money import ZERO, api_amount
-from billing.models import MonthStatement, Transfer, Wallet
+from billing.models import MonthStatement
 from billing.outbox.objects import moment
 from billing.statements.lines import LINES
 
 # A fee stands in the same business act as its top-up, in the currency that was charged.
 MOVED = """
-SELECT w.paid + w.bonus, m.kind, m.within, m.amount, m.count
+SELECT w.paid + w.bonus, m.kind, m.within, m.amount, m.count, m.first
 FROM billing_wallet w LEFT JOIN LATERAL (
- SELECT kind, created_at < %(closes_at)s AS within, sum(amount) AS amount, count(*) AS count FROM (
-  SELECT kind, created_at, amount FROM billing_transfer
-   WHERE credit_id IN (w.paid_account_id, w.bonus_account_id) AND created_at >= %(opens_at)s
+ SELECT kind, created_at < %(closes_at)s AS within, sum(amount) AS amount, count(*) AS count, min(id) AS first FROM (
+  SELECT id, kind, created_at, amount FROM billing_transfer
+   WHERE credit_id IN (w.paid_account_id, w.bonus_account_id) AND id >= %(moves_from)s AND created_at >= %(opens_at)s
   UNION ALL
-  SELECT kind, created_at, -amount FROM billing_transfer
-   WHERE debit_id IN (w.paid_account_id, w.bonus_account_id) AND created_at >= %(opens_at)s
+  SELECT id, kind, created_at, -amount FROM billing_transfer
+   WHERE debit_id IN (w.paid_account_id, w.bonus_account_id) AND id >= %(moves_from)s AND created_at >= %(opens_at)s
  ) each GROUP BY 1, 2
 ) m ON true
 WHERE w.customer_id = %(customer_id)s"""
 FEES = """
-SELECT fee.currency, sum(fee.amount) FROM billing_wallet w
-JOIN billing_transfer t ON t.credit_id = w.paid_account_id AND t.kind = 'topup'
- AND t.created_at >= %(opens_at)s AND t.created_at < %(closes_at)s
+SELECT fee.currency, sum(fee.amount) FROM billing_transfer t
 JOIN billing_transfer fee ON fee.key = t."group" || ':fee' AND fee.kind = 'topup_fee'
-WHERE w.customer_id = %(customer_id)s GROUP BY 1 ORDER BY 1"""
+WHERE t.credit_id = (SELECT paid_account_id FROM billing_wallet WHERE customer_id = %(customer_id)s)
+ AND t.kind = 'topup' AND t.id >= %(moves_from)s AND t.created_at >= %(opens_at)s AND t.created_at < %(closes_at)s
+GROUP BY 1 ORDER BY 1"""
+
+# By id, which an index has for each account and side: no account's whole past is sorted.
+FIRST = """
+SELECT min(t.created_at) FROM billing_wallet w
+CROSS JOIN LATERAL (VALUES (w.paid_account_id), (w.bonus_account_id)) a(id)
+CROSS JOIN LATERAL (
+ (SELECT created_at FROM billing_transfer WHERE debit_id = a.id ORDER BY id LIMIT 1)
+ UNION ALL (SELECT created_at FROM billing_transfer WHERE credit_id = a.id ORDER BY id LIMIT 1)
+) t WHERE w.customer_id = %s"""
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A month of an account and when it begins and ends; `opening` is None where no closed month is before it."""
+    """A month of an account and when it begins and ends; `opening` is None where no closed month is before it, and no
+    transfer below the id `moves_from` is of it, or later.
+    """
 
     month: date
     zone: str
     opens_at: datetime
     closes_at: datetime
     opening: Decimal | None
+    moves_from: int
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """USD at 8 places. `lines` has (sum, how many) by kind, `fees` sums by currency."""
+    """USD at 8 places. `lines` has (sum, how many) by kind, `fees` sums by currency. `next_id` is the lowest id of a
+    transfer after the month, among those that can be read.
+    """
 
     opening: Decimal
     lines: Mapping[str, tuple[Decimal, int]]
     fees: Mapping[str, Decimal]
     closing: Decimal
+    next_id: int
 
     @property
     def difference(self) -> Decimal:
@@ -72,15 +88,15 @@ def next_span(customer: Customer, last: MonthStatement | None) -> Span:
     if last is None:
         zone = zone_of(customer.time_zone)
         month = _begin(customer).astimezone(zone).date().replace(day=1)
-        return Span(month, customer.time_zone, start_of(month, zone=zone), _end(month, customer), None)
-    month = _after(last.month)
-    return Span(month, customer.time_zone, last.closes_at, _end(month, customer), last.closing)
+        return Span(month, customer.time_zone, start_of(month, zone=zone), _end(month, customer), None, 0)
+    month, moves_from = _after(last.month), last.moves_from or 0
+    return Span(month, customer.time_zone, last.closes_at, _end(month, customer), last.closing, moves_from)
 
 
 def following(span: Span, customer: Customer) -> Span:
     """The month after one that is not closed."""
     month = _after(span.month)
-    return Span(month, customer.time_zone, span.closes_at, _end(month, customer), None)
+    return Span(month, customer.time_zone, span.closes_at, _end(month, customer), None, span.moves_from)
 
 
 def figures(span: Span, *, customer_id: int) -> Figures:
@@ -89,26 +105,30 @@ def figures(span: Span, *, customer_id: int) -> Figures:
         "customer_id": customer_id,
         "opens_at": span.opens_at,
         "closes_at": span.closes_at,
+        "moves_from": span.moves_from,
     }
+    fees: dict[str, Decimal] = {}
     with connection.cursor() as cursor:
         cursor.execute(MOVED, given)
         rows = cursor.fetchall()
-        cursor.execute(FEES, given)
-        fees = dict(cursor.fetchall())
-    closing = rows[0][0] if rows else ZERO
+        if any(kind == Kind.TOPUP for _balance, kind, *_rest in rows):
+            cursor.execute(FEES, given)
+            fees = dict(cursor.fetchall())
+    closing, next_id = rows[0][0] if rows else ZERO, BigIntegerField.MAX_BIGINT
     lines: dict[str, tuple[Decimal, int]] = {}
-    for _balance, kind, is_within, amount, count in rows:
+    for _balance, kind, is_within, amount, count, first in rows:
         if kind is None:
             continue
         if is_within:
             lines[kind] = (amount, count)
         else:
             closing -= amount
+            next_id = min(next_id, first)
     if unknown := lines.keys() - LINES.keys():
         raise LookupError(f"no line for {', '.join(sorted(unknown))}")
     moved = sum((amount for amount, _count in lines.values()), ZERO)
     opening = span.opening if span.opening is not None else closing - moved
-    return Figures(opening, {kind: lines[kind] for kind in LINES if kind in lines}, fees, closing)
+    return Figures(opening, {kind: lines[kind] for kind in LINES if kind in lines}, fees, closing, next_id)
 
 
 def body(span: Span, found: Figures, *, state: str) -> dict[str, Any]:
@@ -143,14 +163,10 @@ def body(span: Span, found: Figures, *, state: str) -> dict[str, Any]:
 
 def _begin(customer: Customer) -> datetime:
     """When an account's first month begins to be told: its making, or its first transfer where that came before."""
-    wallet = Wallet.objects.get(customer=customer)
-    # By id, which an index has for each account and side: no account's whole past is sorted.
-    firsts = [
-        Transfer.objects.filter(**{f"{side}_id": account}).order_by("pk").values_list("created_at").first()
-        for account in (wallet.paid_account_id, wallet.bonus_account_id)
-        for side in ("debit", "credit")
-    ]
-    return min([customer.created_at, *(first[0] for first in firsts if first is not None)])
+    with connection.cursor() as cursor:
+        cursor.execute(FIRST, [customer.pk])
+        [(first,)] = cursor.fetchall()
+    return min(customer.created_at, first or customer.created_at)
 
 
 def _after(month: date) -> date:

@@ -1,7 +1,7 @@
 """What the books show on the staff's first page, find by name, and tell of a customer."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 from django.db.models import Count, Exists, OuterRef, Q
@@ -74,18 +74,35 @@ def _stored_until(now: datetime) -> Figure:
 
 
 def _statements(now: datetime) -> Figure:
-    """How far the last month is closed that ended two days ago in UTC, or earlier: red if not all of it."""
-    after = (now.astimezone(UTC).date() - timedelta(days=2)).replace(day=1)
+    """How far the last month is closed that has ended in UTC. Red if not all is closed of the last one that ended two
+    days ago, or earlier.
+    """
+    due, ended = (_first_of_month(now - timedelta(days=days)) for days in (2, 0))
+    done, known = _closed_before(due)
+    tone = "bad" if done < known else ""
+    if due != ended:
+        done, known = _closed_before(ended)
+    month = _first_of_month(journal.start_of(ended) - timedelta(days=1))
+    link = f"{reverse('admin:billing_monthstatement_changelist')}?month={month}"
+    return Figure(_("Statements of a month closed"), f"{done:,} / {known:,}", link, tone)
+
+
+def _first_of_month(moment: datetime) -> date:
+    return moment.astimezone(UTC).date().replace(day=1)
+
+
+def _closed_before(after: date) -> tuple[int, int]:
+    """Of how many accounts the month before `after` is closed, and how many there are but for those whose first month
+    it may be in some zone.
+    """
     month = (after - timedelta(days=1)).replace(day=1)
     closed = MonthStatement.objects.filter(customer=OuterRef("pk"), month=month)
-    # Those whose first month it may be in some zone are left out.
     known, done = (
         Customer.objects.filter(created_at__lt=journal.start_of(after) - timedelta(days=1))
         .aggregate(known=Count("pk"), done=Count("pk", filter=Exists(closed)))
         .values()
     )
-    link = f"{reverse('admin:billing_monthstatement_changelist')}?month={month}"
-    return Figure(_("Statements of a month closed"), f"{done:,} / {known:,}", link, "bad" if done < known else "")
+    return done, known
 
 
 def _due() -> Panel:

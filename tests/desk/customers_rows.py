@@ -25,6 +25,6 @@ def of_customers(customer: Customer, user: User, *, now: datetime) -> None:
     money = {"amount": Decimal(20), "threshold": Decimal(5), "ceiling": Decimal(100)}
     agreed = {"consent": "Yes.", "consent_version": "1", "agreed_at": now, "agreed_by": user, "agreed_from": "::1"}
     AutoTopUp.objects.create(customer=customer, card=card, ends_at=later, **money, **agreed)
-    assert closing.close_next(customer_id=customer.pk, now=now + timedelta(days=40))
+    assert closing.close_due(now=now + timedelta(days=40)).closed
     month = str(MonthStatement.objects.get(customer=customer))
     assert reading.pdf(customer, month, locale="en", now=now)

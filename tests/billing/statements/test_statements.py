@@ -3,18 +3,21 @@
 import csv
 import hashlib
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 
+import psycopg
 import pytest
-from django.db import ProgrammingError, transaction
+from django.db import ProgrammingError, connection, transaction
 
 from accounts.keys import issuing
 from accounts.models import Customer
 from billing.audit.run import audit
 from billing.books.kinds import KINDS, Kind
 from billing.books.ledger import Posting, house_account, post
-from billing.models import Discrepancy, Event, MonthStatement, Wallet
+from billing.models import Discrepancy, Event, MonthStatement, Transfer, Wallet
+from billing.months import journal, writers
 from billing.statements import closing, figures, reading
 from billing.statements.lines import HOUSE, LINES
 from tests.billing.conftest import in_threads
@@ -116,6 +119,69 @@ def test_what_does_not_add_up_is_not_closed_and_waits_at_the_desk_until_it_does(
     assert closing.close_due(now=AFTER).closed == 1
     found.refresh_from_db()
     assert found.state == "cured"
+
+
+@pytest.fixture
+def late(ada, settings):
+    """A connection of its own, in whose open transaction ada used another 0.75 in October."""
+    wallet = Wallet.objects.get(customer=ada)
+    given = ("late", wallet.paid_account_id, house_account("revenue:usage").pk, datetime(2026, 10, 31, 23, tzinfo=UTC))
+    with psycopg.connect(**connection.get_connection_params() | {"cursor_factory": psycopg.Cursor}) as other:
+        other.execute("SET idle_in_transaction_session_timeout = 0")
+        other.execute(
+            'INSERT INTO billing_transfer (key, kind, debit_id, credit_id, currency, amount, "group", memo, created_at,'
+            " booked_on) VALUES (%s, 'usage', %s, %s, 'USD', 0.75, '', '', %s, '2026-10-31')",
+            given,
+        )
+        other.execute("UPDATE billing_wallet SET paid = paid - 0.75 WHERE customer_id = %s", [ada.pk])
+        yield other
+        other.rollback()
+
+
+def test_a_transfer_that_is_held_open_over_the_closing_is_waited_for(ada, late, monkeypatch):
+    monkeypatch.setattr(closing, "wait_for_writers", partial(writers.wait_for_writers, seconds=0.2))
+    monkeypatch.setattr(journal, "wait_for_writers", partial(writers.wait_for_writers, seconds=0.2))
+    assert closing.close_due(now=AFTER) == closing.Progress(waits=True)
+    assert journal.close_days(now=AFTER) == 0
+    assert not MonthStatement.objects.exists()
+    late.commit()
+    assert closing.close_due(now=datetime(2026, 12, 1, 1, tzinfo=UTC)).closed == 2
+    october, november = MonthStatement.objects.order_by("month")
+    assert (october.closing, november.closing) == (Decimal("17.25"), Decimal("16.75"))
+    assert november.closing == Wallet.objects.get(customer=ada).balance
+    assert journal.close_days(now=AFTER) > 0
+    assert not [drift for drift in audit().drifts if "day" in drift or "transfers" in drift]
+
+
+def test_whoever_writes_meanwhile_but_began_later_is_not_waited_for(ada, late):
+    began = writers._writers()
+    assert len(began) == 1
+    late.commit()
+    assert not began & writers._writers()
+    assert writers.wait_for_writers(seconds=0)
+
+
+def test_what_is_written_into_a_closed_month_counts_in_the_next(ada):
+    assert closing.close_due(now=AFTER).closed == 1
+    moved(ada, Kind.USAGE, "-0.75", at=datetime(2026, 10, 31, 23, 59, 58, tzinfo=UTC))
+    stray = Transfer.objects.get(key__contains="23:59:58")
+    assert stray.created_at > AFTER
+    assert stray.booked_on == date(2026, 10, 31), "the day is not closed yet"
+    later = stray.created_at + timedelta(days=40)
+    assert closing.close_due(now=later).refused == 0
+    statements = MonthStatement.objects.order_by("-month")
+    assert statements[0].closing == Wallet.objects.get(customer=ada).balance == Decimal("16.75")
+    assert statements.last().closing == 18
+
+
+def test_a_month_is_summed_from_its_own_first_transfer_on(ada):
+    closing.close_due(now=AFTER)
+    first = Transfer.objects.get(amount=Decimal("0.5"))
+    assert MonthStatement.objects.get().moves_from == first.pk
+    closing.close_due(now=datetime(2026, 12, 1, 1, tzinfo=UTC))
+    assert MonthStatement.objects.get(month="2026-11-01").moves_from == Transfer.objects.latest("pk").pk + 1
+    moved(ada, Kind.USAGE, "-0.1", at=datetime(2026, 12, 2, tzinfo=UTC))
+    assert reading.one(ada, "2026-12", now=datetime(2026, 12, 3, tzinfo=UTC))["closing"] == "17.40000000"
 
 
 def test_two_who_close_at_once_close_each_month_once(ada):
