@@ -164,6 +164,7 @@ PAGES: Mapping[str, Mapping[str, Right]] = {
     "refund-show": {"GET": Right.LOOK, "POST": Right.REFUNDS},
     "refund-cancel": {"POST": Right.REFUNDS},
     "invoices": {"GET": Right.LOOK, "POST": Right.INVOICES},
+    "invoice-buyer": {"GET": Right.INVOICES, "POST": Right.INVOICES},
     "invoice-show": {"GET": Right.LOOK},
     "invoice-cancel": {"POST": Right.INVOICES},
     "invoice-document": {"GET": Right.LOOK},

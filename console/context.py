@@ -38,6 +38,12 @@ class Account:
         return here is not None and Right.MEMBERS in rights_of(here.role)
 
     @property
+    def invoices(self) -> bool:
+        """Whether the reader may ask for invoices, and see whom they are for."""
+        here = self.here
+        return here is not None and Right.INVOICES in rights_of(here.role)
+
+    @property
     def notices(self) -> list[dict[str, Any]]:
         """Warnings that its owners have not put away, on their pages."""
         here = self.here

@@ -2,10 +2,12 @@
 
 from django.urls import path
 
-from console import home, invoices, refunds, security, topups, transactions
+from console import home, refunds, security, topups, transactions
 from console.automatic.page import auto_topup
 from console.budgets import page as budgets
 from console.codes import page as codes
+from console.invoices import pages as invoices
+from console.invoices.buyer import invoice_buyer
 from console.keys import one
 from console.keys import pages as keys
 from console.people import joining, team
@@ -73,6 +75,7 @@ urlpatterns = [
     path("console/refunds/<slug:number>", refunds.refund_show, name="refund-show"),
     path("console/refunds/<slug:number>/cancel", refunds.refund_cancel, name="refund-cancel"),
     path("console/invoices", invoices.invoice_list, name="invoices"),
+    path("console/invoices/buyer", invoice_buyer, name="invoice-buyer"),
     path("console/invoices/<slug:number>", invoices.invoice_show, name="invoice-show"),
     path("console/invoices/<slug:number>/cancel", invoices.invoice_cancel, name="invoice-cancel"),
     path(

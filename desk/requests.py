@@ -96,7 +96,8 @@ class RequestDesk(ReadOnlyAdmin):
                 made = ask(entered_by=staff_of(request), now=timezone.now())
                 note.obj, note.text = made, f"Entered for {address}, {made.reference}"
         except RequestError as error:
-            form.add_error(error.field if error.field in form.fields else None, str(error))
+            for fault in error.faults:
+                form.add_error(fault.field if fault.field in form.fields else None, str(fault))
             return None
         return redirect(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", made.pk)
 

@@ -1,7 +1,6 @@
-"""The customer's side: how much can be invoiced and why, asking for it, and taking it back."""
+"""The customer's side: asking for an invoice, and taking the request back."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 
@@ -12,68 +11,25 @@ from django.utils.translation import gettext as _
 from accounts.models import Customer, User
 from accounts.people.customers import language_of
 from billing.books.ledger import lock_wallets
+from billing.invoices.buyer import saved
 from billing.invoices.buyer.details import Details, checked
 from billing.invoices.core import INVOICES, InvoiceError, State, language, locked, move, must_not_be_own
 from billing.invoices.facts import tell
-from billing.invoices.sources import NOTHING, Source, all_of, claims
+from billing.invoices.payments import chosen_currency, invoiceable, payments_of, summed, taken
+from billing.invoices.sources import NOTHING, Source
 from billing.models import Document, InvoiceAllocation, InvoiceRequest
 from billing.outbox.kinds import Fact
-from billing.requests.steps import DAYS
+from billing.requests.steps import DAYS, Faults
 from billing.requests.workdays import due_after
 
 FAPIAO_CURRENCY = "CNY"
 
 
-@dataclass(frozen=True, slots=True)
-class Invoiceable:
-    """What of one payment may be invoiced, and why; amounts at 2 places in the payment's currency."""
-
-    source: Source
-    invoiced: Decimal
-    """On documents, and not credited."""
-    requested: Decimal
-
-    @property
-    def amount(self) -> Decimal:
-        return max(NOTHING, self.source.left - self.invoiced - self.requested)
-
-
-@dataclass(frozen=True, slots=True)
-class Sum:
-    """What may be invoiced in one currency, and the sums that explain it. Bonus was never paid and is in none.
-
-    `amount` is the sum of what each payment allows, so it is never less than the difference of the other sums.
-    """
-
-    currency: str
-    amount: Decimal
-    charged: Decimal
-    refunded: Decimal
-    frozen: Decimal
-    disputed: Decimal
-    invoiced: Decimal
-    requested: Decimal
-    payments: tuple[Invoiceable, ...]
-    """The oldest first, which is also the order in which they are invoiced."""
-
-
-def currencies(*, customer_id: int, now: datetime) -> list[str]:
-    """The currencies a customer has paid in, by name."""
-    return sorted({source.currency for source in all_of(customer_id=customer_id, now=now)})
-
-
-def invoiceable(*, customer_id: int, currency: str, now: datetime) -> Sum:
-    """Per payment `charged - refunded - frozen - disputed - invoiced - requested`, never below zero.
-
-    The rule is in docs/ledger.md, "What can be invoiced".
-    """
-    return _sum(currency, _payments(customer_id, currency, now=now))
-
-
 def ask(
     *,
     customer: Customer,
-    amount: object,
+    amount: object = None,
+    payments: Sequence[str] = (),
     company_name: str,
     now: datetime,
     tax_id: str = "",
@@ -96,24 +52,33 @@ def ask(
 ) -> InvoiceRequest:
     """Open a request over `amount` in `currency` (default: the only one paid in), taken from the oldest payments.
 
+    `payments` are order numbers: those payments alone, the whole of them where no `amount` is named.
     `entered_by` is staff who type in what came by mail, `reference` that mail; `locale` is the customer's language
     unless given; `asked_from` the IP address that it came from, for the mail about it. Raises `InvoiceError` naming the
-    field; nothing is written then. Two who ask at once never get the same money: the wallet's lock is held.
+    first field and in `faults` all that is wrong; nothing is written then. Two who ask at once never get the same
+    money: the wallet's lock is held.
     """
-    details = checked(
-        company_name=company_name,
-        tax_id=tax_id,
-        delivery=delivery,
-        email=email,
-        mailing_address=mailing_address,
-        invoice_type=invoice_type,
-        buyer_kind=buyer_kind,
-        country=country,
-        billing_address=billing_address,
-        remark=remark,
-        tax_id_confirmed=tax_id_confirmed or entered_by is not None,
-    )
-    asked = checked_amount(amount)
+    faults = Faults()
+    details: Details
+    shares: list[tuple[Source, Decimal]]
+    asked: Decimal | None = None
+    with faults:
+        details = checked(
+            company_name=company_name,
+            tax_id=tax_id,
+            delivery=delivery,
+            email=email,
+            mailing_address=mailing_address,
+            invoice_type=invoice_type,
+            buyer_kind=buyer_kind,
+            country=country,
+            billing_address=billing_address,
+            remark=remark,
+            tax_id_confirmed=tax_id_confirmed or entered_by is not None,
+        )
+    with faults:
+        if not (payments and amount in ("", None)):
+            asked = checked_amount(amount)
     if entered_by is not None:
         must_not_be_own(entered_by, customer)
     with transaction.atomic():
@@ -122,13 +87,19 @@ def ask(
             INVOICES.must_be_new(customer, reference)
         else:
             _must_not_be_often(customer, now=now)
-        currency = _currency(currency, customer_id=customer.pk, now=now)
-        payments = _payments(customer.pk, currency, now=now)
+        with faults:
+            currency = chosen_currency(currency, customer_id=customer.pk, now=now)
+            if invoice_type != InvoiceRequest.Type.COMMERCIAL and currency != FAPIAO_CURRENCY:
+                raise InvoiceError(_("A fapiao is made for what was paid in CNY."), field="invoice_type")
+        with faults:
+            found = invoiceable(customer_id=customer.pk, currency=currency, now=now)
+            shares = taken(asked, found, picked=payments)
+        faults.raise_all()
         request = open_request(
             customer=customer,
             details=details,
             currency=currency,
-            shares=_spread(asked, payments, currency),
+            shares=shares,
             locale=locale or language_of(customer),
             now=now,
             asked_by=asked_by,
@@ -170,6 +141,7 @@ def open_request(
     shares = list(shares)
     if details.invoice_type != InvoiceRequest.Type.COMMERCIAL and currency != FAPIAO_CURRENCY:
         raise InvoiceError(_("A fapiao is made for what was paid in CNY."), field="invoice_type")
+    saved.keep(customer=customer, details=details, by=asked_by, now=now)
     request = InvoiceRequest.objects.create(
         customer=customer,
         number=INVOICES.new_number(),
@@ -219,7 +191,7 @@ def fit_again(request: InvoiceRequest, *, now: datetime) -> None:
 
     Raises `InvoiceError` with what is left if they do not cover it.
     """
-    payments = _payments(request.customer_id, request.currency, now=now, without=request.pk)
+    payments = payments_of(request.customer_id, request.currency, now=now, without=request.pk)
     free = {payment.source.source_id: payment for payment in payments}
     kept: list[tuple[Source, Decimal]] = []
     for allocation in request.allocations.order_by("paid_at", "source_id"):
@@ -229,7 +201,7 @@ def fit_again(request: InvoiceRequest, *, now: datetime) -> None:
     missing = request.amount - sum((amount for _source, amount in kept), NOTHING)
     if missing <= 0:
         return
-    most = _sum(request.currency, payments).amount
+    most = summed(request.currency, payments).amount
     if request.amount > most:
         raise InvoiceError(
             _("Money went back since this was asked: at most %(most)s %(currency)s can be invoiced.")
@@ -247,72 +219,9 @@ def fit_again(request: InvoiceRequest, *, now: datetime) -> None:
     allocate(request, shares)
 
 
-def free_shares(
-    *, customer_id: int, currency: str, wanted: dict[int, Decimal], now: datetime
-) -> list[tuple[Source, Decimal]]:
-    """What of the wanted amounts, by payment, can be invoiced now; the caller holds the wallet's lock."""
-    payments = _payments(customer_id, currency, now=now)
-    shares = [(p.source, min(p.amount, wanted.get(p.source.source_id, NOTHING))) for p in payments]
-    return [(source, amount) for source, amount in shares if amount > 0]
-
-
-def _payments(customer_id: int, currency: str, *, now: datetime, without: int | None = None) -> tuple[Invoiceable, ...]:
-    taken = claims(customer_id=customer_id, currency=currency, without=without)
-    return tuple(
-        Invoiceable(source, *taken.get(source.source_id, (NOTHING, NOTHING)))
-        for source in all_of(customer_id=customer_id, now=now)
-        if source.currency == currency
-    )
-
-
-def _sum(currency: str, payments: tuple[Invoiceable, ...]) -> Sum:
-    return Sum(
-        currency=currency,
-        amount=sum((p.amount for p in payments), NOTHING),
-        charged=sum((p.source.charged for p in payments), NOTHING),
-        refunded=sum((p.source.refunded for p in payments), NOTHING),
-        frozen=sum((p.source.frozen for p in payments), NOTHING),
-        disputed=sum((p.source.disputed for p in payments), NOTHING),
-        invoiced=sum((p.invoiced for p in payments), NOTHING),
-        requested=sum((p.requested for p in payments), NOTHING),
-        payments=payments,
-    )
-
-
 def _must_not_be_often(customer: Customer, *, now: datetime) -> None:
     own = InvoiceRequest.objects.filter(customer=customer, entered_by__isnull=True)
     INVOICES.must_not_be_often(own, open_states=(State.REQUESTED,), now=now)
-
-
-def _currency(wanted: str, *, customer_id: int, now: datetime) -> str:
-    paid_in = currencies(customer_id=customer_id, now=now)
-    if not paid_in:
-        raise InvoiceError(_("There is no payment to invoice."))
-    if not wanted.strip():
-        if len(paid_in) > 1:
-            raise InvoiceError(
-                _("You paid in %(currencies)s: choose one.") % {"currencies": ", ".join(paid_in)}, field="currency"
-            )
-        return paid_in[0]
-    if wanted.strip().upper() not in paid_in:
-        raise InvoiceError(
-            _("Choose a currency you paid in: %(currencies)s.") % {"currencies": ", ".join(paid_in)}, field="currency"
-        )
-    return wanted.strip().upper()
-
-
-def _spread(amount: Decimal, payments: tuple[Invoiceable, ...], currency: str) -> list[tuple[Source, Decimal]]:
-    most = _sum(currency, payments).amount
-    if amount > most:
-        raise InvoiceError(
-            _("At most %(most)s %(currency)s can be invoiced now.") % {"most": most, "currency": currency}
-        )
-    shares, left = [], amount
-    for payment in payments:
-        if (share := min(left, payment.amount)) > 0:
-            shares.append((payment.source, share))
-            left -= share
-    return shares
 
 
 def of_customer(customer: Customer) -> QuerySet[InvoiceRequest]:

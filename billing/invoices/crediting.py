@@ -12,12 +12,13 @@ from django.utils.translation import gettext as _
 from accounts.models import User
 from billing import refunds
 from billing.books.money import cents
-from billing.invoices.asking import checked_amount, free_shares, open_request
+from billing.invoices.asking import checked_amount, open_request
 from billing.invoices.buyer.details import Details
 from billing.invoices.core import InvoiceError, NotMovable, State, locked, move, must_not_be_own, must_say_why
 from billing.invoices.facts import tell
 from billing.invoices.papers import documents
 from billing.invoices.papers.drawing import render
+from billing.invoices.payments import free_shares
 from billing.invoices.sources import NOTHING
 from billing.models import CreditTask, Document, InvoiceAllocation, InvoiceRequest
 from billing.outbox.kinds import Fact

@@ -7,7 +7,7 @@ from billing.models.budgets import Budget
 from billing.models.discrepancies import Discrepancy
 from billing.models.entries import JournalEntry
 from billing.models.events import Event, Unread
-from billing.models.invoices import CreditTask, Document, InvoiceAllocation, InvoiceRequest, InvoiceSeries
+from billing.models.invoices import Buyer, CreditTask, Document, InvoiceAllocation, InvoiceRequest, InvoiceSeries
 from billing.models.ledger import Hold, LedgerAccount, Transfer, Wallet
 from billing.models.mail import Mail
 from billing.models.refunds import RefundRequest
@@ -22,6 +22,7 @@ __all__ = [
     "BonusCode",
     "BonusGrant",
     "Budget",
+    "Buyer",
     "ClosedDay",
     "CodeBatch",
     "CodeTry",

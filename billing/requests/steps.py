@@ -2,7 +2,7 @@
 may decide. Errors name the field at fault; their text is for whoever asked.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,6 +33,36 @@ class RequestError(Exception):
         super().__init__(message)
         self.field = field
         self.retry_after = retry_after  # seconds, where asking again later may do
+        self.others: Sequence[RequestError] = ()
+
+    @property
+    def faults(self) -> "Sequence[RequestError]":
+        """This one and what else is wrong with the same request, a field once."""
+        return [self, *self.others]
+
+
+class Faults:
+    """All that is wrong with a request: each `with` of it takes a fault, `raise_all` tells of them together."""
+
+    def __init__(self) -> None:
+        self.found: list[RequestError] = []
+
+    def __enter__(self) -> "Faults":
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if not isinstance(error, RequestError) or error.retry_after is not None:
+            return False
+        known = {fault.field for fault in self.found}
+        self.found += [fault for fault in error.faults if fault.field not in known]
+        return True
+
+    def raise_all(self) -> None:
+        """Raises the first, which knows the `others`; nothing where nothing is wrong."""
+        if self.found:
+            first, *others = self.found
+            first.others = others
+            raise first
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,10 @@ from django.utils.translation import get_language
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from accounts.roles import Right, rights_of
+from billing import invoices
 from billing.statements import reading
-from console.access.membership import current_customer
+from console.access.membership import current_customer, current_membership
 from core.web.downloads import as_file
 
 
@@ -28,8 +30,13 @@ def statement_list(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_safe
 def statement_show(request: HttpRequest, month: str) -> HttpResponse:
-    """One month; an open one as it stands."""
-    return render(request, "console/statement.html", {"nav": "transactions", "statement": _statement(request, month)})
+    """One month; an open one as it stands. Who may ask for invoices is led to one over what was paid in it."""
+    membership, now = current_membership(request), timezone.now()
+    context: dict[str, Any] = {"nav": "transactions", "statement": _statement(request, month)}
+    if Right.INVOICES in rights_of(membership.role):
+        found = invoices.months_of(membership.customer, now=now)
+        context["to_invoice"] = [one for one in found if one.name == month]
+    return render(request, "console/statement.html", context)
 
 
 @never_cache

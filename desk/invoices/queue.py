@@ -56,6 +56,7 @@ class InvoiceQueue(RequestQueue):
 class MailedForm(InvoiceForm):
     """A request that came by mail, for a customer who is named by address."""
 
+    by_staff = True
     customer_email = forms.CharField(max_length=254, label=gettext_lazy("The customer's address"))
     reference = forms.CharField(label=gettext_lazy("Reference of the mail"), max_length=200)
     field_order = ("customer_email", "reference")

@@ -56,3 +56,12 @@ addEventListener("pageshow", (event) => {
     for (const button of form.querySelectorAll("button")) button.disabled = false;
   }
 });
+
+// The sum of the payments that are picked, in cents, so that nothing is rounded.
+addEventListener("change", (event) => {
+  const group = event.target.closest("[data-sum]");
+  if (!group) return;
+  let cents = 0;
+  for (const box of group.querySelectorAll("[data-amount]:checked")) cents += Math.round(Number(box.dataset.amount) * 100);
+  group.querySelector("[data-total]").textContent = group.dataset.sum + (cents / 100).toFixed(2);
+});

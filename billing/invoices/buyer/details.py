@@ -2,16 +2,16 @@
 
 import unicodedata
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.utils.translation import gettext as _
 
-from billing.invoices.buyer.tax_numbers import checked_number, iso_country
+from billing.invoices.buyer.countries import countries
+from billing.invoices.buyer.tax_numbers import TaxNumber, checked_number, iso_country
 from billing.invoices.core import InvoiceError
 from billing.models import InvoiceRequest
+from billing.requests.steps import Faults
 
 Type, BuyerKind, Delivery = InvoiceRequest.Type, InvoiceRequest.BuyerKind, InvoiceRequest.Delivery
 UNSEEN = ("Cc", "Cf", "Cs", "Co", "Cn")
@@ -51,55 +51,67 @@ def checked(
     remark: str = "",
     tax_id_confirmed: bool = False,
 ) -> Details:
-    """What a customer wrote, or `InvoiceError` naming the field.
+    """What a customer wrote, or `InvoiceError` naming the first field at fault, and in `faults` all of them.
 
     A company of the EU or of China has a tax number, others may; a special fapiao is for companies alone, any fapiao
     for China. The country may be left out: a number with the places of a Chinese credit code is checked as one.
     """
-    _must_be_one_of(invoice_type, Type.values, "invoice_type")
-    _must_be_one_of(buyer_kind, BuyerKind.values, "buyer_kind")
-    _must_be_one_of(delivery, Delivery.values, "delivery")
+    faults = Faults()
+    for value, allowed, field in (
+        (invoice_type, Type.values, "invoice_type"),
+        (buyer_kind, BuyerKind.values, "buyer_kind"),
+        (delivery, Delivery.values, "delivery"),
+    ):
+        with faults:
+            _must_be_one_of(value, allowed, field)
     is_fapiao = invoice_type != Type.COMMERCIAL
-    if invoice_type == Type.FAPIAO_SPECIAL and buyer_kind != BuyerKind.COMPANY:
-        raise InvoiceError(_("A special fapiao is for companies alone."), field="buyer_kind")
     country = iso_country(country) or ("CN" if is_fapiao else "")
-    if country and country not in countries():
-        raise InvoiceError(_("Enter the country's two letters, such as CN or DE."), field="country")
-    if is_fapiao and country != "CN":
-        raise InvoiceError(_("A fapiao is for buyers in China."), field="country")
-    number = checked_number(
-        _text(tax_id, "tax_id", most=60),
-        country=country,
-        is_company=buyer_kind == BuyerKind.COMPANY,
-        is_confirmed=tax_id_confirmed,
-    )
-    details = Details(
+    number, name, bill_to, post_to, mail_to, note = TaxNumber(), "", "", "", "", ""
+    with faults:
+        if invoice_type == Type.FAPIAO_SPECIAL and buyer_kind != BuyerKind.COMPANY:
+            raise InvoiceError(_("A special fapiao is for companies alone."), field="buyer_kind")
+    with faults:
+        name = _text(company_name, "company_name", most=200)
+        if not name:
+            raise InvoiceError(_("Enter the name for the invoice."), field="company_name")
+    with faults:
+        if country and country not in countries():
+            raise InvoiceError(_("Enter the country's two letters, such as CN or DE."), field="country")
+        if is_fapiao and country != "CN":
+            raise InvoiceError(_("A fapiao is for buyers in China."), field="country")
+    with faults:
+        number = checked_number(
+            _text(tax_id, "tax_id", most=60),
+            country=country if country in countries() else "",
+            is_company=buyer_kind == BuyerKind.COMPANY,
+            is_confirmed=tax_id_confirmed,
+        )
+    with faults:
+        bill_to = _text(billing_address, "billing_address", most=500, lines=True)
+    with faults:
+        mail_to = _email(email)
+        if delivery == Delivery.EMAIL and not mail_to:
+            raise InvoiceError(_("Enter the address the invoice is mailed to."), field="email")
+    with faults:
+        post_to = _text(mailing_address, "mailing_address", most=500, lines=True)
+        if delivery == Delivery.POST and not post_to:
+            raise InvoiceError(_("Enter the address the invoice is posted to."), field="mailing_address")
+    with faults:
+        note = _text(remark, "remark", most=200)
+    faults.raise_all()
+    return Details(
         invoice_type=invoice_type,
         buyer_kind=buyer_kind,
-        company_name=_text(company_name, "company_name", most=200),
+        company_name=name,
         tax_id=number.text,
         tax_id_is_doubtful=number.is_doubtful,
         country=country,
-        billing_address=_text(billing_address, "billing_address", most=500, lines=True),
+        billing_address=bill_to,
         delivery=delivery,
-        email=_email(email),
-        mailing_address=_text(mailing_address, "mailing_address", most=500, lines=True),
-        remark=_text(remark, "remark", most=200),
+        email=mail_to,
+        mailing_address=post_to,
+        remark=note,
     )
-    if not details.company_name:
-        raise InvoiceError(_("Enter the name for the invoice."), field="company_name")
-    if delivery == Delivery.EMAIL and not details.email:
-        raise InvoiceError(_("Enter the address the invoice is mailed to."), field="email")
-    if delivery == Delivery.POST and not details.mailing_address:
-        raise InvoiceError(_("Enter the address the invoice is posted to."), field="mailing_address")
-    return details
-
-
-@cache
-def countries() -> frozenset[str]:
-    """The two-letter codes of ISO 3166, from the time zone database."""
-    table = (resources.files("tzdata.zoneinfo") / "iso3166.tab").read_text(encoding="utf-8")
-    return frozenset(line.split("\t")[0] for line in table.splitlines() if line and not line.startswith("#"))
 
 
 def _must_be_one_of(value: str, allowed: list[str], field: str) -> None:

@@ -7,10 +7,11 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.keys import issuing
-from accounts.models import Membership, User
+from accounts.models import Customer, Membership, User
 from billing import invoices
 from billing.books.grants import grant_bonus
 from billing.models import Document, InvoiceRequest
+from payments.models import TopUp
 from tests.conftest import NOW
 from tests.outbox import mails
 from tests.payments.invoice_page_steps import BUYER, USCC, api, ask, paid, paid_topup, series, staff
@@ -106,13 +107,19 @@ def test_the_page_explains_each_number_and_asks(browser_client, paid, customer):
     grant_bonus(customer=customer, amount=Decimal(3), key="gift", reason="gift", now=timezone.now())
     page = browser_client.get("/console/invoices").content.decode()
     assert "$20.00" in page
-    assert 'value="20.00"' in page
+    assert 'data-amount="20.00" checked' in page
     form = {"currency": "USD", "amount": "20.00", "invoice_type": "commercial", "buyer_kind": "company"}
     wrong = browser_client.post("/console/invoices", {**form, **BUYER, "tax_id": "DE136695977", "delivery": "email"})
     assert wrong.status_code == 400
     assert "Its check digit does not fit" in wrong.content.decode()
     assert 'name="tax_id_confirmed"' in wrong.content.decode()
     assert 'value="Example GmbH"' in wrong.content.decode()
+    everything = {**form, "amount": "20.01", "company_name": " ", "tax_id": "", "country": "DE", "delivery": "email"}
+    wrong = browser_client.post("/console/invoices", everything)
+    assert set(wrong.context["form"].errors) == {"company_name", "tax_id", "email"}, "those of the buyer at once"
+    nothing = {**form, **BUYER, "amount": "", "is_picking": "1", "email": "x"}
+    wrong = browser_client.post("/console/invoices", nothing)
+    assert set(wrong.context["form"].errors) == {"payments", "email", "delivery"}
     asked = browser_client.post("/console/invoices", {**form, **BUYER, "delivery": "email"}, follow=True)
     assert "We have your request." in asked.content.decode()
     invoice = InvoiceRequest.objects.get()
@@ -121,6 +128,60 @@ def test_the_page_explains_each_number_and_asks(browser_client, paid, customer):
     assert "Nothing to invoice" in page
     gone = browser_client.post(f"/console/invoices/{invoice.number}/cancel", follow=True)
     assert "Cancelled." in gone.content.decode()
+
+
+def test_a_months_payments_are_invoiced_with_the_buyer_of_the_last_time(browser_client, api, paid, customer):
+    ask(api, amount="20.00", delivery="post", mailing_address="1 Main St", remark="Order 7")
+    Customer.objects.filter(pk=customer.pk).update(time_zone="Asia/Shanghai")
+    times = {"1": "2026-10-31T15:59:59Z", "2": "2026-10-31T16:00:00Z", "3": "2026-11-30T15:59:59Z"}
+    rows = {number: paid_topup(customer, number + "x", amount="3.00", charge="3.00") for number in times}
+    for number, time in times.items():
+        TopUp.objects.filter(pk=rows[number].pk).update(paid_at=time)
+    page = browser_client.get("/console/invoices").content.decode()
+    assert "?month=2026-10&amp;currency=USD" in page
+    page = browser_client.get("/console/invoices?month=2026-11").content.decode()
+    assert "Invoice for November 2026" in page
+    assert "data-total>$6.00<" in page
+    assert "topup_1x" not in page
+    sent = {"currency": "USD", "is_picking": "1", "invoice_type": "commercial", "payments": ["topup_2x", "topup_3x"]}
+    buyer = invoices.saved(customer)
+    sent |= {name: getattr(buyer, name) for name in ("company_name", "tax_id", "country", "delivery", "buyer_kind")}
+    sent |= {"mailing_address": buyer.mailing_address, "email": buyer.email, "amount": ""}
+    foreign = browser_client.post("/console/invoices?month=2026-11", {**sent, "payments": ["topup_1"]})
+    assert set(foreign.context["form"].errors) == {"payments"}
+    browser_client.post("/console/invoices?month=2026-11", sent)
+    made = InvoiceRequest.objects.latest("pk")
+    assert (made.amount, made.company_name, made.mailing_address) == (Decimal("6.00"), "Example GmbH", "1 Main St")
+    assert (made.remark, set(made.allocations.values_list("label", flat=True))) == ("", {"topup_2x", "topup_3x"})
+    assert [one.name for one in invoices.months_of(customer, now=timezone.now())] == ["2026-10"]
+
+
+def test_the_buyer_is_the_owners_to_see_change_and_forget(browser_client, api, paid, customer):
+    ask(api)
+    page = browser_client.get("/console/invoices/buyer").content.decode()
+    assert 'value="DE136695976"' in page
+    assert "Germany" in page
+    sent = {"invoice_type": "commercial", "buyer_kind": "company", "delivery": "email", "email": "x"}
+    wrong = browser_client.post("/console/invoices/buyer", sent)
+    assert set(wrong.context["form"].errors) == {"company_name", "tax_id", "email"}
+    sent |= {"company_name": "Ada Inc", "country": "US", "email": "ada@example.com"}
+    assert browser_client.post("/console/invoices/buyer", sent).status_code == 302
+    buyer = invoices.saved(customer)
+    assert (buyer.company_name, buyer.tax_id, buyer.changed_by.email) == ("Ada Inc", "", "ada@example.org")
+    Membership.objects.create(user=User.objects.create_user("eve@example.org"), customer=customer)
+    number = InvoiceRequest.objects.get().number
+    for role, sees in (("developer", False), ("viewer", False), ("owner", True)):
+        Membership.objects.filter(customer=customer, user__email="ada@example.org").update(role=role)
+        for path in ("/console/invoices", f"/console/invoices/{number}"):
+            said = browser_client.get(path).content.decode()
+            assert any(text in said for text in ("Ada Inc", "Example GmbH", "DE136695976", "books@")) == sees, (
+                role,
+                path,
+            )
+        assert (browser_client.get("/console/invoices/buyer").status_code == 200) == sees
+    assert browser_client.post("/console/invoices/buyer", {"forget": "1"}).status_code == 302
+    assert invoices.saved(customer) is None
+    assert InvoiceRequest.objects.get().company_name == "Example GmbH"
 
 
 def test_without_a_payment_there_is_nothing_to_invoice(browser_client, customer):
