@@ -48,11 +48,17 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a search found: a name and where it stands."""
+    """What a search found: a name and where it stands, with whose it is, how much, in which state, and since when."""
 
     kind: str
     name: str
     link: str
+    customer: str = ""
+    amount: str = ""
+    state: str = ""
+    at: datetime | None = None
+    is_offer: bool = False
+    """Nothing found, but something that may be done about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +84,7 @@ def add_panels(name: str, panels: Panels, *, permission: str) -> None:
 
 
 def add_search(search: Callable[[str], Iterable[Found]], *, permission: str) -> None:
-    """`search` is given what staff with that permission typed and finds by exact names alone, through indexes."""
+    """`search` is given what staff with that permission typed; it finds a few, by what an index or a short list has."""
     _searches.append((permission, search))
 
 
@@ -132,10 +138,12 @@ def _key(name: str, language: str) -> str:
 
 
 def find(request: HttpRequest, text: str) -> list[Found]:
-    """What all apps find under a name, of what this person may see."""
+    """What all apps find under a name, of what this person may see: each once, and offers where there is nothing."""
     text = text.strip().replace("\0", "")[:200]
     searches = [search for permission, search in _searches if request.user.has_perm(permission)]
-    return [found for search in searches for found in search(text)] if text else []
+    hits = {one.link: one for search in searches for one in search(text)} if text else {}
+    found = [one for one in hits.values() if not one.is_offer]
+    return found or list(hits.values())
 
 
 def story_of(customer_id: int) -> list[Event]:
@@ -161,5 +169,6 @@ def bars(days: Iterable[tuple[Any, Decimal]], *, unit: str = "$") -> list[Bar]:
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Unfold's callback: what the first page shows beside the list of apps."""
     text = request.GET.get("q", "")
-    context |= {"panels": panels_for(request), "q": text, "found": find(request, text) if text else []}
+    found = context["found"] if "found" in context else find(request, text)
+    context |= {"panels": panels_for(request), "q": text, "found": found}
     return context

@@ -21,6 +21,7 @@ class DeskConfig(AppConfig):
         panels.add_search(people.search, permission="accounts.view_customer")
         panels.add_search(books.search, permission="billing.view_transfer")
         panels.add_search(payments.search, permission="payments.view_topup")
+        panels.add_search(payments.offers, permission="payments.replay_notifications")
         panels.add_search(gateway.search, permission="proxy.view_generation")
         for room in (people, books, payments, gateway):
             panels.add_story(room.story)

@@ -19,7 +19,7 @@ from billing.books.money import ZERO
 from billing.models import AdjustmentProposal, Wallet
 from core.amounts import written
 from desk.books.proposals import ProposalAdmin, propose_page
-from desk.customers import named
+from desk.customers.naming import named
 from desk.queues import Queue
 from desk.site import ReadOnlyAdmin, ReasonForm
 

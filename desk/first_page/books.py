@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
-from django.db.models import Count, Exists, OuterRef, Q
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -33,6 +33,7 @@ from billing.models import (
 from billing.months import journal
 from core.amounts import written
 from core.panels import Event, Figure, Found, Panel, bars
+from desk.first_page.typed import MOST_FOUND, Typed, read
 from webhooks.models import Delivery
 
 State = RefundRequest.State
@@ -235,17 +236,52 @@ def _audit() -> Panel:
 
 
 def search(text: str) -> Iterable[Found]:
-    """A refund, an invoice's request or a document by its number; a transfer or a hold by its key."""
-    for invoice in InvoiceRequest.objects.filter(Q(number=text) | Q(documents__number=text)).distinct()[:5]:
-        link = reverse("admin:billing_invoicerequest_change", args=[invoice.pk])
-        yield Found(_("Invoice"), invoice.number, link)
-    for refund in RefundRequest.objects.filter(number=text)[:5]:
-        yield Found(_("Refund"), refund.number, reverse("admin:billing_refundrequest_change", args=[refund.pk]))
+    """A refund, an invoice's request or a document by its number, or by amount and day; a transfer or a hold by its
+    key.
+    """
+    typed = read(text)
+    for invoice in invoices_like(typed).select_related("customer").order_by("-pk")[:MOST_FOUND]:
+        yield Found(
+            _("Invoice"),
+            f"{invoice.number}, {invoice.company_name}",
+            reverse("admin:billing_invoicerequest_change", args=[invoice.pk]),
+            customer=invoice.customer.name,
+            amount=f"{invoice.amount} {invoice.currency}",
+            state=invoice.get_state_display(),
+            at=invoice.created_at,
+        )
+    for refund in refunds_like(typed).select_related("customer").order_by("-pk")[:MOST_FOUND]:
+        yield Found(
+            _("Refund"),
+            refund.number,
+            reverse("admin:billing_refundrequest_change", args=[refund.pk]),
+            customer=refund.customer.name,
+            amount=_usd(refund.amount),
+            state=refund.get_state_display(),
+            at=refund.created_at,
+        )
     for transfer in Transfer.objects.filter(key=text)[:1]:
         yield Found(_("Transfer"), transfer.key, reverse("admin:billing_transfer_change", args=[transfer.pk]))
     if text.startswith(("refund:", "dispute:")):
         for hold in Hold.objects.filter(pk=text):
             yield Found(_("Hold"), hold.key, reverse("admin:billing_hold_change", args=[hold.pk]))
+
+
+def invoices_like(typed: Typed) -> QuerySet[InvoiceRequest]:
+    """Those whose number, or a document's of theirs, is like what was typed, or of that amount, asked on that day."""
+    if typed.amount is not None or typed.day is not None:
+        of_amount = Q(amount=typed.amount) if typed.amount is not None else Q()
+        return InvoiceRequest.objects.filter(of_amount & typed.is_on("created_at"))
+    documents = Document.objects.filter(typed.names("number")).values("request_id")
+    return InvoiceRequest.objects.filter(typed.names("number") | Q(pk__in=documents))
+
+
+def refunds_like(typed: Typed) -> QuerySet[RefundRequest]:
+    """Those whose number, or the mail's they came by, is like what was typed, or of that amount, asked on that day."""
+    if typed.amount is not None or typed.day is not None:
+        of_amount = Q(amount=typed.amount) if typed.amount is not None else Q()
+        return RefundRequest.objects.filter(of_amount & typed.is_on("created_at"))
+    return RefundRequest.objects.filter(typed.names("number") | Q(reference=typed.text))
 
 
 def story(customer_id: int) -> Iterable[Event]:

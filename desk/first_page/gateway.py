@@ -1,10 +1,12 @@
 """What the gateway shows on the staff's first page, finds by name, and tells of a customer."""
 
+import re
 from collections.abc import Iterable
 from datetime import timedelta
 from decimal import Decimal
 from functools import partial
 
+from django.db import connection
 from django.db.models import Count, Q, Sum
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -13,6 +15,7 @@ from billing.books.money import CENT, shown
 from core.amounts import written
 from core.clock import database_now
 from core.panels import Event, Figure, Found, Panel
+from desk.first_page.typed import LEAST_CUT, MOST_FOUND, read
 from desk.gateway import price_words
 from proxy.ids import first_id_of, is_generation_id
 from proxy.models import NET_COST, SWEPT_ALIVE, Generation, Lease, PriceProposal, PurchaseBatch, Rerate
@@ -23,6 +26,9 @@ from proxy.purchases.posting import overdue
 
 State = Generation.State
 LATE = timedelta(seconds=30)
+PART_OF_ID = re.compile(rf"(?:gen-)?[0-9A-Za-z]{{{LEAST_CUT},23}}")
+MOST_LATEST = 100_000
+"""Requests whose ids are searched by their ends."""
 MOST_UPSTREAMS = 5
 """Named in one figure, those with most first."""
 
@@ -147,9 +153,37 @@ def _credit(one: credit.Credit) -> Figure:
 
 
 def search(text: str) -> Iterable[Found]:
-    """A request by its id."""
-    if is_generation_id(text) and Generation.objects.filter(pk=text).exists():
-        yield Found(_("Request"), text, reverse("admin:proxy_generation_change", args=[text]))
+    """A request by its id, whole, by its beginning, or, among the latest, by its end."""
+    name = read(text).joined
+    rows = Generation.objects.none()
+    if is_generation_id(name):
+        rows = Generation.objects.filter(pk=name)
+    elif PART_OF_ID.fullmatch(name):
+        start = name if name.startswith("gen-") else f"gen-{name}"
+        rows = Generation.objects.filter(pk__startswith=start)
+        if not name.startswith("gen-"):
+            rows = Generation.objects.filter(Q(pk__startswith=start) | Q(pk__in=_ending(name)))
+    for one in rows.select_related("customer", "model").order_by("-pk")[:MOST_FOUND]:
+        yield Found(
+            _("Request"),
+            f"{one.pk}, {one.model.slug}",
+            reverse("admin:proxy_generation_change", args=[one.pk]),
+            customer=one.customer.name,
+            amount=written(one.cost if one.cost is not None else one.held, places=6),
+            state=one.get_state_display(),
+            at=one.created_at,
+        )
+
+
+def _ending(name: str) -> list[str]:
+    """Ids of the latest requests that end so: their index alone is read, from its end."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id FROM (SELECT id FROM proxy_generation ORDER BY id DESC LIMIT %s) latest"
+            " WHERE right(id, %s) = %s ORDER BY id DESC LIMIT %s",
+            [MOST_LATEST, len(name), name, MOST_FOUND],
+        )
+        return [pk for (pk,) in cursor.fetchall()]
 
 
 def story(customer_id: int) -> Iterable[Event]:

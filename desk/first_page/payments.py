@@ -1,11 +1,12 @@
 """What payments show on the staff's first page, find by name, and tell of a customer."""
 
+import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django.conf import settings
-from django.db.models import Count, Min, Q, Sum
+from django.db.models import Count, Min, Q, QuerySet, Sum
 from django.db.models.functions import TruncDate
 from django.urls import reverse
 from django.utils import timezone
@@ -17,9 +18,10 @@ from billing.models import AuditRun, RefundRequest
 from billing.months import journal
 from core.amounts import written
 from core.panels import Event, Figure, Found, Panel, bars
+from desk.first_page.typed import MOST_FOUND, Typed, read
 from payments import refunds
 from payments.models import MOST_FAILURES, AutoTopUp, Dispute, Method, Notification, RefundPart, Statement, TopUp
-from payments.statements import reconcile
+from payments.statements import fetching, reconcile
 from payments.topups import fx
 
 IN_YUAN = ("ALIPAY_APP_ID", "WECHATPAY_MCHID")
@@ -27,6 +29,8 @@ IN_YUAN = ("ALIPAY_APP_ID", "WECHATPAY_MCHID")
 RATE_NOTICE = timedelta(days=5)
 EVIDENCE_NOTICE = timedelta(days=3)
 RED_SHARE = 1 / 3
+PAYMENT_NUMBER = re.compile(r"topup_\w{4,40}|\d{12,64}")
+"""An order's number, or one that a provider may have given, in a form that none has now."""
 LEAST_TRIED = 10
 """Orders of one method in a day; fewer that are all abandoned say nothing."""
 LATE_AFTER = timedelta(minutes=15)
@@ -171,14 +175,67 @@ def _on_the_way(link: str) -> Figure:
 
 
 def search(text: str) -> Iterable[Found]:
-    """A top-up by our number, or by the provider's; a refund's part, a dispute."""
-    for topup in TopUp.objects.named(text)[:5]:
-        yield Found(_("Top-up"), topup.number, reverse("admin:payments_topup_change", args=[topup.pk]))
-    for part in RefundPart.objects.filter(Q(key=text) | Q(provider_id=text)).exclude(provider_id="", key="")[:5]:
-        link = reverse("admin:billing_refundrequest_change", args=[part.refund_id])
-        yield Found(_("Refund"), str(part), link)
-    for dispute in Dispute.objects.filter(provider_id=text, provider__in=Method.values)[:5]:
-        yield Found(_("Dispute"), dispute.provider_id, reverse("admin:payments_dispute_change", args=[dispute.pk]))
+    """A top-up by our number, the provider's, or its amount and day; a refund's part, a dispute."""
+    typed = read(text)
+    for topup in topups_like(typed).select_related("customer").order_by("-pk")[:MOST_FOUND]:
+        charged = f" ({topup.charge_amount} {topup.charge_currency})" if topup.charge_currency != "USD" else ""
+        yield Found(
+            _("Top-up"),
+            f"{topup.get_method_display()} {topup.number}",
+            reverse("admin:payments_topup_change", args=[topup.pk]),
+            customer=topup.customer.name,
+            amount=f"{_usd(topup.amount)}{charged}",
+            state=topup.get_state_display(),
+            at=topup.paid_at or topup.created_at,
+        )
+    if typed.day is not None or (typed.text != typed.joined and typed.amount is not None):
+        return
+    parts = RefundPart.objects.filter(typed.names("key", "provider_id")).select_related("refund__customer")
+    for part in parts.order_by("-pk")[:MOST_FOUND]:
+        yield Found(
+            _("Refund"),
+            f"{part} {part.provider_id}",
+            reverse("admin:billing_refundrequest_change", args=[part.refund_id]),
+            customer=part.refund.customer.name,
+            amount=_usd(part.amount),
+            state=part.get_state_display(),
+            at=part.sent_at,
+        )
+    disputes = Dispute.objects.filter(typed.names("provider_id", "payment_id")).select_related("customer")
+    for dispute in disputes.order_by("-pk")[:MOST_FOUND]:
+        yield Found(
+            _("Dispute"),
+            dispute.provider_id,
+            reverse("admin:payments_dispute_change", args=[dispute.pk]),
+            customer=dispute.customer.name if dispute.customer else "",
+            amount=f"{dispute.amount} {dispute.currency}",
+            state=dispute.status.replace("_", " "),
+            at=dispute.opened_at,
+        )
+
+
+def topups_like(typed: Typed) -> QuerySet[TopUp]:
+    """Those that have a number like what was typed, or were paid that amount on that day."""
+    if typed.amount is not None:
+        which = Q(amount=typed.amount) | Q(charge_amount=typed.amount)
+        which &= typed.is_on("created_at", "paid_at")
+        if typed.day is None:
+            which |= typed.names("number", "transaction_id")
+    elif typed.day is not None:
+        which = typed.is_on("created_at", "paid_at")
+    else:
+        which = typed.names("number", "transaction_id")
+    return TopUp.objects.filter(which)
+
+
+def offers(text: str) -> Iterable[Found]:
+    """To ask the provider about a payment that nobody here knows."""
+    number = read(text).joined
+    if fetching.provider_of(number) or PAYMENT_NUMBER.fullmatch(number):
+        link = reverse("admin:payments_topup_fetch", query={"number": number})
+        yield Found(
+            _("Payment"), _("Unknown here: ask the provider about %(number)s") % {"number": number}, link, is_offer=True
+        )
 
 
 def story(customer_id: int) -> Iterable[Event]:

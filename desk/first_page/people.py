@@ -7,19 +7,35 @@ from django.utils.translation import gettext as _
 
 from accounts.models import ApiKey, Customer, Invitation, Membership, StaffAction
 from core import panels
+from core.amounts import written
+from desk.customers.naming import customers_like
+from desk.first_page.typed import MOST_FOUND, read
 
 
 def search(text: str) -> Iterable[panels.Found]:
-    """A customer by a member's address, a key by its prefix."""
-    if "@" in text:
-        for customer in Customer.objects.filter(members__email=text.lower())[:10]:
+    """A customer by its number (`#12`), its name, or a member's address, name or domain; a key by its first letters."""
+    typed = read(text)
+    found = Customer.objects.filter(pk__in=customers_like(typed)).select_related("wallet").order_by("-pk")
+    for customer in found.prefetch_related("members")[:MOST_FOUND]:
+        yield panels.Found(
+            _("Customer"),
+            ", ".join((f"#{customer.pk}", *(member.email for member in customer.members.all()[:2]))),
+            reverse("admin:accounts_customer_change", args=[customer.pk]),
+            customer=customer.name,
+            amount=written(customer.wallet.available, places=2),
+            state=_("suspended") if customer.is_suspended else _("active"),
+            at=customer.created_at,
+        )
+    if typed.joined.startswith("ck-"):
+        for key in ApiKey.objects.filter(prefix=typed.joined[:7]).select_related("customer")[:MOST_FOUND]:
             yield panels.Found(
-                _("Customer"), customer.name, reverse("admin:accounts_customer_change", args=[customer.pk])
+                _("Key"),
+                f"{key.prefix}… {key.name}",
+                reverse("admin:accounts_apikey_change", args=[key.pk]),
+                customer=key.customer.name,
+                state=_("deleted") if key.deleted_at else _("active") if key.is_active else _("switched off"),
+                at=key.created_at,
             )
-    if text.startswith("ck-"):
-        for key in ApiKey.objects.filter(prefix=text[:7]).select_related("customer")[:10]:
-            name = f"{key.prefix}… {key.name} ({key.customer})"
-            yield panels.Found(_("Key"), name, reverse("admin:accounts_apikey_change", args=[key.pk]))
 
 
 def story(customer_id: int) -> Iterable[panels.Event]:

@@ -24,7 +24,7 @@ from billing.invoices.form import InvoiceForm
 from billing.invoices.papers.files import MOST_BYTES
 from billing.models import CreditTask, Document, InvoiceRequest, InvoiceSeries
 from core.web.downloads import as_file
-from desk.customers import named
+from desk.customers.naming import named
 from desk.invoices import fapiao
 from desk.invoices.acts import ACTS, DETAILS, FINANCE, HANDLE, series_named
 from desk.requests import QUEUE, RequestDesk, RequestQueue

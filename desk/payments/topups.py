@@ -19,8 +19,10 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from accounts.people.customers import customers_with
 from billing.months import periods
+from desk.customers.naming import customers_like
+from desk.first_page.payments import topups_like
+from desk.first_page.typed import read
 from desk.payments import statements
 from desk.queues import Queue
 from desk.site import ExactSearch, ReadOnlyAdmin, form_page, record, row_id
@@ -36,6 +38,9 @@ from payments.topups.orders import Result
 
 log = logging.getLogger(__name__)
 
+SEARCH_HELP = _(
+    "A number (or 6 characters of its beginning or end), a customer's name, address or domain, an amount, a day."
+)
 MOST_AT_ONCE = 20
 """Each asks a provider while the page waits."""
 
@@ -103,7 +108,7 @@ class TopUpAdmin(ExactSearch, PutAside):
     list_display = ("number", "customer", "method", "amount", "charge_amount", "charge_currency", "state", "created_at")
     list_filter = ("state", "method", "charge_currency")
     search_fields = ("number",)
-    search_help_text = _("An order's number in full, ours or the provider's, or a member's email address.")
+    search_help_text = SEARCH_HELP
     list_select_related = ("customer",)
     ordering = ("-id",)
     actions_list = ("fetch", "margins")
@@ -117,7 +122,8 @@ class TopUpAdmin(ExactSearch, PutAside):
         """A payment that only its provider knows: settled as if its notification had come."""
         if not self.has_look_permission(request):
             raise PermissionDenied
-        form = FetchForm(request.POST or None)
+        number = request.GET.get("number", "").replace("\0", "")[:80]
+        form = FetchForm(request.POST or None, initial={"number": number, "provider": fetching.provider_of(number)})
         if request.method == "POST" and form.is_valid():
             try:
                 topup, result = fetching.settle_payment(**form.cleaned_data, now=timezone.now())
@@ -191,9 +197,8 @@ class TopUpAdmin(ExactSearch, PutAside):
         return bool(request.user.has_perm("payments.replay_notifications"))
 
     def found(self, term: str) -> Q:
-        if "@" in term:
-            return Q(customer_id__in=customers_with(term))
-        return Q(pk__in=TopUp.objects.named(term))
+        typed = read(term)
+        return Q(pk__in=topups_like(typed).values("pk")) | Q(customer_id__in=customers_like(typed))
 
 
 class NotFitting(Queue):

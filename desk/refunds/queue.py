@@ -20,7 +20,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from billing import invoices, refunds
 from billing.models import RefundRequest
-from desk.customers import named
+from desk.customers.naming import named
 from desk.refunds.acts import ACTS, FINANCE, HANDLE, OVER_THE_NETWORK
 from desk.requests import QUEUE, RequestDesk, RequestQueue
 from desk.site import Colours, record, row_id

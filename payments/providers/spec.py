@@ -79,6 +79,8 @@ class ProviderSpec:
     letter: Callable[[Values], Letter]
     console: Callable[[Values, str, str], list[str]]
     """Lines for its console: of the variables, and the whole addresses for payments and for refunds."""
+    payment_number: str
+    """A pattern of what it calls a payment, as its console and its customers' receipts show it."""
     unknown_reference: str = ""
     """A reference in the right form that it does not know, where it goes by references of its own."""
 

@@ -54,6 +54,14 @@ def settle_payment(*, provider: str, number: str, now: datetime) -> tuple[TopUp,
     return topup, result
 
 
+def provider_of(number: str) -> str:
+    """Whose number of a payment it is by its form, or whose order; "" where nothing tells."""
+    order = TopUp.objects.filter(number=number).values_list("method", flat=True).first()
+    return order or next(
+        (code for code, spec in registry.SPECS.items() if re.fullmatch(spec.payment_number, number)), ""
+    )
+
+
 def settle_named_dispute(*, provider: str, number: str, now: datetime) -> Dispute:
     """Settle a dispute by the provider's number of it. Raises as `settle_dispute`, and `NotOurs` for no number."""
     _must_be_a_number(number)

@@ -7,7 +7,7 @@ import pytest
 
 from accounts.people import customers
 from billing.models import Wallet
-from desk.customers import overrun_words
+from desk.customers.words import overrun_words
 from tests.conftest import NOW, pay_in
 from tests.staffing import at_desk, in_role
 

@@ -33,6 +33,7 @@ ALIPAY = ProviderSpec(
     accepted=Answer(200, "success", "text/plain"),
     refused=Answer(400, "fail"),
     signature_header="Content-Type",
+    payment_number=r"2\d{27}",  # begins with its day
     letter=setup.letter,
     console=setup.console,
 )

@@ -38,6 +38,7 @@ STRIPE = ProviderSpec(
     accepted=Answer(200, "ok"),
     refused=Answer(400, NOT_SIGNED),
     signature_header="Stripe-Signature",
+    payment_number=r"(?:pi|ch|py)_\w{6,80}",
     letter=setup.letter,
     console=setup.console,
     unknown_reference="cs_test_chuizicheck",

@@ -40,6 +40,7 @@ WECHAT = ProviderSpec(
     accepted=Answer(204),
     refused=Answer(401, {"code": "FAIL", "message": "签名错误"}),
     signature_header="Wechatpay-Signature",
+    payment_number=r"42\d{26}",
     letter=setup.letter,
     console=setup.console,
 )

@@ -1,21 +1,19 @@
-"""Customers as staff name them in a form, and as their page tells of them."""
+"""What a customer's page tells in words: what its owners want to be warned of, how far it may go below zero."""
 
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.decorators import display
 
 from accounts.models import Customer
-from accounts.people.customers import customers_with
 from billing.books.allowance import SHARE, NoAllowance, Overrun, Payments, allowance, why_none
 from billing.models import Wallet
 from billing.warnings import setting
 from core.amounts import written
 from core.clock import database_now
-from desk.site import asked_once, row_id
+from desk.site import asked_once
 
 NONE = {
     NoAllowance.OFF: gettext_lazy("nothing: the setting OVERRUN_LIMIT is 0"),
@@ -52,26 +50,6 @@ def warned_words(customer: Customer) -> str:
     if not words:
         return _("Nothing.")
     return f"{'; '.join(words)} ({row.changed_by or _('the operator')}, {row.changed_at:%Y-%m-%d %H:%M})"
-
-
-def named(text: str) -> Customer:
-    """The customer that staff name by a member's address, or by its id (`#12`).
-
-    Raises `ValidationError`, as a form's field does, for none or several; it says how to name one.
-    """
-    text = text.strip()
-    if text.startswith("#"):
-        found = list(Customer.objects.filter(pk=row_id(text[1:])))
-    else:
-        found = list(Customer.objects.filter(pk__in=customers_with(text)).order_by("pk")[:10])
-    if not found:
-        raise ValidationError(_("No customer has this address."))
-    if len(found) > 1:
-        several = ", ".join(f"#{customer.pk} {customer.name}" for customer in found)
-        raise ValidationError(
-            _("It belongs to several customers. Enter one of them: %(several)s.") % {"several": several}
-        )
-    return found[0]
 
 
 @asked_once
