@@ -17,6 +17,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.groups import group_of
 from accounts.models import ApiKey, Customer
+from billing import refunds
 from billing.bonus.remaining import endings
 from billing.books import history
 from billing.books.money import ZERO
@@ -97,7 +98,8 @@ def console(request: HttpRequest) -> HttpResponse:
         "bar": _bar(wallet),
         "now": timezone.now(),
         "endings": [one for one in endings(customer.pk) if one.left > 0],
-        "held_parts": history.held_parts(customer),
+        "held_parts": (held_parts := history.held_parts(customer)),
+        "questions": refunds.questions_to(customer) if any(part.kind == "refund" for part in held_parts) else [],
         "latest": latest,
         "key": key,
         "sample_model": "" if latest else pricelist.sample_model(pricelist.offers(group=group_of(customer.group))),

@@ -95,10 +95,7 @@ def refund_show(request: HttpRequest, number: str) -> HttpResponse:
         "problem": problem,
         "may_cancel": refund.state == RefundRequest.State.REQUESTED
         and refund.origin != RefundRequest.Origin.FRAUD_WARNING,
-        "may_answer": bool(refund.question)
-        and not refund.answer
-        and refund.state in RefundRequest.AT_DESK
-        and Right.REFUNDS in rights_of(membership.role),
+        "may_answer": refund.needs_answer and Right.REFUNDS in rights_of(membership.role),
     }
     return render(request, "console/refund.html", context, status=400 if problem else 200)
 

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path
@@ -33,7 +33,8 @@ class RequestQueue(admin.SimpleListFilter):
     title = gettext_lazy("queue")
     parameter_name = "queue"
     MORE: ClassVar[tuple[tuple[str, Any], ...]]
-    at_desk: ClassVar[tuple[str, ...]]
+    waiting: ClassVar[Q]
+    """What is staff's to decide."""
 
     @property
     def named(self) -> tuple[tuple[str, Any], ...]:
@@ -58,15 +59,21 @@ class RequestQueue(admin.SimpleListFilter):
             return queryset
         if (found := self.narrowed(chosen, queryset)) is not None:
             return found
-        waiting = queryset.filter(state__in=self.at_desk)
+        waiting = queryset.filter(self.waiting)
         return waiting.filter(due_at__lt=timezone.now()) if chosen == "overdue" else waiting
 
 
+def next_after(request: Any, queue: QuerySet[Any]) -> Any:
+    """Which of a queue comes after a request; past the last one it begins anew. None where there is no other."""
+    others = queue.exclude(pk=request.pk).order_by(*QUEUE)
+    behind = Q(due_at__gt=request.due_at) | Q(due_at=request.due_at, pk__gt=request.pk)
+    return others.filter(behind).first() or others.first()
+
+
 class RequestDesk(ReadOnlyAdmin):
-    """A model's requests. Whoever has `right` sees and enters them; `at_desk` are the states that wait for staff."""
+    """A model's requests. Whoever has `right` sees and enters them."""
 
     right: ClassVar[str]
-    at_desk: ClassVar[tuple[str, ...]]
     list_select_related = ("customer",)
     ordering = QUEUE
     list_per_page = 50
@@ -101,9 +108,13 @@ class RequestDesk(ReadOnlyAdmin):
             return None
         return redirect(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", made.pk)
 
+    def is_waiting(self, request: Any) -> bool:
+        """Whether it is staff's to decide."""
+        raise NotImplementedError
+
     def is_overdue(self, request: Any) -> bool:
-        """Whether a request waits at the desk for longer than was promised."""
-        return request.state in self.at_desk and request.due_at < timezone.now()
+        """Whether a request waits for staff for longer than was promised."""
+        return self.is_waiting(request) and request.due_at < timezone.now()
 
     @display(description=gettext_lazy("Due"), ordering="due_at")
     def due(self, request: Any) -> str:

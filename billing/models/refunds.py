@@ -42,6 +42,9 @@ class RefundRequest(models.Model):
 
     OPEN: ClassVar[tuple[str, ...]] = (State.REQUESTED, State.APPROVED, State.SENDING, State.RETURNED)
     AT_DESK: ClassVar[tuple[str, ...]] = (State.REQUESTED, State.RETURNED)
+    NEEDS_ANSWER: ClassVar[Q] = Q(state__in=AT_DESK, answer="") & ~Q(question="")
+    """Of those at the desk: the customer was asked something and has not answered."""
+    FOR_STAFF: ClassVar[Q] = Q(state__in=AT_DESK) & ~NEEDS_ANSWER
     MACHINE: ClassVar[Machine] = Machine(
         "refund",
         State,
@@ -142,6 +145,17 @@ class RefundRequest(models.Model):
 
     def __str__(self) -> str:
         return self.number
+
+    @property
+    def needs_answer(self) -> bool:
+        """Whether it waits for the customer, who was asked something, and not for staff."""
+        return self.state in self.AT_DESK and bool(self.question) and not self.answer
+
+    @property
+    def granted(self) -> Decimal | None:
+        """What of the amount goes or went back, USD, where that is a part of it; else None."""
+        part = self.returned if self.state in (self.State.DONE, self.State.PARTLY_DONE) else self.approved
+        return part if part and part < self.amount else None
 
     @property
     def key(self) -> str:

@@ -24,6 +24,7 @@ from billing.refunds.deciding import (
     deny,
     may_approve,
     propose,
+    questions_to,
     refundable,
     send_back,
 )
@@ -64,6 +65,7 @@ __all__ = [
     "part_sent",
     "part_taken_back",
     "propose",
+    "questions_to",
     "record_external",
     "refundable",
     "return_to_desk",

@@ -259,15 +259,22 @@ def ask_back(*, refund_id: int, question: str, by: User, now: datetime) -> Refun
 
 
 def answer(*, refund_id: int, text: str, now: datetime) -> RefundRequest:
-    """The customer's answer to the desk's question; raises `RefundError`."""
+    """The customer's answer to the desk's question; raises `RefundError`. The time until it was due goes on then."""
     if not text.strip():
         raise RefundError(_("Write an answer."), field="answer")
     with locked(refund_id) as refund:
         if not refund.question or refund.answer or refund.state not in RefundRequest.AT_DESK:
             raise NotMovable(_("Nothing is asked, or it is answered already."), field="answer")
+        if refund.asked_back_at is not None:
+            refund.due_at += now - refund.asked_back_at
         refund.answer, refund.changed_at = text.strip()[:1000], now
-        refund.save(update_fields=["answer", "changed_at"])
+        refund.save(update_fields=["answer", "changed_at", "due_at"])
     return refund
+
+
+def questions_to(customer: Customer) -> list[RefundRequest]:
+    """A customer's requests that wait for an answer."""
+    return list(RefundRequest.objects.filter(RefundRequest.NEEDS_ANSWER, customer=customer).order_by("pk")[:5])
 
 
 def _must_be_at_desk(refund: RefundRequest) -> None:

@@ -109,8 +109,9 @@ def _closed_before(after: date) -> tuple[int, int]:
 def _due() -> Panel:
     queue = reverse("admin:billing_refundrequest_changelist")
     now = timezone.now()
-    is_at_desk, is_on_the_way = Q(state__in=RefundRequest.AT_DESK), Q(state__in=(State.APPROVED, State.SENDING))
-    asked = RefundRequest.objects.filter(is_at_desk | is_on_the_way).aggregate(
+    is_at_desk, is_on_the_way = RefundRequest.FOR_STAFF, Q(state__in=(State.APPROVED, State.SENDING))
+    asked = RefundRequest.objects.filter(Q(state__in=RefundRequest.AT_DESK) | is_on_the_way).aggregate(
+        unanswered=Count("pk", filter=RefundRequest.NEEDS_ANSWER),
         at_desk=Count("pk", filter=is_at_desk),
         overdue=Count("pk", filter=is_at_desk & Q(due_at__lt=now)),
         today=Count("pk", filter=is_at_desk & Q(due_at__gte=now, due_at__lt=now + timedelta(days=1))),
@@ -135,6 +136,7 @@ def _due() -> Panel:
             Figure(_("Refunds at the desk"), str(asked["at_desk"]), queue),
             Figure(_("Refunds overdue"), str(overdue), f"{queue}?queue=overdue", "bad" if overdue else ""),
             Figure(_("Refunds due today"), str(today), queue, "bad" if today else ""),
+            Figure(_("Refunds that wait for the customer"), str(asked["unanswered"]), f"{queue}?queue=asked"),
             Figure(
                 _("Refunds on the way"),
                 str(asked["on_the_way"]),

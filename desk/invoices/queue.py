@@ -7,7 +7,7 @@ from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
@@ -24,10 +24,11 @@ from billing.invoices.form import InvoiceForm
 from billing.invoices.papers.files import MOST_BYTES
 from billing.models import CreditTask, Document, InvoiceRequest, InvoiceSeries
 from core.web.downloads import as_file
+from desk.canned import DENYING_INVOICES, said_in
 from desk.customers.naming import named
 from desk.invoices import fapiao
 from desk.invoices.acts import ACTS, DETAILS, FINANCE, HANDLE, series_named
-from desk.requests import QUEUE, RequestDesk, RequestQueue
+from desk.requests import RequestDesk, RequestQueue, next_after
 from desk.site import ByRight, Colours, FormAdmin, ReadOnlyAdmin, row_id
 from desk.trail import recorded, staff_of
 
@@ -36,7 +37,7 @@ AT_DESK = (State.REQUESTED,)
 
 
 class InvoiceQueue(RequestQueue):
-    at_desk = AT_DESK
+    waiting = Q(state__in=AT_DESK)
     MORE = (
         ("fapiao", gettext_lazy("Fapiao")),
         ("post", gettext_lazy("To be posted")),
@@ -70,7 +71,6 @@ class MailedForm(InvoiceForm):
 @admin.register(InvoiceRequest)
 class InvoiceDesk(RequestDesk):
     right = HANDLE
-    at_desk = AT_DESK
     list_display = ("number", "customer", "company_name", "asked", "invoice_type", "state_shown", "due")
     list_filter = (InvoiceQueue,)
     search_fields = (
@@ -79,6 +79,9 @@ class InvoiceDesk(RequestDesk):
     )
     search_help_text = gettext_lazy("Number of the request or document, reference, tax number or a member's address.")
     actions_list = ("export_fapiao", "import_fapiao")
+
+    def is_waiting(self, request: InvoiceRequest) -> bool:
+        return request.state in AT_DESK
 
     def has_handle_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return request.user.has_perm(HANDLE)
@@ -126,8 +129,18 @@ class InvoiceDesk(RequestDesk):
         invoice = self._find(object_id)
         if not self.has_view_permission(request, invoice):
             raise PermissionDenied
+        return self._page(request, invoice)
+
+    def _page(self, request: HttpRequest, invoice: InvoiceRequest, *, refused: str = "") -> HttpResponse:
+        """`refused` is the act whose form keeps what was typed."""
         context = {**self.admin_site.each_context(request), "opts": self.opts, "media": self.media}
-        return TemplateResponse(request, "admin/invoice.html", context | _shown(request, invoice))
+        context |= _shown(request, invoice)
+        if refused:
+            said = context["form"].initial | {name: request.POST[name] for name in DETAILS if name in request.POST}
+            context |= {"typed": {refused: request.POST}}
+            if refused == "reissue":
+                context["form"] = InvoiceForm(currencies=["USD", "CNY"], initial=said)
+        return TemplateResponse(request, "admin/invoice.html", context)
 
     def act(self, request: HttpRequest, object_id: str, name: str) -> HttpResponse:
         invoice = self._find(object_id)
@@ -142,8 +155,8 @@ class InvoiceDesk(RequestDesk):
                 done = note.text = do(request, invoice)
         except invoices.InvoiceError as error:
             messages.error(request, str(error))
-        else:
-            messages.success(request, done)
+            return self._page(request, self._find(object_id), refused=name)
+        messages.success(request, done)
         return redirect("admin:billing_invoicerequest_change", invoice.pk)
 
     def preview(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -259,7 +272,9 @@ def _shown(request: HttpRequest, invoice: InvoiceRequest) -> dict[str, Any]:
         "tasks": invoice.tasks.filter(state="open").select_related("refund").order_by("id"),
         "series": invoices.series_in_use(currency=invoice.currency),
         "earlier": InvoiceRequest.objects.filter(customer=customer).exclude(pk=invoice.pk).order_by("-id")[:10],
-        "next": InvoiceRequest.objects.filter(state=State.REQUESTED).exclude(pk=invoice.pk).order_by(*QUEUE).first(),
+        "canned": said_in(invoice.locale, DENYING_INVOICES),
+        "language": dict(settings.LANGUAGES).get(invoice.locale, invoice.locale),
+        "next": next_after(invoice, InvoiceRequest.objects.filter(state=State.REQUESTED)),
         "is_requested": invoice.state == State.REQUESTED,
         "is_standing": is_standing,
         "is_overdue": invoice.state == State.REQUESTED and invoice.due_at < now,

@@ -20,9 +20,10 @@ from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from billing import invoices, refunds
 from billing.models import RefundRequest
+from desk.canned import canned
 from desk.customers.naming import named
 from desk.refunds.acts import ACTS, FINANCE, HANDLE, OVER_THE_NETWORK
-from desk.requests import QUEUE, RequestDesk, RequestQueue
+from desk.requests import RequestDesk, RequestQueue, next_after
 from desk.site import Colours, record, row_id
 from desk.trail import recorded, staff_of
 from payments import refunds as refunding
@@ -31,8 +32,9 @@ from payments.refunds.plan import plan
 
 
 class RefundQueue(RequestQueue):
-    at_desk = RefundRequest.AT_DESK
+    waiting = RefundRequest.FOR_STAFF
     MORE = (
+        ("asked", gettext_lazy("Waiting for the customer's answer")),
         ("way", gettext_lazy("On the way")),
         ("parked", gettext_lazy("With a part that waits for staff")),
         ("contradicted", gettext_lazy("Contradicted by the provider")),
@@ -40,6 +42,8 @@ class RefundQueue(RequestQueue):
     )
 
     def narrowed(self, chosen: str, queryset: QuerySet[RefundRequest]) -> QuerySet[RefundRequest] | None:
+        if chosen == "asked":
+            return queryset.filter(RefundRequest.NEEDS_ANSWER)
         if chosen == "way":
             begun = Q(state__in=(RefundRequest.State.APPROVED, RefundRequest.State.SENDING))
             return queryset.filter(begun | Q(pk__in=_with_part(RefundPart.State.SENDING)))
@@ -52,6 +56,12 @@ class RefundQueue(RequestQueue):
 
 def _with_part(state: str) -> QuerySet[RefundPart, int]:
     return RefundPart.objects.filter(state=state).values_list("refund_id", flat=True)
+
+
+def _for(request: HttpRequest) -> QuerySet[RefundRequest]:
+    """What this person may move on: what they proposed waits for somebody else."""
+    proposed = Q(proposed__isnull=False, proposed_by=staff_of(request))
+    return RefundRequest.objects.filter(RefundRequest.FOR_STAFF & ~proposed)
 
 
 class MailedForm(forms.Form):
@@ -75,27 +85,31 @@ class MailedForm(forms.Form):
 @admin.register(RefundRequest)
 class RefundDesk(RequestDesk):
     right = HANDLE
-    at_desk = RefundRequest.AT_DESK
-    list_display = ("number", "customer", "asked", "state_shown", "due", "asked_back", "problem", "origin")
+    list_display = ("number", "customer", "asked", "state_shown", "due", "problem", "origin")
     list_filter = (RefundQueue,)
     search_fields = ("number__exact", "reference__exact", "customer__members__email__exact", "parts__key__exact")
     search_help_text = gettext_lazy("Number, reference, a member's address, or our number at the provider.")
 
     @display(description=gettext_lazy("Asked"), ordering="amount")
     def asked(self, refund: RefundRequest) -> str:
+        if refund.granted:
+            return _("$%(part)s of $%(whole)s") % {"part": refund.granted, "whole": refund.amount}
         return f"${refund.amount}"
 
-    @display(description=gettext_lazy("Asked back"))
-    def asked_back(self, refund: RefundRequest) -> str:
-        if not refund.question or refund.state not in RefundRequest.AT_DESK:
-            return ""
-        return _("answered") if refund.answer else _("no answer yet")
+    def is_waiting(self, request: RefundRequest) -> bool:
+        return request.state in RefundRequest.AT_DESK and not request.needs_answer
 
     @display(
         description=gettext_lazy("State"),
-        label=Colours(requested="warning", returned="danger", done="success", denied="info", sending="info"),
+        label=Colours(
+            requested="warning", answered="warning", returned="danger", done="success", denied="info", sending="info"
+        ),
     )
     def state_shown(self, refund: RefundRequest) -> tuple[str, str]:
+        if refund.needs_answer:
+            return "asked", _("needs the customer's answer")
+        if refund.state in RefundRequest.AT_DESK and refund.answer:
+            return "answered", _("answered")
         return refund.state, refund.get_state_display()
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
@@ -192,10 +206,8 @@ class RefundDesk(RequestDesk):
             "parts": refund.parts.select_related("topup", "recorded_by", "confirmed_by").order_by("number"),
             "by_method": [row | {"method": Method(row["method"]).label} for row in by_method],
             "earlier": RefundRequest.objects.filter(customer=customer).exclude(pk=refund.pk).order_by("-id")[:10],
-            "next": RefundRequest.objects.filter(state__in=RefundRequest.AT_DESK)
-            .exclude(pk=refund.pk)
-            .select_related("customer")
-            .order_by(*QUEUE)
-            .first(),
+            "canned": canned(refund.locale),
+            "language": dict(settings.LANGUAGES).get(refund.locale, refund.locale),
+            "next": next_after(refund, _for(request).select_related("customer")),
             "media": self.media,
         }
