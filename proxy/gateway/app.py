@@ -304,8 +304,12 @@ class Gateway(Rights):
                 self._refuse_unreachable(endpoint, call, endpoint.among(entry.destinations, account=call.account))
             fitting = await self._fitting(exchange, endpoint, call, entry)  # it tells of the model
             asking = Asking(self._memory, self._counts, endpoint, fitting, entry, policy, once=exchange.claim)
+            closer = None
+            if asking.prompt is not None:
+                closer = asking.look_closer
+                if self._counter is not None and (vocabulary := asking.counted_by()):
+                    await asking.count(self._counter, vocabulary)
             try:
-                closer = None if asking.prompt is None else asking.look_closer
                 size, has_left = exchange.taken, exchange.has_left
                 return await self._admission.admit(asking.ask, relay_of, closer=closer, size=size, has_left=has_left)
             except Short as short:

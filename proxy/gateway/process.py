@@ -20,6 +20,7 @@ from proxy.batches.threads import in_thread
 from proxy.exchange import BodyBudget
 from proxy.gateway.drains import Drains
 from proxy.gateway.keyring import Keyring
+from proxy.learning.counter import TokenCounter
 from proxy.learning.counting import ProviderCounts
 from proxy.learning.memory import Memory
 from proxy.once.table import Once
@@ -82,6 +83,7 @@ class Process:
         self._measurer = ThreadPoolExecutor(MEASURED_AT_ONCE, thread_name_prefix="measuring")
         self._client = Client(allow_private=settings.ALLOW_PRIVATE_UPSTREAMS)
         self._counts = ProviderCounts(self._client)
+        self._counter = TokenCounter() if settings.COUNT_TOKENS else None
         self._client.slots.gateways = await in_thread(lease.live)()
         self._upkeep = asyncio.create_task(self._keep_up())
         self._showing = asyncio.create_task(self._show())
@@ -112,6 +114,8 @@ class Process:
         await self._write_attempts()
         self._attempts.give_up()
         await self._memory.close()
+        if self._counter is not None:
+            self._counter.close()
         metrics.catch_up()
         await in_thread(lease.give_back)(self._lease_id)
 

@@ -34,7 +34,9 @@ SHRINKS = 50
 """A prompt that is shorter than the last one of its session by more than a fiftieth is another conversation's."""
 GROWS = 2
 """And one that is more than so many times as long."""
-BY_COUNT, BY_LEARNING = "counted", "learned"
+BY_COUNT, BY_LEARNING, BY_VOCABULARY = "counted", "learned", "vocabulary"
+KNOWN_AFTER = 5
+"""So many requests tell what a customer's prompts come to."""
 
 
 @value
@@ -63,12 +65,21 @@ class Ratio:
     output: int
     output_spread: int
     requests: int
+    is_general: bool = False
+    """Of most customers, not of this one."""
 
     @property
     def careful(self) -> int:
         """Tokens a million bytes, at most a token a byte; of few requests more is added."""
         margin = max(SPREADS * self.ratio_spread, self.ratio // LEAST_MARGIN) + self.ratio // (2 * self.requests)
         return min(self.ratio + margin, MILLION)
+
+    @property
+    def least(self) -> int:
+        """Tokens a million bytes; what is counted to have fewer was not counted as its provider counts."""
+        if self.is_general or self.requests < KNOWN_AFTER:
+            return 0
+        return self.ratio - max(SPREADS * self.ratio_spread, self.ratio // LEAST_MARGIN)
 
     @property
     def careful_output(self) -> int:
@@ -101,16 +112,27 @@ class Guess:
 
 
 def guess_of(
-    material: Material, *, limit: int, ratio: Ratio | None, warm: Warm | None, counted: int | None = None
+    material: Material,
+    *,
+    limit: int,
+    ratio: Ratio | None,
+    warm: Warm | None,
+    counted: int | None = None,
+    tokenized: int | None = None,
 ) -> Guess | None:
-    """None for what is not guessed: a small prompt, one with pictures or sound, one of which nothing is known."""
-    if not is_learned_from(material) or (ratio is None and counted is None):
+    """None for what is not guessed: a small prompt, one with pictures or sound, one of which nothing is known.
+
+    `counted` tokens of input by the model's own provider, `tokenized` by its vocabulary here; each careful.
+    """
+    if not is_learned_from(material) or (ratio is None and counted is None and tokenized is None):
         return None
     size = material.text_bytes
     goes_on = warm is not None and warm.goes_on_in(size)
-    cached = 0
+    by, tokens, cached = BY_LEARNING, 0, 0
     if counted is not None:
-        tokens = counted
+        by, tokens = BY_COUNT, counted
+    elif tokenized is not None and (ratio is None or tokenized * MILLION >= ratio.least * size):
+        by, tokens = BY_VOCABULARY, tokenized
     elif ratio is not None:
         tokens = -(-size * ratio.careful // MILLION)
         if goes_on and warm is not None:
@@ -120,7 +142,7 @@ def guess_of(
     if goes_on and warm is not None:
         cached = min(warm.readable - warm.readable // NOT_READ, tokens)
     output = likely_output(limit) if ratio is None else min(limit, ratio.careful_output)
-    return Guess(BY_LEARNING if counted is None else BY_COUNT, tokens, cached, output)
+    return Guess(by, tokens, cached, output)
 
 
 def is_learned_from(material: Material) -> bool:

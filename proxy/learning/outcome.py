@@ -37,10 +37,21 @@ class Prompt:
     last: Warm | None
     """Of its session."""
 
-    def guess(self, *, counted: int | None = None) -> Guess | None:
+    @property
+    def is_known(self) -> bool:
+        """Whether most of it was counted by its provider, as its session's last prompt, and the rest is little."""
+        return self.ratio is not None and self.last is not None and self.last.goes_on_in(self.call.material.text_bytes)
+
+    def guess(self, *, counted: int | None = None, tokenized: int | None = None) -> Guess | None:
         """What it likely uses; `counted` tokens of input, where somebody counted them."""
-        material = self.call.material
-        return guess_of(material, limit=self.limit, ratio=self.ratio, warm=self.last, counted=counted)
+        return guess_of(
+            self.call.material,
+            limit=self.limit,
+            ratio=self.ratio,
+            warm=self.last,
+            counted=counted,
+            tokenized=tokenized,
+        )
 
 
 def prompt_of(memory: Memory, endpoint: Endpoint[Any], call: Call, entry: Entry, policy: KeyPolicy) -> Prompt | None:

@@ -89,7 +89,7 @@ FIND_WARM = (
 GENERAL = (
     "SELECT model_id, percentile_disc(0.9) WITHIN GROUP (ORDER BY ratio),"
     " percentile_disc(0.5) WITHIN GROUP (ORDER BY ratio_spread), percentile_disc(0.75) WITHIN GROUP (ORDER BY output),"
-    " percentile_disc(0.5) WITHIN GROUP (ORDER BY output_spread), count(*)"
+    " percentile_disc(0.5) WITHIN GROUP (ORDER BY output_spread), count(*), true"
     f" FROM proxy_learned WHERE requests >= {SETTLED_AFTER} GROUP BY model_id HAVING count(*) >= {FEWEST_CUSTOMERS}"
 )
 """Of a model over its customers, each of whom counts once: nine of ten have a lower ratio."""

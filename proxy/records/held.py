@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from billing.books.money import ZERO
 from core.records import value
-from proxy.learning.guess import BY_COUNT, BY_LEARNING
+from proxy.learning.guess import BY_COUNT, BY_LEARNING, BY_VOCABULARY
 from proxy.models import Change, Generation
 
 Reason = Generation.Reason
@@ -16,6 +16,10 @@ BY = {
     BY_COUNT: _(
         "Its likely cost goes by the prompt's count: %(input)s tokens, %(cached)s of them from the cache, and"
         " %(output)s of output."
+    ),
+    BY_VOCABULARY: _(
+        "Its likely cost goes by the prompt's count with the model's vocabulary: %(input)s tokens, %(cached)s of them"
+        " from the cache, and %(output)s of output."
     ),
     BY_LEARNING: _(
         "Its likely cost goes by what your prompts to this model came to before: %(input)s tokens, %(cached)s of them"

@@ -34,6 +34,9 @@ WINDOWS = Counter(
 HELD = Counter("chuizi_held_usd_total", "USD held for requests that were answered, by model.", ["model"])
 GUESSED = Counter("chuizi_estimated_usd_total", "USD that they were estimated to cost.", ["model"])
 USED = Counter("chuizi_used_usd_total", "USD that they were charged.", ["model"])
+COUNTS = Counter(
+    "chuizi_prompt_counts_total", "Large prompts to be counted by their vocabulary, by what came of it.", ["outcome"]
+)
 ONCE = Counter("chuizi_repeats_total", "Requests that were sent again, by what they were answered with.", ["outcome"])
 ONCE_BYTES = Gauge(
     "chuizi_repeatable_bytes", "Bytes of answers in memory for who asks again.", multiprocess_mode="livesum"

@@ -12,8 +12,9 @@ from decimal import Decimal
 
 from proxy.admission.ask import ask_of
 from proxy.admission.rule import Ask, Decision
+from proxy.learning.counter import MARGIN
 from proxy.learning.guess import Lesson, Ratio, Warm, guess_of, lesson_of
-from proxy.prices.bounds import Material
+from proxy.prices.bounds import LIKELY_TOOL_FRAME_TOKENS, Material
 from proxy.prices.catalog import Destination, Entry
 from proxy.prices.sums import cost_of
 from proxy.prices.units import LONG_WRITES
@@ -53,6 +54,8 @@ class Place:
     entry: Entry
     endpoint: Endpoint
     writes: bool
+    counts: bool = False
+    """Whether its vocabulary is here."""
 
     def call(self, turn: Turn) -> Call:
         material = Material(text_bytes=turn.size, wide=0, tools=True)
@@ -60,23 +63,27 @@ class Place:
             return MessagesCall(material=material, stream=True, output_limit=LIMIT, unwritten=LONG_WRITES)
         return Call(material=material, stream=True, output_limit=LIMIT)
 
-    def ask(self, turn: Turn, *, ratio: Ratio | None, warm: Warm | None, counted: int | None = None) -> Ask:
-        call = self.call(turn)
-        guess = guess_of(call.material, limit=LIMIT, ratio=ratio, warm=warm, counted=counted)
+    def ask(self, turn: Turn, *, ratio: Ratio | None, warm: Warm | None, is_counted: bool = False) -> Ask:
+        call, tokenized = self.call(turn), None
+        is_known = ratio is not None and warm is not None and warm.goes_on_in(turn.size)
+        if is_counted and self.counts and not is_known:
+            told = turn.usage.input_tokens
+            tokenized = told + told // MARGIN + LIKELY_TOOL_FRAME_TOKENS
+        guess = guess_of(call.material, limit=LIMIT, ratio=ratio, warm=warm, tokenized=tokenized)
         return ask_of(self.endpoint, call, self.entry, policy=POLICY, model_rpm=0, guess=guess)
 
     def cost(self, turn: Turn) -> Decimal:
         return cost_of(self.entry.price, turn.usage).charged
 
 
-def place(name: str, *, context: int, writes: bool, **rates: str) -> Place:
+def place(name: str, *, context: int, writes: bool, counts: bool = False, **rates: str) -> Place:
     price = PriceVersion(
         id=1, billing="per_token", rates={unit: Decimal(rate) for unit, rate in rates.items()}, margin=Decimal(1)
     )
     protocol = "anthropic" if writes else "openai"
     at = Destination(name, 1, "u", protocol, "https://x", "k", name, 60, 600, kind=protocol)
     entry = Entry(1, name, price, (at,), 64_000, context)
-    return Place(name, entry, Messages() if writes else ChatCompletions(), writes)
+    return Place(name, entry, Messages() if writes else ChatCompletions(), writes, counts)
 
 
 PLACES = (
@@ -85,6 +92,7 @@ PLACES = (
         input="3", output="15", cache_read="0.3", cache_write="3.75", cache_write_1h="6",
     ),
     place("openai/gpt", context=400_000, writes=False, input="1.25", output="10", cache_read="0.125"),
+    place("gpt, counted", context=400_000, writes=False, counts=True, input="1.25", output="10", cache_read="0.125"),
 )  # fmt: skip
 
 
@@ -169,7 +177,8 @@ class Replay:
                         warm = Warm(warm.size, warm.tokens, warm.readable, turn.pause)
                     cost = self.where.cost(turn)
                     before.add(self.where.ask(turn, ratio=None, warm=None), cost)
-                    (after if number else during).add(self.where.ask(turn, ratio=ratio, warm=warm), cost)
+                    asked = self.where.ask(turn, ratio=ratio, warm=warm, is_counted=True)
+                    (after if number else during).add(asked, cost)
                     lesson = self._lesson(turn, customer, warm)
                     learn(lesson)
                     warm = Warm(lesson.size, lesson.tokens, lesson.readable, 0)
