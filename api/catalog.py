@@ -197,6 +197,7 @@ def generation_data(generation: Generation) -> dict[str, Any]:
         "removed": generation.removed,
         "ignored": generation.ignored,
         "settlement_reason": generation.settlement_reason or None,
+        "ended_by": generation.ended_by,
         "line_items": [_line(item) for item in one.line_items_of(generation)],
         "settled_at": _time(generation.settled_at),
     }

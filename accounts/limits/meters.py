@@ -5,7 +5,7 @@ by `proxy/admission/queue.py` over its own connection.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -93,7 +93,8 @@ PERIODS = {Period.DAY: "a day", Period.WEEK: "a week", Period.MONTH: "a month", 
 class CapReached:
     """A cap without room for what is `needed`: what is `spent`, that is held or charged, and `held` of it, in USD.
 
-    `meter_id` is the key's or the membership's; `since` the first date of its period.
+    `meter_id` is the key's or the membership's; `since` the first date of its period, `resets_at` its end in UTC, None
+    for never; `message` says all that in a sentence.
     """
 
     whose: Whose
@@ -104,6 +105,8 @@ class CapReached:
     held: Decimal
     needed: Decimal
     since: date
+    resets_at: datetime | None = None
+    message: str = ""
 
     @property
     def code(self) -> str:
@@ -170,14 +173,25 @@ def check(
         )
     if not (policy.caps or policy.member_caps) or (room is not None and hold <= room):
         return None
-    return _check_caps(policy, key, hold, now)
+    today = today_of(policy, now)
+    for spending in (key, key.member):
+        if spending is not None:
+            spending.turn_to(today)
+    reached = _broken(policy, key, needed=hold)
+    return None if reached is None else LimitReached(reached.code, reached.message, cap=reached)
 
 
 AT_ONCE_RETRY_SECONDS = 1
 
 
-def _check_caps(policy: KeyPolicy, key: KeyCounter, hold: Decimal, now: datetime) -> LimitReached | None:
-    today = today_of(policy, now)
+def broken_on(day: date, *, policy: KeyPolicy, key: KeyCounter, needed: Decimal) -> CapReached | None:
+    """The first cap without room for `needed` USD more of a request that was counted on `day`."""
+    return _broken(policy, key, needed=needed, counted_on=day)
+
+
+def _broken(
+    policy: KeyPolicy, key: KeyCounter, *, needed: Decimal, counted_on: date | None = None
+) -> CapReached | None:
     member = key.member
     for whose, meter_id, spending, caps in (
         (Whose.KEY, key.key_id, key, policy.caps),
@@ -185,24 +199,24 @@ def _check_caps(policy: KeyPolicy, key: KeyCounter, hold: Decimal, now: datetime
     ):
         if spending is None or not caps:
             continue
-        spending.turn_to(today)
-        if (broken := spending.broken(caps, needed=hold)) is not None:
+        if (broken := spending.broken(caps, needed=needed, counted_on=counted_on)) is not None:
             period, most = broken
             spent, charged = spending.spent[period], spending.charged[period]
-            since = begins(spending.day)[period]
-            reached = CapReached(whose, meter_id, period, most, spent, max(ZERO, spent - charged), hold, since)
-            return LimitReached(reached.code, _words(reached, policy, spending.day), cap=reached)
+            ends = resets_at(period, day=spending.day, zone=policy.zone)
+            held, since = max(ZERO, spent - charged), begins(spending.day)[period]
+            reached = CapReached(whose, meter_id, period, most, spent, held, needed, since, ends)
+            return replace(reached, message=_words(reached, policy, more="" if counted_on is None else " more"))
     return None
 
 
-def _words(reached: CapReached, policy: KeyPolicy, day: date) -> str:
-    ends = resets_at(reached.period, day=day, zone=policy.zone)
+def _words(reached: CapReached, policy: KeyPolicy, *, more: str) -> str:
+    ends = reached.resets_at
     where = "" if policy.zone is UTC else f", midnight in {policy.zone}"
     resets = "" if ends is None else f" It resets at {ends:%Y-%m-%dT%H:%M:%SZ}{where}."
     return (
         f"{SUBJECTS[reached.whose]} may spend ${reached.limit:.8f} {PERIODS[reached.period]}:"
         f" ${reached.spent - reached.held:.8f} is charged and ${reached.held:.8f} is held;"
-        f" this request needs ${reached.needed:.8f}.{resets}"
+        f" this request needs ${reached.needed:.8f}{more}.{resets}"
     )
 
 

@@ -83,9 +83,13 @@ class Spending:
         over = ends(counted_on or self.day)
         return [most - self.spent[period] for period, most in caps if self.day < over[period]]
 
-    def broken(self, caps: Caps, *, needed: Decimal) -> tuple[Period, Decimal] | None:
-        """The first cap that leaves no room for so much more."""
-        return next(((period, most) for period, most in caps if self.spent[period] + needed > most), None)
+    def broken(self, caps: Caps, *, needed: Decimal, counted_on: date | None = None) -> tuple[Period, Decimal] | None:
+        """The first cap that leaves no room for so much more, as of `rooms`."""
+        over = ends(counted_on or self.day)
+        for period, most in caps:
+            if self.day < over[period] and self.spent[period] + needed > most:
+                return period, most
+        return None
 
     @property
     def row(self) -> tuple[Any, ...]:

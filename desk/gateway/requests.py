@@ -24,6 +24,7 @@ from desk.queues import Queue
 from desk.site import CappedPaginator, Colours, ExactSearch, ReadOnlyAdmin, ReasonForm, form_page
 from desk.trail import recorded, staff_of
 from proxy.models import UNKNOWN, Attempt, Generation, Job, Lease
+from proxy.records.ended import why_words
 from proxy.records.held import story_of
 from proxy.settlement import flags, quarantine
 
@@ -98,6 +99,7 @@ def hold_words(generation: Generation) -> str:
         lines.insert(0, story.guess)
     if story.ended_early:
         lines.append(_("No more could be held, so the answer was ended."))
+        lines.append(why_words(generation))
     return format_html_join("", "<div>{}</div>", ((line,) for line in (first, *lines)))
 
 
@@ -129,7 +131,7 @@ class GenerationAdmin(ExactSearch, ReadOnlyAdmin):
     list_per_page = 50
     paginator = CappedPaginator
     actions_detail = ("try_again", "release", "looked_at")
-    exclude = ("hold_changes",)
+    exclude = ("hold_changes", "ended_by")
     readonly_fields = ("hold", "attempts", "job")
 
     def has_handle_permission(self, request: HttpRequest, object_id: Any = None) -> bool:

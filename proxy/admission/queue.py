@@ -18,7 +18,7 @@ import psycopg
 from accounts.models import Customer
 from billing.books.allowance import Overrun
 from billing.models import Wallet
-from proxy.admission.rule import Ask, Extension, Short, TooLittle
+from proxy.admission.rule import Ask, Extension, NoMore, Short
 from proxy.admission.settle_first import SettleFirst
 from proxy.admission.writer import (
     Admitted,
@@ -110,7 +110,7 @@ class Admission:
             ask, refused, lambda ask: self._admit(ask, prepare), size=size, has_left=has_left
         )
 
-    async def extend(self, asked: Extension) -> Decimal | TooLittle:
+    async def extend(self, asked: Extension) -> Decimal | NoMore:
         """How much more, in USD, is held from now on for a stream under way, or why that is nothing.
 
         Raises `Refusal` where that is not known: more may be held then, and nothing counts on it.

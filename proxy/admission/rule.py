@@ -14,6 +14,7 @@ from proxy.errors import Refusal, account_suspended, key_ended
 from proxy.once.claims import Claim
 from proxy.prices.sums import ceiling
 
+SMALLEST = Decimal("0.00000001")
 LEAST_OUTPUT_TOKENS = 256
 """A limit that the wallet, not the caller, chose is not made smaller than this: the answer would be of no use."""
 OUTPUT_WINDOW_TOKENS = 4_096
@@ -166,12 +167,15 @@ class TooLittle(StrEnum):
 
     BALANCE = "balance"
     BUDGET = "budget"
-    CAP = "cap"
     ENDED = "ended"
     """Its request is no longer open."""
 
 
-def extend(asked: Extension, *, wallet: WalletCounter, key: KeyCounter) -> Decimal | TooLittle:
+NoMore = TooLittle | CapReached
+"""What keeps a hold from growing."""
+
+
+def extend(asked: Extension, *, wallet: WalletCounter, key: KeyCounter) -> Decimal | NoMore:
     """The rule, without I/O: what a hold grows by, or what keeps it from growing."""
     if asked.wanted < 0:
         return asked.wanted
@@ -180,8 +184,10 @@ def extend(asked: Extension, *, wallet: WalletCounter, key: KeyCounter) -> Decim
     if more >= asked.least and more > 0:
         return more
     if left is not None and left < wallet.available:
-        return TooLittle.CAP
-    return TooLittle.BUDGET if isinstance(wallet, Purse) else TooLittle.BALANCE
+        least = max(asked.least, SMALLEST)
+        if (cap := meters.broken_on(asked.day, policy=asked.policy, key=key, needed=least)) is not None:
+            return cap
+    return TooLittle.BUDGET if isinstance(wallet, Purse) and wallet.is_backed else TooLittle.BALANCE
 
 
 def decide(

@@ -21,7 +21,7 @@ from billing.books.allowance import Overrun
 from core.arrays import columns
 from core.records import value
 from proxy.admission.locked import Locked, read
-from proxy.admission.rule import Ask, Decision, Extension, TooLittle, WalletCounter, decide, extend
+from proxy.admission.rule import Ask, Decision, Extension, NoMore, TooLittle, WalletCounter, decide, extend
 from proxy.batches.pipeline import Pipeline, Query
 from proxy.errors import invalid_key
 from proxy.ids import generation_id_at
@@ -66,7 +66,7 @@ class Extending:
     """A stream that wants more held; it is told how much more that is, or why there is none."""
 
     asked: Extension
-    future: asyncio.Future[Decimal | TooLittle]
+    future: asyncio.Future[Decimal | NoMore]
     since: float = field(default_factory=monotonic)
 
     @property
@@ -245,10 +245,12 @@ class Writer:
         return decision, day
 
     @staticmethod
-    def _extend(asked: Extension, *, wallet: WalletCounter, found: Locked) -> Decimal | TooLittle:
+    def _extend(asked: Extension, *, wallet: WalletCounter, found: Locked) -> Decimal | NoMore:
         key = found.keys.get(asked.policy.key_id)
         has_ended = asked.policy.purse and asked.policy.purse not in found.purses
-        if key is None or has_ended or asked.generation_id not in found.open_ones:
+        if has_ended:
+            return TooLittle.BUDGET
+        if key is None or asked.generation_id not in found.open_ones:
             return TooLittle.ENDED
         found.open_ones.discard(asked.generation_id)  # a request is extended once in a batch
         granted = extend(asked, wallet=wallet, key=key)

@@ -331,8 +331,14 @@ class Gateway(Rights):
         """For a stream that is not held for whole."""
         if admitted.decision.covered >= admitted.decision.output_limit:
             return None
-        adds_input = endpoint.adds_input(call)
-        return Window(ask, admitted, choices=call.choices, adds_input=adds_input, extend=self._admission.extend)
+        return Window(
+            ask,
+            admitted,
+            choices=call.choices,
+            adds_input=endpoint.adds_input(call),
+            extend=self._admission.extend,
+            refused=partial(self._refused_caps.note, customer_id=ask.policy.customer_id),
+        )
 
     async def _pass_on(
         self,

@@ -2,7 +2,16 @@ from proxy.models.attempts import UNKNOWN, Attempt
 from proxy.models.bills import UpstreamBill, UpstreamBillLine, UpstreamBillSum
 from proxy.models.catalog import PATHS, SPOKEN, Currency, Kind, Model, Protocol, Route, Upstream
 from proxy.models.claims import Claim
-from proxy.models.generations import NET_COST, SWEPT_ALIVE, Change, Generation, Learned, Lease, WarmPrompt
+from proxy.models.generations import (
+    ENDED_EARLY,
+    NET_COST,
+    SWEPT_ALIVE,
+    Change,
+    Generation,
+    Learned,
+    Lease,
+    WarmPrompt,
+)
 from proxy.models.jobs import Job
 from proxy.models.kept import Kept, OnceRow
 from proxy.models.margin import CustomerMarginDay, MarginDay
@@ -12,6 +21,7 @@ from proxy.models.purchases import PurchaseBatch
 from proxy.models.rerates import Rerate, RerateShare
 
 __all__ = [
+    "ENDED_EARLY",
     "NET_COST",
     "PATHS",
     "SPOKEN",

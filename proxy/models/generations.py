@@ -70,6 +70,10 @@ class Generation(models.Model):
         UPSTREAM_EOF = "upstream_eof", _("upstream ended early")
         TIMEOUT = "timeout", _("timeout")
         INSUFFICIENT_BALANCE = "insufficient_balance", _("insufficient balance")
+        BUDGET_EXHAUSTED = "budget_exhausted", _("budget used up")
+        DAILY_LIMIT = "daily_limit_exceeded", _("the key's cap a day reached")
+        KEY_LIMIT = "key_limit_exceeded", _("a cap of the key reached")
+        MEMBER_LIMIT = "member_limit_exceeded", _("a cap of the member reached")
         ABANDONED = "abandoned", _("abandoned")
 
     # Ordered by byte, so that newer ids sort last whatever the database's locale.
@@ -165,6 +169,11 @@ class Generation(models.Model):
         _("changes of the hold"),
         null=True,
         help_text=_("Written with each: milliseconds after the request, why, by how much, and what was held then."),
+    )
+    ended_by = models.JSONField(
+        _("ended by"),
+        null=True,
+        help_text=_("The cap or the budget without room for more of its answer, as it stood then."),
     )
     factor = models.DecimalField(_("factor of the customer's group"), max_digits=7, decimal_places=4, null=True)
     upstream_cost = models.DecimalField(_("upstream cost, USD"), max_digits=20, decimal_places=8, null=True)
@@ -283,6 +292,18 @@ class Generation(models.Model):
     def net_cost(self) -> Decimal | None:
         """USD, after what was given back; None until the usage is known."""
         return self.cost if self.corrected_cost is None else self.corrected_cost
+
+
+ENDED_EARLY = frozenset(
+    {
+        Generation.Reason.INSUFFICIENT_BALANCE,
+        Generation.Reason.BUDGET_EXHAUSTED,
+        Generation.Reason.DAILY_LIMIT,
+        Generation.Reason.KEY_LIMIT,
+        Generation.Reason.MEMBER_LIMIT,
+    }
+)
+"""How an answer ends that nothing more could be held for."""
 
 
 class Learned(models.Model):

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import orjson
 
 from core.records import value
+from proxy.errors import Refusal
 from proxy.prices.bounds import Material
 from proxy.prices.usage import Usage
 from proxy.prices.versions import NO_TERMS
@@ -182,6 +183,8 @@ class Charged:
     manner: Manner
     latency_ms: int
     cost: Decimal
+    ended: Refusal | None = None
+    """Why the answer was ended that nothing more could be held for."""
 
     @property
     def is_plain(self) -> bool:
@@ -194,9 +197,13 @@ class Charged:
     @property
     def as_json(self) -> bytes:
         """The value of `x_chuizi`."""
-        return (
-            f'{{"generation_id":"{self.generation_id}","latency_ms":{self.latency_ms},"cost":"{self.cost:f}"}}'
-        ).encode()
+        why = "" if self.ended is None else f'"ended_early":{_told(self.ended)},'
+        said = f'"generation_id":"{self.generation_id}","latency_ms":{self.latency_ms},{why}"cost":"{self.cost:f}"'
+        return f"{{{said}}}".encode()
+
+
+def _told(refusal: Refusal) -> str:
+    return orjson.dumps({"code": refusal.code, "message": refusal.message}).decode()
 
 
 def refuse_many(kinds: Sized) -> None:

@@ -10,8 +10,8 @@ from billing.books.money import ZERO
 from core.records import value
 from proxy.learning.guess import BY_COUNT, BY_LEARNING, BY_VOCABULARY
 from proxy.models import Change, Generation
+from proxy.records import ended
 
-Reason = Generation.Reason
 BY = {
     BY_COUNT: _(
         "Its likely cost goes by the prompt's count: %(input)s tokens, %(cached)s of them from the cache, and"
@@ -59,6 +59,8 @@ class HoldStory:
     changes: Sequence[HoldChange]
     ended_early: bool
     """Whether its answer was ended because there was nothing more to hold."""
+    advice: str
+    """What helps against that; "" where it was not."""
     guess: str
     """By what its likely cost was reckoned, in words; "" for the usual way."""
 
@@ -82,7 +84,8 @@ def story_of(generation: Generation) -> HoldStory:
         first=generation.held - more,
         first_bound=generation.bound - more,
         changes=changes,
-        ended_early=generation.settlement_reason == Reason.INSUFFICIENT_BALANCE,
+        ended_early=ended.is_ended_early(generation),
+        advice=ended.advice_words(generation),
         guess=_guess_words(generation.guess),
     )
 

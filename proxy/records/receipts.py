@@ -16,7 +16,7 @@ from proxy.prices import catalog
 from proxy.prices.sums import LineItem, line_items
 from proxy.prices.units import BY_LINE, MILLION, THOUSAND
 from proxy.prices.usage import Usage
-from proxy.records import one
+from proxy.records import ended, one
 from proxy.records.held import HoldStory, story_of
 
 State = Generation.State
@@ -30,9 +30,6 @@ WHY = {
     Reason.UPSTREAM_ERROR: gettext_lazy("The provider failed. What it did not deliver is not charged."),
     Reason.UPSTREAM_EOF: gettext_lazy("The provider broke off early. Only what it delivered is charged."),
     Reason.TIMEOUT: gettext_lazy("The provider took too long. Only what it delivered is charged."),
-    Reason.INSUFFICIENT_BALANCE: gettext_lazy(
-        "The balance, or a cap of the key, did not cover more of the answer, so it was ended. What it wrote is charged."
-    ),
     Reason.ABANDONED: gettext_lazy("Our server stopped before the answer was complete. The loss is ours: no charge."),
 }
 
@@ -160,7 +157,7 @@ def example_of(entry: catalog.Entry, *, input_tokens: int, output_tokens: int) -
 
 
 def _why(generation: Generation) -> str:
-    sentences = []
+    sentences = [words] if (words := ended.why_words(generation)) else []
     if generation.settlement_reason in WHY:
         sentences.append(str(WHY[Reason(generation.settlement_reason)]))
     if generation.usage_source == Generation.UsageSource.ESTIMATED:

@@ -33,6 +33,7 @@ class Held:
     least: Mapping[str, int] | None
     asked_tier: str
     left_out: Mapping[str, Sequence[str]] | None
+    ended_by: Mapping[str, str | None] | None = None
 
 
 def recorded(
@@ -85,5 +86,6 @@ def recorded(
         factor=None if price.factor == 1 else price.factor,
         keeping=Keeping(destination.account, reported.kept) if reported.kept else None,
         left_out=held.left_out,
+        ended_by=held.ended_by,
     )
     return record, cost.charged

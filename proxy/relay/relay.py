@@ -296,6 +296,7 @@ class Relay:
     def held(self, destination: Destination) -> Held:
         """The request as it is held now; what its upstream has of it goes by the destination."""
         call, bound = self.call, self.admitted.decision.bound
+        ending = self.window.ending if self.window is not None else None
         return Held(
             generation_id=self.admitted.generation_id,
             bound=self.window.bound if self.window is not None else bound,
@@ -304,6 +305,7 @@ class Relay:
             terms=call.terms,
             least=call.least,
             asked_tier=call.service_tier or "",
+            ended_by=None if ending is None else ending.by,
             left_out=left_out.stored(call.removed, self.failover.dialect(destination).ignored(call)),
         )
 
@@ -351,7 +353,9 @@ class Relay:
         return round((moment - self._started) * 1000)
 
     def charged(self, record: Metered) -> Charged:
-        return Charged(self.manner, record.latency_ms, record.cost.charged)
+        ending = self.window.ending if self.window is not None else None
+        refusal = None if ending is None else ending.refusal
+        return Charged(self.manner, record.latency_ms, record.cost.charged, refusal)
 
     def put(self, record: Metered) -> None:
         self._resolved = True

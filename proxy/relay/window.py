@@ -10,13 +10,15 @@ import math
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
 
+from accounts.limits.meters import CapReached
 from billing.books.money import ZERO
 from proxy.admission import rule
 from proxy.admission.queue import Admitted
-from proxy.admission.rule import LEAST_OUTPUT_TOKENS, Ask, Extension, TooLittle
+from proxy.admission.rule import LEAST_OUTPUT_TOKENS, SMALLEST, Ask, Extension, NoMore, TooLittle
 from proxy.errors import Refusal
 from proxy.models import Change
 from proxy.prices.sums import ceiling
+from proxy.relay.ending import Ending, ending_of
 from proxy.watch import metrics
 
 AHEAD = 0.75
@@ -25,7 +27,6 @@ BYTES_A_TOKEN = 3
 """Models write 3 to 5 bytes a token. What was guessed too low is held when the usage is known."""
 LOOK_BYTES = 4_096
 """How much passes between two looks where the database does not say what is held."""
-SMALLEST = Decimal("0.00000001")
 WORTH_CORRECTING = Decimal("0.01")
 """USD that are held too much for an input are given back while its stream is written, if they are more."""
 
@@ -42,8 +43,11 @@ class Window:
         "_correcting",
         "_covered",
         "_extend",
+        "_refusal",
+        "_refused",
         "awaits_input",
         "bound",
+        "ending",
         "full",
         "look_at",
         "seen",
@@ -56,12 +60,17 @@ class Window:
         *,
         choices: int,
         adds_input: bool,
-        extend: Callable[[Extension], Awaitable[Decimal | TooLittle]],
+        extend: Callable[[Extension], Awaitable[Decimal | NoMore]],
+        refused: Callable[[CapReached], None],
     ) -> None:
-        """`adds_input`: more may be read while the answer is made than at first."""
+        """`adds_input`: more may be read while the answer is made than at first; `refused` is told of the cap that ends
+        it.
+        """
         decision = admitted.decision
         self.bound = decision.bound
         self.full = ask.bound_at(decision.output_limit)
+        self.ending: Ending | None = None
+        """Why its answer was ended, if it was."""
         self.seen = 0
         """Bytes that were relayed."""
         self.look_at: float = AHEAD * decision.covered * BYTES_A_TOKEN
@@ -76,6 +85,9 @@ class Window:
         self._ask_at = AHEAD * decision.covered
         """Tokens of output at which more is asked for."""
         self._extend = extend
+        self._refused = refused
+        self._refusal: NoMore = TooLittle.ENDED
+        """Why the hold did not grow, the last time."""
         self._asking: asyncio.Task[bool | None] | None = None
         self._correcting: asyncio.Task[Decimal | None] | None = None
 
@@ -124,9 +136,12 @@ class Window:
             self._asking.cancel()
             self._asking = None
 
-    @property
-    def is_in_budget(self) -> bool:
-        return bool(self._ask.policy.purse)
+    def end(self) -> Ending:
+        """End the answer, where `goes_on` says so: why."""
+        self.ending = ending = ending_of(self._refusal, purse=self._ask.policy.purse)
+        if ending.cap is not None:
+            self._refused(ending.cap)
+        return ending
 
     @property
     def _limit(self) -> int:
@@ -177,8 +192,9 @@ class Window:
         except Refusal:
             metrics.WINDOWS.labels("unknown", why).inc()
             return None
-        if isinstance(granted, TooLittle):
-            metrics.WINDOWS.labels("refused", granted).inc()
+        if not isinstance(granted, Decimal):
+            metrics.WINDOWS.labels("refused", granted if isinstance(granted, TooLittle) else "cap").inc()
+            self._refusal = granted
             return ZERO
         metrics.WINDOWS.labels("grown" if granted > 0 else "given back", why).inc()
         return granted

@@ -47,6 +47,9 @@ class Metered:
     left_out: Mapping[str, Sequence[str]] | None = None
     """What did not go upstream: `removed` and `ignored`, None where all of it did."""
 
+    ended_by: Mapping[str, str | None] | None = None
+    """The cap or the budget without room for more of its answer."""
+
     keeping: Keeping | None = None
     """What the upstream keeps of it, so that its customer may name it."""
 
@@ -84,6 +87,7 @@ class Metered:
             self.factor,
             _as_jsonb(self.terms),
             _as_jsonb(self.left_out),
+            _as_jsonb(self.ended_by),
         ]
 
 
@@ -121,8 +125,9 @@ COLUMNS = (
     ("factor", "numeric"),
     ("terms", "jsonb"),
     ("left_out", "jsonb"),
+    ("ended_by", "jsonb"),
 )
-AS_ADMITTED = [0, 0, 0, None, None, "", None, None, None]
+AS_ADMITTED = [0, 0, 0, None, None, "", None, None, None, None]
 """The last columns of COLUMNS as admission wrote them: where a whole batch has them so, they are not written again."""
 NOW = "metered_at = clock_timestamp(), "
 

@@ -16,7 +16,7 @@ from proxy.settlement.metered import IN_ONE, ONE
 from proxy.settlement.metering import BORNE
 from proxy.settlement.reversals import bear
 
-LATER = ("more", "factor", "terms", "left_out")
+LATER = ("more", "factor", "terms", "left_out", "ended_by")
 """What a log of an earlier version does not have."""
 MARK = "meter_unwritten "
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 
 from proxy.batches.timeouts import timeout
-from proxy.errors import Refusal, provider_broke_off, provider_not_json, spent
+from proxy.errors import Refusal, provider_broke_off, provider_not_json
 from proxy.exchange import ClientGone
 from proxy.kept.handing import ask_again
-from proxy.models import Generation
+from proxy.models import ENDED_EARLY, Generation
 from proxy.prices.catalog import Destination
 from proxy.protocols.base import Reported
 from proxy.protocols.endpoint import Dialect, EventStream, Remembering, Stoppable
@@ -59,12 +59,12 @@ async def relay_stream(relay: "Relay", response: aiohttp.ClientResponse, destina
                         window.correct(relay.input_cost(stream.reported))
                     is_due = window.seen >= window.look_at and not relay.is_gone
                     if is_due and not await window.goes_on(stream.content_bytes):
-                        reason = Reason.INSUFFICIENT_BALANCE
+                        ending = window.end()
+                        reason, refusal = ending.reason, None if isinstance(stream, Stoppable) else ending.refusal
                         await pieces.aclose()
                         break
-        if reason == Reason.INSUFFICIENT_BALANCE:
-            is_budget = window is not None and window.is_in_budget
-            refusal = None if isinstance(stream, Stoppable) else spent(is_budget=is_budget)
+        if reason in ENDED_EARLY:
+            pass
         elif (failed := stream.failure) is not None:
             reason = Reason.UPSTREAM_ERROR
             refusal = relay.failover.refusal_of(failed, destination)
@@ -102,7 +102,7 @@ async def relay_stream(relay: "Relay", response: aiohttp.ClientResponse, destina
     record = _stream_record(relay, response, destination, stream, reason, reported)
     if not await relay.is_covered():
         record = _stream_record(relay, response, destination, stream, reason, reported)
-    if refusal is None or reason == Reason.INSUFFICIENT_BALANCE:
+    if refusal is None or reason in ENDED_EARLY:
         relay.failover.answered(destination)
     else:
         count_error(destination, str(refusal.status) if refusal.is_final else reason)
@@ -115,7 +115,7 @@ async def relay_stream(relay: "Relay", response: aiohttp.ClientResponse, destina
         await _finish_stream(relay, dialect, stream, record, refusal)
     except ClientGone as gone:
         left = gone
-    if reason == Reason.INSUFFICIENT_BALANCE and destination.bills_abandoned:
+    if reason in ENDED_EARLY and destination.bills_abandoned:
         await hear_out(relay, response, destination, record.usage)
     if left is not None:
         raise left
@@ -164,7 +164,7 @@ def _stream_record(
 async def _finish_stream(
     relay: "Relay", dialect: Dialect[Any], stream: EventStream, record: Metered, refusal: Refusal | None
 ) -> None:
-    is_stopped = record.reason == Reason.INSUFFICIENT_BALANCE
+    is_stopped = record.reason in ENDED_EARLY
 
     def last() -> bytes:
         if refusal is not None:

@@ -293,7 +293,7 @@ def test_what_an_ended_budgets_request_holds_too_much_waits_for_its_settlement()
     ended = Locked(wallets, {}, keys, {}, {"gen-1"}, begun={}, now=NOW)
     wallet = ended.spends_from(policy)
     assert wallet is not None
-    assert Writer._extend(asked, wallet=wallet, found=ended) == TooLittle.ENDED
+    assert Writer._extend(asked, wallet=wallet, found=ended) == TooLittle.BUDGET
     runs = Locked(
         wallets, {"budget:7": Purse(Decimal(1), Decimal(2), Decimal(0))}, keys, {}, {"gen-1"}, begun={}, now=NOW
     )

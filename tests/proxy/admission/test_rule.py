@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from accounts.limits.meters import CustomerCounter, KeyCounter, MemberCounter
+from accounts.limits.meters import CapReached, CustomerCounter, KeyCounter, MemberCounter
 from accounts.limits.periods import Period
 from accounts.limits.policy import KeyPolicy
 from proxy.admission.rule import Ask, Decision, Extension, TooLittle, WalletCounter, decide, extend
@@ -296,7 +296,16 @@ def test_a_hold_grows_by_what_is_wanted_or_by_what_there_is_if_that_is_of_use():
 def test_a_hold_grows_within_the_caps(cap):
     key = key_counter(spent="1.40")
     assert more(wallet("3"), key=key, policy=within(cap, "2")) == Decimal("0.60")
-    assert more(wallet("3"), key=key, policy=within(cap, "1.8")) is TooLittle.CAP
+    refused = more(wallet("3"), key=key, policy=within(cap, "1.8"))
+    assert isinstance(refused, CapReached)
+    assert (refused.period, refused.limit, refused.spent, refused.needed) == (
+        cap[1],
+        Decimal("1.8"),
+        Decimal("1.40"),
+        Decimal("0.5"),
+    )
+    assert refused.whose == ("member" if cap[0] == MEMBERS else "key")
+    assert "this request needs $0.50000000 more" in refused.message
 
 
 def test_a_hold_that_grows_after_midnight_counts_on_the_day_of_its_request():

@@ -36,6 +36,49 @@ def test_the_receipt_tells_each_change_and_where_the_answer_was_ended(browser_cl
     )
 
 
+BY = {"id": "1", "limit": "5.00000000", "charged": "4.00000000", "held": "0.95000000", "resets_at": None}
+
+
+@pytest.mark.parametrize(
+    ("reason", "by", "says", "helps"),
+    [
+        ("insufficient_balance", None, "The balance did not cover more of the answer", "Top up, and ask again"),
+        ("budget_exhausted", {"of": "budget", "id": "1"}, "The budget that its key spends from", "Make another budget"),
+        (
+            "daily_limit_exceeded",
+            {**BY, "of": "key", "period": "day", "resets_at": "2026-12-01T16:00:00Z"},
+            "Its key may spend $5.00000000 a day. $4.00000000 were charged and $0.95000000 held",
+            "Raise the key's cap, and ask again for the rest. It begins anew on 2026-12-01 16:00 UTC.",
+        ),
+        (
+            "key_limit_exceeded",
+            {**BY, "of": "key", "period": "total"},
+            "Its key may spend $5.00000000 in all.",
+            "Raise",
+        ),
+        ("key_limit_exceeded", None, "A cap left no room", "Raise the key's cap"),
+        (
+            "member_limit_exceeded",
+            {**BY, "of": "member", "period": "week"},
+            "The member who made its key may spend $5.00000000 a week with all keys together.",
+            "An owner may raise the member's cap.",
+        ),
+    ],
+)
+def test_the_receipt_and_the_api_name_what_ended_an_answer(
+    browser_client, client, key, make_request, reason, by, says, helps
+):
+    made = make_request(hold_changes=GROWN, settlement_reason=reason, ended_by=by)
+    text = page(browser_client, f"/console/usage/{made.pk}").replace("&#x27;", "'")
+    assert says in text
+    assert helps in text
+    assert ("Top up, and" in text) == (reason == "insufficient_balance")
+    answer = client.get(f"/v1/generation?id={made.pk}", headers={"Authorization": f"Bearer {key.text}"})
+    data = answer.json()["data"]
+    assert (data["settlement_reason"], data["ended_by"]) == (reason, by)
+    assert says in page(at_desk(in_role("operator")), reverse("admin:proxy_generation_change", args=[made.pk]))
+
+
 def test_a_receipt_of_a_request_whose_hold_stayed_says_so_much_and_no_more(browser_client, make_request):
     text = page(browser_client, f"/console/usage/{make_request().pk}")
     assert "Held when it left $0.06457500" in text

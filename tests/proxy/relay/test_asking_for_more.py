@@ -30,7 +30,7 @@ def asked_by(answer: Any) -> int:
         decision = Decision(hold=most, bound=most, output_limit=LIMIT, covered=OUTPUT_WINDOW_TOKENS)
         admitted: Any = SimpleNamespace(decision=decision, generation_id="gen", counted_on=None)
         ask: Any = SimpleNamespace(output_rate=RATE, input_most=Decimal(0), policy=None, bound_at=lambda n: RATE * n)
-        window = Window(ask, admitted, choices=1, adds_input=False, extend=extend)
+        window = Window(ask, admitted, choices=1, adds_input=False, extend=extend, refused=lambda cap: None)
         for made in range(1, LIMIT):
             window.seen += A_PIECE
             if window.seen >= window.look_at and not await window.goes_on(made * BYTES_A_TOKEN):

@@ -10,7 +10,10 @@ from aiohttp import web
 
 from accounts.keys import issuing
 from billing.audit.run import audit
-from billing.models import Hold, Wallet
+from billing.models import Event, Hold, Wallet
+from billing.outbox.kinds import Fact
+from billing.warnings import setting
+from billing.warnings.setting import Wanted
 from proxy.admission import rule
 from proxy.models import Generation
 from proxy.records.held import story_of
@@ -77,7 +80,7 @@ def test_a_stream_that_the_wallet_cannot_pay_for_ends_as_at_its_limit(gateway, u
         assert response.status_code == 200
         text = response.read().decode()
     assert ENDED.get(spoken, ENDED[CHAT]) in text.replace(": ", ":")
-    assert "x_chuizi" in text
+    assert '"ended_early":{"code":"insufficient_balance","message":"The balance is used up' in text
     assert text.encode().endswith(spoken.last)
     assert spoken.code_of(spoken.events_in(text)[-1]) == ""
     assert metric(gateway, "chuizi_hold_changes_total", outcome="grown", reason="output") > grown
@@ -185,17 +188,28 @@ def test_streams_together_take_no_more_than_there_is(gateway, upstream, spoken, 
     assert audit().drifts == []
 
 
-def test_a_cap_of_the_key_ends_a_stream_as_an_empty_wallet_does(gateway, upstream, spoken, customer):
+@each_protocol
+def test_a_cap_of_the_key_ends_a_stream_and_is_told_of(gateway, upstream, spoken, customer):
+    setting.change(customer=customer, wanted=Wanted(caps=True), by=None, now=NOW)
     issued = issuing.issue(customer=customer, name="capped", now=NOW, daily_limit=Decimal("0.04"))
     gateway.client.headers["Authorization"] = f"Bearer {issued.text}"
     endless(upstream, spoken)
     refused = metric(gateway, "chuizi_hold_changes_total", outcome="refused", reason="cap")
     with gateway.stream(**limited(spoken)) as response:
-        response.read()
+        text = response.read().decode()
     assert metric(gateway, "chuizi_hold_changes_total", outcome="refused", reason="cap") > refused
+    assert ENDED.get(spoken, ENDED[CHAT]) in text.replace(": ", ":")
+    assert '"ended_early":{"code":"daily_limit_exceeded"' in text
+    assert "This key may spend $0.04000000 a day" in text
+    assert "op up" not in text
     generation = only_generation()
-    assert generation.settlement_reason == "insufficient_balance"
+    assert generation.settlement_reason == "daily_limit_exceeded"
+    by = generation.ended_by
+    assert (by["of"], by["id"], by["period"], by["limit"]) == ("key", str(issued.key.pk), "day", "0.04000000")
     assert Decimal("0.02") < generation.cost <= Decimal("0.04")
+    wait_until(Event.objects.filter(kind=Fact.BUDGET_REACHED).exists)
+    [fact] = Event.objects.filter(kind=Fact.BUDGET_REACHED)
+    assert (fact.shown["of"], fact.shown["refused"], fact.shown["percent"] < 100) == ("key", True, True)
     settle()
     assert issued.key.meter.day_spent == issued.key.meter.total_spent == generation.cost
     assert audit().drifts == []

@@ -20,10 +20,13 @@ def test_a_stream_grows_inside_its_budget_and_ends_with_it(gateway, make_budget,
     made = make_budget("0.1")
     with gateway.stream(**limited(spoken), headers={"Authorization": f"Bearer {made.text}"}) as response:
         assert response.status_code == 200
-        response.read()
+        text = response.read().decode()
+    assert '"ended_early":{"code":"budget_exhausted"' in text
+    assert "Top up" not in text
     assert hung_up.wait(5)
     generation = wait_for("metered")
-    assert generation.settlement_reason == "insufficient_balance"
+    assert generation.settlement_reason == "budget_exhausted"
+    assert generation.ended_by == {"of": "budget", "id": str(made.budget.pk)}
     assert Decimal("0.08") < generation.held <= Decimal("0.1")
     assert Wallet.objects.get(customer=customer).held == Decimal("0.1")
     settle()
@@ -43,7 +46,8 @@ def test_a_stream_keeps_what_it_holds_when_its_budget_ends_and_grows_no_more(gat
                 ending.end(budget_id=made.budget.pk, reason=Budget.Ended.DELETED, now=database_now())
     generation = wait_for("metered")
     assert seen
-    assert generation.settlement_reason == "insufficient_balance"
+    assert generation.settlement_reason == "budget_exhausted"
+    assert generation.ended_by == {"of": "budget", "id": str(made.budget.pk)}
     assert held <= generation.held <= held + 3 * WINDOW * Decimal("0.000042")
     settle()
     wallet = Wallet.objects.get()

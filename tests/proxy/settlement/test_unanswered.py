@@ -284,10 +284,12 @@ def test_rare_counts_are_replayed_from_the_log(make_generation, tmp_path, said):
     row |= {"usage_source": "upstream", "settlement_reason": "completed", "cost": "0.5"}
     row["terms"] = '{"served": {"size": "s"}}'
     row["left_out"] = '{"removed": ["web_search"]}'
+    row["ended_by"] = '{"of": "budget", "id": "1"}'
     if said is ...:
-        del row["more"], row["terms"], row["left_out"]
+        del row["more"], row["terms"], row["left_out"], row["ended_by"]
     replay(tmp_path, f"meter_unwritten {orjson.dumps(row).decode()}")
     generation.refresh_from_db()
     assert (generation.state, generation.more) == ("metered", {"input_audio": 7} if isinstance(said, str) else None)
     assert generation.terms == (None if said is ... else {"served": {"size": "s"}})
     assert generation.removed == ([] if said is ... else ["web_search"])
+    assert generation.ended_by == (None if said is ... else {"of": "budget", "id": "1"})
