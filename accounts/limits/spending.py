@@ -18,11 +18,12 @@ ZERO = Decimal(0)
 
 
 class Whose(StrEnum):
-    """Whose cap it is; an account has none, but a budget that it is warned of."""
+    """Whose cap it is; an account has a budget a month that it is warned of. The last one is a run's budget."""
 
     KEY = "key"
     MEMBER = "member"
     ACCOUNT = "account"
+    BUDGET = "budget"
 
 
 SPENT = tuple(f"{period.name.lower()}_spent" for period in Period)

@@ -33,7 +33,7 @@ class AlertsSerializer(serializers.Serializer[Any]):
     month_spent = serializers.CharField(
         allow_null=True, help_text="Charged this month; null where there is no monthly budget."
     )
-    caps = serializers.BooleanField(help_text="Tell at 50, 80 and 100 % of the caps of keys and members.")
+    caps = serializers.BooleanField(help_text="Tell at 50, 80 and 100 % of caps and of budgets.")
     weekly_summary = serializers.BooleanField(help_text="A mail on Monday at 08:00 in `time_zone`.")
     currency = serializers.CharField()
     time_zone = serializers.CharField()

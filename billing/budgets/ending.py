@@ -10,11 +10,14 @@ from datetime import datetime
 from django.db import connection, transaction
 
 from accounts.keys import issuing
+from accounts.limits.spending import Whose
 from accounts.roles import Right, roles_with
 from billing.books import holds
 from billing.books.ledger import lock_wallets
 from billing.books.money import ZERO
 from billing.models import Budget, Hold
+from billing.warnings import notices
+from billing.warnings.spending import subject_of
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +45,7 @@ def end(*, budget_id: int, reason: Budget.Ended, now: datetime) -> bool:
         holds.tell_makers([(hold.key, hold.amount - hold.captured, ZERO)], now=now)
         holds.resolve([holds.Resolution(hold.key, None, reason)], now=now)
         Budget.objects.filter(pk=budget_id).update(ended_at=now, ended_reason=reason)
+        notices.end(customer_id=budget.customer_id, about=subject_of(Whose.BUDGET, budget_id), now=now)
     return True
 
 

@@ -39,8 +39,8 @@ def show(what: Shown, about: object) -> dict[str, Any]:
 class Budget:
     """A budget or a cap of which `percent` is spent, amounts in USD.
 
-    `of` is `account`, `key` or `member`, whose `id` and `name` follow; `period` is `day`, `week`, `month` or `total`,
-    which never resets.
+    `of` is `account`, `key`, `member` or `budget` (of a run), whose `id` and `name` follow; `period` is `day`, `week`,
+    `month` or `total`, which never resets.
     """
 
     of: str

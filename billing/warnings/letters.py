@@ -16,6 +16,7 @@ from billing.outbox.kinds import Fact
 
 WORDS = (Fact.BALANCE_LOW, Fact.BUDGET_REACHED, Fact.WEEK_SUMMARY)
 """The kinds that have words here."""
+PAGES = {"member": "/console/team", "budget": "/console/budgets"}
 
 
 def letter(event: Event) -> mail.Letter:
@@ -28,9 +29,10 @@ def letter(event: Event) -> mail.Letter:
             subject, body, page = _("Your balance is low"), sentence(event.kind, data), "/console/topup"
         else:
             refused = data["needed"] is not None
-            subject = _("A cap refuses requests") if refused else _("%(percent)s %% is spent") % data
+            cap = _("A budget refuses requests") if data["of"] == "budget" else _("A cap refuses requests")
+            subject = cap if refused else _("%(percent)s %% is spent") % data
             name = data["name"] if data["of"] == "member" else told(data["name"])  # a member's is a confirmed address
-            page = "/console/team" if data["of"] == "member" else "/console/keys"
+            page = PAGES.get(data["of"], "/console/keys")
             body = sentence(event.kind, {**data, "name": name})
         body += f"\n\n{settings.SITE_URL}{page}"
         body += "\n" + _("What you are told of, and how:") + f" {settings.SITE_URL}/console/settings"
@@ -56,6 +58,8 @@ def sentence(kind: str, data: dict[str, Any]) -> str:
             "%(whose)s: a request was refused. Of %(limit)s %(period)s, %(spent)s are charged and %(held)s are held for"
             " requests under way; it needed %(needed)s."
         )
+    elif data["of"] == "budget":
+        text = _("%(whose)s: %(spent)s are spent of its %(limit)s, %(percent)s %%.")
     elif data["of"] == "account":
         text = _("%(whose)s: %(spent)s are spent of the budget of %(limit)s %(period)s, %(percent)s %%.")
     else:
@@ -70,7 +74,12 @@ def usd(amount: str) -> str:
 
 
 def _whose(data: dict[str, Any]) -> str:
-    words = {"account": _("Account “%(name)s”"), "key": _("Key “%(name)s”"), "member": _("Member %(name)s")}
+    words = {
+        "account": _("Account “%(name)s”"),
+        "key": _("Key “%(name)s”"),
+        "member": _("Member %(name)s"),
+        "budget": _("Budget “%(name)s”"),
+    }
     return words[data["of"]] % data
 
 

@@ -1,14 +1,18 @@
 """Budgets and caps: 50, 80 and 100 % of what may be spent in a period, by what is charged, each told once a period.
 
 What is held is not spent yet: requests that hold ten times a cap warn of nothing until they are charged. Where a cap
-refuses a request while less than all of it is charged, that is told once a period as well.
+refuses a request while less than all of it is charged, that is told once a period as well. Budgets of runs are told of
+in the same way, by what their keys were charged.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from accounts.limits.correcting import Charged
 from accounts.limits.meters import CapReached
@@ -18,7 +22,9 @@ from accounts.models import ApiKey, Customer, CustomerMeter, Membership
 from accounts.models.caps import CAPS
 from accounts.people.customers import language_of
 from billing.books.money import ZERO, api_amount
+from billing.budgets.figures import figures_of
 from billing.models import AlertSettings
+from billing.models import Budget as RunBudget
 from billing.outbox.kinds import Fact
 from billing.outbox.objects import Budget
 from billing.warnings import notices
@@ -36,6 +42,18 @@ class Subject:
     customer: Customer
     name: str
     caps: Caps
+    ends_at: datetime | None = None
+    """Of a budget: when it does, and its warnings with it."""
+    spent: Decimal | None = None
+    """Of a budget: what is charged of it by now, USD."""
+
+
+@value
+class BudgetShort:
+    """A budget without room for what is `needed`, in USD; `purse` is its hold."""
+
+    purse: str
+    needed: Decimal
 
 
 def tell(charged: Iterable[Charged], *, now: datetime) -> None:
@@ -44,6 +62,9 @@ def tell(charged: Iterable[Charged], *, now: datetime) -> None:
     if not charged:
         return
     known = _subjects({(each.whose, each.pk) for each in charged})
+    changes: dict[tuple[Whose, int], Decimal] = defaultdict(Decimal)
+    for each in charged:
+        changes[each.whose, each.pk] += each.change
     for each in charged:
         subject = known.get((each.whose, each.pk))
         if subject is None:
@@ -51,8 +72,10 @@ def tell(charged: Iterable[Charged], *, now: datetime) -> None:
         for period, limit in subject.caps:
             if each.day >= ends(each.counted_on)[period]:
                 continue  # that one is over
-            after = each.after[period]
-            if (percent := passed(limit, before=after - each.change, after=after)) is not None:
+            after, change = each.after[period], each.change
+            if subject.spent is not None:  # whatever day it counts on
+                after, change = subject.spent, changes[each.whose, each.pk]
+            if (percent := passed(limit, before=after - change, after=after)) is not None:
                 _tell(subject, period, day=each.day, limit=limit, spent=after, percent=percent, now=now)
 
 
@@ -76,14 +99,42 @@ def tell_refused(cap: CapReached, *, customer_id: int, now: datetime) -> bool:
         )
 
 
+def tell_budget_refused(short: BudgetShort, *, customer_id: int, now: datetime) -> bool:
+    """Tell that a budget refuses requests while less than all of it is charged; whether this call did."""
+    budget = _budgets(customer_id=customer_id, pk=int(short.purse.removeprefix("budget:"))).first()
+    if budget is None:
+        return False
+    subject, figures = _of_budget(budget), figures_of([budget])[budget.pk]
+    if figures.spent >= budget.amount:
+        return False
+    day = now.astimezone(zone_of(budget.customer.time_zone)).date()
+    cap = CapReached(
+        Whose.BUDGET,
+        budget.pk,
+        Period.TOTAL,
+        limit=budget.amount,
+        spent=figures.spent + figures.held,
+        held=figures.held,
+        needed=short.needed,
+        since=day,
+    )
+    percent = int(100 * figures.spent / budget.amount)
+    with transaction.atomic():
+        return _tell(
+            subject, Period.TOTAL, day=day, limit=budget.amount, spent=figures.spent, percent=percent, now=now, cap=cap
+        )
+
+
 def _subjects(wanted: set[tuple[Whose, int]]) -> Mapping[tuple[Whose, int], Subject]:
-    """Those that owners want to be warned of. A budget's key is not among them: its caps are those of another."""
+    """Those that owners want to be warned of. A key of a budget is known by that: its caps are those of another."""
     by = {whose: [pk for kind, pk in wanted if kind is whose] for whose in Whose}
     found: dict[tuple[Whose, int], Subject] = {}
     if by[Whose.KEY]:
         keys = ApiKey.objects.filter(pk__in=by[Whose.KEY], child__isnull=True, customer__alerts__caps=True)
         for key in keys.select_related("customer"):
             found[Whose.KEY, key.pk] = Subject(Whose.KEY, key.pk, key.customer, key.name, _caps(key))
+        for budget in _budgets(key_id__in=by[Whose.KEY]):
+            found[Whose.KEY, budget.key_id] = _of_budget(budget)
     if by[Whose.MEMBER]:
         members = Membership.objects.filter(pk__in=by[Whose.MEMBER], customer__alerts__caps=True)
         for member in members.select_related("customer", "user"):
@@ -95,6 +146,22 @@ def _subjects(wanted: set[tuple[Whose, int]]) -> Mapping[tuple[Whose, int], Subj
             caps = caps_of((None, None, row.monthly_budget, None))
             found[Whose.ACCOUNT, row.pk] = Subject(Whose.ACCOUNT, row.pk, row.customer, row.customer.name, caps)
     return found
+
+
+def _budgets(**which: Any) -> QuerySet[RunBudget]:
+    """Those under way whose owners want to be warned."""
+    wanted = RunBudget.objects.filter(**which, ended_at__isnull=True, customer__alerts__caps=True)
+    return wanted.select_related("customer", "key")
+
+
+def _of_budget(budget: RunBudget) -> Subject:
+    spent = figures_of([budget])[budget.pk].spent
+    caps = caps_of((None, None, None, budget.amount))
+    return Subject(Whose.BUDGET, budget.pk, budget.customer, budget.key.name, caps, budget.expires_at, spent)
+
+
+def subject_of(whose: Whose, pk: int) -> str:
+    return f"{whose} {pk}"
 
 
 def _caps(owner: ApiKey | Membership) -> Caps:
@@ -143,10 +210,10 @@ def _tell(
     return notices.tell(
         Fact.BUDGET_REACHED,
         key=f"budget:{subject.whose}:{subject.pk}:{period.name.lower()}:{since}:{what}",
-        subject=f"{subject.whose} {subject.pk}",
+        subject=subject_of(subject.whose, subject.pk),
         data=data,
         now=now,
         customer_id=subject.customer.pk,
         about=about,
-        ends_at=resets,
+        ends_at=resets or subject.ends_at,
     )

@@ -30,7 +30,10 @@ class AlertsForm(forms.Form):
         help_text=gettext_lazy("You are told at 50, 80 and 100 %. It stops nothing; caps do."),
     )
     caps = forms.BooleanField(
-        required=False, label=gettext_lazy("At 50, 80 and 100 % of the caps of keys and members, and when one refuses")
+        required=False,
+        label=gettext_lazy(
+            "At 50, 80 and 100 % of the caps of keys and members and of budgets for runs, and when one refuses"
+        ),
     )
     weekly_summary = forms.BooleanField(
         required=False, label=gettext_lazy("A summary of the week, on Monday at 08:00 of the account")

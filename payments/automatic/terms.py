@@ -70,12 +70,20 @@ def checked(
     below = _sum(threshold, "threshold")
     if below > settings.TOPUP_MAX:
         raise AutoTopUpError(_("At most $%(most)s.") % {"most": settings.TOPUP_MAX}, field="threshold")
+    lift = quote(amount=max(credit, below), method=method, now=now).charge
     most = _sum(ceiling, "ceiling")
     if most < charge:
         words = _("One top-up costs $%(charge)s: the month's ceiling has to be at least that.")
         raise AutoTopUpError(words % {"charge": charge}, field="ceiling")
     if most > MOST:
         raise AutoTopUpError(_("At most $%(most)s.") % {"most": MOST}, field="ceiling")
+    if most < lift:
+        words = _(
+            "To lift an empty balance to $%(threshold)s costs $%(charge)s, and the month's ceiling is $%(ceiling)s:"
+            " that top-up would never be made. Lower this, or raise the ceiling to at least $%(charge)s."
+        )
+        said = {"threshold": below, "charge": lift, "ceiling": most}
+        raise AutoTopUpError(words % said, field="threshold")
     return Terms(credit, below, most, _day(until, customer=customer, now=now))
 
 

@@ -1,5 +1,5 @@
-"""Caps that refuse requests are told of outside the requests: once a period, which the database sees to, and for each
-cap at most once a minute asked of it by each process.
+"""Caps and budgets that refuse requests are told of outside the requests: once a period, which the database sees to,
+and for each at most once a minute asked of it by each process.
 """
 
 import logging
@@ -8,6 +8,7 @@ from time import monotonic
 
 from accounts.limits.meters import CapReached
 from billing.warnings import spending
+from billing.warnings.spending import BudgetShort
 from core.clock import database_now
 from proxy.batches.batcher import Batcher, QueueFull
 from proxy.batches.connections import AWAY
@@ -17,28 +18,33 @@ log = logging.getLogger(__name__)
 
 AGAIN_SECONDS = 60.0
 MOST_KNOWN = 10_000
-Told = tuple[int, CapReached]
+Told = tuple[int, CapReached | BudgetShort]
 
 
 class RefusedCaps:
     """Takes note of refusals for want of room within a cap; a refusal waits for nothing of it."""
 
     def __init__(self) -> None:
-        self._asked: dict[tuple[str, int, int], float] = {}
+        self._asked: dict[tuple[str | int, ...], float] = {}
         self._batcher: Batcher[Told, None] = Batcher(self._tell, most=20, capacity=1_000)
 
-    def note(self, cap: CapReached, *, customer_id: int) -> None:
-        """It refuses while less than all of it is charged."""
-        if cap.spent - cap.held >= cap.limit:
+    def note(self, full: CapReached | BudgetShort, *, customer_id: int) -> None:
+        """A cap, or a budget, refuses while less than all of it is charged."""
+        which: tuple[str | int, ...]
+        if isinstance(full, BudgetShort):
+            which = (full.purse,)
+        elif full.spent - full.held >= full.limit:
             return
-        which, now = (str(cap.whose), cap.meter_id, int(cap.period)), monotonic()
+        else:
+            which = (str(full.whose), full.meter_id, int(full.period))
+        now = monotonic()
         if now - self._asked.get(which, -AGAIN_SECONDS) < AGAIN_SECONDS:
             return
         if len(self._asked) >= MOST_KNOWN:
             self._asked.clear()
         self._asked[which] = now
         try:
-            self._batcher.put((customer_id, cap))
+            self._batcher.put((customer_id, full))
         except QueueFull:
             del self._asked[which]
 
@@ -55,5 +61,8 @@ class RefusedCaps:
 
 
 def _tell_all(items: Sequence[Told]) -> None:
-    for customer_id, cap in items:
-        spending.tell_refused(cap, customer_id=customer_id, now=database_now())
+    for customer_id, full in items:
+        if isinstance(full, BudgetShort):
+            spending.tell_budget_refused(full, customer_id=customer_id, now=database_now())
+        else:
+            spending.tell_refused(full, customer_id=customer_id, now=database_now())

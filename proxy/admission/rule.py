@@ -9,6 +9,7 @@ from accounts.limits import meters
 from accounts.limits.meters import CapReached, CustomerCounter, KeyCounter
 from accounts.limits.policy import KeyPolicy
 from billing.books.money import ZERO
+from billing.warnings.spending import BudgetShort
 from core.records import value
 from proxy.errors import Refusal, account_suspended, key_ended
 from proxy.once.claims import Claim
@@ -79,6 +80,11 @@ class Short(Refusal):
     cap: CapReached | None = None
     purse: str = ""
     """The budget's hold that is short, "" for the wallet or a cap."""
+
+    @property
+    def full(self) -> CapReached | BudgetShort | None:
+        """The cap or the budget without room for it; None for the wallet."""
+        return BudgetShort(self.purse, self.needed) if self.purse else self.cap
 
     @property
     def may_pass(self) -> bool:

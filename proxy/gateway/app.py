@@ -313,8 +313,8 @@ class Gateway(Rights):
                 size, has_left = exchange.taken, exchange.has_left
                 return await self._admission.admit(asking.ask, relay_of, closer=closer, size=size, has_left=has_left)
             except Short as short:
-                if short.cap is not None:
-                    self._refused_caps.note(short.cap, customer_id=policy.customer_id)
+                if (full := short.full) is not None:
+                    self._refused_caps.note(full, customer_id=policy.customer_id)
                 raise
             except PolicyChanged:
                 fresh = await self._keyring.reload(sha256)

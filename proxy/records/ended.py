@@ -73,5 +73,5 @@ def _moment(text: str) -> str:
 
 
 def _cap(by: Any) -> Mapping[str, Any] | None:
-    """What `proxy.relay.ending` wrote of a cap; None where it wrote nothing, or of something else."""
+    """What `proxy.relay.answers.ending` wrote of a cap; None where it wrote nothing, or of something else."""
     return by if isinstance(by, Mapping) and by.get("period") in PERIODS else None

@@ -12,13 +12,14 @@ from decimal import Decimal
 
 from accounts.limits.meters import CapReached
 from billing.books.money import ZERO
+from billing.warnings.spending import BudgetShort
 from proxy.admission import rule
 from proxy.admission.queue import Admitted
 from proxy.admission.rule import LEAST_OUTPUT_TOKENS, SMALLEST, Ask, Extension, NoMore, TooLittle
 from proxy.errors import Refusal
 from proxy.models import Change
 from proxy.prices.sums import ceiling
-from proxy.relay.ending import Ending, ending_of
+from proxy.relay.answers.ending import Ending, ending_of
 from proxy.watch import metrics
 
 AHEAD = 0.75
@@ -61,10 +62,10 @@ class Window:
         choices: int,
         adds_input: bool,
         extend: Callable[[Extension], Awaitable[Decimal | NoMore]],
-        refused: Callable[[CapReached], None],
+        refused: Callable[[CapReached | BudgetShort], None],
     ) -> None:
-        """`adds_input`: more may be read while the answer is made than at first; `refused` is told of the cap that ends
-        it.
+        """`adds_input`: more may be read while the answer is made than at first; `refused` is told of the cap or
+        the budget that ends it.
         """
         decision = admitted.decision
         self.bound = decision.bound
@@ -138,9 +139,10 @@ class Window:
 
     def end(self) -> Ending:
         """End the answer, where `goes_on` says so: why."""
-        self.ending = ending = ending_of(self._refusal, purse=self._ask.policy.purse)
-        if ending.cap is not None:
-            self._refused(ending.cap)
+        needed = ceiling(self._ask.output_rate * LEAST_OUTPUT_TOKENS)
+        self.ending = ending = ending_of(self._refusal, needed=needed, purse=self._ask.policy.purse)
+        if ending.full is not None:
+            self._refused(ending.full)
         return ending
 
     @property

@@ -102,7 +102,10 @@ def test_asking_for_a_refund_pauses_it_and_says_so(sandbox, customer, owner):
 
 
 def test_a_wrong_form_is_shown_again_with_what_is_wrong(sandbox, customer, owner):
-    wrongs = ("amount", "0.50"), ("threshold", "-1"), ("ceiling", "19.99"), ("until", "2020-01-01"), ("until", "x")
+    wrongs = (
+        *(("amount", "0.50"), ("threshold", "-1"), ("threshold", "100.01"), ("ceiling", "19.99")),
+        *(("until", "2020-01-01"), ("until", "x")),
+    )
     for field, text in wrongs:
         answer = owner.post("/console/auto-topup", {**TERMS, field: text, "step": "read"})
         assert (answer.status_code, b'class="error"' in answer.content) == (400, True), (field, text)
@@ -136,6 +139,15 @@ def test_the_api_names_the_field_that_is_wrong(sandbox, customer, client):
         answer = put(client, headers, **{field: value})
         error = answer.json()["error"]
         assert (answer.status_code, error["code"], error["param"]) == (400, "validation_error", field)
+
+
+def test_a_threshold_that_the_ceiling_can_never_lift_to_is_refused_with_what_helps(sandbox, customer, client, settings):
+    settings.TOPUP_FEES = {"stripe": (Decimal(10), Decimal(0))}
+    headers = keyed(customer)
+    error = put(client, headers, threshold="100.00").json()["error"]
+    assert (error["code"], error["param"]) == ("validation_error", "threshold")
+    assert "raise the ceiling to at least $110.00" in error["message"]
+    assert put(client, headers, threshold="100.00", ceiling="110.00").status_code == 200
 
 
 def test_owners_alone_see_and_change_it(sandbox, customer, client):

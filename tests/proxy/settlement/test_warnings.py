@@ -4,17 +4,22 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from django.db import transaction
+from django.db.models import F
 
+from accounts.limits.correcting import Charged
 from accounts.limits.meters import CapReached
 from accounts.limits.periods import Period
 from accounts.limits.spending import Whose
 from accounts.models import AccountMeter, ApiKey, CustomerMeter, KeyMeter, Membership, User
 from billing.budgets import ending
 from billing.limits import members
-from billing.models import Budget, Event, Notice
+from billing.models import Budget, Event, Hold, Notice
 from billing.outbox.kinds import Fact
 from billing.warnings import setting, spending
 from billing.warnings.setting import Wanted
+from billing.warnings.spending import BudgetShort
+from proxy.models import Generation
 from proxy.settlement import settle as settling
 from tests.billing.conftest import failures, in_threads
 from tests.conftest import NOW
@@ -132,13 +137,81 @@ def test_a_budget_of_the_account_counts_what_the_month_was_charged_already(custo
     assert not AccountMeter.objects.exists()
 
 
+def charge_inside(made, make_generation, cost: str) -> None:
+    """A request of the budget's key that held and cost so much."""
+    Hold.objects.filter(pk=made.budget.hold_key).update(captured=F("captured") + Decimal(cost))
+    generation = make_generation(cost=cost, held=cost)
+    Generation.objects.filter(pk=generation.pk).update(key=made.budget.key)
+    Hold.objects.filter(pk=generation.pk).update(inside=made.budget.hold_key)
+    settle()
+
+
+def test_each_share_of_a_runs_budget_is_told_of_once_until_it_ends(customer, key, make_generation, make_budget, user):
+    warn(customer, caps=True)
+    made = make_budget("1", made_with=key.key, name="nightly run")
+    for cost in ("0.4", "0.2", "0.1", "0.15", "0.15"):
+        charge_inside(made, make_generation, cost)
+    assert told() == [("budget", "total", 50), ("budget", "total", 80), ("budget", "total", 100)]
+    fact = Event.objects.filter(kind=Fact.BUDGET_REACHED).first()
+    assert (fact.shown["id"], fact.shown["name"], fact.shown["limit"], fact.shown["spent"]) == (
+        str(made.budget.pk),
+        "nightly run",
+        "1.00000000",
+        "0.60000000",
+    )
+    letters = list(mails().values_list("subject", "body"))
+    assert [subject for subject, _ in letters] == ["50 % is spent", "80 % is spent", "100 % is spent"]
+    assert "Budget “nightly run”: $0.60 are spent of its $1.00, 50 %." in letters[0][1]
+    assert "/console/budgets" in letters[0][1]
+    standing = Notice.objects.standing(customer_id=customer.pk, now=NOW)
+    assert standing.count() == 3
+    ending.end(budget_id=made.budget.pk, reason=Budget.Ended.DELETED, now=NOW)
+    assert not standing.exists()
+
+
+def test_charges_of_two_days_pass_a_share_of_a_budget_together(customer, key, make_budget):
+    warn(customer, caps=True)
+    made = make_budget("1")
+    Hold.objects.filter(pk=made.budget.hold_key).update(captured=Decimal("0.75"))
+    child, days = made.budget.key, (TODAY - timedelta(days=1), TODAY)
+    after = (Decimal("0.75"),) * 4
+    half = [Charged(Whose.KEY, child.pk, customer.pk, day, Decimal("0.1"), TODAY, after) for day in days]
+    with transaction.atomic():
+        spending.tell(half, now=NOW)
+    assert told() == []
+    Hold.objects.filter(pk=made.budget.hold_key).update(captured=Decimal("0.65"))
+    with transaction.atomic():
+        spending.tell(half, now=NOW)
+    assert told() == [("budget", "total", 50)]
+
+
+def test_a_budget_that_refuses_before_all_of_it_is_charged_is_told_of_once(customer, make_budget, user):
+    made = make_budget("1", name="nightly run")
+    short = BudgetShort(made.budget.hold_key, Decimal("0.05"))
+    assert not spending.tell_budget_refused(short, customer_id=customer.pk, now=NOW), "nobody wants to know"
+    warn(customer, caps=True)
+    Hold.objects.filter(pk=made.budget.hold_key).update(captured=Decimal("0.97"))
+    assert spending.tell_budget_refused(short, customer_id=customer.pk, now=NOW)
+    assert not spending.tell_budget_refused(short, customer_id=customer.pk, now=NOW)
+    fact = Event.objects.get(kind=Fact.BUDGET_REACHED)
+    assert (fact.shown["of"], fact.shown["percent"], fact.shown["refused"]) == ("budget", 97, True)
+    [letter] = mails()
+    assert letter.subject == "A budget refuses requests"
+    assert "Budget “nightly run”: a request was refused. Of $1.00 in all, $0.97 are charged" in letter.body
+    assert Notice.objects.get().ends_at == made.budget.expires_at
+    full = make_budget("1")
+    Hold.objects.filter(pk=full.budget.hold_key).update(captured=1)
+    of_full = BudgetShort(full.budget.hold_key, Decimal("0.05"))
+    assert not spending.tell_budget_refused(of_full, customer_id=customer.pk, now=NOW), "all of it is charged"
+    ending.end(budget_id=made.budget.pk, reason=Budget.Ended.DELETED, now=NOW)
+    assert not spending.tell_budget_refused(short, customer_id=customer.pk, now=NOW), "it has ended"
+
+
 def test_what_a_budgets_key_spends_counts_for_the_account_once(customer, key, make_generation, make_budget):
     made = make_budget("5", made_with=key.key)
     warn(customer, monthly_budget=Decimal(100), caps=True)
     generation = make_generation(cost="0.5")
     type(generation).objects.update(key=made.budget.key)
-    from billing.models import Hold
-
     Hold.objects.filter(pk=generation.pk).update(inside=made.budget.hold_key)
     Hold.objects.filter(pk=made.budget.hold_key).update(captured=1)
     settle()
