@@ -242,7 +242,7 @@ class ReceiptView(APIView):
         paper = receipts.receipt(topup, now=timezone.now()) if topup is not None else None
         if paper is None:
             raise ApiError("There is no such receipt.", status=404, code="not_found")
-        return as_file(name=f"receipt-{paper.number}.pdf", kind="application/pdf", content=paper.content)
+        return as_file(name=receipts.file_name(paper.number), kind="application/pdf", content=paper.content)
 
 
 def _find(customer: Customer, number: str) -> TopUp:

@@ -111,4 +111,4 @@ def topup_receipt(request: HttpRequest, number: str) -> HttpResponse:
     paper = receipts.receipt(topup, now=timezone.now(), locale=get_language() or "")
     if paper is None:
         raise Http404
-    return as_file(name=f"receipt-{paper.number}.pdf", kind="application/pdf", content=paper.content)
+    return as_file(name=receipts.file_name(paper.number), kind="application/pdf", content=paper.content)

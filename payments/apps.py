@@ -9,9 +9,10 @@ class PaymentsConfig(AppConfig):
     verbose_name = _("Payments")
 
     def ready(self) -> None:
-        from billing import invoices, rates, refunds
+        from billing import attachments, invoices, rates, refunds
         from billing.audit.run import register
         from billing.discrepancies import sources
+        from billing.models import Paper
         from billing.months import closing as month_end
         from billing.outbox import kinds, objects, readers
         from payments import refunds as refunding
@@ -29,7 +30,7 @@ class PaymentsConfig(AppConfig):
         from payments.statements.audit import check_statements
         from payments.statements.clearing import check_clearing
         from payments.statements.matching import account_of
-        from payments.topups import fx
+        from payments.topups import fx, receipts
 
         invoices.register(topups_of)
         refunds.when_stopped(refunding.drop_planned)
@@ -37,6 +38,7 @@ class PaymentsConfig(AppConfig):
             sources.register(sources.Source(code, label, account=account_of))
         month_end.register("payments", of_payments)
         rates.register("CNY", fx.newest)
+        attachments.register(Paper.Kind.RECEIPT, receipts.attached)
         objects.register(kinds.Shown.DISPUTE, of_disputes.shown)
         readers.register(looking.READER, looking.FACTS, looking.read)
         register("top-ups", check_topups)

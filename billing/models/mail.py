@@ -3,21 +3,30 @@
 from datetime import datetime, timedelta
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Customer
+from billing.models.books import Paper
 from billing.models.events import Event
 
 LATE_AFTER = timedelta(minutes=15)
 """How long a message may wait to leave before staff hear of it: a mail server that is away for a moment is no news."""
+
+FILELESS_FOR = timedelta(days=7)
+"""How long staff are told of a message that left without its file."""
 
 
 class MailQuerySet(models.QuerySet["Mail"]):
     def hanging(self, *, now: datetime) -> "MailQuerySet":
         """Those that should have left and have not: given up, refused again and again, or sent by nobody."""
         return self.filter(sent_at__isnull=True, put_aside_at__isnull=True, created_at__lt=now - LATE_AFTER)
+
+    def without_file(self, *, now: datetime) -> "MailQuerySet":
+        """Those that left lately without their file, which is not made since: their links lead to nothing, too."""
+        made = Paper.objects.filter(customer=OuterRef("customer"), number=OuterRef("about"))
+        return self.filter(~Exists(made), fileless_at__gt=now - FILELESS_FOR)
 
 
 class Mail(models.Model):
@@ -52,6 +61,17 @@ class Mail(models.Model):
         verbose_name=_("document"),
         help_text=_("Goes with it as a file."),
     )
+    attaches = models.CharField(
+        _("file to make"),
+        max_length=100,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("A file that is made as the message leaves, such as receipt:topup_1:en."),
+    )
+    fileless_at = models.DateTimeField(
+        _("left without its file at"), null=True, blank=True, help_text=_("The file could not be made.")
+    )
     event = models.ForeignKey(
         Event,
         on_delete=models.SET_NULL,
@@ -85,6 +105,7 @@ class Mail(models.Model):
             models.UniqueConstraint(fields=["event", "to"], name="mail_once_a_fact"),
         ]
         indexes = [
+            models.Index(fields=["fileless_at"], condition=Q(fileless_at__isnull=False), name="mail_fileless"),
             models.Index(fields=["created_at"], condition=Q(sent_at__isnull=True), name="mail_unsent"),
             models.Index(fields=["send_at"], condition=Q(send_at__isnull=False), name="mail_to_send"),
             models.Index(fields=["customer", "-id"], name="mail_customer"),

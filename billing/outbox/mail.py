@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from accounts.models import Membership
 from accounts.roles import Role
+from billing import attachments
 from billing.models import Event, Mail
 from billing.outbox import readers, turns
 from core.crypto import decrypt
@@ -34,6 +35,8 @@ class Letter:
     body: str
     document_id: int | None = None
     """Goes with it as a file."""
+    attaches: str = ""
+    """A file that is made as it leaves, `kind:number:language`; see `attachments.py`."""
     sealed: str = ""
     """Encrypted: a secret that takes the place of `SEALED` in what is sent, and stands nowhere else."""
 
@@ -49,6 +52,7 @@ def write(event: Event, letter: Letter) -> None:
             subject=" ".join(letter.subject.split())[:200],
             body=letter.body,
             document_id=letter.document_id,
+            attaches=letter.attaches,
             sealed=letter.sealed,
             created_at=event.created_at,
             send_at=event.created_at,
@@ -116,26 +120,41 @@ def send_due(*, now: datetime, limit: int = 100) -> int:
     readers.read(READER, now=now)
     sent = 0
     for mail in turns.due(Mail.objects.all(), RETRIES, now=now, limit=limit):
+        message, has_its_file = _message(mail, now=now)
         try:
             with outside():
-                _message(mail).send()
+                message.send()
         except OSError as error:  # smtplib's errors are OSErrors
             log.warning("mail %s was not sent: %s", mail.pk, type(error).__name__)
             Mail.objects.filter(pk=mail.pk).update(problem=type(error).__name__)
             if isinstance(error, TimeoutError | ConnectionError):
                 break  # the server is away: the others would wait as long
             continue
-        Mail.objects.filter(pk=mail.pk).update(sent_at=now, send_at=None, put_aside_at=None, problem="", sealed="")
+        Mail.objects.filter(pk=mail.pk).update(
+            sent_at=now,
+            send_at=None,
+            put_aside_at=None,
+            problem="",
+            sealed="",
+            fileless_at=None if has_its_file else now,
+        )
         sent += 1
     return sent
 
 
-def _message(mail: Mail) -> EmailMessage:
+def _message(mail: Mail, *, now: datetime) -> tuple[EmailMessage, bool]:
+    """What is sent, and whether it has its file. One that cannot be made keeps no mail back: the text has a link."""
     body = mail.body.replace(SEALED, decrypt(mail.sealed)) if mail.sealed else mail.body
     message = EmailMessage(mail.subject, body, settings.DEFAULT_FROM_EMAIL, [mail.to])
     if mail.document is not None:
         message.attach(mail.document.file_name, bytes(mail.document.content), mail.document.content_type)
-    return message
+    if mail.attaches:
+        try:
+            message.attach(*attachments.made(mail.attaches, customer_id=mail.customer_id, now=now))
+        except Exception:
+            log.exception("mail %s leaves without %s", mail.pk, mail.attaches)
+            return message, False
+    return message, True
 
 
 def send_again(*, mail_id: int, now: datetime) -> bool:

@@ -4,7 +4,8 @@ from django.conf import settings
 from django.utils import translation
 from django.utils.translation import gettext as _
 
-from billing.models import Event
+from billing import attachments
+from billing.models import Event, Paper
 from billing.outbox import mail
 from billing.outbox.kinds import Fact
 
@@ -18,7 +19,7 @@ def letter(event: Event) -> mail.Letter:
 
 
 def _credited(event: Event) -> mail.Letter:
-    """With the way to the receipt."""
+    """With the receipt, and the way to it."""
     data = event.data
     page = f"{settings.SITE_URL}/console/topup/{event.subject}"
     with translation.override(data["locale"]):
@@ -27,8 +28,9 @@ def _credited(event: Event) -> mail.Letter:
         body = _("We received your payment of %(paid)s, and %(amount)s are in your balance.") % values
         body += "\n\n" + _("Receipt (PDF):") + f" {page}/receipt.pdf"
         body += "\n" + _("The top-up:") + f" {page}"
+    receipt = attachments.named(Paper.Kind.RECEIPT, event.subject, data["locale"])
     to = mail.owners_of(event.customer_id)
-    return mail.Letter(to=to, about=event.subject, subject=subject, body=mail.signed(body))
+    return mail.Letter(to=to, about=event.subject, subject=subject, body=mail.signed(body), attaches=receipt)
 
 
 def _switched_off(event: Event) -> mail.Letter:

@@ -28,6 +28,11 @@ class MailQueue(Queue):
             gettext_lazy("Does not leave"),
             lambda rows: rows.filter(pk__in=Mail.objects.hanging(now=timezone.now())),
         ),
+        (
+            "fileless",
+            gettext_lazy("Left without its file"),
+            lambda rows: rows.filter(pk__in=Mail.objects.without_file(now=timezone.now())),
+        ),
     )
 
 

@@ -128,6 +128,7 @@ def _due() -> Panel:
     )
     wanted = CreditTask.objects.filter(state=CreditTask.State.OPEN).count()
     unsent, unposted = Mail.objects.hanging(now=now).count(), AlertPost.objects.hanging(now=now).count()
+    fileless = Mail.objects.without_file(now=now).count()
     unread, unheard = Unread.objects.hanging(now=now).count(), Delivery.objects.standing_still(now=now).count()
     entries = JournalEntry.objects.filter(state=JournalEntry.State.PROPOSED).count()
     return Panel(
@@ -167,6 +168,12 @@ def _due() -> Panel:
                 str(unsent),
                 f"{reverse('admin:billing_mail_changelist')}?queue=hanging",
                 "bad" if unsent else "",
+            ),
+            Figure(
+                _("Mail that left without its file"),
+                str(fileless),
+                f"{reverse('admin:billing_mail_changelist')}?queue=fileless",
+                "bad" if fileless else "",
             ),
             Figure(
                 _("Webhooks that wait"),

@@ -28,6 +28,19 @@ def receipt(topup: TopUp, *, now: datetime, locale: str = "") -> Paper | None:
     )
 
 
+def attached(customer_id: int | None, number: str, locale: str, now: datetime) -> tuple[str, bytes, str]:
+    """The receipt as a file of a mail; raises `LookupError` for a top-up that is not credited."""
+    topup = TopUp.objects.select_related("customer").filter(customer_id=customer_id or 0, number=number).first()
+    paper = receipt(topup, now=now, locale=locale) if topup is not None else None
+    if paper is None:
+        raise LookupError(f"no receipt of {number}")
+    return file_name(number), bytes(paper.content), "application/pdf"
+
+
+def file_name(number: str) -> str:
+    return f"receipt-{number}.pdf"
+
+
 def locale_of(topup: TopUp) -> str:
     """The language in which the order was opened, or the account's."""
     return str(topup.request.get("locale") or language_of(topup.customer))

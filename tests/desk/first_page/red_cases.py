@@ -162,6 +162,14 @@ def mail_does_not_leave(world):
     world.desk.post(reverse("admin:billing_mail_put_aside", args=[row.pk]), {"why": "no such address"})
 
 
+@red("To do / Mail that left without its file")
+def mail_left_without_its_file(world):
+    now = timezone.now()
+    Mail.objects.create(to="a@b.co", about="topup_x", subject="x", body="", sent_at=now, fileless_at=now)
+    yield
+    Mail.objects.update(fileless_at=now - 8 * 24 * HOUR)
+
+
 @red("To do / Webhooks that wait")
 def no_worker_posts_webhooks(world):
     """One to an endpoint that fails may wait: its owner mends that."""

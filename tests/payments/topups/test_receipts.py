@@ -1,12 +1,17 @@
 """The receipt of a credited top-up: what it says in both languages, who gets it, and that it never changes."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from smtplib import SMTPException
 
 import pytest
+from django.core.mail import EmailMessage
 from django.db import ProgrammingError, transaction
+from django.utils import timezone
 
 from accounts.keys import issuing
-from billing.models import Paper
+from billing import attachments
+from billing.models import Mail, Paper
+from billing.outbox import mail
 from payments.models import TopUp
 from payments.topups import receipts
 from tests.billing.outbox.test_shown import order
@@ -92,7 +97,34 @@ def test_the_page_of_a_credited_top_up_leads_to_its_receipt(topup):
     assert ada.get(path).content.startswith(b"%PDF-")
 
 
-def test_owners_get_a_mail_with_the_way_to_the_receipt_of_what_is_credited(paid):
+def test_owners_get_a_mail_with_the_receipt_of_what_is_credited(paid, mailoutbox, monkeypatch):
     letter = mails().get(about=paid.number)
     assert letter.subject == "Your top-up of $20.00 is credited"
     assert f"/console/topup/{paid.number}/receipt.pdf" in letter.body
+    assert not Paper.objects.exists(), "it is drawn as the mail leaves"
+    send = EmailMessage.send
+
+    def refused(message):
+        raise SMTPException
+
+    monkeypatch.setattr(EmailMessage, "send", refused)
+    assert mail.send_due(now=timezone.now()) == 0
+    monkeypatch.setattr(EmailMessage, "send", send)
+    for _ in range(2):
+        mail.send_due(now=timezone.now() + timedelta(hours=1))
+    [sent] = mailoutbox
+    [(name, content, kind)] = sent.attachments
+    assert (name, kind) == (f"receipt-{paid.number}.pdf", "application/pdf")
+    assert content == bytes(Paper.objects.get().content)
+
+
+def test_a_receipt_that_cannot_be_drawn_keeps_no_mail_back_and_the_desk_is_told(paid, mailoutbox, monkeypatch):
+    mails()
+    monkeypatch.setitem(attachments._makers, Paper.Kind.RECEIPT, lambda *given: 1 / 0)
+    now = timezone.now()
+    assert mail.send_due(now=now) == 1
+    assert mail.send_due(now=now + timedelta(hours=3)) == 0
+    assert (mailoutbox[0].attachments, len(mailoutbox)) == ([], 1)
+    assert [row.about for row in Mail.objects.without_file(now=now)] == [paid.number]
+    receipts.receipt(paid, now=now)
+    assert not Mail.objects.without_file(now=now).exists(), "the link leads to one since"
