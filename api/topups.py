@@ -227,7 +227,12 @@ class CancelView(APIView):
             return Response(_data(_find(customer, number)))
 
         return run_once(
-            request, customer=customer, now=now, act=act, show=lambda _number: Response(_data(_find(customer, number)))
+            request,
+            customer=customer,
+            now=now,
+            act=act,
+            show=lambda _number: Response(_data(_find(customer, number))),
+            takes_fields=False,
         )
 
 

@@ -20,6 +20,7 @@ from rest_framework.response import Response
 
 from accounts.models import Customer, IdempotentAnswer
 from api.common.base import ApiError, exception_handler
+from api.common.known import refuse_fields
 from core.crypto import decrypt, encrypt, keyed_hash
 from core.outside import outside
 
@@ -90,16 +91,20 @@ def run_once(
     now: datetime,
     act: Callable[[Claim], Response],
     show: Callable[[str], Response | None],
+    takes_fields: bool = True,
 ) -> Response:
     """Answer a POST once per key. `act` does it, calling `bind`; `show` tells of a row that `bind` named, or None if
     it came to nothing and the request is to be done anew.
 
-    Raises `ApiError` 409 `idempotency_conflict` for a key that came with another body.
+    Not `takes_fields`: a body with any is refused. Raises `ApiError` 409 `idempotency_conflict` for a key that came
+    with another body.
     """
     claim = _claim(request, customer=customer, now=now)
     if (first := _first_answer(claim, show=show)) is not None:
         return first
     try:
+        if not takes_fields:
+            refuse_fields(request)
         response = act(claim)
     except Twin:
         return _first_answer(claim, show=show) or _conflict("The first request with this key is still at work.")

@@ -3,16 +3,20 @@
 A slip in a name would silently leave something as it is, such as a limit or an overlap; a `"false"` would be a true.
 """
 
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
+from rest_framework.request import Request
 
 if TYPE_CHECKING:
     Base = serializers.Serializer[Any]
 else:
     Base = object
 
+MOST_NAME, MOST_LIKENED = 60, 10
 TEXTS = (
     serializers.CharField,
     serializers.ChoiceField,
@@ -56,13 +60,29 @@ class KnownFields(Base):
 
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, dict):
-            wrong = {name: ["There is no such field."] for name in sorted(set(data) - set(self.fields))}
+            wrong = unknown(data, self.fields)
             for name, value in data.items():
                 if words := _unlike(self.fields.get(name), value):
                     wrong[name] = [words]
             if wrong:
                 raise serializers.ValidationError(wrong)
         return super().to_internal_value(data)
+
+
+def unknown(data: Mapping[Any, Any], fields: Collection[str]) -> dict[str, list[str]]:
+    """The names in a body that are none of these fields, each with what is wrong and which field may be meant."""
+    wrong = {}
+    for number, name in enumerate(sorted(set(data) - set(fields))):
+        # Likeness takes time by the product of lengths.
+        near = get_close_matches(name[:MOST_NAME], fields, n=1) if number < MOST_LIKENED else []
+        wrong[name] = ["There is no such field." + (f" Did you mean `{near[0]}`?" if near else "")]
+    return wrong
+
+
+def refuse_fields(request: Request) -> None:
+    """For a request that takes no body, or an empty one. Raises `ValidationError`, which names the fields."""
+    if isinstance(request.data, dict) and request.data:
+        raise serializers.ValidationError(unknown(request.data, ()))
 
 
 def _unlike(field: Any, value: Any) -> str:

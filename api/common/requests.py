@@ -82,4 +82,11 @@ class Requests(Generic[Row]):
                 raise state_conflict(row, str(error)) from None
             return self.shown(customer, number)
 
-        return run_once(request, customer=customer, now=now, act=act, show=lambda _number: self.shown(customer, number))
+        return run_once(
+            request,
+            customer=customer,
+            now=now,
+            act=act,
+            show=lambda _number: self.shown(customer, number),
+            takes_fields=False,
+        )

@@ -91,7 +91,12 @@ class TestView(APIView):
             return _shown(endpoint, row.number, status=201)
 
         return run_once(
-            request, customer=customer, now=now, act=act, show=lambda made: _shown(endpoint, made, status=201)
+            request,
+            customer=customer,
+            now=now,
+            act=act,
+            show=lambda made: _shown(endpoint, made, status=201),
+            takes_fields=False,
         )
 
 
@@ -116,7 +121,14 @@ class ReplayView(APIView):
                 raise refused(error) from None
             return _shown(endpoint, row.number)
 
-        return run_once(request, customer=customer, now=now, act=act, show=lambda _number: _shown(endpoint, row.number))
+        return run_once(
+            request,
+            customer=customer,
+            now=now,
+            act=act,
+            show=lambda _number: _shown(endpoint, row.number),
+            takes_fields=False,
+        )
 
 
 def _find(endpoint: Endpoint, number: str) -> Delivery:

@@ -176,7 +176,7 @@ class RotateView(APIView):
         def show(_number: str) -> Response:
             return Response({"data": shown(find(customer, number))})
 
-        return run_once(request, customer=customer, now=now, act=rotate, show=show)
+        return run_once(request, customer=customer, now=now, act=rotate, show=show, takes_fields=False)
 
 
 def find(customer: Customer, number: str) -> Endpoint:

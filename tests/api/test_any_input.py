@@ -8,7 +8,7 @@ from functools import cache
 from typing import NamedTuple
 
 import pytest
-from django.test import Client
+from django.test import Client, override_settings
 from drf_spectacular.generators import SchemaGenerator
 
 from accounts.keys import issuing
@@ -159,6 +159,40 @@ def test_every_field_takes_every_type(api, paths, method, path):
             answer = api.generic(method, path.format(**paths), body, content_type="application/json")
             check(answer, method, path, field, odd[:60])
     assert fields
+
+
+@pytest.mark.parametrize(("method", "path"), WITH_FIELDS)
+def test_a_field_that_there_is_not_is_refused_with_the_nearest_that_there_is(api, paths, method, path):
+    [fields] = [operation.fields for operation in operations() if operation[:2] == (method, path)]
+    if path == "/v1/webhooks/{number}":
+        paths |= endpoint(api)
+    longest = max(fields, key=len)
+    slip = json.dumps({longest + "x": 1})
+    error = api.generic(method, path.format(**paths), slip, content_type="application/json").json()["error"]
+    assert (error["code"], error["param"]) == ("validation_error", longest + "x")
+    assert error["message"].endswith(f"There is no such field. Did you mean `{longest}`?")
+    far = json.dumps({"~": 1})
+    error = api.generic(method, path.format(**paths), far, content_type="application/json").json()["error"]
+    assert (error["param"], "mean" in error["message"]) == ("~", False)
+
+
+def endpoint(api: Client) -> dict[str, str]:
+    body = {"url": "http://127.0.0.1:9/hook"}
+    with override_settings(ALLOW_PRIVATE_WEBHOOKS=True):
+        made = api.post("/v1/webhooks", body, content_type="application/json")
+    return {"number": made.json()["data"]["id"]}
+
+
+def test_what_takes_no_body_refuses_fields(api, paths):
+    paths |= endpoint(api)
+    tried = []
+    for method, path, fields, _query in operations():
+        if method in ("POST", "PATCH", "PUT") and not fields:
+            answer = api.generic(method, path.format(**paths), '{"a": 1}', content_type="application/json")
+            if answer.status_code != 404:  # what it is about is none here
+                assert (answer.status_code, answer.json()["error"]["param"]) == (400, "a"), path
+                tried.append(path)
+    assert tried == ["/v1/webhooks/{number}/rotate", "/v1/webhooks/{number}/test"]
 
 
 VALUES = [
