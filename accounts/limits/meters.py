@@ -224,22 +224,21 @@ def left(*, policy: KeyPolicy, key: KeyCounter, now: datetime) -> Decimal | None
     """What the caps of key and member leave, in USD; None where there are none."""
     if not (policy.caps or policy.member_caps):
         return None
-    today = today_of(policy, now)
+    today, member = today_of(policy, now), key.member
     key.turn_to(today)
-    if key.member is not None:
-        key.member.turn_to(today)
-    return _narrowest(policy, key)
+    room = key.room(policy.caps)
+    if member is None or not policy.member_caps:
+        return room
+    member.turn_to(today)
+    of_member = member.room(policy.member_caps)
+    return of_member if room is None or (of_member is not None and of_member < room) else room
 
 
 def left_on(day: date, *, policy: KeyPolicy, key: KeyCounter) -> Decimal | None:
     """What the caps leave to a request that was counted on `day`, in USD; None where there are none."""
-    return _narrowest(policy, key, counted_on=day) if policy.caps or policy.member_caps else None
-
-
-def _narrowest(policy: KeyPolicy, key: KeyCounter, *, counted_on: date | None = None) -> Decimal | None:
-    rooms = key.rooms(policy.caps, counted_on=counted_on)
+    rooms = key.rooms(policy.caps, counted_on=day)
     if key.member is not None:
-        rooms += key.member.rooms(policy.member_caps, counted_on=counted_on)
+        rooms += key.member.rooms(policy.member_caps, counted_on=day)
     return min(rooms, default=None)
 
 
@@ -275,10 +274,16 @@ WRITE_ONE_KEY_METER = _KEY_METER.format(
     rows="(SELECT %s::bigint, %s::bigint, %s::text, %s::date, %s::date, %s::date,"
     " %s::numeric, %s::numeric, %s::numeric, %s::numeric)"
 )
-WRITE_MEMBER_METERS = (
-    f"UPDATE accounts_membermeter m SET {_SPENT} FROM unnest(%s::bigint[], %s::date[], %s::date[], %s::date[],"
-    " %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[])"
+_MEMBER_METER = (
+    f"UPDATE accounts_membermeter m SET {_SPENT} FROM {{rows}}"
     f" AS d(membership_id, {', '.join(_DAYS)}, {_AMOUNTS}) WHERE m.membership_id = d.membership_id"
+)
+WRITE_MEMBER_METERS = _MEMBER_METER.format(
+    rows="unnest(%s::bigint[], %s::date[], %s::date[], %s::date[],"
+    " %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[])"
+)
+WRITE_ONE_MEMBER_METER = _MEMBER_METER.format(
+    rows="(SELECT %s::bigint, %s::date, %s::date, %s::date, %s::numeric, %s::numeric, %s::numeric, %s::numeric)"
 )
 WRITE_CUSTOMER_METERS = (
     "UPDATE accounts_customermeter m SET slot = d.slot, slots = d.slots::int[], by_model = d.by_model::jsonb"
@@ -314,8 +319,10 @@ def writes(
     elif rows:
         statements.append((WRITE_KEY_METERS, (now, *columns(rows))))
     members = {key.member.member_id: key.member for key in counted if key.member is not None and key.member.changed}
-    if members:
-        of_members = [(member_id, *member.row) for member_id, member in members.items()]
+    of_members = [(member_id, *member.row) for member_id, member in members.items()]
+    if len(of_members) == 1:
+        statements.append((WRITE_ONE_MEMBER_METER, of_members[0]))
+    elif of_members:
         statements.append((WRITE_MEMBER_METERS, columns(of_members)))
     slot = slot_of(now)
     changed = [

@@ -42,7 +42,7 @@ def caps_of(amounts: Sequence[Decimal | None]) -> Caps:
 class Spending:
     """A meter's sums: read under the wallet lock, counted in Python, written once."""
 
-    __slots__ = ("changed", "charged", "day", "spent")
+    __slots__ = ("_caps", "_room", "changed", "charged", "day", "spent")
 
     def __init__(self, row: Sequence[Any]) -> None:
         """`row`: what `COLUMNS` say, the sums by `Period`."""
@@ -50,6 +50,9 @@ class Spending:
         self.spent: list[Decimal] = list(row[1:5])
         self.charged: list[Decimal] = list(row[5:9])
         self.changed = False
+        self._caps: Caps | None = None
+        self._room: Decimal | None = None
+        """What `_caps` leave, as a batch asks once a request and all sums of a day grow alike."""
 
     @classmethod
     def of(cls, meter: SpendingMeter) -> "Spending":
@@ -63,12 +66,14 @@ class Spending:
         for period, first in enumerate(begins(day)):
             if self.day < first:
                 self.spent[period] = self.charged[period] = ZERO
-        self.day = day
+        self.day, self._caps = day, None
 
     def count(self, day: date, held: Decimal) -> date:
         """Count a hold; the day on which it counts, which settlement corrects."""
         self.turn_to(day)
         self.spent = [spent + held for spent in self.spent]
+        if self._room is not None:
+            self._room -= held
         self.changed = True
         return self.day
 
@@ -77,7 +82,13 @@ class Spending:
         for period, end in enumerate(ends(counted_on)):
             if self.day < end:
                 self.spent[period] += held
-        self.changed = True
+        self.changed, self._caps = True, None
+
+    def room(self, caps: Caps) -> Decimal | None:
+        """What the narrowest of these caps leaves; None without any."""
+        if self._caps is not caps:
+            self._caps, self._room = caps, min(self.rooms(caps), default=None)
+        return self._room
 
     def rooms(self, caps: Caps, *, counted_on: date | None = None) -> list[Decimal]:
         """What each of these caps leaves; to a request that was counted on that day, those that are not over."""

@@ -1,10 +1,11 @@
 import math
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
+from accounts.limits import meters
 from accounts.limits.meters import CapReached, CustomerCounter, KeyCounter, MemberCounter
 from accounts.limits.periods import Period
 from accounts.limits.policy import KeyPolicy
@@ -337,3 +338,28 @@ def test_requests_at_once_are_counted_with_those_of_the_same_batch():
     refusal = decided(ask, wallet("50"), key=key)
     assert (refusal.status, refusal.code, refusal.headers["Retry-After"]) == (429, "rate_limit_exceeded", "1")
     assert "2 requests at once" in refusal.message
+
+
+@CAPS
+def test_what_caps_leave_follows_each_hold_of_a_batch_whichever_key_of_a_member_it_is_of(cap):
+    """It is kept from request to request."""
+    ask, key = capped(cap, "5.00", spent="1")
+    other = KeyCounter([2, 1, 1, True, 0, [0] * 13, TODAY, *NOTHING], key.member)
+    theirs = replace(ask.policy, key_id=2)
+    is_members = cap[0] == MEMBERS
+
+    def left() -> tuple[Decimal | None, Decimal | None]:
+        return (
+            meters.left(policy=ask.policy, key=key, now=NOW),
+            meters.left(policy=theirs, key=other, now=NOW),
+        )
+
+    assert left() == (Decimal(4), Decimal(4) if is_members else Decimal(5))
+    key.hold(ask.policy, slot=1, today=TODAY, held=Decimal("1.5"))
+    assert left() == (Decimal("2.5"), Decimal("2.5") if is_members else Decimal(5))
+    other.hold(theirs, slot=1, today=TODAY, held=Decimal("0.5"))
+    assert left() == (Decimal(2), Decimal(2)) if is_members else (Decimal("2.5"), Decimal("4.5"))
+    key.hold_more(ask.policy, counted_on=TODAY, held=Decimal("-0.5"))
+    assert left()[0] == (Decimal("2.5") if is_members else Decimal(3))
+    later = meters.left(policy=ask.policy, key=key, now=NOW + timedelta(days=40))
+    assert later == (Decimal(5) if cap[1] is not Period.TOTAL else left()[0])
