@@ -25,7 +25,7 @@ class AccountSerializer(KnownFields, serializers.ModelSerializer[Customer]):
     """An account. Its days, and so the caps of its keys, begin at midnight in `time_zone`, an IANA name."""
 
     id = serializers.CharField(read_only=True)
-    time_zone = serializers.CharField()
+    time_zone = serializers.CharField(help_text="An IANA name, such as Asia/Shanghai.")
 
     class Meta:
         model = Customer
@@ -38,14 +38,20 @@ class AccountSerializer(KnownFields, serializers.ModelSerializer[Customer]):
         return name
 
 
+class AccountAnswer(serializers.Serializer[Any]):
+    """How it is answered."""
+
+    data = AccountSerializer()  # type: ignore[assignment]
+
+
 class AccountView(GenericAPIView[Customer]):
     serializer_class = AccountSerializer
 
-    @extend_schema(operation_id="account_retrieve")
+    @extend_schema(operation_id="account_retrieve", responses={200: AccountAnswer})
     def get(self, request: Request) -> Response:
         return Response({"data": self.get_serializer(caller(request).customer).data})
 
-    @extend_schema(operation_id="account_update")
+    @extend_schema(operation_id="account_update", responses={200: AccountAnswer})
     def patch(self, request: Request) -> Response:
         customer = caller(request).customer
         serializer = self.get_serializer(customer, data=request.data, partial=True)
@@ -66,8 +72,14 @@ class CreditsSerializer(serializers.Serializer[Any]):
     currency = serializers.CharField()
 
 
+class CreditsAnswer(serializers.Serializer[Any]):
+    """How it is answered."""
+
+    data = CreditsSerializer()  # type: ignore[assignment]
+
+
 class CreditsView(APIView):
-    @extend_schema(operation_id="credits_retrieve", responses={200: CreditsSerializer})
+    @extend_schema(operation_id="credits_retrieve", responses={200: CreditsAnswer})
     def get(self, request: Request) -> Response:
         return Response({"data": shown_credits(Wallet.objects.get(customer=caller(request).customer))})
 
@@ -97,6 +109,14 @@ class TransactionSerializer(serializers.Serializer[Any]):
     created_at = serializers.DateTimeField()
 
 
+class TransactionsAnswer(serializers.Serializer[Any]):
+    """A page of them."""
+
+    data = TransactionSerializer(many=True)  # type: ignore[assignment]
+    next = serializers.CharField(allow_null=True)
+    previous = serializers.CharField(allow_null=True)
+
+
 class TransactionsView(APIView):
     """Transfers that touched the customer's balances, newest first."""
 
@@ -106,7 +126,7 @@ class TransactionsView(APIView):
             OpenApiParameter("cursor", str, description="From `next` or `previous`."),
             OpenApiParameter("limit", int, description="1 to 200, 50 by default."),
         ],
-        responses={200: TransactionSerializer(many=True)},
+        responses={200: TransactionsAnswer},
     )
     def get(self, request: Request) -> Response:
         before, after = _cursor(request.query_params.get("cursor", ""))

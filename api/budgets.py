@@ -15,7 +15,7 @@ from accounts.models import ApiKey, SecurityEvent
 from accounts.roles import Right, Scope, rights_of
 from accounts.security import log
 from api.common.authentication import KeyCaller, caller
-from api.common.base import KEY_HEADER, ApiError
+from api.common.base import ApiError
 from api.common.idempotency import Claim, run_once
 from api.common.known import ExactAmountField, KnownFields
 from billing.budgets import ending, making
@@ -102,14 +102,12 @@ class BudgetsView(generics.GenericAPIView[Budget]):
             return Budget.objects.none()
         return Budget.objects.filter(customer=caller(self.request).customer).select_related("key")
 
-    @extend_schema(operation_id="budgets_list")
+    @extend_schema(operation_id="budgets_list", responses={200: BudgetSerializer(many=True)})
     def get(self, request: Request) -> Response:
         page = self.paginate_queryset(self.get_queryset()) or []
         return self.get_paginated_response(_shown(page))
 
-    @extend_schema(
-        operation_id="budgets_create", parameters=[KEY_HEADER], request=NewBudget, responses={201: MadeAnswer}
-    )
+    @extend_schema(operation_id="budgets_create", request=NewBudget, responses={201: MadeAnswer})
     def post(self, request: Request) -> Response:
         who, now = caller(request), timezone.now()
 

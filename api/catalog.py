@@ -146,7 +146,7 @@ class GenerationView(APIView):
 
     @extend_schema(
         operation_id="generation_retrieve",
-        parameters=[OpenApiParameter("id", str, required=True, description="gen-...")],
+        parameters=[OpenApiParameter("id", str, required=True, description="Of an answer, its `X-Generation-Id`.")],
         responses={200: dict},
     )
     def get(self, request: Request) -> Response:

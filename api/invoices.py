@@ -11,7 +11,6 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from api.common.authentication import caller
-from api.common.base import KEY_HEADER
 from api.common.idempotency import Claim
 from api.common.known import AmountField, KnownFields
 from api.common.requests import Requests
@@ -123,7 +122,6 @@ class InvoiceListView(generics.ListAPIView[InvoiceRequest]):
 
     @extend_schema(
         operation_id="invoice_requests_create",
-        parameters=[KEY_HEADER],
         request=NewInvoice,
         responses={201: InvoiceAnswer},
     )
@@ -142,9 +140,7 @@ class InvoiceView(APIView):
 class InvoiceCancelView(APIView):
     """Take a request back of which no document was made."""
 
-    @extend_schema(
-        operation_id="invoice_requests_cancel", parameters=[KEY_HEADER], request=None, responses={200: InvoiceAnswer}
-    )
+    @extend_schema(operation_id="invoice_requests_cancel", request=None, responses={200: InvoiceAnswer})
     def post(self, request: Request, number: str) -> Response:
         return INVOICES.cancelled(request, number)
 

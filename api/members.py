@@ -20,7 +20,7 @@ from accounts.people.team import Conflict, NotAllowed, TeamError
 from accounts.roles import Role
 from accounts.security import log
 from api.common.authentication import caller
-from api.common.base import KEY_HEADER, ApiError, refused
+from api.common.base import ApiError, refused
 from api.common.caps import CapField, ResetField, SpentField
 from api.common.idempotency import Claim, run_once
 from api.common.known import KnownFields
@@ -120,7 +120,7 @@ class MembersView(GenericAPIView[Membership]):
             return Membership.objects.none()
         return team.members(caller(self.request).customer)
 
-    @extend_schema(operation_id="members_list")
+    @extend_schema(operation_id="members_list", responses={200: MemberSerializer(many=True)})
     def get(self, request: Request) -> Response:
         page = self.paginate_queryset(self.get_queryset())
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
@@ -180,14 +180,13 @@ class InvitationsView(GenericAPIView[Invitation]):
             return Invitation.objects.none()
         return Invitation.objects.filter(customer=caller(self.request).customer).select_related("invited_by")
 
-    @extend_schema(operation_id="invitations_list")
+    @extend_schema(operation_id="invitations_list", responses={200: InvitationSerializer(many=True)})
     def get(self, request: Request) -> Response:
         page = self.paginate_queryset(self.get_queryset())
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
 
     @extend_schema(
         operation_id="invitations_create",
-        parameters=[KEY_HEADER],
         request=NewInvitation,
         responses={201: InvitationAnswer},
     )

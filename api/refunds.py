@@ -11,7 +11,6 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from api.common.authentication import caller
-from api.common.base import KEY_HEADER
 from api.common.idempotency import Claim
 from api.common.known import AmountField, KnownFields
 from api.common.requests import Requests
@@ -109,7 +108,6 @@ class RefundListView(generics.ListAPIView[RefundRequest]):
 
     @extend_schema(
         operation_id="refund_requests_create",
-        parameters=[KEY_HEADER],
         request=NewRefund,
         responses={201: RefundAnswer},
     )
@@ -140,8 +138,6 @@ class RefundView(APIView):
 class RefundCancelView(APIView):
     """Take a request back that support has not decided; the amount is free again."""
 
-    @extend_schema(
-        operation_id="refund_requests_cancel", parameters=[KEY_HEADER], request=None, responses={200: RefundAnswer}
-    )
+    @extend_schema(operation_id="refund_requests_cancel", request=None, responses={200: RefundAnswer})
     def post(self, request: Request, number: str) -> Response:
         return REFUNDS.cancelled(request, number)

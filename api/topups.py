@@ -16,7 +16,7 @@ from rest_framework.views import APIView
 
 from accounts.models import Customer
 from api.common.authentication import caller
-from api.common.base import KEY_HEADER, AnyAccepted, ApiError, state_conflict
+from api.common.base import AnyAccepted, ApiError, state_conflict
 from api.common.idempotency import Claim, run_once
 from api.common.known import AmountField, KnownFields
 from billing.books.money import ZERO, api_amount
@@ -154,9 +154,7 @@ class TopUpListView(generics.ListAPIView[TopUp]):
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return super().get(request, *args, **kwargs)
 
-    @extend_schema(
-        operation_id="topups_create", parameters=[KEY_HEADER], request=NewTopUp, responses={201: TopUpAnswer}
-    )
+    @extend_schema(operation_id="topups_create", request=NewTopUp, responses={201: TopUpAnswer})
     def post(self, request: Request) -> Response:
         customer, now = caller(request).customer, timezone.now()
         return run_once(
@@ -209,7 +207,7 @@ class TopUpView(APIView):
 class CancelView(APIView):
     """Give an unpaid top-up up: it is closed at its provider. Should it be paid all the same, it is credited."""
 
-    @extend_schema(operation_id="topups_cancel", parameters=[KEY_HEADER], request=None, responses={200: TopUpAnswer})
+    @extend_schema(operation_id="topups_cancel", request=None, responses={200: TopUpAnswer})
     def post(self, request: Request, number: str) -> Response:
         customer, now = caller(request).customer, timezone.now()
         topup = _find(customer, number)

@@ -1,13 +1,13 @@
 """Paths of the REST API, and those that payment providers notify."""
 
 from django.urls import path
-from drf_spectacular.views import SpectacularSwaggerView
 
 from api import auto_topup, balance, budgets, catalog, invoices, members, notifications, refunds, topups, usage
 from api.alerts import views as alerts
 from api.common.base import unknown_path
-from api.common.schema import SchemaView
 from api.keys import views as keys
+from api.reference.document import SchemaView
+from api.reference.page import reference
 from api.statements import views as statements
 from api.webhooks import deliveries as webhook_deliveries
 from api.webhooks import endpoints as webhooks
@@ -74,6 +74,6 @@ urlpatterns = [
         for address in spec.notify_paths
     ),
     path("api/schema/", SchemaView.as_view(), name="schema"),
-    path("api/docs/", SpectacularSwaggerView.as_view(), name="api-docs"),
+    path("api/docs/", reference, name="api-docs"),
     path("v1/<path:rest>", unknown_path),
 ]

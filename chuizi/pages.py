@@ -3,7 +3,6 @@
 Django itself writes a body to memory or disk for as long as it comes, before any view can refuse it.
 """
 
-import asyncio
 from http.cookies import CookieError, SimpleCookie
 from importlib import import_module
 
@@ -15,7 +14,6 @@ from django.core.handlers.asgi import ASGIHandler
 from django.db import connections
 from django.http import HttpRequest
 
-from api.common import schema
 from core.web import cors, paths
 from core.web.errors import error_body
 from proxy.errors import Refusal
@@ -32,14 +30,8 @@ class Pages:
     def __init__(self, django: ASGIHandler) -> None:
         self._django = django
         self._budget = BodyBudget(settings.PAGE_BODY_BUDGET_BYTES)
-        self._is_schema_made = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not self._is_schema_made:
-            # Before anybody asks for it; not at the start, as it takes 14 MB, and gateways of their own never serve it.
-            # Nobody waits for it, and a schema that cannot be made stops nothing else.
-            self._is_schema_made = True
-            asyncio.get_running_loop().run_in_executor(None, schema.make)
         exchange = Exchange(scope, receive, send, more=cors.RAW_HEADERS if paths.is_api(scope["path"]) else ())
         share = Share(self._budget)
         try:

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 import yaml
 
+from api.reference.told import groups
 from proxy.errors import Refusal
 from proxy.gateway.routes import ROUTES, Routes
 from proxy.protocols.endpoint import Endpoint
@@ -54,7 +55,7 @@ def _operations(path: str, endpoints: Mapping[str, Endpoint[Any]]) -> Iterator[t
         operation: dict[str, Any] = {
             "operationId": f"{name}_{method.lower()}",
             "summary": example["summary"],
-            "tags": ["models"],
+            "tags": [groups()["models"]],
             "security": [{"key": []}],
             "parameters": [*_of_path(example), *(one for one in HEADERS if endpoint.holds or one["name"] != ONCE)],
             "responses": {"200": _answer(example), **{str(one.status): _error(endpoint, one) for one in _of(endpoint)}},
@@ -93,10 +94,11 @@ HEADERS = [
 
 
 def _of_path(example: Mapping[str, Any]) -> list[dict[str, Any]]:
-    place, schema = example.get("place", {}), {"type": "string"}
+    schema = {"type": "string"}
     return [
-        {"name": name, "in": "path", "required": True, "schema": schema, "example": said}
-        for name, said in place.items()
+        {"name": name, "in": where, "required": where == "path", "schema": schema, "example": said}
+        for where, those in (("path", example.get("place", {})), ("query", example.get("query", {})))
+        for name, said in those.items()
     ]
 
 

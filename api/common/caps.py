@@ -41,7 +41,13 @@ class CapField(serializers.DecimalField):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(
-            max_digits=20, decimal_places=8, min_value=Decimal(0), required=False, allow_null=True, **options
+            max_digits=20,
+            decimal_places=8,
+            min_value=Decimal(0),
+            required=False,
+            allow_null=True,
+            help_text="USD that may be spent in that period; null for no cap.",
+            **options,
         )
 
 

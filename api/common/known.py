@@ -25,13 +25,13 @@ TEXTS = (
 )
 
 
-def amount_schema(*, places: int, nullable: bool = False) -> dict[str, Any]:
+def amount_schema(*, places: int) -> dict[str, Any]:
     """An amount in the description of the API: a text of at most so many decimals, or a whole number."""
     pattern = rf"^[0-9]{{1,11}}(\.[0-9]{{1,{places}}})?$"
     either: dict[str, Any] = {
         "oneOf": [{"type": "string", "pattern": pattern}, {"type": "integer", "minimum": 0, "maximum": 10**11}]
     }
-    return either | ({"nullable": True} if nullable else {})
+    return either
 
 
 @extend_schema_field(amount_schema(places=2))

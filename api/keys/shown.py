@@ -55,17 +55,33 @@ class KeySerializer(KnownFields, serializers.ModelSerializer[ApiKey]):
         read_only=True,
         help_text="Spent or held since the key was made.",
     )
-    name = serializers.CharField(max_length=100)
-    is_active = serializers.BooleanField(required=False)
-    expires_at = serializers.DateTimeField(required=False, allow_null=True)
-    allowed_models = serializers.ListField(child=serializers.CharField(), required=False)
-    allowed_ips = serializers.ListField(child=serializers.CharField(), required=False)
+    name = serializers.CharField(max_length=100, help_text="What you call it.")
+    is_active = serializers.BooleanField(required=False, help_text="Whether it works; `true` unless named.")
+    expires_at = serializers.DateTimeField(
+        required=False, allow_null=True, help_text="From when on it works no more; null for never."
+    )
+    allowed_models = serializers.ListField(
+        child=serializers.CharField(),
+        required=False,
+        help_text="Ids, bare names, or wildcards such as `anthropic/*` and `*-mini`; all models where it is empty.",
+    )
+    allowed_ips = serializers.ListField(
+        child=serializers.CharField(),
+        required=False,
+        help_text="Addresses and networks, such as `192.0.2.0/24`; from anywhere where it is empty.",
+    )
     scopes = serializers.ListField(
         child=serializers.ChoiceField([scope.value for scope in Scope]),
         required=False,
         help_text="What the key may be used for; `inference` and `read` unless named.",
     )
-    rpm_limit = serializers.IntegerField(min_value=0, max_value=MOST_RPM, required=False, allow_null=True)
+    rpm_limit = serializers.IntegerField(
+        min_value=0,
+        max_value=MOST_RPM,
+        required=False,
+        allow_null=True,
+        help_text="Requests a minute; null for the site's usual rate, 0 for no limit.",
+    )
     concurrency_limit = serializers.IntegerField(
         min_value=1, max_value=MOST_RPM, required=False, allow_null=True, help_text="Requests under way at once."
     )
@@ -131,6 +147,12 @@ class KeySerializer(KnownFields, serializers.ModelSerializer[ApiKey]):
         return items
 
 
+class KeyAnswer(serializers.Serializer[Any]):
+    """How one key is answered."""
+
+    data = KeySerializer()  # type: ignore[assignment]
+
+
 class NewKeySerializer(KeySerializer):
     """The answer to a POST: the key, with its text this once."""
 
@@ -138,3 +160,9 @@ class NewKeySerializer(KeySerializer):
 
     class Meta(KeySerializer.Meta):
         fields = ("key", *KeySerializer.Meta.fields)
+
+
+class NewKeyAnswer(serializers.Serializer[Any]):
+    """The answer that has a key's text."""
+
+    data = NewKeySerializer()  # type: ignore[assignment]

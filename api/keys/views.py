@@ -24,7 +24,7 @@ from api.common.authentication import KeyCaller, caller
 from api.common.base import ApiError
 from api.common.idempotency import Claim, run_once
 from api.common.known import KnownFields
-from api.keys.shown import KeySerializer, NewKeySerializer, rows
+from api.keys.shown import KeyAnswer, KeySerializer, NewKeyAnswer, rows
 
 
 def _refuse_wider(who: KeyCaller, wanted: Mapping[str, Any]) -> None:
@@ -62,12 +62,12 @@ class KeysView(GenericAPIView[ApiKey]):
             return ApiKey.objects.none()
         return _keys_of(caller(self.request))
 
-    @extend_schema(operation_id="keys_list")
+    @extend_schema(operation_id="keys_list", responses={200: KeySerializer(many=True)})
     def get(self, request: Request) -> Response:
         page = self.paginate_queryset(self.get_queryset())
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
 
-    @extend_schema(operation_id="keys_create", responses={201: NewKeySerializer})
+    @extend_schema(operation_id="keys_create", responses={201: NewKeyAnswer})
     def post(self, request: Request) -> Response:
         who, now = caller(request), timezone.now()
 
@@ -100,11 +100,11 @@ class KeysView(GenericAPIView[ApiKey]):
 class KeyView(GenericAPIView[ApiKey]):
     serializer_class = KeySerializer
 
-    @extend_schema(operation_id="keys_retrieve")
+    @extend_schema(operation_id="keys_retrieve", responses={200: KeyAnswer})
     def get(self, request: Request, key_id: int) -> Response:
         return Response({"data": _shown(_find(caller(request), key_id).pk)})
 
-    @extend_schema(operation_id="keys_update")
+    @extend_schema(operation_id="keys_update", responses={200: KeyAnswer})
     def patch(self, request: Request, key_id: int) -> Response:
         who = caller(request)
         key = _own_or_any(who, key_id)
@@ -150,7 +150,7 @@ class RotateView(GenericAPIView[ApiKey]):
 
     serializer_class = RotationSerializer
 
-    @extend_schema(operation_id="keys_rotate", responses={201: NewKeySerializer})
+    @extend_schema(operation_id="keys_rotate", responses={201: NewKeyAnswer})
     def post(self, request: Request, key_id: int) -> Response:
         who = caller(request)
         key = _own_or_any(who, key_id)

@@ -17,6 +17,8 @@ from api.common.base import AnyAccepted, ApiError
 from billing.statements import reading
 from core.web.downloads import as_file
 
+STATES = ("open", "closed")
+
 
 class SpanSerializer(serializers.Serializer[Any]):
     """A month in the account's zone. USD, 8 decimals."""
@@ -25,7 +27,7 @@ class SpanSerializer(serializers.Serializer[Any]):
     time_zone = serializers.CharField()
     opens_at = serializers.DateTimeField()
     closes_at = serializers.DateTimeField()
-    state = serializers.ChoiceField(("open", "closed"))
+    state = serializers.ChoiceField(STATES)
     opening = serializers.CharField()
     closing = serializers.CharField(help_text="Of an open month: as it stands now.")
 

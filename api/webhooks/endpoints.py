@@ -12,7 +12,7 @@ from rest_framework.views import APIView
 
 from accounts.models import Customer
 from api.common.authentication import caller
-from api.common.base import KEY_HEADER, ApiError
+from api.common.base import ApiError
 from api.common.idempotency import Claim, run_once
 from api.common.known import KnownFields
 from webhooks import endpoints
@@ -76,7 +76,7 @@ class EndpointsView(generics.ListAPIView[Endpoint]):
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return super().get(request, *args, **kwargs)
 
-    @extend_schema(operation_id="webhooks_create", parameters=[KEY_HEADER], responses={201: SecretAnswer})
+    @extend_schema(operation_id="webhooks_create", responses={201: SecretAnswer})
     def post(self, request: Request) -> Response:
         who, now = caller(request), timezone.now()
         serializer = self.get_serializer(data=request.data)
@@ -153,7 +153,7 @@ class EndpointView(generics.GenericAPIView[Endpoint]):
 class RotateView(APIView):
     """A new secret. The one before signs too, for 24 hours."""
 
-    @extend_schema(operation_id="webhooks_rotate", parameters=[KEY_HEADER], request=None, responses={200: SecretAnswer})
+    @extend_schema(operation_id="webhooks_rotate", request=None, responses={200: SecretAnswer})
     def post(self, request: Request, number: str) -> Response:
         customer, now = caller(request).customer, timezone.now()
         endpoint = find(customer, number)

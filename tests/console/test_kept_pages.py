@@ -7,7 +7,7 @@ import pytest
 import yaml
 from django.test import Client
 
-from api.common import schema
+from api.reference import document
 from console import public_pages
 from proxy.prices import pricelist
 from proxy.prices.loading import load_catalog
@@ -90,8 +90,7 @@ def test_a_search_is_its_own(upstream):
 
 
 def test_any_number_of_first_callers_get_the_schema(transactional_db, monkeypatch):
-    monkeypatch.setattr(schema, "_made", {})
-    monkeypatch.setattr(schema, "_document", {})
+    monkeypatch.setattr(document, "_made", {})
 
     def read(number: int) -> tuple[int, bytes]:
         answer = Client(raise_request_exception=False).get("/api/schema/", headers={"Accept-Language": "zh-CN"})

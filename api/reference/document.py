@@ -1,12 +1,16 @@
-"""`/api/schema/`: the same for everybody, so it is made once. The generator cannot make two at a time."""
+"""`/api/schema/`: the same for everybody, so it is made once, for whoever comes first, and kept as it is sent."""
 
 from threading import Lock
 from typing import Any
 
+import orjson
 from django.http import HttpResponse
 from django.utils import translation
+from django.utils.decorators import method_decorator
+from django.views.decorators.gzip import gzip_page
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.renderers import OpenApiJsonRenderer
 from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework.request import Request
@@ -24,32 +28,39 @@ class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[misc, no-untype
         return {"type": "http", "scheme": "bearer", "bearerFormat": "ck-..."}
 
 
-_lock = Lock()
+_lock = Lock()  # the generator cannot make two at a time
 _made: dict[str, bytes] = {}
-_document: dict[str, Any] = {}
 
 
 def rendered(renderer: Any) -> bytes:
-    """The schema in English, as this renderer of drf-spectacular writes it; made by whoever comes first."""
+    """The document in English, as this renderer of drf-spectacular writes it; made by whoever comes first."""
     with _lock:
         if renderer.media_type not in _made:
-            if not _document:
-                with translation.override("en"):
-                    generator: Any = SchemaGenerator  # untyped
-                    _document.update(generator().get_schema(request=None, public=True))
-                _document["paths"] = dict(sorted({**_document["paths"], **calling.paths()}.items()))
-            _made[renderer.media_type] = renderer.render(_document, renderer_context={})
+            _made[renderer.media_type] = renderer.render(_document(), renderer_context={})
         return _made[renderer.media_type]
 
 
-def make() -> None:
-    """Make it before anybody asks; both forms, as the page of the API reads the first and programs the second."""
-    for renderer in SpectacularAPIView.renderer_classes[::2]:
-        rendered(renderer())
+def _document() -> dict[str, Any]:
+    """The whole is large in memory, and is read anew from the JSON where it is needed once more."""
+    if (kept := _made.get(OpenApiJsonRenderer.media_type)) is not None:
+        read: dict[str, Any] = orjson.loads(kept)
+        return read
+    with translation.override("en"):
+        generator: Any = SchemaGenerator  # untyped
+        document: dict[str, Any] = generator().get_schema(request=None, public=True)
+    document["paths"] = dict(sorted({**document["paths"], **calling.paths()}.items()))
+    return document
 
 
+def read() -> dict[str, Any]:
+    """The document, for who shows it."""
+    found: dict[str, Any] = orjson.loads(rendered(OpenApiJsonRenderer()))
+    return found
+
+
+@method_decorator(gzip_page, name="dispatch")
 class SchemaView(SpectacularAPIView):
-    """The schema, from memory."""
+    """The document, from memory."""
 
     @extend_schema(exclude=True)
     def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
