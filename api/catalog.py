@@ -190,6 +190,7 @@ def generation_data(generation: Generation) -> dict[str, Any]:
         "held": api_amount(generation.held),
         "bound": api_amount(generation.bound),
         "hold_changes": [_change(change) for change in changes_of(generation)],
+        "guess": generation.guess,
         "usage_source": generation.usage_source,
         "usage": counts_in(one.counts_of(generation)),
         "session": generation.session,
@@ -209,6 +210,7 @@ def _change(change: HoldChange) -> dict[str, int | str]:
         "reason": change.why.value,
         "amount": api_amount(change.amount),
         "held": api_amount(change.held),
+        "bound": api_amount(change.bound),
     }
 
 

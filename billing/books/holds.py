@@ -87,8 +87,9 @@ GIVE_TO_PURSES = (
 )
 """What is captured of a budget's hold is what its requests were charged and hold, also once it has ended."""
 EXTEND_HOLDS = (
-    "UPDATE billing_hold h SET amount = h.amount + d.more, bound = h.bound + d.more"
-    " FROM unnest(%s::text[], %s::numeric[]) AS d(key, more) WHERE h.key = d.key AND h.state = 'open'"
+    "UPDATE billing_hold h SET amount = h.amount + d.more, bound = h.bound + d.bound"
+    " FROM unnest(%s::text[], %s::numeric[], %s::numeric[]) AS d(key, more, bound)"
+    " WHERE h.key = d.key AND h.state = 'open'"
 )
 """Of requests whose generations the same transaction has locked, so that none of them is being resolved."""
 ADD_HELD = (

@@ -112,10 +112,12 @@ class WalletCounter:
         self.exposure += decision.bound - decision.hold
         self.exposed += decision.bound - decision.hold
 
-    def hold_more(self, amount: Decimal) -> None:
+    def hold_more(self, amount: Decimal, *, exposing: Decimal = ZERO) -> None:
         self.available -= amount
         self.reserved += amount
         self.held += amount
+        self.exposure += exposing
+        self.exposed += exposing
 
 
 @dataclass(slots=True)
@@ -155,7 +157,7 @@ class Decision:
 @value
 class Extension:
     """What an open hold is to grow by, in USD: `wanted`, or what there is of it, but not less than `least`. What is
-    less than nothing is given back.
+    less than nothing is given back, and what is nothing leaves it as it is.
 
     `why` is one of `proxy.models.Change`; `day` is the one on which the request was counted.
     """
@@ -166,6 +168,8 @@ class Extension:
     wanted: Decimal
     least: Decimal
     day: date
+    exposing: Decimal = ZERO
+    """What its bound changes by beyond that: nothing, or less than nothing."""
 
 
 class TooLittle(StrEnum):
@@ -183,7 +187,7 @@ NoMore = TooLittle | CapReached
 
 def extend(asked: Extension, *, wallet: WalletCounter, key: KeyCounter) -> Decimal | NoMore:
     """The rule, without I/O: what a hold grows by, or what keeps it from growing."""
-    if asked.wanted < 0:
+    if asked.wanted <= 0:
         return asked.wanted
     left = meters.left_on(asked.day, policy=asked.policy, key=key)
     more = min(asked.wanted, _room(wallet, left))

@@ -92,15 +92,17 @@ WRITE_GENERATIONS = (
 MOST_CHANGES = 64
 """Of one hold, told apart: past that a row would be written again and again, each time longer."""
 EXTEND_GENERATIONS = (
-    "UPDATE proxy_generation g SET held = g.held + d.more, bound = g.bound + d.more, hold_changes ="
+    "UPDATE proxy_generation g SET held = g.held + d.more, bound = g.bound + d.bound, hold_changes ="
     f" CASE WHEN jsonb_array_length(g.hold_changes) >= {MOST_CHANGES} THEN g.hold_changes - -1"
     "  ELSE coalesce(g.hold_changes, '[]') END"
     " || jsonb_build_array(jsonb_build_array((extract(epoch FROM clock_timestamp() - g.created_at) * 1000)::bigint,"
     f"  d.why, (d.more + CASE WHEN jsonb_array_length(g.hold_changes) >= {MOST_CHANGES}"
-    "   THEN (g.hold_changes -> -1 ->> 2)::numeric ELSE 0 END)::text, (g.held + d.more)::text))"
-    " FROM unnest(%s::text[], %s::text[], %s::numeric[]) AS d(id, why, more) WHERE g.id = d.id"
+    "   THEN (g.hold_changes -> -1 ->> 2)::numeric ELSE 0 END)::text, (g.held + d.more)::text)"
+    "  || CASE WHEN d.bound <> d.more THEN jsonb_build_array(d.bound::text) ELSE '[]' END)"
+    " FROM unnest(%s::text[], %s::text[], %s::numeric[], %s::numeric[]) AS d(id, why, more, bound) WHERE g.id = d.id"
 )
-"""The last entry of a row that has the most of them stands for all that follow."""
+"""The last entry of a row that has the most of them stands for all that follow. What the bound changes by stands in it
+where that is not the same, as with an input's correction, which comes first."""
 FIND_GENERATIONS = "SELECT id FROM proxy_generation WHERE id = ANY(%s)"
 
 ROUND_TRIP_SECONDS = 10.0
@@ -255,7 +257,7 @@ class Writer:
         found.open_ones.discard(asked.generation_id)  # a request is extended once in a batch
         granted = extend(asked, wallet=wallet, key=key)
         if isinstance(granted, Decimal):
-            wallet.hold_more(granted)
+            wallet.hold_more(granted, exposing=asked.exposing)
             key.hold_more(asked.policy, counted_on=asked.day, held=granted)
         return granted
 
@@ -325,8 +327,9 @@ def _generations(rows: Sequence[Sequence[Any]]) -> list[Query]:
 def _extensions(more: Sequence[More]) -> list[Query]:
     if not more:
         return []
-    ids, why, amounts = columns([(one.asked.generation_id, one.asked.why, granted) for one, granted in more])
-    return [(EXTEND_GENERATIONS, (ids, why, amounts)), (holds.EXTEND_HOLDS, (ids, amounts))]
+    rows = [(one.asked.generation_id, one.asked.why, granted, granted + one.asked.exposing) for one, granted in more]
+    ids, why, amounts, bounds = columns(rows)
+    return [(EXTEND_GENERATIONS, (ids, why, amounts, bounds)), (holds.EXTEND_HOLDS, (ids, amounts, bounds))]
 
 
 def _holds(rows: Sequence[Sequence[Any]], purse_of: Mapping[str, str]) -> list[Query]:

@@ -30,12 +30,13 @@ BY = {
 
 @value
 class HoldChange:
-    """What was held more, or less, from a moment on; USD. `held` is what it came to."""
+    """What was held more, or less, from a moment on; USD. `held` is what it came to; its bound changed by `bound`."""
 
     after_ms: int
     why: Change
     amount: Decimal
     held: Decimal
+    bound: Decimal
 
     @property
     def seconds(self) -> str:
@@ -70,20 +71,19 @@ class HoldStory:
 
 
 def changes_of(generation: Generation) -> list[HoldChange]:
-    """In the order in which they were made."""
+    """In the order in which they were made, those that left the hold as it was too."""
     return [
-        HoldChange(after_ms=after, why=Change(why), amount=Decimal(amount), held=Decimal(held))
-        for after, why, amount, held in generation.hold_changes or ()
+        HoldChange(after, Change(why), Decimal(amount), Decimal(held), Decimal(bound[0] if bound else amount))
+        for after, why, amount, held, *bound in generation.hold_changes or ()
     ]
 
 
 def story_of(generation: Generation) -> HoldStory:
     changes = changes_of(generation)
-    more = sum((change.amount for change in changes), ZERO)
     return HoldStory(
-        first=generation.held - more,
-        first_bound=generation.bound - more,
-        changes=changes,
+        first=generation.held - sum((change.amount for change in changes), ZERO),
+        first_bound=generation.bound - sum((change.bound for change in changes), ZERO),
+        changes=[change for change in changes if change.amount],
         ended_early=ended.is_ended_early(generation),
         advice=ended.advice_words(generation),
         guess=_guess_words(generation.guess),

@@ -364,9 +364,7 @@ class Relay:
 
     def _tell_outcome(self, record: Metered) -> None:
         if self._outcome is not None:
-            decision, window = self.admitted.decision, self.window
-            grown = ZERO if window is None else window.bound - decision.bound
-            self._outcome(record, decision.hold + grown)
+            self._outcome(record, self.admitted.decision.hold if self.window is None else self.window.held)
         if record.usage_source != Source.NONE:
             self.exchange.note_charge()
 

@@ -33,7 +33,9 @@ WORTH_CORRECTING = Decimal("0.01")
 
 
 class Window:
-    """Of one stream. `bound` is what may be charged for it now, `full` what with all of its output, in USD."""
+    """Of one stream. `bound` is what may be charged for it now, `full` what with all of its output, and `held` what is
+    held, which may be less than its bound; USD.
+    """
 
     __slots__ = (
         "_admitted",
@@ -50,6 +52,7 @@ class Window:
         "bound",
         "ending",
         "full",
+        "held",
         "look_at",
         "seen",
     )
@@ -69,6 +72,7 @@ class Window:
         """
         decision = admitted.decision
         self.bound = decision.bound
+        self.held = decision.hold
         self.full = ask.bound_at(decision.output_limit)
         self.ending: Ending | None = None
         """Why its answer was ended, if it was."""
@@ -76,8 +80,7 @@ class Window:
         """Bytes that were relayed."""
         self.look_at: float = AHEAD * decision.covered * BYTES_A_TOKEN
         """When they are so many, `goes_on` is to be asked."""
-        is_held_whole = decision.hold == decision.bound
-        self.awaits_input = is_held_whole and ask.input_most > WORTH_CORRECTING and not adds_input
+        self.awaits_input = ask.input_most > WORTH_CORRECTING and not adds_input
         """Whether `correct` is to be told, where an upstream tells that with the first bytes."""
         self._ask = ask
         self._admitted = admitted
@@ -93,7 +96,8 @@ class Window:
         self._correcting: asyncio.Task[Decimal | None] | None = None
 
     def correct(self, input_cost: Decimal) -> None:
-        """Give back what is held for an input beyond what it costs, by the upstream's word; nobody waits for that.
+        """Give back what is held for an input beyond what it costs, by the upstream's word; nobody waits for that. Of
+        one that is held below its bound what it may cost beyond its hold goes first.
 
         Nothing counts on it from now on: PostgreSQL may have it later than METER, and is given it once.
         """
@@ -101,7 +105,10 @@ class Window:
         less = self.bound - ceiling(input_cost + self._ask.output_rate * self._covered)
         if less > WORTH_CORRECTING:
             self.bound -= less
-            self._correcting = asyncio.create_task(self._ask_for(Change.INPUT, -less, least=-less))
+            back = max(ZERO, self.held - self.bound)
+            self.held -= back
+            asked = self._ask_for(Change.INPUT, -back, least=-back, exposing=back - less)
+            self._correcting = asyncio.create_task(asked)
 
     async def goes_on(self, content_bytes: int) -> bool:
         """Whether a stream that has written so many bytes is still covered; asks for more in time."""
@@ -183,12 +190,15 @@ class Window:
     async def _grow(self, why: Change, wanted: Decimal, *, least: Decimal) -> Decimal | None:
         granted = await self._ask_for(why, wanted, least=least)
         self.bound += granted or ZERO
+        self.held += granted or ZERO
         return granted
 
-    async def _ask_for(self, why: Change, wanted: Decimal, *, least: Decimal) -> Decimal | None:
+    async def _ask_for(
+        self, why: Change, wanted: Decimal, *, least: Decimal, exposing: Decimal = ZERO
+    ) -> Decimal | None:
         """What the hold grows by; None where that is not known."""
         admitted = self._admitted
-        asked = Extension(admitted.generation_id, self._ask.policy, why, wanted, least, admitted.counted_on)
+        asked = Extension(admitted.generation_id, self._ask.policy, why, wanted, least, admitted.counted_on, exposing)
         try:
             granted = await self._extend(asked)
         except Refusal:

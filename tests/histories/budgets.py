@@ -63,8 +63,8 @@ class Budgets(Usage):
         ids, why, amounts = columns([(generation.pk, "output", more)])
         with transaction.atomic(), connection.cursor() as cursor:  # as admission does
             lock_wallets([generation.customer_id])
-            cursor.execute(EXTEND_GENERATIONS, (ids, why, amounts))
-            cursor.execute(holds.EXTEND_HOLDS, (ids, amounts))
+            cursor.execute(EXTEND_GENERATIONS, (ids, why, amounts, amounts))
+            cursor.execute(holds.EXTEND_HOLDS, (ids, amounts, amounts))
             cursor.execute(holds.TAKE_FROM_PURSES, columns([(hold.key, more)]))
 
     @rule(index=PICK, dies=DYING)

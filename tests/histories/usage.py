@@ -99,8 +99,8 @@ class Usage(Steps):
             return
         ids, why, amounts = columns([(generation.pk, "output", more)])
         with transaction.atomic(), connection.cursor() as cursor:  # as admission does
-            cursor.execute(EXTEND_GENERATIONS, (ids, why, amounts))
-            cursor.execute(holds.EXTEND_HOLDS, (ids, amounts))
+            cursor.execute(EXTEND_GENERATIONS, (ids, why, amounts, amounts))
+            cursor.execute(holds.EXTEND_HOLDS, (ids, amounts, amounts))
             cursor.execute(holds.ADD_HELD_TO_ONE, [more, Decimal(0), wallet.pk])
 
     @rule(index=PICK, used=st.sampled_from((None, 0, 700)))

@@ -32,7 +32,7 @@ from proxy.admission.writer import Admitted, CommitUnknown, Extending, Waiter, W
 from proxy.errors import Refusal
 from proxy.models import Change, Generation, Lease, Model, Price
 from proxy.prices.loading import load_catalog
-from proxy.records.held import story_of
+from proxy.records.held import changes_of, story_of
 from proxy.settlement.settle import release, settle_all, sweep
 from tests.conftest import NOW, pay_in
 from tests.examples import examples
@@ -168,16 +168,19 @@ class Streams(RuleBasedStateMachine):
 
     @rule(index=PICK, share=st.sampled_from([Decimal("0.1"), Decimal("0.8")]))
     def an_input_is_corrected(self, index, share):
+        """Of one that is held below its bound, first what it may cost beyond its hold."""
         number = self.pick(index)
-        if number is None or number not in self.pencil.held or self.pencil.held[number] != self.pencil.bound[number]:
+        if number is None or number not in self.pencil.held:
             return
-        less = (self.pencil.held[number] * share).quantize(Decimal("0.00000001"))
+        less = (self.pencil.bound[number] * share).quantize(Decimal("0.00000001"))
+        back = max(Decimal(0), self.pencil.held[number] - self.pencil.bound[number] + less)
         if not less:
             return
-        asked = self.extension(number, Change.INPUT, -less, -less)
+        asked = self.extension(number, Change.INPUT, -back, -back, exposing=back - less)
         assert self.write([asked])
-        assert asked.future.result() == -less
-        self.grow(number, -less)
+        assert asked.future.result() == -back
+        self.pencil.held[number] -= back
+        self.pencil.bound[number] -= less
 
     @rule(amount=AMOUNTS)
     def a_batch_grows_all_that_is_open(self, amount):
@@ -189,9 +192,10 @@ class Streams(RuleBasedStateMachine):
             if isinstance(granted := one.future.result(), Decimal):
                 self.grow(one.asked.generation_id, granted)
 
-    def extension(self, number: str, why: Change, wanted: Decimal, least: Decimal) -> Extending:
+    def extension(self, number: str, why: Change, wanted: Decimal, least: Decimal, **more: Decimal) -> Extending:
         row = Generation.objects.get(pk=number)
-        return Extending(Extension(number, self.policy, why, wanted, least, row.created_at.date()), self.future())
+        asked = Extension(number, self.policy, why, wanted, least, row.created_at.date(), **more)
+        return Extending(asked, self.future())
 
     def grow(self, number: str, more: Decimal) -> None:
         self.pencil.held[number] += more
@@ -263,8 +267,8 @@ class Streams(RuleBasedStateMachine):
     def the_story_of_each_hold_leads_to_it(self):
         for row in Generation.objects.filter(customer=self.customer):
             story = story_of(row)
-            assert story.first >= 0
-            assert [change.held for change in story.changes[-1:]] == [row.held] * bool(story.changes)
+            assert 0 <= story.first <= story.first_bound
+            assert [change.held for change in changes_of(row)[-1:]] == [row.held] * bool(row.hold_changes)
 
 
 def policy_of(text: str) -> KeyPolicy:

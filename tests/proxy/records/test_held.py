@@ -110,11 +110,27 @@ def test_the_api_tells_the_changes_as_amounts_and_milliseconds(client, cut, key)
         "reason": "input",
         "amount": "-0.03000000",
         "held": "0.03457500",
+        "bound": "-0.03000000",
     }
     assert [change["reason"] for change in data["hold_changes"]] == ["input", "output", "usage"]
+    assert data["guess"] is None
 
 
-@pytest.mark.parametrize(("by", "says"), [("learned", "your prompts to this model"), ("counted", "the prompt's count")])
+def test_the_api_tells_how_the_estimate_came_about(client, make_request, key):
+    guess = {"by": "vocabulary", "input": 41_000, "cached": 38_000, "output": 900, "cost": "0.02"}
+    made = make_request(held="0.02", guess=guess)
+    answer = client.get(f"/v1/generation?id={made.pk}", headers={"Authorization": f"Bearer {key.text}"})
+    assert answer.json()["data"]["guess"] == guess
+
+
+@pytest.mark.parametrize(
+    ("by", "says"),
+    [
+        ("learned", "your prompts to this model"),
+        ("counted", "the prompt's count"),
+        ("vocabulary", "with the model's vocabulary"),
+    ],
+)
 def test_a_guess_is_told_with_its_tokens(browser_client, make_request, by, says):
     guess = {"by": by, "input": 41_000, "cached": 38_000, "output": 900, "estimate": "0.02"}
     made = make_request(held="0.02", guess=guess)

@@ -1,15 +1,19 @@
 """What is held for an input beyond its cost is given back as soon as an upstream tells that."""
 
 import time
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
+from accounts.keys import issuing
 from billing.audit.run import audit
 from billing.models import Hold, Wallet
+from core.clock import database_now
 from proxy.models import Generation
 from proxy.prices.loading import load_catalog
 from proxy.records.held import story_of
+from tests.conftest import NOW, pay_in, use_up
 from tests.proxy.conftest import PRICE, catalog, only_generation, settle
 from tests.proxy.relay.test_streams import halt
 from tests.proxy.relay.windowed import (
@@ -50,6 +54,59 @@ def test_what_is_held_for_the_input_beyond_its_cost_is_given_back_at_once(gatewa
     assert Wallet.objects.get(customer=customer).held == 0
     assert only_generation().key.meter.day_spent == Decimal("0.00042000")
     assert audit().drifts == []
+
+
+@pytest.fixture
+def short(gateway, make_customer):
+    """The gateway's client becomes one that paid 20 USD long ago and has 0.50 of them: less than the prompt's bound."""
+    customer = make_customer(name="Short")
+    pay_in(customer, "20", at=database_now() - timedelta(days=30))
+    use_up(customer, "19.50")
+    key = issuing.issue(customer=customer, name="k", now=NOW)
+    gateway.client.headers["Authorization"] = f"Bearer {key.text}"
+    return customer
+
+
+def drifts():
+    """But for those of the payment, which has no top-up, and of what took it, which was no request."""
+    return [one for one in audit().drifts if not any(word in one for word in ("top-ups", "clearing", "used:"))]
+
+
+@FIRST
+def test_what_is_held_below_its_bound_is_corrected_too_and_exposes_no_more(gateway, upstream, spoken, short):
+    go_on = halt(gateway, upstream, before=b"three ")
+    with gateway.stream(**with_long_prompt(spoken)) as response:
+        assert response.status_code == 200, response.read()
+        wait_until(lambda: Generation.objects.filter(held__lt=Decimal("0.02")).exists())
+        held, wallet = only_generation(), Wallet.objects.get(customer=short)
+        assert (held.held, held.bound) == (wallet.held, Hold.objects.get().amount)
+        assert wallet.exposure == 0
+        story = story_of(held)
+        assert story.first < Decimal("0.5") < Decimal("0.6") < story.first_bound
+        assert story.is_below_bound
+        go_on.set()
+        response.read()
+    assert only_generation().cost == Decimal("0.00042000")
+    settle()
+    assert Wallet.objects.get(customer=short).held == 0
+    assert drifts() == []
+
+
+@pytest.mark.parametrize("spoken", [MESSAGES], ids=str)
+def test_of_a_hold_that_the_input_costs_more_than_the_bound_alone_falls(gateway, upstream, spoken, short):
+    """40,000 tokens cost 0.42: more than the estimate of 0.24, and less than the bound of 0.70."""
+    go_on = halt(gateway, upstream, before=b"three ", told=(b'input_tokens":20', b'input_tokens":40000'))
+    with gateway.stream(**with_long_prompt(spoken)) as response:
+        assert response.status_code == 200, response.read()
+        wait_until(lambda: Generation.objects.filter(bound__lt=Decimal("0.5")).exists())
+        held, wallet = only_generation(), Wallet.objects.get(customer=short)
+        assert (story_of(held).first, story_of(held).changes) == (held.held, [])
+        assert wallet.exposure == held.bound - held.held > 0
+        go_on.set()
+        response.read()
+    settle()
+    assert Wallet.objects.get(customer=short).held == 0
+    assert drifts() == []
 
 
 @pytest.mark.parametrize("spoken", [CHAT, RESPONSES, across(MESSAGES, CHAT)], ids=str)

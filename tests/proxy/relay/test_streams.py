@@ -27,9 +27,11 @@ def events_of(response) -> list:
     return [line[6:] for line in response.iter_lines() if line.startswith("data: ")]
 
 
-def halt(gateway, upstream, *, before: bytes) -> threading.Event:
-    """The upstream sends its events until one that holds this, and the others once the event is set."""
-    go_on, events = threading.Event(), list(gateway.spoken.stream)
+def halt(gateway, upstream, *, before: bytes, told: tuple[bytes, bytes] = (b"\0", b"")) -> threading.Event:
+    """The upstream sends its events until one that holds this, and the others once the event is set; it tells the
+    second of `told` in the place of the first.
+    """
+    go_on, events = threading.Event(), [event.replace(*told) for event in gateway.spoken.stream]
     after = next(at for at, event in enumerate(events) if before in event)
 
     async def halting(request: web.Request) -> web.StreamResponse:

@@ -106,8 +106,8 @@ def extend(generation_id: str, *, times: int = 1) -> None:
     more = Decimal("0.01")
     for _ in range(times):
         with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(EXTEND_GENERATIONS, [[generation_id], ["output"], [more]])
-            cursor.execute(holds.EXTEND_HOLDS, [[generation_id], [more]])
+            cursor.execute(EXTEND_GENERATIONS, [[generation_id], ["output"], [more], [more]])
+            cursor.execute(holds.EXTEND_HOLDS, [[generation_id], [more], [more]])
             cursor.execute("UPDATE billing_wallet SET held = held + %s", [more])
 
 
