@@ -70,17 +70,12 @@ def ask_of(
         output_limit=limit,
         may_shrink=call.output_limit is None and bool(output_rate),
         is_extended=is_extended,
-        tells_input=is_extended and _tells_input(endpoint, call, entry),
+        tells_input=is_extended and endpoint.ways(entry).tells_input and not endpoint.adds_input(call),
         estimate=estimate,
         session=call.session,
         guess=None if guess is None else _told(guess, estimate),
         once=once if once is not None and once.is_looked_up else None,
     )
-
-
-def _tells_input(endpoint: Endpoint[Any], call: Call, entry: Entry) -> bool:
-    dialects = map(endpoint.dialect, entry.destinations)
-    return not endpoint.adds_input(call) and any(dialect is not None and dialect.tells_input for dialect in dialects)
 
 
 def limit_of(call: Call, entry: Entry) -> int:

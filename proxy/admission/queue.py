@@ -141,7 +141,7 @@ class Admission:
             raise
         finally:
             self._waiting.discard(waiter)
-        metrics.later(metrics.ADMISSION_SECONDS.observe, monotonic() - waiter.since)
+        metrics.observe(metrics.ADMISSION_SECONDS, monotonic() - waiter.since)
         if waiter.prepared is not None:
             return cast(Prepared, waiter.prepared)
         try:

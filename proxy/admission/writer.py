@@ -55,10 +55,10 @@ class Waiter:
     prepare: Callable[[Admitted], Any]
     prepared: Any = None
     since: float = field(default_factory=monotonic)
+    policy: KeyPolicy = field(init=False)
 
-    @property
-    def policy(self) -> KeyPolicy:
-        return self.ask.policy
+    def __post_init__(self) -> None:
+        self.policy = self.ask.policy
 
 
 @dataclass(eq=False, slots=True)

@@ -15,20 +15,21 @@ from typing import Any
 from django.conf import settings
 
 from accounts.limits.policy import KeyPolicy
+from core.records import value
 from core.web import cors
 from core.web.errors import FINAL, compressed
 from proxy.admission.queue import Admitted, Ask, PolicyChanged
 from proxy.admission.rule import Short
 from proxy.batches.batcher import QueueFull
 from proxy.batches.connections import AWAY
-from proxy.errors import Refusal, invalid_key, unavailable
+from proxy.errors import Refusal, unavailable
 from proxy.exchange import LARGE_BODY, ClientGone, Exchange, Receive, Scope, Send
 from proxy.gateway.closer import Asking
 from proxy.gateway.pinned import before_answer, known_here, pinned, refuse_unreachable
-from proxy.gateway.rights import Rights, no_model
+from proxy.gateway.rights import Rights, no_model, policy_refusal
 from proxy.gateway.routes import Route
 from proxy.learning.outcome import Outcome
-from proxy.once.claims import NAME, claim_of, mark_of
+from proxy.once.claims import NAME, Claim, claim_of, mark_of
 from proxy.once.joining import Repeat
 from proxy.once.rows import Twin
 from proxy.prices.catalog import Destination, Entry
@@ -57,17 +58,73 @@ def _is_plain(exchange: Exchange) -> bool:
     return True
 
 
+@value
+class Request:
+    """One of a key, read and not yet admitted; `started` by `monotonic`, when its head had come."""
+
+    exchange: Exchange
+    endpoint: Endpoint[Any]
+    call: Call
+    entry: Entry
+    started: float
+    sha256: str
+    policy: KeyPolicy
+    address: str
+
+
 class Gateway(Rights):
     """Takes requests, admits them and sends them on their way."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, route: Route) -> None:
-        """Answer one request to a path of that route; whatever goes wrong has an answer in the protocol's shape."""
+        """Answer one request to a path of that route; whatever goes wrong has an answer in the protocol's shape.
+
+        What every request passes stands here: each further coroutine between it and the sockets is run through again
+        with every piece that comes or goes.
+        """
         exchange = Exchange(scope, receive, send, more=cors.RAW_HEADERS)
+        model, endpoint, relay = "", route.endpoints.get(scope["method"]), None
+        spoken = endpoint or route.any
+        exchange.id_header = spoken.id_header
         task = asyncio.current_task()
         if task is not None:
             self._in_flight.add(task)
         try:
-            await self._serve(exchange, route)
+            try:
+                started = monotonic()
+                if endpoint is None:
+                    words = f"This path takes {route.methods}."
+                    raise Refusal(405, "method_not_allowed", words, headers={"Allow": route.methods})
+                self._refuse_unready(exchange)
+                sha256, policy, address = await self._authenticate(exchange)
+                if endpoint.holds and exchange.may_be_large:
+                    await self._refuse_penniless(policy, exchange)
+                call = await self._read(exchange, endpoint, route.place, policy)
+                entry = await self._find_model(call) if call.model or endpoint.holds else None
+                model = entry.slug if entry is not None else ""
+                if entry is None or not endpoint.holds:
+                    await self._pass_on(exchange, endpoint, call, entry, sha256, policy, address)
+                    return
+                asked = Request(exchange, endpoint, call, entry, started, sha256, policy, address)
+                if exchange.claim is None:
+                    relay = await self._admitted(asked)
+                    await relay.run()
+                else:
+                    await self._answer_once(asked, exchange.claim)
+            except BadRequest as bad:
+                await self._refuse(exchange, spoken, Refusal(400, "validation_error", str(bad), param=bad.param))
+            except Refusal as refusal:
+                await self._refuse(exchange, spoken, refusal, None if relay is None else relay.headers)
+            except ClientGone:
+                pass
+            except (*AWAY, QueueFull):
+                away = unavailable("The gateway's database does not answer. Nothing was charged.")
+                await self._refuse(exchange, spoken, away)
+            except Exception:
+                log.exception("request %s failed", exchange.request_id)
+                failed = Refusal(500, "internal_error", "Something went wrong on our side.")
+                await self._refuse(exchange, spoken, failed)
+            finally:
+                metrics.count(metrics.requests(metrics.model_label(model), str(exchange.status or 499)))
         except asyncio.CancelledError:
             if not self.draining:
                 raise
@@ -81,89 +138,32 @@ class Gateway(Rights):
             if task is not None:
                 self._in_flight.discard(task)
 
-    async def _serve(self, exchange: Exchange, route: Route) -> None:
-        model, endpoint = "", route.endpoints.get(exchange.scope["method"])
-        spoken = endpoint or route.any
-        exchange.id_header = spoken.id_header
-        try:
-            started = monotonic()
-            if endpoint is None:
-                words = f"This path takes {route.methods}."
-                raise Refusal(405, "method_not_allowed", words, headers={"Allow": route.methods})
-            self._refuse_unready(exchange)
-            sha256, policy, address = await self._authenticate(exchange)
-            if endpoint.holds and exchange.may_be_large:
-                await self._refuse_penniless(policy, exchange)
-            call = await self._read(exchange, endpoint, route.place, policy)
-            entry = await self._find_model(call) if call.model or endpoint.holds else None
-            model = entry.slug if entry is not None else ""
-            if entry is None or not endpoint.holds:
-                await self._pass_on(exchange, endpoint, call, entry, sha256, policy, address)
-                return
-            answer = self._answer if exchange.claim is None else self._answer_once
-            await answer(exchange, endpoint, call, entry, started, sha256, policy, address)
-        except BadRequest as bad:
-            await self._refuse(exchange, spoken, Refusal(400, "validation_error", str(bad), param=bad.param))
-        except Refusal as refusal:
-            await self._refuse(exchange, spoken, refusal)
-        except ClientGone:
-            pass
-        except (*AWAY, QueueFull):
-            away = unavailable("The gateway's database does not answer. Nothing was charged.")
-            await self._refuse(exchange, spoken, away)
-        except Exception:
-            log.exception("request %s failed", exchange.request_id)
-            failed = Refusal(500, "internal_error", "Something went wrong on our side.")
-            await self._refuse(exchange, spoken, failed)
-        finally:
-            metrics.count(metrics.requests(metrics.model_label(model), str(exchange.status or 499)))
-
-    async def _answer(
-        self,
-        exchange: Exchange,
-        endpoint: Endpoint[Any],
-        call: Call,
-        entry: Entry,
-        started: float,
-        sha256: str,
-        policy: KeyPolicy,
-        address: str,
-    ) -> None:
+    async def _answer(self, asked: Request) -> None:
         """Raises `Twin` where another request was this one before."""
-        if exchange.upload is not None:
-            call = await self._measured(endpoint, call, entry, sha256, policy)
-        relay = await self._admit(exchange, endpoint, call, entry, started, sha256, policy, address)
+        exchange = asked.exchange
+        relay = await self._admitted(asked)
         if exchange.recording is not None:
             self._once.admitted(exchange.recording, relay.admitted.generation_id)
         try:
             await relay.run()
         except Refusal as refusal:
-            await self._refuse(exchange, endpoint, refusal, relay.headers)
+            await self._refuse(exchange, asked.endpoint, refusal, relay.headers)
 
-    async def _answer_once(
-        self,
-        exchange: Exchange,
-        endpoint: Endpoint[Any],
-        call: Call,
-        entry: Entry,
-        started: float,
-        sha256: str,
-        policy: KeyPolicy,
-        address: str,
-    ) -> None:
+    async def _answer_once(self, asked: Request, claim: Claim) -> None:
         """As another request is answered, or was, if it was this one before."""
-        if exchange.claim is not None and not exchange.claim.is_looked_up:
-            exchange.recording = self._once.begin(exchange.claim)
-            return await self._answer(exchange, endpoint, call, entry, started, sha256, policy, address)
-        check = partial(self._check_again, call, entry, sha256, policy, address)
-        repeat = Repeat(self._once, exchange, endpoint, call, check=check)
+        exchange = asked.exchange
+        if not claim.is_looked_up:
+            exchange.recording = self._once.begin(claim)
+            return await self._answer(asked)
+        check = partial(self._check_again, asked)
+        repeat = Repeat(self._once, exchange, asked.endpoint, asked.call, check=check)
         if await repeat.is_joined():
             return
         exchange.recording = self._once.begin(repeat.claim)
         try:
             while True:
                 try:
-                    return await self._answer(exchange, endpoint, call, entry, started, sha256, policy, address)
+                    return await self._answer(asked)
                 except Twin:
                     if await repeat.is_replayed():
                         return
@@ -172,10 +172,10 @@ class Gateway(Rights):
         finally:
             repeat.close()
 
-    async def _check_again(self, call: Call, entry: Entry, sha256: str, policy: KeyPolicy, address: str) -> None:
+    async def _check_again(self, asked: Request) -> None:
         """Before an answer is shown that was paid for already; it counts as what is free does."""
-        policy = await self._count_free(sha256, policy, address)
-        await self._checked(sha256, policy, lambda policy: self._check_model(policy, entry, call.model))
+        policy = await self._count_free(asked.sha256, asked.policy, asked.address)
+        await self._check_model(asked.sha256, policy, asked.entry, asked.call.model)
 
     @staticmethod
     async def _refuse(
@@ -241,19 +241,16 @@ class Gateway(Rights):
 
     async def _fitting(self, exchange: Exchange, endpoint: Endpoint[Any], call: Call, entry: Entry) -> Call:
         """The request as this model takes it. Of a large one parts may be written anew, in a thread as it was read."""
-        if exchange.taken <= LARGE_BODY:
-            fitting: Call = endpoint.check(call, entry)
-        else:
-            fitting = await asyncio.get_running_loop().run_in_executor(self._reader, endpoint.check, call, entry)
+        if exchange.taken > LARGE_BODY:
+            return await asyncio.get_running_loop().run_in_executor(self._reader, endpoint.check, call, entry)
+        fitting: Call = endpoint.check(call, entry)
         return fitting
 
-    async def _measured(
-        self, endpoint: Endpoint[Any], call: Call, entry: Entry, sha256: str, policy: KeyPolicy
-    ) -> Call:
+    async def _measured(self, asked: Request) -> Call:
         """Not for a model that the key may not use, nor for one that is not served here."""
-        await self._checked(sha256, policy, lambda policy: self._check_model(policy, entry, call.model))
-        endpoint.check_spoken(entry)
-        return await asyncio.get_running_loop().run_in_executor(self._measurer, endpoint.measure, call)
+        await self._check_model(asked.sha256, asked.policy, asked.entry, asked.call.model)
+        asked.endpoint.check_spoken(asked.entry)
+        return await asyncio.get_running_loop().run_in_executor(self._measurer, asked.endpoint.measure, asked.call)
 
     async def _find_model(self, call: Call) -> Entry:
         entry = self._catalog.find(call.model)
@@ -264,17 +261,7 @@ class Gateway(Rights):
             raise no_model(call.model)
         return entry
 
-    async def _admit(
-        self,
-        exchange: Exchange,
-        endpoint: Endpoint[Any],
-        call: Call,
-        entry: Entry,
-        started: float,
-        sha256: str,
-        policy: KeyPolicy,
-        address: str,
-    ) -> Relay:
+    async def _admitted(self, asked: Request) -> Relay:
         """The way on with a committed hold; a key that changed since it was read is read again."""
 
         def relay_of(admitted: Admitted) -> Relay:
@@ -285,7 +272,7 @@ class Gateway(Rights):
                 entry=entry.at(policy.factor),
                 destinations=ways_of(endpoint, fitting, entry, customer_id=policy.customer_id, key_id=policy.key_id),
                 admitted=admitted,
-                started=started,
+                started=asked.started,
                 client=self._client,
                 metering=self._metering,
                 release=self._release,
@@ -295,11 +282,14 @@ class Gateway(Rights):
                 outcome=Outcome(asking.ask, asking.prompt),
             )
 
+        exchange, endpoint, call, entry, policy = asked.exchange, asked.endpoint, asked.call, asked.entry, asked.policy
+        if exchange.upload is not None:
+            call = await self._measured(asked)
         call = endpoint.naming(call, entry)
         if call.references:
             call, _ = await pinned(call, customer_id=policy.customer_id)
         while True:
-            policy = await self._checked(sha256, policy, lambda policy: self._check_model(policy, entry, call.model))
+            policy = await self._check_model(asked.sha256, policy, entry, call.model)
             if call.account:
                 self._refuse_unreachable(endpoint, call, endpoint.among(entry.destinations, account=call.account))
             fitting = await self._fitting(exchange, endpoint, call, entry)  # it tells of the model
@@ -317,11 +307,7 @@ class Gateway(Rights):
                     self._refused_caps.note(full, customer_id=policy.customer_id)
                 raise
             except PolicyChanged:
-                fresh = await self._keyring.reload(sha256)
-                if fresh is None:
-                    raise invalid_key() from None
-                policy = fresh
-                self._check_policy(policy, address)
+                policy = await self._read_again(asked.sha256, partial(policy_refusal, address=asked.address))
 
     def _refuse_unreachable(self, endpoint: Endpoint[Any], call: Call, destinations: Sequence[Destination]) -> None:
         cooldown = self._client.cooldown
@@ -360,7 +346,7 @@ class Gateway(Rights):
         if entry is None:
             destinations = endpoint.among(self._catalog.at_account(call.account))
         else:
-            await self._checked(sha256, policy, lambda policy: self._check_model(policy, entry, call.model))
+            await self._check_model(sha256, policy, entry, call.model)
             call = await self._fitting(exchange, endpoint, call, entry)
             destinations = ways_of(endpoint, call, entry, customer_id=policy.customer_id, key_id=policy.key_id)
             if not destinations and entry.spoken and (counted := endpoint.own_answer(call)) is not None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from functools import partial
 from time import monotonic
 
 from accounts.keys.headers import TwoKeys, key_text
@@ -24,6 +25,29 @@ def no_model(name: str) -> Refusal:
     return Refusal(404, "model_not_found", f"There is no model {name[:100]!r} here.", param="model")
 
 
+def policy_refusal(policy: KeyPolicy, address: str) -> Refusal | None:
+    """Why a key may not be used from this address, if that can be told without the locked rows: active and suspended
+    stand there too, and rule.
+    """
+    if policy.ends <= monotonic():
+        return key_ended(purse=policy.purse)
+    if not policy.may_call:
+        words = "This key may not call models: its scopes or its maker's role forbid it."
+        return Refusal(403, "key_not_allowed", words)
+    if not policy.allows_address(address):
+        return Refusal(403, "ip_not_allowed", "This key may not be used from this address.")
+    return None
+
+
+def model_refusal(policy: KeyPolicy, entry: Entry, name: str) -> Refusal | None:
+    """Why a key may not use a model that its caller names so: of one that its group does not see nothing is told."""
+    if policy.visible and not policy.visible & entry.names:
+        return no_model(name)
+    if not policy.models.allows(entry.names):
+        return Refusal(403, "model_not_allowed", f"This key may not use {entry.slug}.", param="model")
+    return None
+
+
 class Rights(Process):
     """What a request is refused for before anything is held, by the key that it brings."""
 
@@ -44,40 +68,24 @@ class Rights(Process):
             raise Refusal(401, "invalid_api_key", words)
         address = client_address(peer=exchange.peer, forwarded_for=exchange.lines(b"x-forwarded-for"))
         sha256, policy = await self._keyring.find(text, address=address)
-        policy = await self._checked(sha256, policy, lambda policy: self._check_policy(policy, address))
+        if policy_refusal(policy, address) is not None:
+            policy = await self._read_again(sha256, partial(policy_refusal, address=address))
         return sha256, policy, address
 
-    async def _checked(self, sha256: str, policy: KeyPolicy, check: Callable[[KeyPolicy], None]) -> KeyPolicy:
-        """The policy, read again before it refuses: what its customer allowed since counts from the next request."""
-        try:
-            check(policy)
-        except Refusal:
-            fresh = await self._keyring.reload(sha256)
-            if fresh is None:
-                raise invalid_key() from None
-            check(fresh)
-            return fresh
+    async def _check_model(self, sha256: str, policy: KeyPolicy, entry: Entry, name: str) -> KeyPolicy:
+        """The policy that allows a model; `name` is what the caller calls it. Raises `Refusal`."""
+        if model_refusal(policy, entry, name) is None:
+            return policy
+        return await self._read_again(sha256, partial(model_refusal, entry=entry, name=name))
+
+    async def _read_again(self, sha256: str, refusal_of: Callable[[KeyPolicy], Refusal | None]) -> KeyPolicy:
+        """The policy as it is now, before it refuses: what its customer allowed since counts from the next request."""
+        policy = await self._keyring.reload(sha256)
+        if policy is None:
+            raise invalid_key()
+        if (refusal := refusal_of(policy)) is not None:
+            raise refusal
         return policy
-
-    @staticmethod
-    def _check_policy(policy: KeyPolicy, address: str) -> None:
-        """What can be refused without the locked rows. Active and suspended stand there too, and rule."""
-        if policy.ends <= monotonic():
-            raise key_ended(purse=policy.purse)
-        if not policy.may_call:
-            raise Refusal(
-                403, "key_not_allowed", "This key may not call models: its scopes or its maker's role forbid it."
-            )
-        if not policy.allows_address(address):
-            raise Refusal(403, "ip_not_allowed", "This key may not be used from this address.")
-
-    @staticmethod
-    def _check_model(policy: KeyPolicy, entry: Entry, name: str) -> None:
-        """`name` is what the caller calls it: of a model that its group does not see nothing more is told."""
-        if policy.visible and not policy.visible & entry.names:
-            raise no_model(name)
-        if not policy.models.allows(entry.names):
-            raise Refusal(403, "model_not_allowed", f"This key may not use {entry.slug}.", param="model")
 
     async def _refuse_penniless(self, policy: KeyPolicy, exchange: Exchange) -> None:
         """Before a large body is read: whoever has nothing, or may not spend, sends it in vain.
@@ -99,11 +107,7 @@ class Rights(Process):
             standing = await in_thread(count_free)(policy)
             if standing.is_known:
                 break
-            fresh = await self._keyring.reload(sha256)
-            if fresh is None:
-                raise invalid_key()
-            policy = fresh
-            self._check_policy(policy, address)
+            policy = await self._read_again(sha256, partial(policy_refusal, address=address))
         if not standing.is_active:
             raise key_ended(purse=policy.purse)
         if standing.is_suspended:

@@ -19,7 +19,6 @@ from proxy.relay.choosing.affinity import session_name
 from proxy.settlement.metered import Metered
 from proxy.watch import metrics
 
-MICRO = 100_000_000
 Reason = Generation.Reason
 
 
@@ -74,11 +73,11 @@ class Outcome:
         self._started = monotonic()
 
     def __call__(self, record: Metered, held: Decimal) -> None:
-        charged = record.cost.charged
         if held:
-            told = _figures(metrics.model_label(self._ask.model))
-            for counter, amount in zip(told, (held, min(self._ask.estimate, self._ask.bound), charged), strict=True):
-                metrics.count(counter, int(amount * MICRO) / MICRO)
+            held_of, guessed_of, used_of = _figures(metrics.model_label(self._ask.model))
+            metrics.add(held_of, held)
+            metrics.add(guessed_of, min(self._ask.estimate, self._ask.bound))
+            metrics.add(used_of, record.cost.charged)
         prompt = self._prompt
         if prompt is None or record.usage_source != Generation.UsageSource.UPSTREAM or record.is_flagged:
             return

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 
 from django.db import connection
 from django.db.models import Min, OuterRef, Prefetch, Q, Subquery
@@ -40,11 +41,12 @@ class Destination:
     ask_usage: bool = True
     paths: frozenset[str] = frozenset()
     """What it has of its protocol, by the catalog's names; empty: all."""
+    is_renamed: bool = field(init=False)
+    """Whether its upstream has another name for the model than the catalog, with or without its provider's."""
 
-    @property
-    def is_renamed(self) -> bool:
-        """Whether its upstream has another name for the model than the catalog, with or without its provider's."""
-        return self.upstream_model not in (self.model, self.model.partition("/")[2])
+    def __post_init__(self) -> None:
+        own = (self.model, self.model.partition("/")[2])
+        object.__setattr__(self, "is_renamed", self.upstream_model not in own)
 
     def has(self, path: str) -> bool:
         """Whether it can be asked at a path by that name; one without a name cannot be left out."""
@@ -69,10 +71,16 @@ class Entry:
     """From when on its provider does not serve it."""
     spoken: frozenset[str] = field(init=False)
     """The protocols of its destinations."""
+    names: frozenset[str] = field(init=False)
+    """Its id and its bare name: how a key allows it."""
+    ways: dict[Any, Any] = field(init=False, compare=False, repr=False)
+    """What an endpoint has found out about its destinations, by endpoint."""
     _by_factor: dict[Decimal, "Entry"] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_by_factor", {})
+        object.__setattr__(self, "ways", {})
+        object.__setattr__(self, "names", names_of(self.slug))
         object.__setattr__(self, "spoken", frozenset(destination.protocol for destination in self.destinations))
 
     def at(self, factor: Decimal) -> "Entry":
@@ -82,11 +90,6 @@ class Entry:
         if (found := self._by_factor.get(factor)) is None:
             found = self._by_factor[factor] = replace(self, price=self.price.times(factor))
         return found
-
-    @property
-    def names(self) -> frozenset[str]:
-        """Its id and its bare name: how a key allows it."""
-        return names_of(self.slug)
 
     @property
     def is_free(self) -> bool:

@@ -27,7 +27,7 @@ from proxy.protocols.base import BadRequest, Call, Charged, Habits, Manner, Repo
 from proxy.protocols.headers import SESSION_HEADERS
 from proxy.protocols.lossless import load_sound
 from proxy.protocols.sse import DONE, END, MOST_EVENT_BYTES
-from proxy.protocols.translate.preparing import prepared
+from proxy.protocols.translate.preparing import Ways, prepared
 from proxy.uploads.form import Form, Written
 
 if TYPE_CHECKING:
@@ -308,6 +308,13 @@ class Endpoint(Generic[Asking]):
         """Those that can be asked, in their order; of one account, if it is named."""
         return [one for one in destinations if self.dialect(one) is not None and account in ("", one.account)]
 
+    def ways(self, entry: Entry) -> Ways[Asking]:
+        """Where a request for that model can go; found out once, as it is the same for each."""
+        found: Ways[Asking] | None = entry.ways.get(self)
+        if found is None:
+            found = entry.ways[self] = Ways(self, entry.destinations)
+        return found
+
     def read(self, asked: Asked) -> Asking:
         """Raise `BadRequest` for what cannot be held, sent and priced."""
         raise NotImplementedError
@@ -332,14 +339,9 @@ class Endpoint(Generic[Asking]):
             raise BadRequest(f"{entry.slug} writes at most {limit} tokens.", param=self.limit_field)
         return call if self.side is None else prepared(self, call, entry)
 
-    def speaks_to(self, entry: Entry) -> bool:
-        """Whether one of its upstreams speaks this path itself."""
-        found = map(self.dialect, entry.destinations)
-        return any(dialect is not None and not dialect.translates for dialect in found)
-
     def check_spoken(self, entry: Entry) -> None:
         """Raise `Refusal` where none of its upstreams has what this path can be put to."""
-        if entry.destinations and not self.among(entry.destinations):
+        if entry.destinations and not self.ways(entry).destinations:
             words = f"{entry.slug} is not served at {self.shown_path}: its providers do not speak that protocol there."
             raise Refusal(400, "validation_error", words, param="model")
 

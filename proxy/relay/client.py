@@ -1,7 +1,7 @@
 """The way out: one aiohttp session a process, that carries no cookies, follows no redirects and reads no proxies."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import lru_cache
 
 import aiohttp
@@ -119,20 +119,21 @@ class Client:
         )
         self._loop = asyncio.get_running_loop()
 
-    async def send(
+    def send(
         self, destination: Destination, sending: Sending, *, taken: Callable[[], None]
-    ) -> aiohttp.ClientResponse:
-        """The answer's head, its body still to be read; `taken` is called once the whole request is written.
+    ) -> Awaitable[aiohttp.ClientResponse]:
+        """To be awaited: the answer's head, its body still to be read; `taken` is called once the whole request is
+        written.
 
-        Raises `aiohttp.ClientError`, `TimeoutError` or `OSError`.
+        Raises `aiohttp.ClientError`, `TimeoutError` or `OSError`, when it is called or awaited.
         """
         url, is_private = _place(destination.base_url + sending.path)
         if is_private and not self._allow_private:
             raise AddressRefused(f"{destination.upstream} is not at a public address")
         data = _payload(sending.body, taken) if sending.body else None
         if sending.method == "POST" and url.raw_user is None:
-            return await self._post(url, headers=sending.headers, data=data)
-        return await self._session.request(
+            return self._post(url, headers=sending.headers, data=data)
+        return self._session.request(
             sending.method, url, data=data, headers=sending.headers, allow_redirects=False, timeout=TIMEOUT
         )
 

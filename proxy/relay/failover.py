@@ -103,6 +103,8 @@ class Failover:
         self._left = iter(in_order)
         self._ready: tuple[Destination, Habits, Sending] | None = None
         """What the first of them will be sent, with these habits of its."""
+        self._spoken: tuple[Destination, Dialect[Any]] | None = None
+        """The one that was spoken with last, and how."""
         self._slot = ""
         """The upstream of which one is taken."""
         self._full: frozenset[str] = NONE
@@ -202,10 +204,12 @@ class Failover:
 
     def dialect(self, destination: Destination) -> Dialect[Any]:
         """How to speak with it; raises `LookupError` for one that cannot be asked."""
-        found = self._endpoint.dialect(destination)
-        if found is None:
-            raise LookupError(destination.upstream)
-        return found
+        if self._spoken is None or self._spoken[0] is not destination:
+            found = self._endpoint.dialect(destination)
+            if found is None:
+                raise LookupError(destination.upstream)
+            self._spoken = destination, found
+        return self._spoken[1]
 
     def _prepared(self, destination: Destination) -> tuple[Destination, Habits, Sending] | None:
         """What it is sent, with these habits of its; None where its protocol has no words for what is asked."""

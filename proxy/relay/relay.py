@@ -8,8 +8,6 @@ from decimal import Decimal
 from time import monotonic
 from typing import Any
 
-import aiohttp
-
 from billing.books.money import ZERO
 from proxy.admission.queue import Admitted
 from proxy.batches.connections import AWAY
@@ -31,6 +29,7 @@ from proxy.protocols.endpoint import Endpoint, Reply
 from proxy.relay import claims, left_out
 from proxy.relay.answers.client_stream import ClientStream
 from proxy.relay.answers.events import relay_stream
+from proxy.relay.answers.long import Share
 from proxy.relay.answers.raw import relay_bytes
 from proxy.relay.answers.whole import relay_json
 from proxy.relay.client import Client
@@ -102,6 +101,8 @@ class Relay:
         self._drains = drains
         self._attempts = attempts
         self.window = window
+        self.share: Share | None = None
+        """What its answer takes of the memory for those that are read whole."""
         self._outcome = outcome
         self._cost = ZERO
         """What was used costs, within the bound or not, by the last record that was made."""
@@ -110,11 +111,12 @@ class Relay:
         self._watcher: asyncio.Task[None] | None = None
         self._first_byte: float | None = None
         self._resolved = False
+        self.why = Reason.UPSTREAM_ERROR
         self.is_job = False
         """It goes on without us: whatever becomes of this request, its usage is asked for elsewhere."""
         self.headers = [(b"x-generation-id", admitted.generation_id.encode()), *left_out.headers(call.removed)]
         self._ignored: tuple[str, ...] = ()
-        self.manner = Manner(admitted.generation_id)
+        self.manner = Manner(admitted.generation_id, is_plain=call.is_plain)
         self.out = ClientStream(exchange, self.headers, left=self.client_left, array=endpoint.array(call))
 
     async def run(self) -> None:
@@ -154,7 +156,12 @@ class Relay:
 
     async def _relay_one(self) -> bool:
         """Relay the next upstream's answer; False where it broke before anything could be relayed."""
-        response, destination = await self._open()
+        try:
+            response, destination = await self.failover.open(self.has_left)
+        except NoUpstream as none:
+            self.why = none.reason
+            raise none.refusal from None
+        self._has_opened(destination)
         try:
             async with response:
                 await RELAYS[self.failover.dialect(destination).reply(self.call)](self, response, destination)
@@ -172,6 +179,9 @@ class Relay:
                 raise broken.refusal from None  # a request has its time once, not once an upstream
             self.failover.broke(destination, broken)
             return False
+        finally:
+            if self.share is not None:
+                self.share.give_back()
         return True
 
     def _resolve_if_open(self) -> None:
@@ -191,22 +201,15 @@ class Relay:
             self.failover.note_open()
             self._release(self.admitted.generation_id, Reason.CLIENT_DISCONNECTED)
 
-    why = Reason.UPSTREAM_ERROR
-
-    async def _open(self) -> tuple[aiohttp.ClientResponse, Destination]:
-        try:
-            found = await self.failover.open(self.has_left)
-        except NoUpstream as none:
-            self.why = none.reason
-            raise none.refusal from None
+    def _has_opened(self, destination: Destination) -> None:
         self._first_byte = monotonic()
-        asked = self.call.model if found[1].is_renamed and not self.call.is_plain else ""
-        self.manner = Manner(self.admitted.generation_id, asked, self.call.is_plain)
-        ignored = self.failover.dialect(found[1]).ignored(self.call)
+        asked = self.call.model if destination.is_renamed and not self.call.is_plain else ""
+        if asked != self.manner.model:
+            self.manner = Manner(self.admitted.generation_id, asked, self.call.is_plain)
+        ignored = self.failover.dialect(destination).ignored(self.call)
         if ignored != self._ignored:
             self._ignored = ignored
             self.headers[1:] = left_out.headers(self.call.removed, ignored)
-        return found
 
     def _start_watching(self) -> None:
         if self.call.stream:
@@ -263,8 +266,6 @@ class Relay:
         except (*AWAY, NotHeld):
             self._resolved = self.is_job = False
             raise unwritten(self.admitted.generation_id) from None
-
-    # --- What it used -------------------------------------------------------------------------------------------------
 
     def record(
         self,

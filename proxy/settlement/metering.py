@@ -172,7 +172,7 @@ class Metering:
             waiting.told.set_result(None)
         if waiting.is_borne:
             self._take_back(waiting, refused=refused)
-        metrics.later(metrics.METERING_SECONDS.observe, monotonic() - waiting.since)
+        metrics.observe(metrics.METERING_SECONDS, monotonic() - waiting.since)
 
     def _bear(self, waiting: Waiting) -> None:
         if not waiting.is_borne:

@@ -7,8 +7,10 @@ write there, and whichever is asked answers for all of them.
 import contextlib
 import logging
 import os
-from collections import deque
-from collections.abc import Callable
+from bisect import bisect_left
+from collections import Counter as tally
+from collections.abc import Sequence
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 
@@ -16,6 +18,17 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.multiprocess import MultiProcessCollector
 
 log = logging.getLogger(__name__)
+
+
+class Times(Histogram):
+    """A histogram that is told many amounts at once: one by one they cost more than what is counted."""
+
+    def observe_all(self, amounts: Sequence[float]) -> None:
+        """As `observe` for each of them."""
+        self._sum.inc(sum(amounts))
+        for place, count in tally(bisect_left(self._upper_bounds, amount) for amount in amounts).items():
+            self._buckets[place].inc(count)
+
 
 MOST_NAMES = 500
 """Models shown apart; a catalog that goes on renaming them does not grow the answer without end."""
@@ -41,14 +54,14 @@ ONCE = Counter("chuizi_repeats_total", "Requests that were sent again, by what t
 ONCE_BYTES = Gauge(
     "chuizi_repeatable_bytes", "Bytes of answers in memory for who asks again.", multiprocess_mode="livesum"
 )
-ADMISSION_SECONDS = Histogram(
+ADMISSION_SECONDS = Times(
     "chuizi_admission_seconds",
     "From a request's wait for its hold to the commit.",
     buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )
 ADMISSION_BATCH = Histogram("chuizi_admission_batch", "Requests a batch.", buckets=(1, 2, 5, 10, 20, 50, 100, 200))
 ADMISSION_QUEUE = Gauge("chuizi_admission_queue", "Requests that wait for their hold.", multiprocess_mode="livesum")
-METERING_SECONDS = Histogram(
+METERING_SECONDS = Times(
     "chuizi_metering_seconds",
     "From usage known to usage committed.",
     buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15),
@@ -79,35 +92,47 @@ COOLING = Gauge(
     multiprocess_mode="livemax",
 )
 
+NOTHING = Decimal(0)
+SMALLEST = 10**8
+"""Parts of a dollar that are told apart."""
 _models: set[str] = set()
-_told: deque[tuple[Callable[[float], None], float]] = deque()
+_timed: dict[Times, list[float]] = {}
 _counted: dict[Counter, float] = {}
+_summed: dict[Counter, Decimal] = {}
 # Looked up by prometheus_client each time, a counter's labels cost more than counting.
 requests = cache(REQUESTS.labels)
 upstream_requests = cache(UPSTREAM_REQUESTS.labels)
 
 
-def later(tell: Callable[[float], None], amount: float) -> None:
-    """Tell what every request tells a moment after its answer: `tell` is a metric's `observe`."""
-    _told.append((tell, amount))
+# What every request tells is told a moment after its answer, once for all that came meanwhile. In the event loop alone.
+
+
+def observe(times: Times, amount: float) -> None:
+    _timed.setdefault(times, []).append(amount)
 
 
 def count(counter: Counter, amount: float = 1) -> None:
-    """The same for a counter, once for all that were counted meanwhile. In the event loop alone."""
     _counted[counter] = _counted.get(counter, 0) + amount
+
+
+def add(counter: Counter, amount: Decimal) -> None:
+    _summed[counter] = _summed.get(counter, NOTHING) + amount
 
 
 def catch_up() -> None:
     """Tell what was left for later. What cannot be told is lost: where their folder is full, requests go on."""
     lost: Exception | None = None
-    while _told or _counted:
-        if _told:
-            tell, amount = _told.popleft()
-        else:
-            counter, amount = _counted.popitem()
-            tell = counter.inc
+    while _timed or _counted or _summed:
         try:
-            tell(amount)
+            if _timed:
+                times, amounts = _timed.popitem()
+                times.observe_all(amounts)
+            elif _counted:
+                counter, amount = _counted.popitem()
+                counter.inc(amount)
+            else:
+                counter, total = _summed.popitem()
+                counter.inc(int(total * SMALLEST) / SMALLEST)
         except Exception as error:
             lost = error
     if lost is not None:

@@ -28,14 +28,6 @@ Reason = Generation.Reason
 
 async def relay_json(relay: "Relay", response: aiohttp.ClientResponse, destination: Destination) -> None:
     """Raises `BrokenEarly` where nothing came of it that could be relayed."""
-    share = Share(relay.client.answers)
-    try:
-        await _relay(relay, response, destination, share)
-    finally:
-        share.give_back()
-
-
-async def _relay(relay: "Relay", response: aiohttp.ClientResponse, destination: Destination, share: Share) -> None:
     dialect = relay.failover.dialect(destination)
     pieces: Pieces | None = None
     broken: tuple[str, Refusal, Generation.Reason] | None = None
@@ -44,6 +36,7 @@ async def _relay(relay: "Relay", response: aiohttp.ClientResponse, destination: 
     try:
         raw = response.content.read_nowait() if response.content.is_eof() else b""
         if not raw.startswith(b"{"):  # most answers come with their head, and are JSON
+            share = relay.share = Share(relay.client.answers)
             with relay.failover.hearing(response, destination) as chunks:
                 heard = _preceded(raw, chunks) if raw else chunks
                 raw, pieces, rest = await _read(heard, response, dialect, share, relay.manner)

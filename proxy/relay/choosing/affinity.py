@@ -23,7 +23,9 @@ def ways_of(
     endpoint: Endpoint[Any], call: Call, entry: Entry, *, customer_id: int, key_id: int
 ) -> Sequence[Destination]:
     """Where a request of theirs may go, first choice first."""
-    found = endpoint.among(entry.destinations, account=call.account)
+    found: Sequence[Destination] = endpoint.ways(entry).destinations
+    if call.account:
+        found = endpoint.among(found, account=call.account)
     if len(found) < 2:
         return found
     in_order = in_turn(found, call, member=endpoint.session_member, customer_id=customer_id, key_id=key_id)

@@ -185,13 +185,19 @@ def test_a_request_given_up_while_admission_stands_still_is_kept_no_longer(gatew
     assert gateway.chat().status_code == 200
 
 
+class Figure:
+    def __init__(self, inc):
+        self.inc = inc
+
+
 def test_a_figure_that_cannot_be_counted_stops_no_other_figure_and_no_look(gateway, monkeypatch):
     def full(amount: float) -> None:
         raise OSError("no space left on the device")
 
     counted: list[float] = []
-    metrics.later(full, 1)
-    metrics.later(counted.append, 2)
+    broken, sound = Figure(full), Figure(counted.append)
+    metrics.count(sound, 2)
+    metrics.count(broken)  # the last is told first
     wait_until(lambda: counted == [2], seconds=3)
     monkeypatch.setattr(metrics.UNWRITTEN, "set", full)
     looks: list[int] = []

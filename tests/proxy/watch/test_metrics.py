@@ -6,6 +6,7 @@ import httpx2 as httpx
 import psycopg
 import pytest
 from django.utils import timezone
+from prometheus_client import CollectorRegistry, Histogram
 
 from accounts.keys import issuing
 from proxy.models import Generation
@@ -53,6 +54,20 @@ def test_each_family_shows_what_went_through(gateway: Gateway, upstream):
     ):
         assert f"chuizi_{name}" in found, name
     assert {line.labels["kind"] for line in found["chuizi_generations_flagged"].samples} == set(gauges.KINDS)
+
+
+def test_many_at_once_are_told_as_one_by_one():
+    bounds, amounts = (0.5, 1, 2), (0.5, 0.1, 1.5, 2.0, 3.0, 0.5000001, 100)
+    one, many = CollectorRegistry(), CollectorRegistry()
+    histogram = Histogram("seconds", "of it", buckets=bounds, registry=one)
+    for amount in amounts:
+        histogram.observe(amount)
+    metrics.Times("seconds", "of it", buckets=bounds, registry=many).observe_all(amounts)
+    samples = [
+        [line for family in registry.collect() for line in family.samples if line.name != "seconds_created"]
+        for registry in (one, many)
+    ]
+    assert samples[0] == samples[1] != []
 
 
 def test_prometheus_is_told_the_format(gateway: Gateway):

@@ -98,7 +98,7 @@ class Messages(Endpoint[MessagesCall]):
         if any(name.startswith(LONG_CONTEXT) for name in betas_of(call.headers)) and _lacks_long_context(entry):
             words = f"{entry.slug} has no price for long contexts here: leave {LONG_CONTEXT}* out of `anthropic-beta`."
             raise BadRequest(words, param="anthropic-beta")
-        serves = self.speaks_to(entry)
+        serves = bool(self.ways(entry).native)
         return super().check(with_tools(with_terms(call, entry.price), entry, serves=serves), entry)
 
     def bounds(self, call: MessagesCall, entry: Entry) -> Bounds:
@@ -118,7 +118,7 @@ class Messages(Endpoint[MessagesCall]):
 
     def _are_anthropics(self, entry: Entry) -> bool:
         """Others may write to a cache what nobody marked."""
-        return all(destination.kind == Kind.ANTHROPIC for destination in self.among(entry.destinations))
+        return all(destination.kind == Kind.ANTHROPIC for destination in self.ways(entry).destinations)
 
     def error(self, refusal: Refusal, request_id: str) -> bytes:
         return errors.error_body(refusal, request_id)

@@ -104,19 +104,16 @@ class Responses(Endpoint[ResponsesCall]):
         return read(asked)
 
     def naming(self, call: ResponsesCall, entry: Entry) -> ResponsesCall:
-        if not call.unsaid:
+        if not call.unsaid or not any(one.kind in KEEPING for one in self.ways(entry).native):
             return call
-        there = replace(entry, destinations=tuple(one for one in entry.destinations if one.kind in KEEPING))
-        return (
-            call if not self.speaks_to(there) else replace(call, references=(*call.references, *call.unsaid), unsaid=())
-        )
+        return replace(call, references=(*call.references, *call.unsaid), unsaid=())
 
     def check(self, call: ResponsesCall, entry: Entry) -> ResponsesCall:
         _check_window(call, entry)
         tier = call.service_tier
         if tier is not None and tier not in PRICED_TIERS and not entry.price.varies_by({SERVICE_TIER: tier}):
             raise BadRequest("`service_tier` may be auto, default or flex here.", param="service_tier")
-        serves = self.speaks_to(entry)
+        serves = bool(self.ways(entry).native)
         call = with_tools(call, entry, serves=serves)
         if call.stores and not serves:
             call = replace(call, stores=False)
