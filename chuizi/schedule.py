@@ -26,6 +26,7 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     },
     "settle": {"task": "proxy.tasks.settle", "schedule": 1.0, "options": {"expires": 5}},
     "post-purchases": {"task": "proxy.tasks.post_purchases", "schedule": 5.0, "options": {"expires": 5}},
+    "count-left": {"task": "proxy.tasks.count_left", "schedule": 20.0, "options": {"expires": 20}},
     "rerate": {"task": "proxy.tasks.rerate", "schedule": 5.0, "options": {"expires": 5}},
     "finish-bills": {"task": "proxy.tasks.finish_bills", "schedule": 60.0, "options": {"expires": 60}},
     "look-at-jobs": {"task": "proxy.tasks.look_at_jobs", "schedule": 2.0, "options": {"expires": 2}},

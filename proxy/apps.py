@@ -17,10 +17,12 @@ class ProxyConfig(AppConfig):
         from proxy.rerating.audit import check_rerates
         from proxy.settlement.audit import check_generations
         from proxy.settlement.reversals import corrections, netted
+        from proxy.settlement.sums_audit import check_sums
 
         run.register("generations", check_generations)
         run.register("purchases", check_purchases)
         run.register("margin", check_margin)
+        run.register("sums of days", check_sums)
         run.register("re-ratings", check_rerates)
         reversals.register("requests", netted)
         reversals.register_corrections("re-ratings", corrections)

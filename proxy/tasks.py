@@ -21,6 +21,7 @@ from proxy.learning import rows as learned
 from proxy.once import rows as once
 from proxy.purchases import dollars, posting
 from proxy.rerating import work
+from proxy.settlement import counting
 from proxy.settlement import settle as settlement
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ QUEUE = "settlement"
 LOOK_SECONDS = 2.0
 LOOKS_BETWEEN_SWEEPS = 5
 RERATE_SECONDS = 4.0
+COUNT_SECONDS = 10.0
 
 
 @shared_task(name="proxy.tasks.settle")
@@ -45,6 +47,14 @@ def sweep() -> None:
 def post_purchases() -> None:
     posting.post_all_purchases(now=database_now())
     dollars.fill_in(now=database_now())
+
+
+@shared_task(name="proxy.tasks.count_left")
+def count_left() -> None:
+    """For some seconds, what was settled by a version that kept no sums of days."""
+    until = monotonic() + COUNT_SECONDS
+    while counting.count_left() and monotonic() < until:
+        pass
 
 
 @shared_task(name="proxy.tasks.rerate")

@@ -74,11 +74,14 @@ WRITES = {
         "proxy/admission/writer.py",
         "proxy/settlement/metered.py",
         "proxy/settlement/settle.py",
+        "proxy/settlement/counting.py",
         "proxy/purchases/rows.py",
         "proxy/purchases/dollars.py",
         "proxy/rerating/posting.py",
         "chuizi/local/demo.py",
     ),
+    "proxy_usageday": ("proxy/settlement/counting.py",),
+    "proxy_chargecorrection": ("proxy/settlement/counting.py",),
 }
 MODELS = {"Transfer": "billing_transfer", "Hold": "billing_hold", "Wallet": "billing_wallet"}
 # How a row may be reached without its model's name: a variable or the other end of a foreign key.

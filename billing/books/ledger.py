@@ -22,7 +22,8 @@ from core.arrays import array, columns
 
 _LOCKED = "FROM billing_wallet WHERE customer_id = ANY(%s::bigint[]) ORDER BY customer_id FOR NO KEY UPDATE"
 LOCK_WALLETS = f"SELECT {_LOCKED}"
-LOCK_BALANCES = f"SELECT customer_id, bonus, bonus_account_id, paid_account_id {_LOCKED}"
+_ZONE = "(SELECT time_zone FROM accounts_customer c WHERE c.id = customer_id)"
+LOCK_BALANCES = f"SELECT customer_id, bonus, bonus_account_id, paid_account_id, {_ZONE} {_LOCKED}"
 """As settlement needs them, without a model's instance for each."""
 MOVE_WALLETS = (
     "WITH moved AS (UPDATE billing_wallet w SET paid = w.paid + d.paid, bonus = w.bonus + d.bonus"

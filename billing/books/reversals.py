@@ -71,6 +71,15 @@ def reversed_among(generation_ids: Iterable[str]) -> set[str]:
         return {keys[key] for (key,) in cursor.fetchall()}
 
 
+def posted_at(generation_id: str) -> datetime:
+    """When a request's charge was given back. Raises `LookupError` where it was not."""
+    keys = [_key(generation_id, balance) for balance in CHARGES]
+    found = Transfer.objects.filter(key__in=keys).values_list("created_at", flat=True).first()
+    if found is None:
+        raise LookupError(f"the charge of {generation_id} was not given back")
+    return found
+
+
 def reverse(
     *, generation_id: str, now: datetime, group: str = "", actor_id: int | None = None, words: str = ""
 ) -> Decimal:

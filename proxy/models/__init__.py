@@ -14,7 +14,7 @@ from proxy.models.generations import (
 )
 from proxy.models.jobs import Job
 from proxy.models.kept import Kept, OnceRow
-from proxy.models.margin import CustomerMarginDay, MarginDay
+from proxy.models.margin import ChargeCorrection, CustomerMarginDay, MarginDay, UsageDay
 from proxy.models.prices import Price, PurchasePrice
 from proxy.models.proposals import PriceProposal
 from proxy.models.purchases import PurchaseBatch
@@ -29,6 +29,7 @@ __all__ = [
     "UNKNOWN",
     "Attempt",
     "Change",
+    "ChargeCorrection",
     "Claim",
     "Currency",
     "CustomerMarginDay",
@@ -53,5 +54,6 @@ __all__ = [
     "UpstreamBill",
     "UpstreamBillLine",
     "UpstreamBillSum",
+    "UsageDay",
     "WarmPrompt",
 ]

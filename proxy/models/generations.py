@@ -8,7 +8,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Coalesce, Now
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import ApiKey, Customer
+from accounts.models import ApiKey, Customer, User
 from proxy import states
 from proxy.models.catalog import Model, Protocol, Upstream
 from proxy.models.prices import Price
@@ -219,6 +219,21 @@ class Generation(models.Model):
 
     # Written by SETTLE.
     settled_at = models.DateTimeField(_("settled at"), null=True)
+    charged_on = models.DateField(
+        _("charged on"),
+        null=True,
+        help_text=_("The day of its account whose sums it is in; empty: it is in none yet, or cost nothing."),
+    )
+    maker = models.ForeignKey(
+        User,
+        models.DO_NOTHING,
+        null=True,
+        related_name="+",
+        db_constraint=False,
+        db_index=False,
+        verbose_name=_("member"),
+        help_text=_("Whose key it was made with when it was charged."),
+    )
     failures = models.SmallIntegerField(_("failed settlements"), default=0)
 
     # Written by PURCHASE, afterwards.
@@ -247,6 +262,12 @@ class Generation(models.Model):
             models.Index(fields=["key"], condition=Q(state="held"), name="generation_key_in_flight"),
             models.Index(fields=["id"], condition=Q(state="metered"), name="generation_to_settle"),
             models.Index(fields=["id"], condition=Q(is_flagged=True), name="generation_flagged"),
+            # What was settled before there were sums, or by a version that keeps none: no row is written into it.
+            models.Index(
+                fields=["customer", "id"],
+                condition=Q(state="settled", charged_on__isnull=True),
+                name="generation_uncounted",
+            ),
             # States that few rows have, for staff's list; a row is written into it when it was not charged.
             models.Index(
                 fields=["state", "-id"], condition=Q(state__in=["released", "quarantined"]), name="generation_uncharged"

@@ -28,6 +28,7 @@ from proxy.purchases import margin
 from proxy.rerating.charges import Correction, Split, Versions, judge, split_back, split_up
 from proxy.rerating.reading import BALANCES, key_of, moved, page_of
 from proxy.rerating.rows import locked, save
+from proxy.settlement import counting
 
 WRITE = (
     "UPDATE proxy_generation g SET corrected_cost = r.cost FROM unnest(%s::text[], %s::numeric[]) AS r(id, cost)"
@@ -94,6 +95,8 @@ def _post(rerate: Rerate, corrections: Sequence[Correction], *, now: datetime) -
     if not moves:
         return
     charged = _correct_meters(moves)
+    changes = {move.correction.request.pk: move.change for move in moves}
+    counting.correct(changes, now=now)
     with connection.cursor() as cursor:
         rows = [(m.correction.request.pk, m.correction.before + m.change) for m in moves]
         cursor.execute(WRITE, columns(rows))
@@ -104,7 +107,7 @@ def _post(rerate: Rerate, corrections: Sequence[Correction], *, now: datetime) -
     post_all(postings, now=now, group=rerate.key, actor_id=rerate.decided_by_id)
     _add_to_shares(rerate, moves)
     bonus = {move.correction.request.pk: move.bonus for move in moves}
-    margin.correct({move.correction.request.pk: move.change for move in moves}, bonus=bonus, now=now)
+    margin.correct(changes, bonus=bonus, now=now)
     spending.tell(charged, now=now)
 
 

@@ -12,11 +12,10 @@ from django.db import transaction
 from accounts.limits.correcting import MeterChange, correct
 from billing.books import reversals
 from billing.books.money import ZERO
-from core.clock import database_now
 from proxy.models import Generation
 from proxy.purchases import margin
 from proxy.rerating.reading import moved
-from proxy.settlement import settle
+from proxy.settlement import counting, settle
 
 State = Generation.State
 
@@ -37,10 +36,12 @@ def netted(generation_id: str) -> Iterator[None]:
     yield
     if generation is None or generation.state != State.SETTLED or not generation.net_cost:
         return
+    now = reversals.posted_at(generation_id)
     correct([MeterChange(generation.key_id, generation.counted_day, -generation.net_cost, -generation.net_cost)])
+    counting.correct({generation_id: -generation.net_cost}, now=now)
     Generation.objects.filter(pk=generation_id).update(corrected_cost=ZERO)
     bonus = -reversals.left_of(generation_id).get("bonus", ZERO)
-    margin.correct({generation_id: -generation.net_cost}, bonus={generation_id: bonus}, now=database_now())
+    margin.correct({generation_id: -generation.net_cost}, bonus={generation_id: bonus}, now=now)
 
 
 def bear(generation_id: str, *, now: datetime, refused: str = "") -> None:

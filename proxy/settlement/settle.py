@@ -25,9 +25,10 @@ from billing.books.money import ZERO
 from billing.models import LedgerAccount
 from billing.warnings import spending
 from core import states
-from core.arrays import array
+from core.arrays import array, columns
 from core.clock import database_now
 from proxy.models import Generation, Job, Lease, PurchaseBatch
+from proxy.settlement.counting import COUNT, COUNTED, day_of
 from proxy.settlement.lease import alive
 
 log = logging.getLogger(__name__)
@@ -51,12 +52,18 @@ METERED_OF = (
 """By its open holds, of which a customer has few, however many of others' requests wait."""
 HELD = f"{DUE} WHERE id = ANY(%s) AND state = 'held' ORDER BY id FOR NO KEY UPDATE"
 QUARANTINED = f"{DUE} WHERE id = ANY(%s) AND state = 'quarantined' ORDER BY id FOR NO KEY UPDATE"
-FINISH = (
-    "UPDATE proxy_generation SET settled_at = %s,"
-    " state = CASE WHEN cost > 0 OR usage_source <> 'none' THEN 'settled' ELSE 'released' END"
-    " WHERE ctid = ANY(%s::tid[])"
-)
-"""By the rows' places, which stay while they are locked: no index is looked through a second time."""
+IS_USED = "g.cost > 0 OR g.usage_source <> 'none'"
+FINISH = f"""
+WITH makers AS MATERIALIZED (SELECT id, created_by_id FROM accounts_apikey WHERE id = ANY(%s::bigint[])), done AS (
+ UPDATE proxy_generation g SET settled_at = %s, maker_id = d.maker_id,
+  state = CASE WHEN {IS_USED} THEN 'settled' ELSE 'released' END, charged_on = CASE WHEN {IS_USED} THEN d.day END
+ FROM (SELECT place, day, m.created_by_id AS maker_id FROM unnest(%s::tid[], %s::bigint[], %s::date[])
+  AS u(place, key_id, day) LEFT JOIN makers m ON m.id = key_id) d
+ WHERE g.ctid = d.place RETURNING {COUNTED}
+), counted AS ({COUNT})
+SELECT count(*) FROM done"""
+"""By the rows' places, which stay while they are locked: no index is looked through a second time. What is charged is
+added to the sums of its day."""
 
 TO_PURCHASE = "INSERT INTO proxy_purchasebatch (generations) VALUES (%s::text[])"
 """What their upstreams take for them is worked out and posted by a task of its own (proxy/purchases)."""
@@ -78,9 +85,10 @@ class Due(NamedTuple):
 
 
 class Charged(NamedTuple):
-    """A locked wallet's accounts, and its bonus in USD before the charges."""
+    """A locked wallet's accounts, its bonus in USD before the charges, and its account's zone."""
 
     bonus: Decimal
+    zone: str
     bonus_account: Account
     paid_account: Account
 
@@ -216,8 +224,10 @@ def _settle(due: Sequence[Due], *, now: datetime) -> None:
         raise LookupError(f"no open hold for {missing[0]}")
     post_all(_postings(due, splits, wallets), now=now)
     with connection.cursor() as cursor:
-        cursor.execute(FINISH, [now, array([generation.place for generation in due])])
-        if cursor.rowcount != len(due):
+        days = {customer_id: day_of(now, zone=wallet.zone) for customer_id, wallet in wallets.items()}
+        rows = [(generation.place, generation.key_id, days[generation.customer_id]) for generation in due]
+        cursor.execute(FINISH, [array({generation.key_id for generation in due}), now, *columns(rows)])
+        if cursor.fetchone() != (len(due),):
             raise LookupError("a locked generation is not where it was")
         cursor.execute(TO_PURCHASE, [array([generation.pk for generation in due])])
     spending.tell(charged, now=now)
@@ -230,10 +240,11 @@ def _wallets(customer_ids: set[int]) -> dict[int, Charged]:
     return {
         customer_id: Charged(
             bonus,
+            zone,
             Account(bonus_account, LedgerAccount.Kind.BONUS.value, customer_id),
             Account(paid_account, LedgerAccount.Kind.PAID.value, customer_id),
         )
-        for customer_id, bonus, bonus_account, paid_account in rows
+        for customer_id, bonus, bonus_account, paid_account, zone in rows
     }
 
 

@@ -36,6 +36,7 @@ QUEUES = {
     "payments.tasks.send_refund": "payments",
     "payments.tasks.send_refunds": "payments",
     "payments.tasks.top_up_if_low": "payments",
+    "proxy.tasks.count_left": "celery",
     "proxy.tasks.finish_bills": "celery",
     "proxy.tasks.look_at_jobs": "celery",
     "proxy.tasks.post_purchases": "purchases",
