@@ -40,11 +40,11 @@ def main() -> None:
 
 
 def measure(*, generations: int, tries: int = 1) -> None:
-    from chuizi.memory import collect_rarely
+    from chuizi.memory import leave_alone
     from proxy.purchases.posting import post_all_purchases
     from proxy.settlement.settle import settle_all
 
-    collect_rarely()  # as a worker does
+    leave_alone()  # as a worker does
     people = make_customers(max(CUSTOMERS))
     for count in CUSTOMERS:
         for _try in range(tries):
@@ -149,13 +149,13 @@ def a_model() -> tuple[int, int, int]:
 def rerate(*, generations: int, customers: int) -> None:
     """How many settled requests a second one worker counts and posts at another price, and in how much memory."""
     from accounts.models import User
-    from chuizi.memory import collect_rarely
+    from chuizi.memory import leave_alone
     from proxy.models import Model, Price, Rerate
     from proxy.purchases.posting import post_all_purchases
     from proxy.rerating import deciding
     from proxy.settlement.settle import settle_all
 
-    collect_rarely()  # as a worker does
+    leave_alone()  # as a worker does
     work(make_customers(customers), generations, cost=RERATED)
     settle_all(now=datetime.now(UTC))
     post_all_purchases(now=datetime.now(UTC))

@@ -14,7 +14,7 @@ django = get_asgi_application()
 
 # After Django: these import models.
 from billing.months import periods  # noqa: E402
-from chuizi.memory import collect_rarely, give_back_at_once  # noqa: E402
+from chuizi.memory import give_back_at_once, leave_alone  # noqa: E402
 from chuizi.pages import Pages  # noqa: E402
 from chuizi.server import take_over  # noqa: E402
 from chuizi.stopping import stop_in_order  # noqa: E402
@@ -89,7 +89,7 @@ async def lifespan(receive: Callable[[], Awaitable[Any]], send: Callable[[Any], 
             except Exception as error:
                 await send({"type": "lifespan.startup.failed", "message": f"The gateway cannot start: {error}"})
                 return
-            collect_rarely()
+            leave_alone()
             give_back_at_once()
             stop_in_order(gateway)
             await send({"type": "lifespan.startup.complete"})

@@ -7,7 +7,7 @@ from celery import Celery
 from celery.signals import beat_init, worker_init, worker_ready
 from django.core.exceptions import ImproperlyConfigured
 
-from chuizi.memory import collect_rarely
+from chuizi.memory import leave_alone
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chuizi.settings")
 
@@ -18,7 +18,7 @@ app.autodiscover_tasks()
 
 @worker_ready.connect
 def _ready(**_kwargs: Any) -> None:
-    collect_rarely()
+    leave_alone()
 
 
 @worker_init.connect

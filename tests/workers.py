@@ -10,9 +10,10 @@ import pytest
 from xdist.scheduler import LoadFileScheduling
 
 ROOT = Path(__file__).resolve().parent.parent
-FLOWS = "tests/flows/"
+WHOLE = ("tests/flows/", "tests/clients/test_anthropic", "tests/clients/test_google")
+"""What asks a running Chuizi (tests.running), which takes forty seconds of a processor to start."""
 LONG = (
-    *(FLOWS, "tests/histories/", "tests/faults/", "tests/browser/", "tests/chuizi/local/"),
+    *(*WHOLE, "tests/histories/", "tests/faults/", "tests/browser/", "tests/chuizi/local/"),
     *("tests/proxy/admission/test_settle_first", "tests/proxy/admission/test_overrun"),
     *("tests/proxy/protocols/asking/test_memory", "tests/api/test_any_input.py"),
     *("tests/proxy/gateway/test_known_failures", "tests/proxy/admission/test_races", "tests/proxy/watch/test_metrics"),
@@ -24,10 +25,10 @@ LONG = (
 
 
 class Files(LoadFileScheduling):  # type: ignore[misc]
-    """A file is one worker's, and so are all flows: they share a running Chuizi, which takes long to start."""
+    """A file is one worker's, and so is everything that asks a running Chuizi."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return FLOWS if nodeid.startswith(FLOWS) else str(super()._split_scope(nodeid))
+        return WHOLE[0] if nodeid.startswith(WHOLE) else str(super()._split_scope(nodeid))
 
 
 @pytest.hookimpl(tryfirst=True)
