@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.roles import Right, rights_of
 from api.common.authentication import caller
 from api.common.idempotency import Claim
 from api.common.known import AmountField, KnownFields
@@ -18,6 +19,9 @@ from billing import invoices
 from billing.books.money import api_amount
 from billing.models import Document, InvoiceRequest
 from core.addresses import request_address
+
+MOST_PAYMENTS = 1000
+BUYER = ("company_name", "tax_id", "country", "billing_address", "email", "mailing_address", "remark")
 
 
 class DocumentSerializer(serializers.Serializer[Document]):
@@ -33,7 +37,10 @@ class DocumentSerializer(serializers.Serializer[Document]):
 
 
 class InvoiceSerializer(serializers.Serializer[InvoiceRequest]):
-    """An invoice request. Amounts are strings with 8 places, in `currency`, the one charged."""
+    """An invoice request. Amounts are strings with 8 places, in `currency`, the one charged.
+
+    Whom it is for is the owners' to read: empty for the key of another member.
+    """
 
     id = serializers.CharField(source="number")
     state = serializers.ChoiceField(InvoiceRequest.State.choices)
@@ -63,6 +70,13 @@ class InvoiceSerializer(serializers.Serializer[InvoiceRequest]):
     def get_credited_amount(self, invoice: InvoiceRequest) -> str:
         return api_amount(invoice.credited)
 
+    def to_representation(self, instance: InvoiceRequest) -> dict[str, Any]:
+        said = super().to_representation(instance)
+        request = self.context.get("request")
+        if request is not None and Right.INVOICES not in rights_of(caller(request).role):
+            said |= dict.fromkeys(BUYER, "")
+        return said
+
 
 def _text(words: str = "", **options: Any) -> serializers.CharField:
     return serializers.CharField(required=False, allow_null=True, allow_blank=True, help_text=words, **options)
@@ -75,8 +89,16 @@ def _choice(choices: Any, words: str = "") -> serializers.ChoiceField:
 class NewInvoice(KnownFields, serializers.Serializer[Any]):
     """What POST /v1/invoice-requests takes; a text that is null is one that is left out."""
 
-    amount = AmountField(help_text='At most two decimals, such as "20.00".')
-    company_name = serializers.CharField(max_length=200)
+    amount = AmountField(
+        required=False, help_text='At most two decimals, such as "20.00"; left out, all that is left of `payments`.'
+    )
+    payments = serializers.ListField(
+        child=serializers.CharField(max_length=64),
+        required=False,
+        max_length=MOST_PAYMENTS,
+        help_text="Ids of top-ups that it is over alone; the oldest first unless named.",
+    )
+    company_name = serializers.CharField(max_length=200, allow_blank=True)  # the domain tells it with all other faults
     tax_id = _text("A company has one, a person may.", max_length=40)
     tax_id_confirmed = serializers.BooleanField(
         required=False, help_text="It was looked at and is right, though its check digit does not fit."
@@ -134,7 +156,7 @@ class InvoiceView(APIView):
 
     @extend_schema(operation_id="invoice_requests_retrieve", responses={200: InvoiceAnswer})
     def get(self, request: Request, number: str) -> Response:
-        return INVOICES.shown(caller(request).customer, number)
+        return INVOICES.shown(request, number)
 
 
 class InvoiceCancelView(APIView):

@@ -1,7 +1,7 @@
 """The REST API's common ground: error shape, pagination, how an amount is read."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.conf import settings
@@ -25,14 +25,22 @@ RETRY_AFTER_SECONDS = 5
 
 
 class ApiError(exceptions.APIException):
-    """An error with its `status` and `code`, and the field it is about where there is one."""
+    """An error with its `status` and `code`, and the field it is about where there is one; all of them in `errors`."""
 
     def __init__(
-        self, message: str, *, status: int, code: str, param: str | None = None, retry_after: int | None = None
+        self,
+        message: str,
+        *,
+        status: int,
+        code: str,
+        param: str | None = None,
+        errors: Sequence[dict[str, str]] = (),
+        retry_after: int | None = None,
     ) -> None:
         super().__init__(message, code)
         self.status_code = status
         self.param = param
+        self.errors = errors
         if retry_after is None and status == 503:
             retry_after = RETRY_AFTER_SECONDS
         self.wait = retry_after  # DRF's name: seconds, in the Retry-After header
@@ -102,10 +110,15 @@ def state_conflict(row: Any, words: str) -> ApiError:
 
 
 def refused(error: Any) -> ApiError:
-    """A domain's no, which has the text, the `field` at fault, and `retry_after` where there is room again later."""
+    """A domain's no, which has the text, the `field` at fault, maybe further `faults`, and `retry_after` where there is
+    room again later.
+    """
     if error.retry_after is not None:
         return ApiError(str(error), status=429, code="rate_limit_exceeded", retry_after=error.retry_after)
-    return ApiError(str(error), status=400, code="validation_error", param=error.field)
+    faults = [
+        {"param": fault.field, "code": "invalid", "message": str(fault)} for fault in getattr(error, "faults", [error])
+    ]
+    return ApiError(str(error), status=400, code="validation_error", param=error.field, errors=faults)
 
 
 MOST_ROWS, USUAL_ROWS = 200, 50
@@ -194,7 +207,7 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
     code = CODES.get(response.status_code, "internal_error")
     if isinstance(exc, ApiError) or exc.get_codes() in ("invalid_api_key", "ip_not_allowed"):
         code = str(exc.get_codes())
-        param = getattr(exc, "param", None)
+        param, errors = getattr(exc, "param", None), list(getattr(exc, "errors", ()))
     response.data = error_body(message=message, status=response.status_code, code=code, param=param, errors=errors)
     return response
 

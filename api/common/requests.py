@@ -49,9 +49,10 @@ class Requests(Generic[Row]):
             raise ApiError(f"There is no such {self.name} request.", status=404, code="not_found")
         return row
 
-    def shown(self, customer: Customer, number: str, *, status: int = 200) -> Response:
-        """One of a customer's own, as it is now."""
-        data: dict[str, Any] = {"data": self.serializer(self.find(customer, number)).data}
+    def shown(self, request: Request, number: str, *, status: int = 200) -> Response:
+        """One of the caller's own, as it is now."""
+        row = self.find(caller(request).customer, number)
+        data: dict[str, Any] = {"data": self.serializer(row, context={"request": request}).data}
         return Response(data, status=status)
 
     def made(self, request: Request, ask: Callable[[Claim, datetime], Row]) -> Response:
@@ -63,10 +64,10 @@ class Requests(Generic[Row]):
                 row = ask(claim, now)
             except RequestError as error:
                 raise refused(error) from None
-            return self.shown(customer, row.number, status=201)
+            return self.shown(request, row.number, status=201)
 
         def show(number: str) -> Response:
-            return self.shown(customer, number, status=201)
+            return self.shown(request, number, status=201)
 
         return run_once(request, customer=customer, now=now, act=act, show=show)
 
@@ -80,13 +81,13 @@ class Requests(Generic[Row]):
                 self.cancel(row.pk, now)
             except self.not_movable as error:
                 raise state_conflict(row, str(error)) from None
-            return self.shown(customer, number)
+            return self.shown(request, number)
 
         return run_once(
             request,
             customer=customer,
             now=now,
             act=act,
-            show=lambda _number: self.shown(customer, number),
+            show=lambda _number: self.shown(request, number),
             takes_fields=False,
         )

@@ -87,6 +87,31 @@ def test_what_cannot_be_invoiced_is_said_and_nothing_is_written(api, paid, body,
     assert not InvoiceRequest.objects.exists()
 
 
+def test_all_that_is_wrong_is_told_at_once(api, paid):
+    error = ask(api, amount="20.01", company_name=" ", tax_id="", email="x", country="FR").json()["error"]
+    assert error["param"] == error["errors"][0]["param"]
+    assert {one["param"] for one in error["errors"]} == {"amount", "company_name", "tax_id", "email"}
+    assert all(one["message"] and one["code"] for one in error["errors"])
+
+
+def test_payments_are_named_over_the_api_and_the_buyer_is_the_owners_to_read(api, paid, customer):
+    paid_topup(customer, "2", amount="7.00", charge="7.00")
+    made = ask(api, amount=None, payments=["topup_2"])
+    assert (made.status_code, made.json()["error"]["param"]) == (400, "amount"), "null is no amount"
+    body = {**BUYER} | {"payments": ["topup_2"]}
+    made = api.post("/v1/invoice-requests", body, content_type="application/json").json()["data"]
+    assert (made["amount"], made["company_name"]) == ("7.00000000", "Example GmbH")
+    assert ask(api, payments=["topup_2"]).json()["error"]["param"] == "payments"
+    developer = User.objects.create_user("dev@example.org", "a rather long one")
+    Membership.objects.create(user=developer, customer=customer, role="developer")
+    key = issuing.issue(customer=customer, name="k", now=NOW, created_by=developer, scopes=["read"])
+    theirs = Client(headers={"Authorization": f"Bearer {key.text}"})
+    [listed] = theirs.get("/v1/invoice-requests").json()["data"]
+    shown = theirs.get(f"/v1/invoice-requests/{made['id']}").json()["data"]
+    assert listed == shown
+    assert (shown["amount"], shown["company_name"], shown["tax_id"], shown["email"]) == ("7.00000000", "", "", "")
+
+
 def test_who_paid_in_two_currencies_names_one(api, paid, customer):
     paid_topup(customer, "2", method="alipay", charge="142.40")
     answer = ask(api)
