@@ -358,7 +358,7 @@ def test_what_caps_leave_follows_each_hold_of_a_batch_whichever_key_of_a_member_
     key.hold(ask.policy, slot=1, today=TODAY, held=Decimal("1.5"))
     assert left() == (Decimal("2.5"), Decimal("2.5") if is_members else Decimal(5))
     other.hold(theirs, slot=1, today=TODAY, held=Decimal("0.5"))
-    assert left() == (Decimal(2), Decimal(2)) if is_members else (Decimal("2.5"), Decimal("4.5"))
+    assert left() == ((Decimal(2), Decimal(2)) if is_members else (Decimal("2.5"), Decimal("4.5")))
     key.hold_more(ask.policy, counted_on=TODAY, held=Decimal("-0.5"))
     assert left()[0] == (Decimal("2.5") if is_members else Decimal(3))
     later = meters.left(policy=ask.policy, key=key, now=NOW + timedelta(days=40))
