@@ -8,10 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 import openai
 import pytest
 from aiohttp import web
+from django.db import connection, transaction
 
 from chuizi.asgi import gateway as application
 from proxy.models import Generation, OnceRow, Upstream
 from proxy.once import rows, table
+from proxy.once.claims import Claim
 from tests.faults.conftest import wait_until
 from tests.proxy.conftest import only_generation, wait_for
 from tests.proxy.once.conftest import FIRST, REPLAYED, RETRY, Gate, ask, readers
@@ -144,3 +146,20 @@ def test_the_official_client_is_charged_once_for_what_it_sends_again(gateway, up
     assert answer.choices[0].message.content == "one two three"
     assert len(upstream.calls) == 1
     only_generation()
+
+
+@pytest.mark.django_db
+def test_a_first_try_is_noted_without_waiting_for_the_disk_and_nothing_else_is(django_assert_num_queries):
+    def waits() -> str:
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW synchronous_commit")
+            return cursor.fetchone()[0]
+
+    usual, before = waits(), transaction.savepoint()
+    rows.note([(Claim(1, "aa", "aa", is_named=False, is_retry=False), "gen-1")])
+    assert (waits(), OnceRow.objects.get().generation_id) == ("off", "gen-1")
+    transaction.savepoint_rollback(before)
+    assert waits() == usual
+    with django_assert_num_queries(1):
+        rows.note([(Claim(1, name, name, is_named=False, is_retry=False), f"gen-{name}") for name in ("aa", "bb")])
+    assert OnceRow.objects.count() == 2
