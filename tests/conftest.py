@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import hypothesis
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.db.backends.postgresql.creation import DatabaseCreation
 from django.test import Client, TransactionTestCase, override_settings
 
@@ -130,10 +130,11 @@ def make_customer(db):  # type: ignore[no-untyped-def]
     def make(bonus: str = "0", name: str = "Ada") -> Customer:
         from accounts.signals import customer_created
 
-        customer = Customer.objects.create(name=name)
-        customer_created.send(sender=Customer, customer=customer)
-        if Decimal(bonus):
-            grant_bonus(customer=customer, amount=Decimal(bonus), key=f"test:{customer.pk}", reason="test", now=NOW)
+        with transaction.atomic():
+            customer = Customer.objects.create(name=name)
+            customer_created.send(sender=Customer, customer=customer)
+            if Decimal(bonus):
+                grant_bonus(customer=customer, amount=Decimal(bonus), key=f"test:{customer.pk}", reason="test", now=NOW)
         return customer
 
     return make

@@ -42,8 +42,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadFileS
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the database that all copy while the workers still collect their tests."""
-    if config.getoption("dist", "no") != "no" and not hasattr(config, "workerinput"):
+    """Make the database that all copy while the tests are collected, by workers or for `--collect-only`."""
+    is_divided = config.getoption("dist", "no") != "no"
+    if (is_divided or config.option.collectonly) and not hasattr(config, "workerinput"):
         config.add_cleanup(subprocess.Popen([sys.executable, "-m", "tests.template"], cwd=ROOT).wait)
 
 

@@ -82,12 +82,16 @@ def house_account(name: str) -> LedgerAccount:
 
 def open_wallet(*, customer: Customer) -> Wallet:
     """The customer's wallet with its paid and bonus accounts; a repeat returns the one there is."""
-    paid, bonus = (
-        LedgerAccount.objects.get_or_create(
-            name=f"customer:{customer.pk}:{kind}", defaults={"kind": kind, "customer": customer, "currency": "USD"}
-        )[0]
-        for kind in (LedgerAccount.Kind.PAID, LedgerAccount.Kind.BONUS)
+    wallet = Wallet.objects.select_related("paid_account", "bonus_account").filter(pk=customer.pk).first()
+    if wallet is not None:
+        return wallet
+    names = {kind: f"customer:{customer.pk}:{kind}" for kind in (LedgerAccount.Kind.PAID, LedgerAccount.Kind.BONUS)}
+    LedgerAccount.objects.bulk_create(
+        [LedgerAccount(name=name, kind=kind, customer=customer, currency="USD") for kind, name in names.items()],
+        ignore_conflicts=True,
     )
+    ours = LedgerAccount.objects.in_bulk(names.values(), field_name="name")
+    paid, bonus = (ours[name] for name in names.values())
     return Wallet.objects.get_or_create(customer=customer, defaults={"paid_account": paid, "bonus_account": bonus})[0]
 
 
