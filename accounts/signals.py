@@ -19,8 +19,8 @@ invitation_ended = Signal()
 """Sent with `invitation` and `now` when it was taken back or declined, under the account's lock."""
 
 member_changed = Signal()
-"""Sent with `member`, `what` (joined, role, left, removed), `by` (None: the operator) and `now`, under the account's
-lock but for what staff do; of one who left or was removed, `member` is no longer there."""
+"""Sent with `member`, `what` (joined, added, role, left, removed), `by` (None: the operator) and `now`, under the
+account's lock but for what staff do; of one who left or was removed, `member` is no longer there."""
 
 welcome_due = Signal()
 """Sent with `customer` and `now` when a confirmed address has earned the welcome credit; billing grants it."""

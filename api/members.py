@@ -1,5 +1,6 @@
 """REST: an account's members and invitations. Members are made by accepting an invitation alone."""
 
+import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, TypeVar
@@ -7,7 +8,7 @@ from typing import Any, TypeVar
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema, extend_schema_field
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
@@ -29,6 +30,8 @@ from billing.limits.members import set_caps
 Kind = SecurityEvent.Kind
 Made = TypeVar("Made")
 ROLES = [role.value for role in Role]
+NUMBER = re.compile(r"[0-9]{1,18}")
+WHAT = {"keep": "key", "under": "member"}
 
 
 class MemberSerializer(serializers.Serializer[Membership]):
@@ -127,7 +130,9 @@ class MembersView(GenericAPIView[Membership]):
 
 
 class MemberView(GenericAPIView[Membership]):
-    """One member. A change of role counts from the next request on; DELETE ends the keys that they made, too."""
+    """One member. A change of role counts from the next request on; DELETE ends the keys that they made, but for those
+    to `keep`, which live on `under` another member for 7 days at most, to call models and read alone.
+    """
 
     serializer_class = MemberSerializer
 
@@ -156,12 +161,20 @@ class MemberView(GenericAPIView[Membership]):
         _done(change)
         return Response({"data": MemberSerializer(_member(request, member_id)).data})
 
-    @extend_schema(operation_id="members_destroy", responses={204: None})
+    @extend_schema(
+        operation_id="members_destroy",
+        parameters=[
+            OpenApiParameter("keep", str, many=True, description="Ids of keys that live on: for 7 days at most."),
+            OpenApiParameter("under", str, description="The id of the member under whom they do."),
+        ],
+        responses={204: None},
+    )
     def delete(self, request: Request, member_id: int) -> Response:
         member, by, customer = _member(request, member_id), _by(request), caller(request).customer
+        keep, under = _kept(request)
 
         def remove() -> None:
-            team.remove(customer=customer, member_id=member.pk, by=by, now=timezone.now())
+            team.remove(customer=customer, member_id=member.pk, by=by, now=timezone.now(), keep=keep, under=under)
             kind = Kind.LEFT if by is not None and member.user_id == by.pk else Kind.MEMBER_REMOVED
             about = f"{member.user.email}: {customer.name}"
             log.note_team(kind, request=request._request, by=by, of=member.user, about=about)
@@ -248,6 +261,17 @@ def _member(request: Request, member_id: int) -> Membership:
     if found is None:
         raise ApiError("There is no such member.", status=404, code="not_found")
     return found
+
+
+def _kept(request: Request) -> tuple[list[int], int | None]:
+    """The keys to keep, and the member under whom. Raises `ApiError`."""
+    given = {"keep": request.query_params.getlist("keep"), "under": request.query_params.getlist("under")}
+    for name, texts in given.items():
+        if not all(NUMBER.fullmatch(text) for text in texts) or (name == "under" and len(texts) > 1):
+            raise ApiError(f"{name} is the id of a {WHAT[name]}.", status=400, code="validation_error", param=name)
+    if given["under"] and not given["keep"]:
+        raise ApiError("Name the keys to keep.", status=400, code="validation_error", param="keep")
+    return [int(text) for text in given["keep"]], int(given["under"][0]) if given["under"] else None
 
 
 def _invitation(request: Request, invitation_id: int) -> Invitation:

@@ -58,6 +58,8 @@ class MembershipForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def clean(self) -> dict[str, Any]:
         self.refuse_own()
+        if self.instance.pk and {"user", "customer"} & set(self.changed_data):
+            raise ValidationError(_("A membership stays its person's and its account's: end it, and add another."))
         if self.is_alone and self.instance.pk and self.has_changed():
             meant = _meant(self)
             _check_owner_left({self.instance.customer_id, meant[0]}, changed={self.instance.pk: meant})
@@ -71,6 +73,12 @@ class MembershipForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 class MembershipFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
+    def save_new(self, form: Any, commit: bool = True) -> Any:
+        return _tell(super().save_new(form, commit=commit), before=None)
+
+    def save_existing(self, form: Any, obj: Any, commit: bool = True) -> Any:
+        return _tell(super().save_existing(form, obj, commit=commit), before=form.initial["role"])
+
     def clean(self) -> None:
         super().clean()
         for form in self.deleted_forms:  # whose own errors count for nothing
@@ -83,6 +91,15 @@ class MembershipFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
         }
         was = Membership.objects.filter(pk__in=changed).values_list("customer_id", flat=True)
         _check_owner_left({*was, *(whose for whose, _role in changed.values())}, changed=changed)
+
+
+def _tell(member: Membership, *, before: str | None) -> Membership:
+    """What staff do is told, and has the same ends, as what owners do; `before` is None for a new member."""
+    if before is None:
+        team.added(member, now=timezone.now())
+    elif before != member.role:
+        team.role_changed(member, before=before, by=None, now=timezone.now())
+    return member
 
 
 def _meant(form: Any) -> tuple[int, str]:
@@ -138,6 +155,10 @@ class MembershipAdmin(FormAdmin):  # type: ignore[misc]
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         return super().get_form(request, obj, change, **{**kwargs, "form": _read_by(request, is_alone=True)})
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        _tell(obj, before=form.initial["role"] if change else None)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         if obj is not None and (obj.user_id == request.user.pk or _is_needed(obj)):

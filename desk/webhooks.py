@@ -30,7 +30,11 @@ class EndpointQueue(Queue):
             gettext_lazy("Failing"),
             lambda rows: rows.working().filter(failing_since__isnull=False),
         ),
-        ("off", gettext_lazy("Switched off by itself"), lambda rows: rows.filter(off_why__in=("gone", "failing"))),
+        (
+            "off",
+            gettext_lazy("Switched off by itself"),
+            lambda rows: rows.filter(off_why__in=("gone", "failing", "known")),
+        ),
     )
 
 
@@ -87,7 +91,7 @@ class EndpointAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
     fields = (
         *("customer", "number", "place", "description", "events", "tag", "off_at", "off_why", "failing_since"),
-        *("created_by", "created_at", "deleted_at"),
+        *("created_by", "known_to", "rotate_by", "created_at", "deleted_at"),
     )
     readonly_fields = fields
 

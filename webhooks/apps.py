@@ -8,6 +8,6 @@ class WebhooksConfig(AppConfig):
 
     def ready(self) -> None:
         from billing.outbox import kinds, readers
-        from webhooks import deliveries
+        from webhooks import deliveries, receivers  # noqa: F401  # connects them
 
         readers.register(deliveries.READER, kinds.EVENTS, deliveries.read)

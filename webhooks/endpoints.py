@@ -67,6 +67,7 @@ def make(
             secret=secret,
             old_secret="",
             created_by=made_by,
+            shown_to=made_by,
             created_at=now,
         )
         made = Made(endpoint, secret)
@@ -99,6 +100,8 @@ def change(
         row = locked(endpoint.pk)
         if row is None:
             raise EndpointError(_("This endpoint is deleted."))
+        if active and row.rotate_by is not None and row.rotate_by <= now:
+            raise EndpointError(_("Rotate its secret first: somebody who is no owner any more knows it."))
         if active and row.off_at is not None:
             values |= {"off_at": None, "off_why": "", "failing_since": None}
         Endpoint.objects.filter(pk=row.pk).update(**values)
@@ -106,15 +109,30 @@ def change(
             switch_off(row, why=Endpoint.Off.OWNER, now=now)
 
 
-def rotate(endpoint: Endpoint, *, now: datetime, in_transaction: Callable[[str], None] = lambda secret: None) -> str:
-    """A new secret, which is returned this once; the one before signs too, for a day. Raises `EndpointError`."""
+def rotate(
+    endpoint: Endpoint,
+    *,
+    now: datetime,
+    by: User | None = None,
+    in_transaction: Callable[[str], None] = lambda secret: None,
+) -> str:
+    """A new secret, which is returned this once; the one before signs too, for a day. Nobody who is no owner any more
+    knows the new one. Raises `EndpointError`.
+    """
     secret = signing.new_secret()
     with transaction.atomic():
         row = locked(endpoint.pk)
         if row is None:
             raise EndpointError(_("This endpoint is deleted."))
         until = now + signing.BOTH_SIGN
-        Endpoint.objects.filter(pk=row.pk).update(secret=secret, old_secret=row.secret, old_secret_until=until)
+        Endpoint.objects.filter(pk=row.pk).update(
+            secret=secret,
+            old_secret=row.secret,
+            old_secret_until=until,
+            shown_to=by,
+            known_to=None,
+            rotate_by=None,
+        )
         in_transaction(secret)
     return secret
 

@@ -37,6 +37,7 @@ class Endpoint(models.Model):
     class Off(models.TextChoices):
         OWNER = "owner", _("switched off by an owner")
         GONE = "gone", _("it answered 410: it is gone")
+        KNOWN = "known", _("somebody who is no owner any more knew its secret")
         FAILING = "failing", _("every delivery failed for 3 days")
 
     customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="+", verbose_name=_("customer"))
@@ -55,6 +56,27 @@ class Endpoint(models.Model):
     created_by = models.ForeignKey(
         User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("made by")
     )
+    shown_to = models.ForeignKey(
+        User,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("secret shown to"),
+        help_text=_("Who made it, or rotated its secret last."),
+    )
+    known_to = models.ForeignKey(
+        User,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("known to"),
+        help_text=_("Who is no owner any more and knows its secret."),
+    )
+    rotate_by = models.DateTimeField(
+        _("rotate its secret by"), null=True, blank=True, help_text=_("It is switched off then.")
+    )
     created_at = models.DateTimeField(_("created at"), default=timezone.now)
     deleted_at = models.DateTimeField(_("deleted at"), null=True, blank=True)
 
@@ -70,6 +92,7 @@ class Endpoint(models.Model):
                 condition=Q(failing_since__isnull=False, off_at__isnull=True, deleted_at__isnull=True),
                 name="endpoint_failing",
             ),
+            models.Index(fields=["rotate_by"], condition=Q(rotate_by__isnull=False), name="endpoint_known"),
         ]
         constraints = [
             models.CheckConstraint(

@@ -12,7 +12,7 @@ from celery import shared_task
 from celery.signals import worker_ready
 
 from core.clock import database_now
-from webhooks import claiming, deliveries, delivering
+from webhooks import claiming, deliveries, delivering, known
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +29,9 @@ def deliver() -> None:
 
 @shared_task(name="webhooks.tasks.tidy")
 def tidy() -> None:
-    """Switch endpoints off that have failed for three days, and forget what was delivered long ago."""
+    """Switch endpoints off that fail for three days, or whose secret is known for too long; forget old deliveries."""
     claiming.end_failing(now=database_now())
+    known.end_overdue(now=database_now())
     while deliveries.forget(now=database_now()):
         pass
 

@@ -83,11 +83,22 @@ def change_role(*, customer: Customer, member_id: int, role: str, by: User | Non
         return member
     if before == Role.OWNER:
         _check_not_last(member)
-        _revoke_those_of(member, by=by, now=now)
     member.role = role
     member.save(update_fields=["role"])
-    member_changed.send(sender=Membership, member=member, what="role", by=by, now=now)
+    role_changed(member, before=before, by=by, now=now)
     return member
+
+
+def role_changed(member: Membership, *, before: str, by: User | None, now: datetime) -> None:
+    """What follows from another role, whoever gave it, in the transaction that did; None: the operator."""
+    if before == Role.OWNER:
+        _revoke_those_of(member, by=by, now=now)
+    member_changed.send(sender=Membership, member=member, what="role", by=by, now=now)
+
+
+def added(member: Membership, *, now: datetime) -> None:
+    """The operator put somebody into an account, without an invitation: it is told, in the same transaction."""
+    member_changed.send(sender=Membership, member=member, what="added", by=None, now=now)
 
 
 @transaction.atomic

@@ -32,11 +32,25 @@ class EndpointSerializer(KnownFields, serializers.Serializer[Endpoint]):
     description = serializers.CharField(max_length=200, required=False, allow_blank=True)
     is_active = serializers.BooleanField(required=False)
     off_reason = serializers.SerializerMethodField(
-        help_text="null while it is active; `owner`, `gone` (it answered 410) or `failing` (for 3 days)."
+        help_text="null while it is active; `owner`, `gone` (it answered 410), `failing` (for 3 days) or"
+        " `known` (its secret, to who is no owner any more)."
     )
     off_since = serializers.DateTimeField(source="off_at", read_only=True, allow_null=True)
     failing_since = serializers.DateTimeField(
         read_only=True, allow_null=True, help_text="Nothing was delivered from then on."
+    )
+    made_by = serializers.CharField(
+        source="created_by.email", read_only=True, allow_null=True, default=None, help_text="null: the operator"
+    )
+    known_to = serializers.CharField(
+        source="known_to.email",
+        read_only=True,
+        allow_null=True,
+        default=None,
+        help_text="Who is no owner any more, and knows its secret until it is rotated.",
+    )
+    rotate_by = serializers.DateTimeField(
+        read_only=True, allow_null=True, help_text="When it is switched off unless its secret is rotated before."
     )
     created_at = serializers.DateTimeField(read_only=True)
 
@@ -70,7 +84,7 @@ class EndpointsView(generics.ListAPIView[Endpoint]):
     def get_queryset(self) -> QuerySet[Endpoint]:
         if getattr(self, "swagger_fake_view", False):
             return Endpoint.objects.none()
-        return Endpoint.objects.of(caller(self.request).customer.pk)
+        return _of(caller(self.request).customer)
 
     @extend_schema(operation_id="webhooks_list")
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -155,7 +169,7 @@ class RotateView(APIView):
 
     @extend_schema(operation_id="webhooks_rotate", request=None, responses={200: SecretAnswer})
     def post(self, request: Request, number: str) -> Response:
-        customer, now = caller(request).customer, timezone.now()
+        customer, by, now = caller(request).customer, caller(request).key.created_by, timezone.now()
         endpoint = find(customer, number)
 
         def rotate(claim: Claim) -> Response:
@@ -163,12 +177,12 @@ class RotateView(APIView):
 
             def keep(secret: str) -> None:
                 claim.bind(endpoint.number)
-                answer = Response({"data": {"secret": secret, **shown(endpoint)}})
+                answer = Response({"data": {"secret": secret, **shown(find(customer, number))}})
                 claim.store(answer)
                 made.append(answer)
 
             try:
-                endpoints.rotate(endpoint, now=now, in_transaction=keep)
+                endpoints.rotate(endpoint, by=by, now=now, in_transaction=keep)
             except endpoints.EndpointError as error:
                 raise refused(error) from None
             return made[0]
@@ -181,10 +195,14 @@ class RotateView(APIView):
 
 def find(customer: Customer, number: str) -> Endpoint:
     """One of a customer's own; raises 404."""
-    endpoint = Endpoint.objects.of(customer.pk).filter(number=number[:32]).first()
+    endpoint = _of(customer).filter(number=number[:32]).first()
     if endpoint is None:
         raise ApiError("There is no such endpoint.", status=404, code="not_found")
     return endpoint
+
+
+def _of(customer: Customer) -> QuerySet[Endpoint]:
+    return Endpoint.objects.of(customer.pk).select_related("created_by", "known_to")
 
 
 def shown(endpoint: Endpoint) -> dict[str, Any]:

@@ -50,12 +50,17 @@ class Fact(models.TextChoices):
     KEY_ENDED = "key.ended", "A key was deleted, or it expired."
     INVITATION_SENT = "invitation.sent", "An address was invited into an account."
     MEMBER_JOINED = "member.joined", "Somebody accepted an invitation into an account."
+    MEMBER_ADDED = "member.added", "The operator put somebody into an account."
     MEMBER_ROLE = "member.role", "A member of an account got another role."
     MEMBER_LEFT = "member.left", "Somebody no longer belongs to an account; its owners hear of it."
     MEMBER_REMOVED = "member.removed", "Somebody no longer belongs to an account, and did not leave; they hear of it."
     BALANCE_CROSSED = "balance.crossed", "The balance fell below what its automatic top-up watches."
 
-    WEBHOOK_DISABLED = "webhook.disabled", "An endpoint of webhooks was switched off: it is gone, or it fails."
+    WEBHOOK_DISABLED = (
+        "webhook.disabled",
+        "An endpoint of webhooks was switched off: it is gone, it fails, or its secret was known for too long.",
+    )
+    WEBHOOK_KNOWN = "webhook.known", "Somebody who is no owner any more knows secrets of webhooks."
 
     ALERT_RED = "alert.red", "A figure of the desk's first page turned red."
     ALERT_STILL_RED = "alert.still_red", "A figure is red for another day."

@@ -18,6 +18,7 @@ from core.crypto import encrypt
 WORDS = (
     Fact.INVITATION_SENT,
     Fact.MEMBER_JOINED,
+    Fact.MEMBER_ADDED,
     Fact.MEMBER_ROLE,
     Fact.MEMBER_LEFT,
     Fact.MEMBER_REMOVED,
@@ -59,7 +60,9 @@ def changed(member: Membership, *, what: str, by: User | None, now: datetime) ->
         "role": member.role,
         "locale": language_of(member.customer),
     }
-    fact = {"joined": Fact.MEMBER_JOINED, "role": Fact.MEMBER_ROLE}.get(what, Fact.MEMBER_LEFT)
+    fact = {"joined": Fact.MEMBER_JOINED, "added": Fact.MEMBER_ADDED, "role": Fact.MEMBER_ROLE}.get(
+        what, Fact.MEMBER_LEFT
+    )
     _record(fact, member, data, now=now)
     if fact == Fact.MEMBER_LEFT:
         mail.put_aside_those_to(customer_id=member.customer_id, address=member.user.email, now=now)
@@ -100,7 +103,7 @@ def letter(event: Event) -> mail.Letter:
         page, sealed = f"/accounts/invitations/{mail.SEALED}", data["sealed"]
     elif event.kind == Fact.MEMBER_REMOVED:
         to, page = [data["email"]], ""
-    elif event.kind == Fact.MEMBER_ROLE:
+    elif event.kind in (Fact.MEMBER_ROLE, Fact.MEMBER_ADDED):
         to, page = list(dict.fromkeys([*to, data["email"]])), "/console/"
     link = f"\n\n{settings.SITE_URL}{page}" if page else ""
     return mail.Letter(to=to, about=event.subject, subject=subject, body=mail.signed(f"{text}{link}"), sealed=sealed)
@@ -115,6 +118,7 @@ def _words(kind: str, values: dict[str, Any]) -> tuple[str, str]:
     subjects: dict[str, str] = {
         Fact.INVITATION_SENT: _("You are invited to an account on Chuizi"),
         Fact.MEMBER_JOINED: _("Somebody joined your account"),
+        Fact.MEMBER_ADDED: _("Somebody was added to an account"),
         Fact.MEMBER_ROLE: _("A role in an account was changed"),
         Fact.MEMBER_LEFT: _("Somebody no longer belongs to your account"),
         Fact.MEMBER_REMOVED: _("You no longer belong to an account"),
@@ -126,6 +130,7 @@ def _words(kind: str, values: dict[str, Any]) -> tuple[str, str]:
             " kind, do nothing: without you nothing happens."
         ),
         Fact.MEMBER_JOINED: _("%(email)s accepted the invitation of %(by)s to “%(account)s”, as %(role)s."),
+        Fact.MEMBER_ADDED: _("%(by)s added %(email)s to “%(account)s”, as %(role)s."),
         Fact.MEMBER_ROLE: _("%(by)s gave %(email)s another role in “%(account)s”: %(role)s."),
         Fact.MEMBER_LEFT: _(
             "%(email)s no longer belongs to “%(account)s” (%(by)s). The keys that they made have ended, but for those"

@@ -36,7 +36,7 @@ def webhook_list(request: HttpRequest) -> HttpResponse:
             _show(form, error)
         else:
             form = EndpointForm()
-    found = Endpoint.objects.of(customer.pk).order_by("-id")
+    found = Endpoint.objects.of(customer.pk).select_related("created_by", "known_to").order_by("-id")
     context = {"nav": "webhooks", "form": form, "made": made, "endpoints": found, "most": endpoints.MOST}
     return render(request, "console/webhooks.html", context, status=400 if form.errors else 200)
 
@@ -68,7 +68,7 @@ def webhook_rotate(request: HttpRequest, number: str) -> HttpResponse:
     """A new secret; the one before signs too, for a day."""
     endpoint = _own(request, number)
     try:
-        secret = endpoints.rotate(endpoint, now=timezone.now())
+        secret = endpoints.rotate(endpoint, by=current_user(request), now=timezone.now())
     except endpoints.EndpointError as error:
         return _refused(request, number, error)
     return _page(request, _own(request, number), secret=secret)
@@ -147,7 +147,8 @@ def _page(
 
 
 def _own(request: HttpRequest, number: str) -> Endpoint:
-    return get_object_or_404(Endpoint.objects.of(current_customer(request).pk), number=number)
+    found = Endpoint.objects.of(current_customer(request).pk).select_related("created_by", "known_to")
+    return get_object_or_404(found, number=number)
 
 
 def _show(form: EndpointForm, error: endpoints.EndpointError) -> None:

@@ -70,6 +70,29 @@ def test_a_removed_members_keys_end_and_a_key_that_removes_its_maker_is_the_last
     assert issuing.find(theirs.text).is_active
 
 
+def test_a_removed_members_keys_may_live_on_under_another(api, member, customer, user):
+    kept, ended = (issuing.issue(customer=customer, name=name, now=NOW, created_by=member.user).key for name in "ab")
+    path = f"/v1/members/{member.pk}"
+    under = Membership.objects.get(user=user).pk
+    for wrong, param in (
+        (f"keep={kept.pk}", "under"),
+        (f"under={under}", "keep"),
+        (f"keep=x&under={under}", "keep"),
+        (f"keep={kept.pk}&under=-1", "under"),
+        (f"keep={kept.pk}&under={under}&under={under}", "under"),
+        (f"keep={kept.pk}&under={member.pk}", "under"),
+    ):
+        assert error_of(api.delete(f"{path}?{wrong}")) == (400, "validation_error", param), wrong
+    assert error_of(api.delete(f"{path}?keep=999999&under={under}")) == (409, "state_conflict", "keep")
+    assert Membership.objects.filter(pk=member.pk).exists(), "nothing is half done"
+    assert api.delete(f"{path}?keep={kept.pk}&under={under}").status_code == 204
+    kept.refresh_from_db()
+    ended.refresh_from_db()
+    assert (kept.is_active, kept.created_by, kept.known_to, ended.is_active) == (True, user, member.user, False)
+    shown = api.get(f"/v1/keys/{kept.pk}").json()["data"]
+    assert (shown["known_to"], shown["rotate_by"] is not None) == ("dev@example.org", True)
+
+
 def test_another_accounts_people_are_not_there(api, make_customer):
     stranger = Membership.objects.create(user=User.objects.create_user("e@example.org"), customer=make_customer())
     for act in (api.get, api.delete):

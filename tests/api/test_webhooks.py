@@ -60,6 +60,7 @@ def test_a_new_endpoints_secret_stands_in_the_answer_and_nowhere_else(api, made)
     assert made | {"created_at": ""} == {
         **{"id": made["id"], "url": URL, "events": list(EVENTS), "description": "", "is_active": True},
         **{"off_reason": None, "off_since": None, "failing_since": None, "created_at": ""},
+        **{"made_by": None, "known_to": None, "rotate_by": None},
     }
     assert api("get", f"/v1/webhooks/{made['id']}").json()["data"] == made
     assert api("get", "/v1/webhooks").json() == {"data": [made], "next": None, "previous": None}

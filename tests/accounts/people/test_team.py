@@ -6,17 +6,19 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+from django.apps import apps
 from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from accounts.keys import issuing
-from accounts.models import ApiKey, KeyMeter, Membership
+from accounts.models import ApiKey, Customer, KeyMeter, Membership, User
 from accounts.people import team
 from accounts.people.team import Conflict, NotAllowed, TeamError
 from accounts.roles import ALL_SCOPES
 from tests.conftest import NOW
 
 WEEK = timedelta(days=7)
+BY_STAFF = ("decided_by", "proposed_by", "entered_by", "issued_by", "write_off_by", "written_off_by")
 
 
 @pytest.fixture
@@ -203,3 +205,36 @@ def test_the_wallet_is_locked_before_the_account_and_its_meters(owner, developer
     locks = [query["sql"] for query in asked if "FOR NO KEY UPDATE" in query["sql"]]
     tables = [re.search(r'FROM "(\w+)"', sql)[1] for sql in locks]
     assert tables[:4] == ["billing_wallet", "accounts_customer", "accounts_apikey", "accounts_keymeter"]
+
+
+DECIDED = {
+    # What a member makes for an account, and what becomes of it when they leave: docs/people.md, "What a member made".
+    "accounts.ApiKey.created_by": "ends",
+    "accounts.ApiKey.known_to": "ends",
+    "accounts.Invitation.invited_by": "is revoked",
+    "accounts.Invitation.ended_by": "stays",
+    "accounts.Membership.user": "ends",
+    "accounts.StaffAction.user": "stays",
+    "billing.AlertSettings.changed_by": "stays",
+    "billing.CodeUse.used_by": "stays",
+    "billing.InvoiceRequest.asked_by": "stays",
+    "billing.RefundRequest.asked_by": "stays",
+    "payments.AutoTopUp.agreed_by": "ends",
+    "payments.TopUp.created_by": "stays",
+    "webhooks.Endpoint.created_by": "stays",
+    "webhooks.Endpoint.shown_to": "stays, and its secret is rotated or it ends",
+    "webhooks.Endpoint.known_to": "stays, and its secret is rotated or it ends",
+}
+
+
+def test_what_becomes_of_each_thing_that_a_member_makes_is_decided(repository):
+    made = {
+        f"{model._meta.label}.{field.name}"
+        for model in apps.get_models()
+        if any(field.related_model is Customer for field in model._meta.fields)
+        for field in model._meta.fields
+        if field.related_model is User
+    }
+    by_staff = {name for name in made if name.rpartition(".")[2] in BY_STAFF}
+    assert made - by_staff == set(DECIDED)
+    assert "## What a member made" in (repository / "docs/people.md").read_text()

@@ -242,7 +242,7 @@ def test_each_kind_that_mail_reads_has_words():
         | alert
         | rerate
         | {"left": "1.0000", "at": "2026-11-30 12:00 UTC"}
-        | {"place": "https://hook.example/", "why": "gone"}
+        | {"place": "https://hook.example/", "why": "gone", "count": 1}
         | {"decision": "", "question": "", "reason": "", "locale": "en", "asked_from": ""}
     )
     for kind in letters.LETTERS:
