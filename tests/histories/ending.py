@@ -38,7 +38,7 @@ class Ending(Steps):
             [code] = batches.make_codes(batch_id=batch.pk, by=by, now=now)
             if stops:
                 batches.stop(batch_id=batch.pk, by=by, now=now)
-            user = self.customers[who].members.get()
+            user = self.customers[who].members.get(membership__role="owner")
             given = {"customer": self.customers[who], "user": user, "text": code, "address": "", "now": now}
             with mortal(dies), suppress(CodeError):
                 entering.enter(**given)

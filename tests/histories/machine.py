@@ -40,6 +40,7 @@ from tests.histories.budgets import Budgets
 from tests.histories.correcting import Correcting
 from tests.histories.ending import Ending
 from tests.histories.invoicing import Invoicing
+from tests.histories.leaving import Leaving
 from tests.histories.not_fitting import NotFitting, lines_of
 from tests.histories.rerating import Rerating
 from tests.histories.steps import (
@@ -73,7 +74,7 @@ CLEARING = (
 WORDS = "not needed any more"
 
 
-class Histories(Budgets, Ending, Automatic, Invoicing, Correcting, Rerating, Banks, NotFitting):
+class Histories(Budgets, Ending, Automatic, Invoicing, Correcting, Rerating, Banks, NotFitting, Leaving):
     """Two customers who pay, spend and want money back; three providers; workers that die; two people at the desk."""
 
     @initialize()
@@ -284,6 +285,7 @@ class Histories(Budgets, Ending, Automatic, Invoicing, Correcting, Rerating, Ban
                 self._every_payment_is_credited_or_shown()
                 self._clearing_holds_what_the_providers_hold()
                 self._statements_fit()
+                self.every_month_can_be_closed()
         finally:
             empty()
 
