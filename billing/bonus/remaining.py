@@ -2,34 +2,35 @@
 first (docs/ledger.md, "Bonus that ends").
 """
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterable
+from datetime import datetime
 from decimal import Decimal
+from heapq import heappop, heappush
 
 from django.db import connection
 
 from billing.books.kinds import Kind
 from billing.books.money import ZERO
-from billing.models import BonusGrant, Transfer, Wallet
+from billing.models import BonusGrant, Wallet
 from core.arrays import array
 from core.records import value
 
-NEVER = datetime.max.replace(tzinfo=UTC)
 SPENT = (
-    "SELECT width_bucket(id, %s::bigint[]), sum(amount) FROM billing_transfer"
-    " WHERE debit_id = %s AND kind <> %s GROUP BY 1"
+    "SELECT width_bucket(id, %(ids)s::bigint[]), sum(amount) FROM billing_transfer"
+    " WHERE debit_id = %(account)s AND id > (%(ids)s::bigint[])[1] AND kind <> %(expired)s GROUP BY 1"
 )
-"""What went out, by the stretch between what came in: an account's transfers are written under its wallet's lock, so
-their ids are in order.
+"""What went out, by the stretch between grants that end: an account's transfers are written under its wallet's lock, so
+their ids are in order. Bonus that does not end is spent after that which does, so what came in of it takes nothing of
+these. Sums alone leave the database, and nothing is read of the time before the first of them.
 """
 
 
 @value
 class Given:
-    """What came in: USD, less what was taken of it at its end. What is given back, or has no row, never ends."""
+    """A grant that ends: USD, less what was taken of it at its end."""
 
     amount: Decimal
-    ends_at: datetime | None
+    ends_at: datetime
     spent_until_next: Decimal
 
 
@@ -41,43 +42,40 @@ class Ending:
     left: Decimal
 
 
-def left_of(given: Sequence[Given]) -> list[Decimal]:
-    """What is left of each, in the order in which they came in."""
+def left_of(given: Iterable[Given]) -> list[Decimal]:
+    """What is left of each, in the order in which they came in. What is spent beyond them takes of what never ends."""
     left: list[Decimal] = []
-    for one in given:
+    soonest: list[tuple[datetime, int]] = []
+    for place, one in enumerate(given):
         left.append(one.amount)
+        heappush(soonest, (one.ends_at, place))
         spent = one.spent_until_next
-        for place in sorted(range(len(left)), key=lambda at: (given[at].ends_at or NEVER, at)):
-            if spent <= 0:
-                break
-            taken = min(spent, left[place])
-            left[place] -= taken
+        while spent > 0 and soonest:
+            first = soonest[0][1]
+            taken = min(spent, left[first])
+            left[first] -= taken
             spent -= taken
+            if not left[first]:
+                heappop(soonest)
     return left
 
 
 def endings(customer_id: int) -> list[Ending]:
     """The customer's grants that end and are not over, those that end first at the top."""
-    wallet = Wallet.objects.get(pk=customer_id)
-    grants = {
-        grant.transfer_id: grant for grant in BonusGrant.objects.filter(customer_id=customer_id, ends_at__isnull=False)
-    }
-    if not any(grant.due_at for grant in grants.values()):
+    mine = BonusGrant.objects.filter(customer_id=customer_id, ends_at__isnull=False)
+    due = {grant.transfer_id: grant for grant in mine.filter(due_at__isnull=False)}
+    if not due:
         return []
-    rows = Transfer.objects.filter(credit_id=wallet.bonus_account_id).order_by("pk").values_list("pk", "amount")
-    came = list(rows)
+    account = Wallet.objects.values_list("bonus_account_id", flat=True).get(pk=customer_id)
+    rows = list(mine.order_by("transfer_id").values_list("transfer_id", "amount", "expired", "ends_at"))
+    ids = [pk for pk, *_rest in rows]
     with connection.cursor() as cursor:
-        ids = array([pk for pk, _amount in came])
-        cursor.execute(SPENT, [ids, wallet.bonus_account_id, Kind.BONUS_EXPIRED])
+        cursor.execute(SPENT, {"ids": array(ids), "account": account, "expired": Kind.BONUS_EXPIRED})
         spent = dict(cursor.fetchall())
-    given = []
-    for place, (pk, amount) in enumerate(came, start=1):
-        grant = grants.get(pk)
-        expired, ends_at = (grant.expired, grant.ends_at) if grant else (ZERO, None)
-        given.append(Given(amount - expired, ends_at, spent.get(place, ZERO)))
-    found = [
-        Ending(grants[pk], left)
-        for (pk, _amount), left in zip(came, left_of(given), strict=True)
-        if pk in grants and grants[pk].due_at
-    ]
-    return sorted(found, key=lambda one: (one.grant.ends_at or NEVER, one.grant.pk))
+    left = left_of(
+        Given(amount - expired, ends_at, spent.get(place, ZERO))
+        for place, (_pk, amount, expired, ends_at) in enumerate(rows, start=1)
+        if ends_at is not None
+    )
+    found = [Ending(due[pk], rest) for pk, rest in zip(ids, left, strict=True) if pk in due]
+    return sorted(found, key=lambda one: (one.grant.ends_at, one.grant.pk))

@@ -11,6 +11,7 @@ from django.db.models import Sum
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
+from django.utils.html import format_html_join
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.decorators import action, display
@@ -22,8 +23,10 @@ from billing.models import CodeBatch
 from billing.months.journal import csv_line
 from billing.requests.proposals import ProposalError
 from desk.books.proposals import ProposalAdmin, propose_page
-from desk.site import ReasonForm, WhyForm, form_page
+from desk.site import ReasonForm, WhyForm, asked_once, form_page
 from desk.trail import recorded, staff_of
+
+MOST_SHOWN = 50
 
 
 class BatchForm(ReasonForm):
@@ -58,7 +61,7 @@ class CodeBatchAdmin(ProposalAdmin):
     list_select_related = ("proposed_by", "decided_by", "stopped_by")
     ordering = ("-id",)
     fieldsets = (
-        (None, {"fields": ("words", "amount", "count", "uses", "ends_at", "days", "reason", "used")}),
+        (None, {"fields": ("words", "amount", "count", "uses", "ends_at", "days", "reason", "used", "uses_shown")}),
         (
             gettext_lazy("Decision"),
             {
@@ -77,7 +80,7 @@ class CodeBatchAdmin(ProposalAdmin):
             },
         ),
     )
-    readonly_fields = ("used",)
+    readonly_fields = ("used", "uses_shown")
     actions_detail = ("approve", "refuse", "make_codes", "stop")
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -105,6 +108,13 @@ class CodeBatchAdmin(ProposalAdmin):
     def used(self, batch: CodeBatch) -> str:
         given = batch.used.aggregate(sum=Sum("transfer__amount"))["sum"] or 0
         return f"{batch.used.count()}, ${given:.2f}"
+
+    @display(description=gettext_lazy("Latest uses"))
+    @asked_once
+    def uses_shown(self, batch: CodeBatch) -> str:
+        latest = batch.used.select_related("customer", "used_by").order_by("-pk")[:MOST_SHOWN]
+        lines = ((f"{use.used_at:%Y-%m-%d %H:%M}", use.customer, use.customer_id, use.used_by or "-") for use in latest)
+        return format_html_join("", "<div>{}: {} ({}), {}</div>", lines) or "-"
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         """Propose a batch."""

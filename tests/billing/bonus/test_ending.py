@@ -1,15 +1,18 @@
 """Bonus that ends: what is spent takes of what ends first, and what is left at its end is taken back, unless held."""
 
+from dataclasses import replace
 from decimal import Decimal
 from io import StringIO
 
+import hypothesis
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, transaction
+from hypothesis import strategies as st
 
 from billing.audit.run import audit
 from billing.bonus import ending
-from billing.bonus.remaining import endings
+from billing.bonus.remaining import Given, endings, left_of
 from billing.books import holds
 from billing.books.grants import grant_bonus
 from billing.books.holds import Resolution
@@ -63,6 +66,40 @@ def test_of_two_the_one_that_ends_first_is_spent_first(bare):
     assert bonus(bare) == "6.00"
     ending.end_due(now=NOW + 30 * DAY)
     assert bonus(bare) == "2.00", "what never ends stays"
+
+
+def plainly(rows: list[tuple[Decimal, int, Decimal]]) -> list[Decimal]:
+    """What is left of each, by looking at all that ends after each cent: the end, or 0 for never, in days."""
+    left: list[Decimal] = []
+    for amount, _end, spent in rows:
+        left.append(amount)
+        while spent and any(left):
+            _end, first = min((rows[at][1] or 10**6, at) for at in range(len(left)) if left[at])
+            left[first] -= 1
+            spent -= 1
+    return left
+
+
+@hypothesis.given(st.lists(st.tuples(st.integers(1, 6), st.integers(0, 5), st.integers(0, 9)), max_size=12))
+def test_what_is_left_of_what_ends_does_not_hang_on_what_never_does(rows):
+    rows = [(Decimal(amount), end, Decimal(spent)) for amount, end, spent in rows]
+    expected = [left for left, (_amount, end, _spent) in zip(plainly(rows), rows, strict=True) if end]
+    given: list[Given] = []
+    for amount, end, spent in rows:
+        if end:
+            given.append(Given(amount, NOW + end * DAY, spent))
+        elif given:
+            given[-1] = replace(given[-1], spent_until_next=given[-1].spent_until_next + spent)
+    assert left_of(given) == expected
+
+
+def test_what_is_left_is_worked_out_of_sums_alone(bare, django_assert_num_queries):
+    given(bare, "9", days=None)
+    for number in range(30):
+        given(bare, "1", days=10 + number)
+        spend(bare, "0.5")
+    with django_assert_num_queries(4):
+        assert sum(one.left for one in endings(bare.pk)) == 15
 
 
 def test_what_was_spent_earlier_takes_nothing_of_what_came_later(bare):
