@@ -52,6 +52,14 @@ class BatchForm(ReasonForm):
     field_order = ("words", "amount", "count", "uses", "ends_at", "days", "reason")
 
 
+@asked_once
+def _uses_of(batch: CodeBatch) -> str:
+    """A batch's latest uses, a line each."""
+    latest = batch.used.select_related("customer", "used_by").order_by("-pk")[:MOST_SHOWN]
+    lines = ((f"{use.used_at:%Y-%m-%d %H:%M}", use.customer, use.customer_id, use.used_by or "-") for use in latest)
+    return format_html_join("", "<div>{}: {} ({}), {}</div>", lines) or "-"
+
+
 @admin.register(CodeBatch)
 class CodeBatchAdmin(ProposalAdmin):
     right = batches.FINANCE
@@ -110,11 +118,8 @@ class CodeBatchAdmin(ProposalAdmin):
         return f"{batch.used.count()}, ${given:.2f}"
 
     @display(description=gettext_lazy("Latest uses"))
-    @asked_once
     def uses_shown(self, batch: CodeBatch) -> str:
-        latest = batch.used.select_related("customer", "used_by").order_by("-pk")[:MOST_SHOWN]
-        lines = ((f"{use.used_at:%Y-%m-%d %H:%M}", use.customer, use.customer_id, use.used_by or "-") for use in latest)
-        return format_html_join("", "<div>{}: {} ({}), {}</div>", lines) or "-"
+        return _uses_of(batch)
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         """Propose a batch."""
