@@ -119,7 +119,7 @@ class TokenCounter:
         async with self._reaching:
             if self._here is not None:
                 return
-            self._place = self._place or place()
+            self._place = place()
             try:
                 _, self._here = await asyncio.open_unix_connection(self._place)
             except OSError:
@@ -166,7 +166,6 @@ class TokenCounter:
         metrics.COUNTS.labels(outcome).inc()
 
 
-@cache
 def place() -> str:
     """The socket's: of this release, in a folder that nobody else may enter. Raises `OSError` where there is none."""
     folder = Path(tempfile.gettempdir()) / f"chuizi-{os.getuid()}"
@@ -174,5 +173,9 @@ def place() -> str:
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
         raise PermissionError(errno.EPERM, "somebody else's folder", str(folder))
-    name = hashlib.sha256(f"{sys.executable}\0{PROGRAM}\0".encode() + PROGRAM.read_bytes()).hexdigest()[:16]
-    return str(folder / f"{name}{SOCKET}")
+    return str(folder / f"{_release()}{SOCKET}")
+
+
+@cache
+def _release() -> str:
+    return hashlib.sha256(f"{sys.executable}\0{PROGRAM}\0".encode() + PROGRAM.read_bytes()).hexdigest()[:16]

@@ -166,3 +166,21 @@ async def ended() -> None:
     async with asyncio.timeout(30):
         while counting_processes():
             await asyncio.sleep(0.01)
+
+
+async def test_its_folder_is_made_anew_and_nobody_else_s_is_used(monkeypatch, tmp_path):
+    monkeypatch.undo()
+    monkeypatch.setattr(counter.tempfile, "tempdir", str(tmp_path))
+    folder = tmp_path / f"chuizi-{os.getuid()}"
+    for _ in range(2):
+        assert counter.place().startswith(str(folder))
+        assert folder.stat().st_mode & 0o777 == 0o700
+        folder.rmdir()
+    folder.mkdir(mode=0o777)
+    folder.chmod(0o777)
+    with pytest.raises(PermissionError):
+        counter.place()
+    folder.rmdir()
+    folder.symlink_to(tmp_path)
+    with pytest.raises((PermissionError, FileExistsError)):
+        counter.place()
