@@ -7,6 +7,7 @@ from django.conf import settings
 from django.dispatch import receiver
 
 from accounts.models import ApiKey, Customer, Invitation, Membership, User
+from accounts.people.customers import language_of
 from accounts.signals import (
     customer_created,
     customer_suspended,
@@ -73,13 +74,16 @@ def tell_of_its_end(sender: Any, *, key: ApiKey, now: datetime, **_kwargs: Any) 
 
 
 @receiver(customer_suspended)
-def tell_of_a_suspension(sender: Any, *, customer: Customer, now: datetime, **_kwargs: Any) -> None:
+def tell_of_a_suspension(
+    sender: Any, *, customer: Customer, now: datetime, is_told: bool = True, **_kwargs: Any
+) -> None:
     subject = f"account:{customer.pk}"
+    data = {"reason": customer.suspended_reason, "locale": language_of(customer), "is_told": is_told}
     record(
         Fact.ACCOUNT_SUSPENDED,
         key=f"{subject}:suspended",
         subject=subject,
-        data={},
+        data=data,
         now=now,
         customer_id=customer.pk,
         about=customer,

@@ -17,6 +17,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.groups import group_of
 from accounts.models import ApiKey, Customer
+from accounts.people.customers import suspension_words
 from billing import refunds
 from billing.bonus.remaining import endings
 from billing.books import history
@@ -95,6 +96,7 @@ def console(request: HttpRequest) -> HttpResponse:
         "nav": "wallet",
         "customer": customer,
         "wallet": wallet,
+        "suspension": suspension_words(customer.suspended_reason),
         "bar": _bar(wallet),
         "now": timezone.now(),
         "endings": [one for one in endings(customer.pk) if one.left > 0],

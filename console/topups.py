@@ -9,6 +9,7 @@ from django.utils.translation import get_language
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
+from accounts.people.customers import suspension_words
 from accounts.roles import Right, rights_of
 from billing.models import RefundRequest
 from console import qr
@@ -54,6 +55,8 @@ def topup_new(request: HttpRequest) -> HttpResponse:
     context = {
         "nav": "topup",
         "form": form,
+        "customer": customer,
+        "suspension": suspension_words(customer.suspended_reason),
         "presets": PRESETS,
         "chosen_preset": form["preset"].value() or "20",
         "chosen_method": form["method"].value() or (methods[0] if methods else ""),

@@ -73,14 +73,14 @@ class Event:
 
 
 Panels = Callable[[], Iterable[Panel]]
-_panels: dict[str, tuple[str, Panels]] = {}
+_panels: dict[str, tuple[str, Panels, int]] = {}
 _searches: list[tuple[str, Callable[[str], Iterable[Found]]]] = []
 _stories: list[Callable[[int], Iterable[Event]]] = []
 
 
-def add_panels(name: str, panels: Panels, *, permission: str) -> None:
-    """Show these panels to staff with that permission; `name` is unique."""
-    _panels[name] = (permission, panels)
+def add_panels(name: str, panels: Panels, *, permission: str, kept: int = KEPT_SECONDS) -> None:
+    """Show these panels to staff with that permission, `kept` for some seconds; `name` is unique."""
+    _panels[name] = (permission, panels, kept)
 
 
 def add_search(search: Callable[[str], Iterable[Found]], *, permission: str) -> None:
@@ -95,13 +95,13 @@ def add_story(story: Callable[[int], Iterable[Event]]) -> None:
 
 def panels_for(request: HttpRequest) -> list[Panel]:
     """The panels that this person may see."""
-    allowed = {name: make for name, (permission, make) in _panels.items() if request.user.has_perm(permission)}
+    allowed = {name: make for name, (permission, make, _kept) in _panels.items() if request.user.has_perm(permission)}
     keys = {name: _key(name, request.LANGUAGE_CODE) for name in allowed}
     kept = caches["pages"].get_many(keys.values())
     for name, make in allowed.items():
         if keys[name] not in kept:
             kept[keys[name]] = _made(name, make)
-            caches["pages"].set(keys[name], kept[keys[name]], KEPT_SECONDS)
+            caches["pages"].set(keys[name], kept[keys[name]], _panels[name][2])
     return [panel for key in keys.values() for panel in kept[key]]
 
 
@@ -113,7 +113,7 @@ def red_figures() -> Iterator[tuple[Panel, Figure]]:
 
 def all_panels() -> Iterator[Panel]:
     """Every panel, whoever may see it."""
-    for name, (_permission, make) in _panels.items():
+    for name, (_permission, make, _kept) in _panels.items():
         yield from _made(name, make)
 
 
@@ -170,5 +170,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Unfold's callback: what the first page shows beside the list of apps."""
     text = request.GET.get("q", "")
     found = context["found"] if "found" in context else find(request, text)
-    context |= {"panels": panels_for(request), "q": text, "found": found}
+    shown = panels_for(request)
+    red = [(panel.title, figure) for panel in shown for figure in panel.figures if figure.tone == "bad"]
+    context |= {"panels": shown, "red": red, "q": text, "found": found}
     return context

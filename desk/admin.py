@@ -9,9 +9,10 @@ from desk.gateway import catalog, claims, groups, margin, price_proposals, purch
 from desk.invoices import queue as invoices
 from desk.payments import automatic, disputes, rates, statements, topups
 from desk.refunds import queue as refunds
+from desk.upstreams import page as upstreams
 
 ROOMS = (
     people, customers, ledger, adjustments, codes, entries, months, months_of_customers, events, mail, webhooks,
     invoices, topups, automatic, refunds, disputes, statements, rates, catalog, groups, margin, price_proposals,
-    purchases, bills, requests, claims, rerates,
+    purchases, bills, requests, claims, rerates, upstreams,
 )  # fmt: skip

@@ -13,10 +13,12 @@ class DeskConfig(AppConfig):
         from desk import second_factor, trail
         from desk.bills import panel as bills
         from desk.first_page import books, gateway, payments, people
+        from desk.upstreams import health as upstreams
 
         panels.add_panels("billing", books.panels, permission="billing.view_wallet")
         panels.add_panels("payments", payments.panels, permission="payments.view_topup")
         panels.add_panels("proxy", gateway.panels, permission="proxy.view_generation")
+        panels.add_panels("upstreams", upstreams.panels, permission="proxy.view_upstream", kept=5)
         panels.add_panels("bills", bills.panels, permission="proxy.view_upstreambill")
         panels.add_search(people.search, permission="accounts.view_customer")
         panels.add_search(books.search, permission="billing.view_transfer")

@@ -15,6 +15,8 @@ from django.db import close_old_connections
 from core.clock import database_now
 from proxy.bills import work as bills
 from proxy.gateway.routes import ROUTES
+from proxy.health import rows as health
+from proxy.health import trying
 from proxy.kept import jobs, looking
 from proxy.kept import rows as kept
 from proxy.learning import rows as learned
@@ -82,6 +84,13 @@ def tidy_kept() -> None:
     kept.tidy()
     jobs.tidy()
     learned.tidy()
+    health.tidy()
+
+
+@shared_task(name="proxy.tasks.try_upstream")
+def try_upstream(upstream_id: int) -> None:
+    """Ask an upstream whose address or key has changed whether it works."""
+    trying.try_upstream(upstream_id)
 
 
 @shared_task(name="proxy.tasks.tidy_once")

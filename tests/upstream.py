@@ -124,7 +124,9 @@ class FakeUpstream:
         return await stream(request, self.events)
 
     async def _kept(self, request: web.Request) -> web.StreamResponse:
-        """What it answered, once more, where it keeps that."""
+        """What it answered, once more, where it keeps that; its list of models as the test has it."""
+        if self.handler is not None and request.path == "/v1/models":
+            return await self.handler(request)
         if not self.keeps:
             raise web.HTTPNotFound
         if request.query.get("stream") == "true":

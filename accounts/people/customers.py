@@ -5,6 +5,7 @@ from datetime import datetime
 from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
+from django.utils.translation import gettext
 
 from accounts.limits.periods import zone_names
 from accounts.models import Customer, Membership, User
@@ -22,12 +23,21 @@ def language_of(customer: Customer) -> str:
     return language or settings.LANGUAGE_CODE
 
 
-def suspend(*, customer: Customer, reason: str, now: datetime) -> None:
-    """Stop a customer from spending, from the next request on (a trigger tells the meters)."""
+def suspend(*, customer: Customer, reason: str, now: datetime, is_told: bool = True) -> None:
+    """Stop a customer from spending, from the next request on (a trigger tells the meters).
+
+    Owners are written to, unless what suspends tells them by itself (`is_told` false).
+    """
     with transaction.atomic():
         Customer.objects.filter(pk=customer.pk).update(suspended_at=now, suspended_reason=reason)
         customer.suspended_at, customer.suspended_reason = now, reason
-        customer_suspended.send(sender=Customer, customer=customer, now=now)
+        customer_suspended.send(sender=Customer, customer=customer, now=now, is_told=is_told)
+
+
+def suspension_words(reason: str) -> str:
+    """Why a customer is suspended, in the language of the moment where it is a reason of ours."""
+    text, bracket, rest = reason.partition(" (")
+    return f"{gettext(text)}{bracket}{rest}" if text else ""
 
 
 def lift_suspension(*, customer: Customer) -> None:

@@ -12,6 +12,7 @@ from billing.outbox import topups as of_topups
 from billing.outbox import webhooks as of_webhooks
 from billing.refunds import letters as of_refunds
 from billing.warnings import letters as of_warnings
+from billing.warnings import stopped as of_stopped
 
 LETTERS: dict[str, Callable[[Event], mail.Letter]] = {
     **dict.fromkeys(of_bonus.WORDS, of_bonus.letter),
@@ -22,6 +23,7 @@ LETTERS: dict[str, Callable[[Event], mail.Letter]] = {
     **dict.fromkeys(of_webhooks.WORDS, of_webhooks.letter),
     **dict.fromkeys(of_warnings.WORDS, of_warnings.letter),
     **dict.fromkeys(of_topups.WORDS, of_topups.letter),
+    **dict.fromkeys(of_stopped.WORDS, of_stopped.letter),
     **dict.fromkeys(alerts.SUBJECTS, alerts.letter),
 }
 

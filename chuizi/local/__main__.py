@@ -65,7 +65,14 @@ def run(state: Path, *, is_abandoned: Callable[[], bool]) -> int:
                 preparation.finish()
 
             def watch(supervisor: Supervisor) -> None:
-                running.watch(supervisor, local=local, preparation=preparation, port=port, is_abandoned=is_abandoned)
+                running.watch(
+                    supervisor,
+                    local=local,
+                    preparation=preparation,
+                    business=running.Business(local, mark=mark),
+                    port=port,
+                    is_abandoned=is_abandoned,
+                )
 
             supervisor = Supervisor(mark=mark, environment=local.environment, watch=watch)
             for program in programs(

@@ -209,11 +209,12 @@ def make_history(*, customer: Customer, key: ApiKey, now: datetime) -> None:
     )
     for moment in moments:
         if moment < now - timedelta(minutes=1) and Wallet.objects.get(customer=customer).available > 1:
-            _past_request(models[chance.choice(PAST_MODELS)], customer, key, moment, chance)
+            past_request(models[chance.choice(PAST_MODELS)], customer, key, moment, chance)
     settle.settle_all(now=now)
 
 
-def _past_request(model: Model, customer: Customer, key: ApiKey, moment: datetime, chance: random.Random) -> None:
+def past_request(model: Model, customer: Customer, key: ApiKey, moment: datetime, chance: random.Random) -> None:
+    """A request of then, held, metered and settled."""
     price = PriceVersion.from_row(model.prices.order_by("-version")[0])
     usage = Usage(input_tokens=chance.randrange(200, 9000), output_tokens=chance.randrange(50, 1500))
     cost = cost_of(price, usage)

@@ -91,6 +91,40 @@ class Preparation:
         return said
 
 
+class Business:
+    """The demo's customers, made by a process of their own once everything answers; not again once they are made.
+
+    It ends by itself; what keeps it from its end is tried again at the next start.
+    """
+
+    def __init__(self, local: Services, *, mark: str) -> None:
+        self._local = local
+        self._mark = mark
+        self._stamp_file = local.state / "business"
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        if self._local.postgres is None or self._stamp_file.exists():
+            return
+        with open(self._local.state / "business.log", "wb") as log:
+            self._child = subprocess.Popen(
+                [sys.executable, "-m", "chuizi.local.business"],
+                env={**self._local.environment, processes.MARK: self._mark},
+                cwd=BASE_DIR,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def look(self) -> None:
+        """Note that it is made, once it is."""
+        if self._child is not None and self._child.poll() is not None:
+            if self._child.returncode == 0:
+                write_private(self._stamp_file, "made")
+            self._child = None
+
+
 def _stamp(local: Services) -> str:
     """What the database was last prepared for: these migrations, these packages and this very cluster.
 
@@ -118,6 +152,7 @@ def watch(
     *,
     local: Services,
     preparation: Preparation,
+    business: Business,
     port: int,
     is_abandoned: Callable[[], bool],
 ) -> None:
@@ -138,8 +173,10 @@ def watch(
         if not is_ready and answers(port, host=host):
             is_ready = True
             supervisor.say(f"{said}\nready: {site}".strip())
+            business.start()
         elif not is_ready and time.monotonic() > deadline:
             return supervisor.fail(f"{site}/readyz has not answered 200 within {START_SECONDS} seconds.")
+        business.look()
         time.sleep(0.3 if is_ready else 0.05)
 
 

@@ -4,13 +4,16 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import Q
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_safe
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminTextInputWidget
 
@@ -19,6 +22,7 @@ from accounts.people import customers
 from accounts.people.customers import belongs_to
 from core import panels
 from core.amounts import written
+from desk.customers import tabs
 from desk.customers.naming import customers_like
 from desk.customers.words import Warned, overrun_of
 from desk.first_page.typed import read
@@ -50,6 +54,7 @@ class CustomerAdmin(ExactSearch, Warned, FormAdmin):  # type: ignore[misc]
     show_full_result_count = False
     actions = None
     actions_detail = ("story", "suspend", "lift_suspension")
+    change_form_before_template = "admin/customer_tabs.html"
     inlines = (MembershipInline,)
     fieldsets = (
         (None, {"fields": ("name", "group", "rpm_limit", "time_zone")}),
@@ -74,6 +79,38 @@ class CustomerAdmin(ExactSearch, Warned, FormAdmin):  # type: ignore[misc]
         "invited",
         "webhooks",
     )
+
+    def get_urls(self) -> list[URLPattern]:
+        tab = self.admin_site.admin_view(require_safe(self.tab))
+        return [path("<int:object_id>/of/<slug:name>/", tab, name="accounts_customer_tab"), *super().get_urls()]
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        customer = Customer.objects.filter(pk=row_id(object_id)).first()
+        shown = list(tabs.links(request, customer, chosen="")) if customer is not None else []
+        context = {**(extra_context or {}), "tabs": shown}
+        answer: HttpResponse = super().change_view(request, object_id, form_url, context)
+        return answer
+
+    def tab(self, request: HttpRequest, object_id: int, name: str) -> HttpResponse:
+        """The latest of something that is the customer's."""
+        customer, chosen = get_object_or_404(Customer, pk=object_id), tabs.TABS.get(name)
+        if chosen is None:
+            raise Http404
+        if not (self.has_view_permission(request, customer) and request.user.has_perm(chosen.right)):
+            raise PermissionDenied
+        context = {
+            **self.admin_site.each_context(request),
+            "title": customer.name,
+            "opts": self.opts,
+            "customer": customer,
+            "tabs": tabs.links(request, customer, chosen=name),
+            "tab": chosen,
+            "table": chosen.table(customer),
+            "media": self.media,
+        }
+        return TemplateResponse(request, "admin/customer_tab.html", context)
 
     def found(self, term: str) -> Q:
         return Q(pk__in=customers_like(read(term)))
@@ -140,6 +177,7 @@ class CustomerAdmin(ExactSearch, Warned, FormAdmin):  # type: ignore[misc]
             "title": customer.name,
             "opts": self.opts,
             "customer": customer,
+            "tabs": tabs.links(request, customer, chosen="story"),
             "events": panels.story_of(customer.pk),
             "media": self.media,
         }

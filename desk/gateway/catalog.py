@@ -11,10 +11,8 @@ from django.shortcuts import get_object_or_404, redirect
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.admin import TabularInline
-from unfold.decorators import action, display
-from unfold.widgets import UnfoldAdminPasswordWidget
+from unfold.decorators import action
 
-from billing.books.money import shown
 from core.clock import database_now
 from desk.gateway import price_words
 from desk.gateway.cost_form import cost_page
@@ -27,110 +25,14 @@ from desk.site import (
     row_id,
 )
 from desk.trail import staff_of
-from proxy.models import Model, Price, PurchasePrice, Route, Upstream
+from proxy.models import Model, Price, PurchasePrice, Route
 from proxy.prices.below_cost import losses
 from proxy.prices.listed.differences import differences
-from proxy.prices.loading import asks_for_key, check_protocol, checked_base_url, checked_paths, in_force, set_price
+from proxy.prices.loading import in_force, set_price
 from proxy.prices.versions import PriceVersion
 from proxy.prices.written import InvalidCatalog
-from proxy.purchases import credit
 
 MANAGE = "proxy.manage_upstreams"
-
-
-class UpstreamForm(forms.ModelForm):  # type: ignore[type-arg]
-    new_api_key = forms.CharField(
-        label=gettext_lazy("API key"),
-        required=False,
-        strip=True,
-        widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
-        help_text=gettext_lazy("Write-only. Empty: the key stays as it is. A changed host asks for it anew."),
-    )
-
-    class Meta:
-        model = Upstream
-        fields = (
-            "name",
-            "protocol",
-            "kind",
-            "account",
-            "currency",
-            "credit_alarm",
-            "base_url",
-            "paths",
-            "priority",
-            "timeout_seconds",
-            "total_timeout_seconds",
-            "max_concurrency",
-            "bills_abandoned",
-            "is_active",
-        )
-
-    def clean_base_url(self) -> str:
-        try:
-            return checked_base_url(self.cleaned_data["base_url"], _("This upstream"))
-        except InvalidCatalog as error:
-            raise ValidationError(str(error)) from None
-
-    def clean_paths(self) -> list[str]:
-        named = [name.strip() for name in self.cleaned_data["paths"]]
-        try:
-            return checked_paths(named, _("This upstream")) if named else []
-        except InvalidCatalog as error:
-            raise ValidationError(str(error)) from None
-
-    def clean(self) -> None:
-        super().clean()
-        data = self.cleaned_data
-        if data.get("is_active") and "protocol" in data and "kind" in data:
-            try:
-                check_protocol(data["protocol"], data["kind"], _("This upstream"))
-            except InvalidCatalog as error:
-                raise ValidationError(str(error)) from None
-        if (data.get("credit_alarm") or 0) < 0:
-            self.add_error("credit_alarm", _("An alarm is set at zero or above."))
-        if data.get("max_concurrency") == 0:
-            self.add_error("max_concurrency", _("At least one at once; to send none, make it inactive."))
-        # The instance is the locked row as it was: what the form says is put on it later.
-        if (
-            "base_url" in data
-            and not data.get("new_api_key")
-            and asks_for_key(self.instance, base_url=data["base_url"])
-        ):
-            self.add_error("new_api_key", _("Another host: enter the key for it. The stored one is not sent there."))
-
-    def save(self, commit: bool = True) -> Upstream:
-        upstream: Upstream = super().save(commit=False)
-        if self.cleaned_data["new_api_key"]:
-            upstream.api_key = self.cleaned_data["new_api_key"]
-        if commit:
-            upstream.save()
-        return upstream
-
-
-@admin.register(Upstream)
-class UpstreamAdmin(ByRight, FormAdmin):  # type: ignore[misc]
-    """Nobody deletes one: requests name it. It is made inactive."""
-
-    right = MANAGE
-    form = UpstreamForm
-    list_display = ("name", "protocol", "kind", "base_url", "priority", "is_active")
-    search_fields = ("name",)
-    actions = None
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        """A name stays: accounts and transfers say it."""
-        return () if obj is None else ("name", "left")
-
-    @display(description=gettext_lazy("Prepaid credit"))
-    def left(self, upstream: Upstream) -> str:
-        return shown(credit.left_at(upstream), currency=upstream.currency)
-
-    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
-        form: Any = super().get_form(request, obj, change, **kwargs)
-        has_key = bool(obj is not None and obj.api_key)
-        form.base_fields["new_api_key"].widget.attrs["placeholder"] = "••••••••" if has_key else ""
-        return form
 
 
 class RouteInline(ByRight, TabularInline):  # type: ignore[misc]

@@ -63,6 +63,7 @@ class ExchangeRateAdmin(ByRight, FormAdmin):  # type: ignore[misc]
     actions = None
     paginator = CappedPaginator
     list_display = ("rate", "state", "source", "set_by", "confirmed_by", "created_at")
+    SHOWN = ("rate", "state_words", "source", "set_by", "confirmed_by", "created_at")
     list_select_related = ("set_by", "confirmed_by")
     fields = ("rate", "source", "sure")
     ordering = ("-created_at",)
@@ -78,10 +79,15 @@ class ExchangeRateAdmin(ByRight, FormAdmin):  # type: ignore[misc]
         return request.user.has_perm(self.right)
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return self.fields if obj is None else self.list_display
+        return self.fields if obj is None else self.SHOWN
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return () if obj is None else self.list_display
+        return () if obj is None else self.SHOWN
+
+    @display(description=gettext_lazy("State"))
+    def state_words(self, rate: ExchangeRate) -> str:
+        words: str = self.state(rate)[1]
+        return words
 
     @display(description=gettext_lazy("State"), label=Colours(live="success", waits="warning", dropped="info"))
     def state(self, rate: ExchangeRate) -> tuple[str, str]:

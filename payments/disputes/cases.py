@@ -11,6 +11,7 @@ from decimal import Decimal
 
 from django.db import transaction
 from django.db.models import F, Sum
+from django.utils.translation import gettext_noop
 
 from accounts.models import Customer
 from accounts.people import customers
@@ -33,7 +34,7 @@ log = logging.getLogger(__name__)
 
 NOTHING = Decimal("0.00")
 MOST_ATTEMPTS = 5
-SUSPENDED = "a card payment is disputed ({number})"
+SUSPENDED = gettext_noop("a card payment is disputed") + " ({number})"
 
 
 class NotYet(Exception):
@@ -219,7 +220,8 @@ def _suspend_or_lift(dispute: Dispute, topup: TopUp, *, now: datetime) -> None:
     elif dispute.suspended_at is None and not dispute.status.startswith("warning_"):
         dispute.suspended_at = now
         if not customer.is_suspended:
-            customers.suspend(customer=customer, reason=SUSPENDED.format(number=topup.number), now=now)
+            reason = SUSPENDED.format(number=topup.number)
+            customers.suspend(customer=customer, reason=reason, now=now, is_told=False)  # the dispute's own letter does
 
 
 def _move(dispute: Dispute, topup: TopUp, movement: Movement, *, now: datetime) -> None:

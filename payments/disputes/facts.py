@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from accounts.people.customers import language_of
 from billing.books.money import api_amount
 from billing.outbox import events
 from billing.outbox.kinds import Fact
@@ -17,7 +18,12 @@ def tell_opened(dispute: Dispute, *, now: datetime) -> None:
         Fact.DISPUTE_OPENED,
         key=f"{dispute.ledger_key}:opened",
         subject=dispute.ledger_key,
-        data={},
+        data={
+            "amount": str(dispute.amount),
+            "currency": dispute.currency,
+            "topup": "" if dispute.topup is None else dispute.topup.number,
+            "locale": language_of(dispute.customer) if dispute.customer is not None else "",
+        },
         now=now,
         customer_id=dispute.customer_id,
         about=dispute,

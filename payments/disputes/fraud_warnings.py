@@ -8,6 +8,7 @@ import logging
 from datetime import datetime
 
 from django.db import transaction
+from django.utils.translation import gettext_noop
 
 from accounts.people import customers
 from billing import refunds
@@ -19,7 +20,7 @@ from payments.models import AutoTopUp, FraudWarning, TopUp
 
 log = logging.getLogger(__name__)
 
-SUSPENDED = "the card issuer reports a payment as fraud ({number})"
+SUSPENDED = gettext_noop("the card issuer reports a payment as fraud") + " ({number})"
 
 
 def settle_warning(*, provider: str, warning_id: str, now: datetime) -> FraudWarning | None:

@@ -20,6 +20,7 @@ from proxy.batches.threads import in_thread
 from proxy.exchange import BodyBudget
 from proxy.gateway.drains import Drains
 from proxy.gateway.keyring import Keyring
+from proxy.health import rows as health
 from proxy.learning.counter import TokenCounter
 from proxy.learning.counting import ProviderCounts
 from proxy.learning.memory import Memory
@@ -112,6 +113,7 @@ class Process:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._write_attempts()
+        await self._write_health()
         self._attempts.give_up()
         await self._memory.close()
         if self._counter is not None:
@@ -180,6 +182,20 @@ class Process:
         while True:
             await asyncio.sleep(FLUSH_SECONDS)
             await self._write_attempts()
+            await self._write_health()
+
+    async def _write_health(self) -> None:
+        """How upstreams did; what cannot be written is lost, but for the metrics."""
+        minutes, last = self._client.health.taken()
+        left = self._client.cooldown.cooling(now=monotonic())
+        if not minutes and not left:
+            return
+        ids = {one.upstream: one.upstream_id for entry in self._catalog.models.values() for one in entry.destinations}
+        cooling = {ids[name]: seconds for name, seconds in left.items() if name in ids}
+        try:
+            await in_thread(health.write)(minutes, last, cooling=cooling)
+        except Exception as error:
+            log.warning("how upstreams do cannot be written: %s", type(error).__name__)
 
     async def _write_attempts(self) -> None:
         try:

@@ -1,16 +1,21 @@
 """Which endpoint a path belongs to: the one table that the application asks."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from core.records import value
 from proxy.kept.keeping import Keeper
+from proxy.models import Protocol
+from proxy.prices.catalog import Destination
+from proxy.protocols.anthropic import listing as anthropic
 from proxy.protocols.anthropic.messages.endpoint import CountTokens, Messages
-from proxy.protocols.endpoint import Dialect, Endpoint
+from proxy.protocols.endpoint import Dialect, Endpoint, Sending
+from proxy.protocols.gemini import listing as gemini
 from proxy.protocols.gemini.count import CountTokens as CountGemini
 from proxy.protocols.gemini.embed import BatchEmbed, Embed
 from proxy.protocols.gemini.generate.endpoint import Generate, StreamGenerate
+from proxy.protocols.openai import listing as openai
 from proxy.protocols.openai.audio.speech import Speech
 from proxy.protocols.openai.audio.transcripts import Transcriptions, Translations
 from proxy.protocols.openai.chat.endpoint import ChatCompletions
@@ -26,6 +31,12 @@ from proxy.protocols.translate.joining import join
 
 PART = re.compile(r"\{(\w+(?:\.\.\.)?)\}")
 NO_PLACE: Mapping[str, str] = {}
+LISTINGS: Mapping[str, Callable[[Destination], Sending]] = {
+    Protocol.OPENAI: openai.listing,
+    Protocol.ANTHROPIC: anthropic.listing,
+    Protocol.GEMINI: gemini.listing,
+}
+"""What asks an upstream of a protocol for its models."""
 
 
 @value

@@ -1,4 +1,4 @@
-from proxy.models.attempts import UNKNOWN, Attempt
+from proxy.models.attempts import UNKNOWN, Attempt, UpstreamHealth, UpstreamMinute
 from proxy.models.bills import UpstreamBill, UpstreamBillLine, UpstreamBillSum
 from proxy.models.catalog import PATHS, SPOKEN, Currency, Kind, Model, Protocol, Route, Upstream
 from proxy.models.claims import Claim
@@ -54,6 +54,8 @@ __all__ = [
     "UpstreamBill",
     "UpstreamBillLine",
     "UpstreamBillSum",
+    "UpstreamHealth",
+    "UpstreamMinute",
     "UsageDay",
     "WarmPrompt",
 ]

@@ -1,5 +1,6 @@
-"""What upstreams were asked and may bill, beside what the requests' own rows have."""
+"""What upstreams were asked and may bill, beside what the requests' own rows have; and how they do."""
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -100,3 +101,46 @@ class Attempt(models.Model):
 
     def __str__(self) -> str:
         return f"{self.generation_id}/{self.number}"
+
+
+class UpstreamMinute(models.Model):
+    """How often an upstream answered and failed in a minute, and in what time its answers began.
+
+    `times` has a count by bucket of `health.tally.LIMITS`. Kept for two days.
+    """
+
+    upstream = models.ForeignKey(
+        Upstream, on_delete=models.CASCADE, related_name="+", db_index=False, verbose_name=_("upstream")
+    )
+    minute = models.DateTimeField(_("minute"))
+    answered = models.IntegerField(_("answered"))
+    failed = models.IntegerField(_("failed"))
+    times = ArrayField(models.IntegerField(), verbose_name=_("times to an answer"))
+
+    class Meta:
+        verbose_name = _("minute of an upstream")
+        verbose_name_plural = _("minutes of upstreams")
+        constraints = [models.UniqueConstraint(fields=["upstream", "minute"], name="upstreamminute_once")]
+
+    def __str__(self) -> str:
+        return f"{self.upstream_id} {self.minute}"
+
+
+class UpstreamHealth(models.Model):
+    """When an upstream answered and failed last, and what it said then. `status` is 0 where there was no answer."""
+
+    upstream = models.OneToOneField(
+        Upstream, on_delete=models.CASCADE, primary_key=True, related_name="health", verbose_name=_("upstream")
+    )
+    answered_at = models.DateTimeField(_("last success"), null=True)
+    failed_at = models.DateTimeField(_("last error"), null=True)
+    status = models.SmallIntegerField(_("its status"), default=0)
+    text = models.CharField(_("its words"), max_length=300, blank=True, default="")
+    cools_until = models.DateTimeField(_("left alone until"), null=True)
+
+    class Meta:
+        verbose_name = _("health of an upstream")
+        verbose_name_plural = _("health of upstreams")
+
+    def __str__(self) -> str:
+        return str(self.upstream_id)

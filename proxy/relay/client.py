@@ -11,6 +11,7 @@ from yarl import URL
 
 from core.addresses import is_literal, is_public
 from core.outside.resolving import AddressRefused, CheckedResolver
+from proxy.health.tally import Health
 from proxy.prices.catalog import Destination
 from proxy.protocols.endpoint import Sending
 from proxy.protocols.sse import EventTooLong
@@ -102,6 +103,7 @@ class Client:
         self._allow_private = allow_private
         self.habits = HabitBook()
         self.slots = Slots()
+        self.health = Health()
         self.answers = AnswerBudget(settings.ANSWER_BUDGET_BYTES)
         self.cooldown = Cooldown(
             after=settings.UPSTREAM_FAILURES,

@@ -147,6 +147,7 @@ class Failover:
             _destination, habits, sending = ready
             known = habits
             for _attempt in range(MOST_ATTEMPTS):
+                asked = monotonic()
                 response = await self._send(destination, sending)
                 if response is None:
                     break
@@ -156,10 +157,15 @@ class Failover:
                         self._client.habits.learn(destination, habits, now=monotonic())
                     label = metrics.model_label(destination.model)
                     metrics.count(metrics.upstream_requests(label, destination.upstream))
+                    self._client.health.answered(destination.upstream_id, seconds=monotonic() - asked)
                     return response, destination
                 self.took = None
                 async with response:
                     refused = await read_refusal(response, destination, self._call)
+                if refused.is_callers:
+                    self._client.health.answered(destination.upstream_id, seconds=monotonic() - asked)
+                else:
+                    self._client.health.failed(destination.upstream_id, status=response.status, text=refused.said)
                 self._tell(refused.refusal, destination)
                 self._note_refusal(destination, response.headers, refused.body)
                 if refused.failed is None:
@@ -289,6 +295,9 @@ class Failover:
     def ended_with(self, destination: Destination, refusal: Refusal) -> None:
         """It began with success and ended so: what is the caller's fault is no failure of its own."""
         if refusal.is_failure:
+            self._client.health.failed(
+                destination.upstream_id, status=refusal.status, text=refusal.message, was_answered=True
+            )
             self._cooldown.failed(destination, self._path, now=monotonic())
         else:
             self._cooldown.answered(destination, self._path)
@@ -346,5 +355,6 @@ class Failover:
 
     def _failed(self, destination: Destination, kind: str, *, is_reached: bool) -> None:
         count_error(destination, kind)
+        self._client.health.failed(destination.upstream_id, status=0, text=kind)
         what = Failed.ROUTE if is_reached else Failed.HOST
         self._cooldown.failed(destination, self._path, now=monotonic(), what=what)

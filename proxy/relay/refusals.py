@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import aiohttp
@@ -17,6 +18,7 @@ from proxy.protocols.base import Call
 from proxy.protocols.framing import unpacked
 from proxy.relay import errors
 from proxy.relay.choosing.cooldown import Failed
+from proxy.relay.cleaning import cleaned
 from proxy.relay.client import LOST
 from proxy.watch import metrics
 
@@ -26,6 +28,8 @@ MOST_ERROR_BYTES = 1_000_000
 """Servers that repeat the request in it say what is wrong before or after that."""
 ERROR_SECONDS = 5.0
 """For an error's body; what has come by then is read."""
+TOLD_SECONDS = 1.0
+"""For words that staff alone read, which keep the next upstream waiting."""
 REFUSED = "The model's provider refused the gateway's request."
 ACCOUNTS = frozenset({401, 402})
 """About the key in use: it is not known, or has no credit."""
@@ -51,10 +55,23 @@ class Refused:
     refusal: Refusal
     body: bytes = b""
     failed: Failed | None = None
+    is_callers: bool = False
+    """It answered as it should: what was asked cannot be."""
+    said: str = ""
+    """Its words, for staff."""
 
 
 async def read_refusal(response: aiohttp.ClientResponse, destination: Destination, call: Call) -> Refused:
     """What is final any other upstream would say too."""
+    refused = await _read(response, destination, call)
+    return replace(
+        refused,
+        is_callers=refused.refusal.is_final and refused.failed is None,
+        said=cleaned(errors.read_body(refused.body).sentence, secrets=errors.secrets_of(destination)),
+    )
+
+
+async def _read(response: aiohttp.ClientResponse, destination: Destination, call: Call) -> Refused:
     status, body, own = response.status, b"", call.rest
     count_error(destination, str(status) if 300 <= status < 600 else "odd")
     if status == 404 and call.references:
@@ -67,17 +84,18 @@ async def read_refusal(response: aiohttp.ClientResponse, destination: Destinatio
         if _is_about_the_path(body):
             log.error("upstream %s answers %s: it has no such path", destination.upstream, status)
             words = f"{destination.model} is not served at this path: its provider has nothing there."
-            return Refused(NotThere(404, "model_not_found", words, param="model"), failed=_failed_of(status))
+            return Refused(NotThere(404, "model_not_found", words, param="model"), body, failed=_failed_of(status))
     if status in errors.OPERATORS_PROBLEM or 300 <= status < 400:
-        # Its words name keys and accounts: not even the log has them.
+        # Its words name keys and accounts: not even the log has them, and staff read them cleaned.
         log.error("upstream %s answers %s", destination.upstream, status)
-        return Refused(Refusal(502, "provider_error", REFUSED), failed=_failed_of(status))
+        body = body or await _error_body(response, seconds=min(TOLD_SECONDS, destination.timeout))
+        return Refused(Refusal(502, "provider_error", REFUSED), body, failed=_failed_of(status))
     wait = response.headers.get("Retry-After", "")
     if status not in errors.BUSY:
         body = await _error_body(response, seconds=min(ERROR_SECONDS, destination.timeout))
         if status == 400 and errors.OPERATORS_REASON.search(body):
             log.error("upstream %s answers %s", destination.upstream, status)
-            return Refused(Refusal(502, "provider_error", REFUSED), failed=Failed.ACCOUNT)
+            return Refused(Refusal(502, "provider_error", REFUSED), body, failed=Failed.ACCOUNT)
         if status < 500:
             return Refused(errors.callers_fault(status, body, destination=destination, own=own), body)
         if fault := errors.of_failure(body, destination=destination, own=own):

@@ -45,6 +45,7 @@ QUEUES = {
     "proxy.tasks.sweep": "celery",
     "proxy.tasks.tidy_kept": "celery",
     "proxy.tasks.tidy_once": "celery",
+    "proxy.tasks.try_upstream": "celery",
     "webhooks.tasks.deliver": "webhooks",
     "webhooks.tasks.tidy": "webhooks",
 }

@@ -26,5 +26,5 @@ def of_customers(customer: Customer, user: User, *, now: datetime) -> None:
     agreed = {"consent": "Yes.", "consent_version": "1", "agreed_at": now, "agreed_by": user, "agreed_from": "::1"}
     AutoTopUp.objects.create(customer=customer, card=card, ends_at=later, **money, **agreed)
     assert closing.close_due(now=now + timedelta(days=40)).closed
-    month = str(MonthStatement.objects.get(customer=customer))
+    month = str(MonthStatement.objects.filter(customer=customer).latest("month"))
     assert reading.pdf(customer, month, locale="en", now=now)

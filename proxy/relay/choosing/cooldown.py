@@ -101,6 +101,14 @@ class Cooldown:
             metrics.COOLDOWNS.labels(destination.upstream).inc()
             self._show(destination.upstream)
 
+    def cooling(self, *, now: float) -> dict[str, float]:
+        """For how many seconds something of an upstream is left alone, by its name; the longest."""
+        left: dict[str, float] = {}
+        for trouble in self._troubles.values():
+            if trouble.rounds and now < trouble.until:
+                left[trouble.upstream] = max(trouble.until - now, left.get(trouble.upstream, 0.0))
+        return left
+
     def _is_cooling(self, destination: Destination, path: str, now: float) -> bool:
         return self._left(destination, path, now) > 0
 

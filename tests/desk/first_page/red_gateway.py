@@ -5,6 +5,8 @@ from decimal import Decimal
 from django.utils import timezone
 
 from billing.books.ledger import Posting, house_account, post
+from proxy.health import rows as health
+from proxy.health.tally import Last
 from proxy.models import Claim, Generation, Lease, Model, PurchaseBatch, Rerate, Upstream
 from proxy.prices.loading import set_cost
 from proxy.purchases.posting import post_all_purchases
@@ -97,6 +99,14 @@ def a_request_is_flagged(world):
     Generation.objects.filter(pk=request.pk).update(is_flagged=True)
     yield
     Generation.objects.filter(pk=request.pk).update(is_flagged=False)
+
+
+@red("Upstreams / Upstreams that fail")
+def an_upstream_does_not_know_its_key(world):
+    upstream, now = Upstream.objects.get(), timezone.now()
+    health.write({}, {upstream.pk: Last(failed_at=now, status=401, text="no such key")}, cooling={})
+    yield
+    health.write({}, {upstream.pk: Last(answered_at=now + HOUR)}, cooling={})
 
 
 @red("Requests, 24 hours / Margin")

@@ -15,6 +15,7 @@ from billing.audit.run import audit
 from billing.books.history import page_of
 from billing.models import Wallet
 from payments.models import Dispute, FraudWarning, TopUp
+from tests.outbox import mails
 from tests.payments.dispute_steps import act, settle, spend
 from tests.sandbox_server import SandboxServer
 
@@ -64,6 +65,16 @@ def test_a_disputes_page_names_what_was_moved_and_where_it_is_answered(sandbox, 
     for queue, is_in in (("open", True), ("answer", True), ("problem", False), ("propose", False)):
         shown = desk.get(reverse("admin:payments_dispute_changelist"), {"queue": queue}).content.decode()
         assert (dispute.provider_id in shown) is is_in, queue
+
+
+def test_a_disputed_customers_owners_read_of_it_once(sandbox, customer, paid, user):
+    act(sandbox, paid, "open")
+    settle(act(sandbox, paid, "withdraw"))
+    letter, *more = mails().filter(to=user.email).exclude(subject__startswith="Your top-up")
+    assert more == []
+    assert (letter.to, letter.subject) == (user.email, "A payment of yours is disputed")
+    assert f"paid top-up {paid.number} has taken 20.00 USD back" in letter.body
+    assert "top-ups are closed" in letter.body
 
 
 def test_disputes_and_warnings_are_read_only(sandbox, customer, paid):
