@@ -1,6 +1,6 @@
 # Chuizi's commands. Python 3.11 or newer is all they need; PORT, CHUIZI_STATE_DIR and ARGS may be set.
 .DEFAULT_GOAL := help
-.PHONY: help run env services test test-agents check bench bench-peers bench-desk fuzz histories lock
+.PHONY: help run env services test test-agents check bench bench-peers bench-desk fuzz schemathesis histories lock
 PY := .venv/bin/python
 RUN_STAMP := .venv/.installed
 DEV_STAMP := .venv/.installed-dev
@@ -47,6 +47,9 @@ bench-desk: $(DEV_STAMP) ## the staff's lists and searches over a million reques
 
 fuzz: $(DEV_STAMP) ## look for inputs that break something; SECONDS=60 for each target, ARGS="sse" for some of them
 	$(PY) -m fuzz $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
+
+schemathesis: $(DEV_STAMP) ## the account API against its description, in sequences too; SECONDS=600
+	SCHEMATHESIS_SECONDS=$(or $(SECONDS),600) $(PY) -m pytest tests/api/reference/test_schemathesis.py $(ARGS)
 
 histories: $(DEV_STAMP) ## random histories of money, the audit after each step; SECONDS=3600
 	HISTORIES_SECONDS=$(or $(SECONDS),3600) $(PY) -m pytest -x tests/histories $(ARGS)

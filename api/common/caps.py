@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.utils import timezone
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from accounts.limits.figures import Figure, figures_now
@@ -36,6 +37,14 @@ def _figures(owner: ApiKey | Membership) -> tuple[Figure, ...]:
     return found
 
 
+@extend_schema_field(
+    {
+        "oneOf": [
+            {"type": "string", "pattern": r"^[0-9]{1,12}(\.[0-9]{1,8})?$"},
+            {"type": "number", "minimum": 0, "maximum": 999_999_999_999},
+        ]
+    }
+)
 class CapField(serializers.DecimalField):
     """USD in one period; null for no cap."""
 

@@ -42,7 +42,7 @@ class AmountField(serializers.Field[Any, Any, Any, Any]):
     """
 
     def to_internal_value(self, data: Any) -> str | int:
-        if not isinstance(data, str | int) or isinstance(data, bool):
+        if not isinstance(data, str | int) or isinstance(data, bool) or data == "":
             raise serializers.ValidationError(f'`{self.field_name}` must be a string such as "20.00".')
         return data
 

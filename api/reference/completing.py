@@ -1,8 +1,9 @@
 """What drf-spectacular does not know: names, examples, and the errors of each operation of the account API."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from api.common.base import MOST_ROWS
 from api.reference.told import Told, groups, operations
 from core.web.errors import error_body
 
@@ -11,7 +12,7 @@ WITH_BODY = ("post", "put", "patch")
 ONCE = {
     "name": "Idempotency-Key",
     "in": "header",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    "schema": {"type": "string", "maxLength": 255},
     "description": "The same key and body, sent again within 24 hours, get the first answer.",
 }
 ERROR = {
@@ -78,6 +79,10 @@ def _complete(method: str, operation: dict[str, Any], told: Told) -> None:
         example = {**told.place, **told.query}.get(parameter["name"])
         if example is not None:
             parameter["example"] = example
+        if parameter["name"] == "month":
+            parameter["schema"] = {"type": "string", "pattern": "^[0-9]{4}-(0[1-9]|1[0-2])$"}
+        if parameter["name"] == "limit":
+            parameter["schema"] = {"type": "integer", "minimum": 1, "maximum": MOST_ROWS}
     if method == "post":
         parameters.append(ONCE)
     if told.request is not None:
@@ -89,7 +94,7 @@ def _complete(method: str, operation: dict[str, Any], told: Told) -> None:
         if shown is not None:
             shown["example"] = told.answer
             if not shown["schema"].get("$ref") and "properties" not in shown["schema"]:
-                shown["schema"] = schema_of(told.answer)
+                shown["schema"] = schema_of(told.answer, nullable=told.nullable, loose=told.loose)
     for status, shown in _errors(method, operation, told):
         operation["responses"][status] = shown
 
@@ -138,12 +143,15 @@ def _usual(method: str, operation: dict[str, Any]) -> Iterator[tuple[int, str, s
 def _param(operation: dict[str, Any]) -> str | None:
     """A field or parameter that may be at fault."""
     example = operation.get("requestBody", {}).get("content", {}).get(JSON, {}).get("example")
-    names = [*(example or ()), *(one["name"] for one in operation["parameters"] if one["in"] == "query")]
+    those = [one["name"] for one in operation["parameters"] if one["in"] == "query" or one["name"] == "month"]
+    names = [*(example or ()), *those]
     return names[0] if names else None
 
 
-def schema_of(value: Any) -> dict[str, Any]:
-    """The shape of an example: what is null in it may be anything, and further fields may come."""
+def schema_of(value: Any, *, nullable: Sequence[str] = (), loose: Sequence[str] = ()) -> dict[str, Any]:
+    """The shape of an example. Members named in `nullable` may be null, those in `loose` anything, as may what is null
+    in the example; further members may come.
+    """
     match value:
         case bool():
             return {"type": "boolean"}
@@ -152,8 +160,13 @@ def schema_of(value: Any) -> dict[str, Any]:
         case str():
             return {"type": "string"}
         case list():
-            return {"type": "array", "items": schema_of(value[0]) if value else {}}
+            return {"type": "array", "items": schema_of(value[0], nullable=nullable, loose=loose) if value else {}}
         case dict():
-            shape = {name: schema_of(inner) for name, inner in value.items()}
+            shape = {
+                name: {} if name in loose else schema_of(inner, nullable=nullable, loose=loose)
+                for name, inner in value.items()
+            }
+            for name in set(nullable) & {one for one in shape if "type" in shape[one]}:
+                shape[name]["type"] = [shape[name]["type"], "null"]
             return {"type": "object", "properties": shape, "additionalProperties": {}}
     return {}

@@ -21,6 +21,10 @@ class Told:
     request: Any = None
     answer: Any = None
     refused: tuple[tuple[int, str, str], ...] = ()
+    nullable: tuple[str, ...] = ()
+    """Members of an answer that may be null, where its shape is that of the example."""
+    loose: tuple[str, ...] = ()
+    """Those that may be anything."""
 
 
 @cache
