@@ -16,6 +16,7 @@ from drf_spectacular.views import SpectacularAPIView
 from rest_framework.request import Request
 
 from api.calling import schema as calling
+from api.webhooks import schema as webhooks
 
 
 class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[misc, no-untyped-call]
@@ -49,6 +50,8 @@ def _document() -> dict[str, Any]:
         generator: Any = SchemaGenerator  # untyped
         document: dict[str, Any] = generator().get_schema(request=None, public=True)
     document["paths"] = dict(sorted({**document["paths"], **calling.paths()}.items()))
+    document["components"]["schemas"] |= webhooks.schemas()
+    document["webhooks"] = webhooks.events()
     return document
 
 
