@@ -127,12 +127,12 @@ def hand_over(key: str) -> None:
     request.update(kind=Hold.Kind.JOB)
 
 
-def resolve(resolutions: Sequence[Resolution], *, now: datetime) -> set[str]:
+def resolve(resolutions: Sequence[Resolution], *, now: datetime, are_locked: bool = False) -> set[str]:
     """Resolve open holds; return the keys that this call resolved. One that is not open is left alone.
 
     A captured amount may be less or more than what was held, never more than the bound (a named constraint). The
-    caller posts the transfers in the same transaction. Raises `HoldError` for a key named twice and for an amount
-    that is none.
+    caller posts the transfers in the same transaction. `are_locked`: the caller has locked the wallets, and undoes all
+    if this raises. Raises `HoldError` for a key named twice and for an amount that is none.
     """
     if not resolutions:
         return set()
@@ -142,8 +142,9 @@ def resolve(resolutions: Sequence[Resolution], *, now: datetime) -> set[str]:
     for resolution in resolutions:
         if resolution.captured is not None:
             _must_be_positive(resolution.key, resolution.captured)
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(LOCK_WALLETS_OF, [array(keys)])
+    with transaction.atomic(savepoint=not are_locked), connection.cursor() as cursor:
+        if not are_locked:
+            cursor.execute(LOCK_WALLETS_OF, [array(keys)])
         cursor.execute(
             "UPDATE billing_hold h SET state = CASE WHEN r.captured IS NULL THEN 'released' ELSE 'captured' END,"
             "  captured = h.captured + coalesce(r.captured, 0), reason = r.reason, resolved_at = %s"

@@ -131,8 +131,11 @@ def post_all(
     group: str = "",
     actor_id: int | None = None,
     about: date | None = None,
+    are_locked: bool = False,
 ) -> None:
-    """As `post`, without reading back what was written: for postings by the thousand."""
+    """As `post`, without reading back what was written: for postings by the thousand. `are_locked`: the caller has
+    locked the wallets, and undoes all if this raises.
+    """
     if not postings:
         return
     by_key = {posting.key: posting for posting in postings}
@@ -140,8 +143,9 @@ def post_all(
         raise LedgerError("one key twice in one posting")
     for posting in postings:
         _must_be_possible(posting)
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(LOCK_WALLETS, [array(sorted(_customers_of(postings)))])
+    with transaction.atomic(savepoint=not are_locked), connection.cursor() as cursor:
+        if not are_locked:
+            cursor.execute(LOCK_WALLETS, [array(sorted(_customers_of(postings)))])
         in_order = [by_key[key] for key in sorted(by_key)]
         booked_on = now.astimezone(settings.BOOKS_TIME_ZONE).date()
         if about is not None and about < booked_on:

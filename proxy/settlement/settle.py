@@ -218,11 +218,11 @@ def _settle(due: Sequence[Due], *, now: datetime) -> None:
         for generation in due
         if generation.held
     ]
-    resolved = holds.resolve(resolutions, now=now)
+    resolved = holds.resolve(resolutions, now=now, are_locked=True)
     if len(resolved) != len(resolutions):
         missing = sorted({resolution.key for resolution in resolutions} - resolved)
         raise LookupError(f"no open hold for {missing[0]}")
-    post_all(_postings(due, splits, wallets), now=now)
+    post_all(_postings(due, splits, wallets), now=now, are_locked=True)
     with connection.cursor() as cursor:
         days = {customer_id: day_of(now, zone=wallet.zone) for customer_id, wallet in wallets.items()}
         rows = [(generation.place, generation.key_id, days[generation.customer_id]) for generation in due]
