@@ -39,6 +39,14 @@ class FeeSerializer(serializers.Serializer[Any]):
     amount = serializers.CharField()
 
 
+class MonthSerializer(serializers.Serializer[Any]):
+    """What of a correction's line is about charges of one month, such as 2026-10."""
+
+    month = serializers.CharField()
+    count = serializers.IntegerField()
+    amount = serializers.CharField()
+
+
 class LineSerializer(serializers.Serializer[Any]):
     """All transfers of a kind that touched the account."""
 
@@ -47,6 +55,7 @@ class LineSerializer(serializers.Serializer[Any]):
     count = serializers.IntegerField()
     amount = serializers.CharField()
     fees = FeeSerializer(many=True)
+    months = MonthSerializer(many=True, help_text="Of a correction: the months whose charges it corrects.")
 
 
 class UsedSerializer(serializers.Serializer[Any]):

@@ -4,8 +4,8 @@ The closing balance is the wallet's less what moved since; the lines are what mo
 different rows, and a statement that does not add up shows it.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -19,6 +19,8 @@ from billing.books.kinds import Kind
 from billing.books.money import ZERO, api_amount
 from billing.models import MonthStatement
 from billing.outbox.objects import moment
+from billing.statements.corrections import KINDS as CORRECTIONS
+from billing.statements.corrections import Share, by_month
 from billing.statements.lines import LINES
 
 # A fee stands in the same business act as its top-up, in the currency that was charged.
@@ -76,6 +78,8 @@ class Figures:
     fees: Mapping[str, Decimal]
     closing: Decimal
     next_id: int
+    corrected: Mapping[str, Sequence[Share]] = field(default_factory=dict)
+    """By kind, the months that corrections of charges are about."""
 
     @property
     def difference(self) -> Decimal:
@@ -99,8 +103,11 @@ def following(span: Span, customer: Customer) -> Span:
     return Span(month, customer.time_zone, span.closes_at, _end(month, customer), None, span.moves_from)
 
 
-def figures(span: Span, *, customer_id: int) -> Figures:
-    """What moved in a month, up to now if it is not over. Raises `LookupError` for a kind that has no line."""
+def figures(span: Span, *, customer_id: int, most_corrections: int | None = None) -> Figures:
+    """What moved in a month, up to now if it is not over. Raises `LookupError` for a kind that has no line.
+
+    Of more than `most_corrections` it is not told which months they are about.
+    """
     given: dict[str, int | datetime] = {
         "customer_id": customer_id,
         "opens_at": span.opens_at,
@@ -128,7 +135,19 @@ def figures(span: Span, *, customer_id: int) -> Figures:
         raise LookupError(f"no line for {', '.join(sorted(unknown))}")
     moved = sum((amount for amount, _count in lines.values()), ZERO)
     opening = span.opening if span.opening is not None else closing - moved
-    return Figures(opening, {kind: lines[kind] for kind in LINES if kind in lines}, fees, closing, next_id)
+    corrections = sum(count for kind, (_amount, count) in lines.items() if kind in CORRECTIONS)
+    corrected: Mapping[str, Sequence[Share]] = {}
+    if most_corrections is None or corrections <= most_corrections:
+        corrected = by_month(
+            lines,
+            customer_id=customer_id,
+            zone=span.zone,
+            opens_at=span.opens_at,
+            closes_at=span.closes_at,
+            moves_from=span.moves_from,
+        )
+    ordered = {kind: lines[kind] for kind in LINES if kind in lines}
+    return Figures(opening, ordered, fees, closing, next_id, corrected)
 
 
 def body(span: Span, found: Figures, *, state: str) -> dict[str, Any]:
@@ -149,6 +168,10 @@ def body(span: Span, found: Figures, *, state: str) -> dict[str, Any]:
                 "fees": [{"currency": name, "amount": api_amount(fee)} for name, fee in found.fees.items()]
                 if kind == Kind.TOPUP
                 else [],
+                "months": [
+                    {"month": share.month, "count": share.count, "amount": api_amount(share.amount)}
+                    for share in found.corrected.get(kind, ())
+                ],
             }
             for kind, (amount, count) in found.lines.items()
         ],

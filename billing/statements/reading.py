@@ -10,6 +10,7 @@ from accounts.models import Customer
 from billing.invoices.papers.kept import paper
 from billing.models import MonthStatement, Paper
 from billing.months.journal import csv_line
+from billing.statements.corrections import MOST_READ
 from billing.statements.figures import Span, body, figures, following, next_span
 from billing.statements.lines import LINES
 
@@ -32,7 +33,7 @@ def one(customer: Customer, month: str, *, now: datetime) -> dict[str, Any] | No
             return worded(statement.body)
     for span in _open(customer, last, now=now):
         if f"{span.month:%Y-%m}" == month:
-            return worded(body(span, figures(span, customer_id=customer.pk), state="open"))
+            return worded(body(span, figures(span, customer_id=customer.pk, most_corrections=MOST_READ), state="open"))
     return None
 
 
@@ -40,14 +41,18 @@ def all_of(customer: Customer, *, now: datetime) -> list[dict[str, Any]]:
     """All statements without their lines, the newest first."""
     closed = list(MonthStatement.objects.filter(customer=customer).order_by("-month"))
     spans = list(_open(customer, closed[0] if closed else None, now=now))
-    found = [body(span, figures(span, customer_id=customer.pk), state="open") for span in reversed(spans)]
+    found = [
+        body(span, figures(span, customer_id=customer.pk, most_corrections=MOST_READ), state="open")
+        for span in reversed(spans)
+    ]
     names = ("month", "time_zone", "opens_at", "closes_at", "state", "opening", "closing")
     return [{name: said[name] for name in names} for said in [*found, *(each.body for each in closed)]]
 
 
 def worded(said: dict[str, Any]) -> dict[str, Any]:
     """With what each line is called, in the language that is active."""
-    return {**said, "lines": [{**line, "description": str(LINES[line["kind"]])} for line in said["lines"]]}
+    lines = [{"months": [], **line, "description": str(LINES[line["kind"]])} for line in said["lines"]]
+    return {**said, "lines": lines}
 
 
 def shown(statement: MonthStatement) -> dict[str, Any]:
@@ -58,14 +63,15 @@ def shown(statement: MonthStatement) -> dict[str, Any]:
 def as_csv(said: dict[str, Any]) -> str:
     """The lines between opening and closing balance."""
     fees = ["; ".join(f"{fee['amount']} {fee['currency']}" for fee in line["fees"]) for line in said["lines"]]
+    months = ["; ".join(f"{one['month']} {one['amount']}" for one in line["months"]) for line in said["lines"]]
     rows: list[list[object]] = [
-        ["kind", "description", "count", "amount", "fees"],
-        ["opening", said["opens_at"], "", Decimal(said["opening"]), ""],
+        ["kind", "description", "count", "amount", "fees", "months"],
+        ["opening", said["opens_at"], "", Decimal(said["opening"]), "", ""],
         *(
-            [line["kind"], line["description"], line["count"], Decimal(line["amount"]), fee]
-            for line, fee in zip(said["lines"], fees, strict=True)
+            [line["kind"], line["description"], line["count"], Decimal(line["amount"]), fee, about]
+            for line, fee, about in zip(said["lines"], fees, months, strict=True)
         ),
-        ["closing", said["closes_at"], "", Decimal(said["closing"]), ""],
+        ["closing", said["closes_at"], "", Decimal(said["closing"]), "", ""],
     ]
     return "".join(csv_line(row) for row in rows)
 

@@ -60,6 +60,9 @@ class _Statement(Sheet):
             for fee in line["fees"]:
                 text = _("fee on top: %(amount)s %(currency)s")
                 name += "\n" + text % {"amount": f"{Decimal(fee['amount']):,.2f}", "currency": fee["currency"]}
+            for one in line.get("months", []):
+                if one["month"]:
+                    name += "\n" + _("of %(month)s: %(amount)s") % {"month": one["month"], "amount": usd(one["amount"])}
             rows.append([name, str(line["count"]), usd(line["amount"])])
         return [*rows, [_("Closing balance"), "", usd(self.said["closing"])]]
 

@@ -96,6 +96,32 @@ def test_the_months_follow_each_other_and_agree_with_the_audit(ada):
     assert not [drift for drift in audit(customer_ids=[ada.pk]).drifts if "transfers" in drift]
 
 
+def test_a_correction_says_which_month_it_is_about(ada, drawing):
+    wallet, house = Wallet.objects.get(customer=ada), house_account("revenue:usage")
+    november = datetime(2026, 11, 20, tzinfo=UTC)
+    charges = {"gen-a": datetime(2026, 10, 8, tzinfo=UTC), "gen-b": datetime(2026, 11, 8, tzinfo=UTC)}
+    for name, at in charges.items():
+        post([Posting(f"{name}:paid", Kind.USAGE, wallet.paid_account, house, Decimal(1))], now=at)
+        key = f"rerate:1:{name}:paid" if name == "gen-a" else f"{name}:paid:reversed"
+        kind = Kind.RERATE if name == "gen-a" else Kind.REVERSAL
+        post([Posting(key, kind, house, wallet.paid_account, Decimal("0.25"))], now=november)
+    post([Posting("gen-a:bonus:reversed", Kind.REVERSAL, house, wallet.bonus_account, Decimal("0.5"))], now=november)
+    assert closing.close_due(now=datetime(2026, 12, 1, 1, tzinfo=UTC)).closed == 2
+    said = reading.one(ada, "2026-11", now=NOW)
+    assert {line["kind"]: [(one["month"], one["amount"]) for one in line["months"]] for line in said["lines"]} == {
+        "usage": [],
+        "reversal": [("2026-10", "0.50000000"), ("2026-11", "0.25000000")],
+        "rerate": [("2026-10", "0.25000000")],
+    }
+    rows = {row["kind"]: row for row in csv.DictReader(reading.as_csv(said).splitlines())}
+    assert rows["reversal"]["months"] == "2026-10 0.50000000; 2026-11 0.25000000"
+    [page] = read(bytes(reading.pdf(ada, "2026-11", locale="en", now=NOW).content))
+    assert "of 2026-10: 0.50000000 USD" in page
+    from tests.payments.topups.test_pages import browser
+
+    assert "of 2026-10: 0.50000000" in browser(ada).get("/console/statements/2026-11").content.decode()
+
+
 def test_a_changed_zone_leaves_no_gap_and_nothing_twice(ada):
     Customer.objects.filter(pk=ada.pk).update(time_zone="Asia/Shanghai")
     assert closing.close_due(now=AFTER).closed == 1
