@@ -129,7 +129,7 @@ def test_all_of_the_api_is_tried():
     assert {group(operation.path) for operation in operations()} == set(GROUPS)
     taking = [operation for operation in operations() if operation.fields]
     assert [(operation.method, operation.path) for operation in taking] == WITH_FIELDS
-    assert (len(operations()) > 40, sum(len(operation.fields) for operation in taking) > 100) == (True, True)
+    assert (len(operations()) > 40, sum(len(operation.fields) for operation in taking) > 60) == (True, True)
 
 
 @pytest.mark.parametrize("name", GROUPS)
@@ -146,12 +146,12 @@ def test_every_operation_takes_every_body(api, paths, name):
 
 @pytest.mark.parametrize(("method", "path"), WITH_FIELDS)
 def test_every_field_takes_every_type(api, paths, method, path):
-    """One that nobody writes gets every sixth, and one that a POST reads the same, every third of the PATCH."""
+    """One that a POST reads the same gets every third of the PATCH."""
     [fields] = [operation.fields for operation in operations() if operation[:2] == (method, path)]
     post = ("POST", path.rpartition("/{")[0])
     made = next((operation.fields for operation in operations() if operation[:2] == post), {})
-    for number, (field, schema) in enumerate(fields.items()):
-        step = 6 if schema.get("readOnly") else 3 if method == "PATCH" and field in made else 1
+    for number, field in enumerate(fields):
+        step = 3 if method == "PATCH" and field in made else 1
         for odd in ODD[number % step :: step]:
             given = {"name": '"n"', "amount": '"1.00"', "method": '"stripe"', "reason": '"r"', "company_name": '"c"'}
             given = {name: value for name, value in given.items() if name in fields} | {field: odd}
