@@ -64,7 +64,7 @@ def _uses_of(batch: CodeBatch) -> str:
 class CodeBatchAdmin(ProposalAdmin):
     right = batches.FINANCE
     approved_words = gettext_lazy("Approved. Now make its codes.")
-    list_display = ("id", "proposed_at", "words", "amount", "count", "uses", "ends_at", "shown_state", "stopped_at")
+    list_display = ("id", "words", "shown_state", "amount", "count", "uses", "ends_at", "proposed_at", "stopped_at")
     list_filter = ("state",)
     list_select_related = ("proposed_by", "decided_by", "stopped_by")
     ordering = ("-id",)
