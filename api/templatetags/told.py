@@ -14,9 +14,13 @@ CODE = re.compile("`([^`]+)`")
 @register.simple_tag
 def told(text: str) -> SafeString:
     """A sentence of the description; texts of its own are in `locale` like any other."""
-    if not text:
-        return SafeString()
-    return mark_safe(CODE.sub(r"<code>\1</code>", str(escape(gettext(text)))))  # noqa: S308 - it is escaped
+    return coded(gettext(text)) if text else SafeString()
+
+
+@register.filter
+def coded(text: str) -> SafeString:
+    """A text as it is sent, such as an error's message, which has one language."""
+    return mark_safe(CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S308 - it is escaped
 
 
 @register.filter

@@ -58,6 +58,7 @@ def test_a_reader_of_chinese_finds_every_sentence_in_it(db, groups):
     answer = Client().get("/api/docs/", headers={"Accept-Language": "zh-CN"}).content.decode()
     assert '<html lang="zh-hans">' in answer
     assert "试一试" in answer
+    assert "The body is too long." in answer, "errors are shown as they are sent"
     texts = {
         text
         for group in groups
