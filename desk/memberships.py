@@ -21,7 +21,7 @@ from accounts.models.caps import CAPS
 from accounts.people import team
 from accounts.roles import Role
 from core.amounts import written
-from desk.site import FormAdmin, asked_once
+from desk.site import FormAdmin, NamedFields, asked_once
 
 MOST_INVITATIONS = 50
 LAST_OWNER = gettext_lazy("An account has at least one owner: make somebody else one first.")
@@ -129,7 +129,7 @@ def _read_by(request: HttpRequest, *, is_alone: bool = False) -> type[Membership
     return type("OwnMembershipForm", (MembershipForm,), {"reader_id": request.user.pk, "is_alone": is_alone})
 
 
-class MembershipInline(TabularInline):  # type: ignore[misc]
+class MembershipInline(NamedFields, TabularInline):  # type: ignore[misc]
     model = Membership
     formset = MembershipFormSet
     extra = 0

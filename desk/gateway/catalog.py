@@ -20,6 +20,7 @@ from desk.gateway.price_form import PriceForm, example_of
 from desk.site import (
     ByRight,
     FormAdmin,
+    NamedFields,
     form_page,
     record,
     row_id,
@@ -35,7 +36,7 @@ from proxy.prices.written import InvalidCatalog
 MANAGE = "proxy.manage_upstreams"
 
 
-class RouteInline(ByRight, TabularInline):  # type: ignore[misc]
+class RouteInline(NamedFields, ByRight, TabularInline):  # type: ignore[misc]
     model = Route
     right = MANAGE
     extra = 0

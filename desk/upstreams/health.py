@@ -7,12 +7,12 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.decorators import display
 
-from core.clock import database_now
 from core.panels import Figure, Panel
 from desk.site import Colours, asked_once
 from proxy.health import rows, trying
@@ -61,7 +61,7 @@ class Healthy:
 
     @display(description=gettext_lazy("How it does"), label=Colours(works="success", fails="danger", cools="warning"))
     def does(self, upstream: Upstream) -> tuple[str, str]:
-        health, now = health_of(upstream), database_now()
+        health, now = health_of(upstream), timezone.now()
         if rows.is_broken(health, now=now):
             return "fails", _("fails")
         if rows.is_cooling(health, now=now):
@@ -85,7 +85,7 @@ class Healthy:
         if health is None or health.failed_at is None:
             return "—"
         words = f"{at(health.failed_at)}: {error_words(health)}"
-        if rows.is_broken(health, now=database_now()):
+        if rows.is_broken(health, now=timezone.now()):
             return format_html('<b class="text-red-700 dark:text-red-400">{}</b>', words)
         return words
 
@@ -99,7 +99,7 @@ class Healthy:
 
     @display(description=gettext_lazy("Cool-down"))
     def left_alone(self, upstream: Upstream) -> str:
-        health, now = health_of(upstream), database_now()
+        health, now = health_of(upstream), timezone.now()
         if health is None or health.cools_until is None or health.cools_until <= now:
             return _("none")
         left = {"seconds": f"{(health.cools_until - now).total_seconds():.0f}"}
@@ -108,12 +108,12 @@ class Healthy:
 
 @asked_once
 def hour_words(upstream: Upstream) -> str:
-    return period_words(rows.period(upstream.pk, HOUR, now=database_now()))
+    return period_words(rows.period(upstream.pk, HOUR, now=timezone.now()))
 
 
 @asked_once
 def day_words(upstream: Upstream) -> str:
-    return period_words(rows.period(upstream.pk, DAY, now=database_now()))
+    return period_words(rows.period(upstream.pk, DAY, now=timezone.now()))
 
 
 def tell(request: HttpRequest, tried: trying.Tried) -> None:
@@ -132,7 +132,7 @@ def tell(request: HttpRequest, tried: trying.Tried) -> None:
 
 def panels() -> Iterable[Panel]:
     """Red where an upstream in use fails whatever it is asked, or fails half of the time."""
-    found, now = rows.in_trouble(now=database_now()), database_now()
+    found, now = rows.in_trouble(now=timezone.now()), timezone.now()
     cooling = UpstreamHealth.objects.filter(cools_until__gt=now, upstream__is_active=True).count()
     upstreams = reverse("admin:proxy_upstream_changelist")
     link = reverse("admin:proxy_upstream_change", args=[found[0][0].pk]) if len(found) == 1 else upstreams
