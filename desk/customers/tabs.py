@@ -122,12 +122,17 @@ def topups(customer: Customer) -> Table:
                 Cell(row.number, link=_link("payments_topup", row.pk)),
                 number(written(row.amount, places=2)),
                 number(shown(row.charge_amount, currency=row.charge_currency)),
-                state(row.shown_state, str(dict(TopUp.State.choices).get(row.shown_state, row.shown_state))),
+                state(row.shown_state, _topup_state(row)),
             )
             for row in rows
         ],
         _list("payments_topup", customer),
     )
+
+
+def _topup_state(topup: TopUp) -> str:
+    beside = {"disputed": _("disputed"), "refunded": _("refunded"), "partly_refunded": _("partly refunded")}
+    return beside.get(topup.shown_state, topup.get_state_display())
 
 
 def refunds(customer: Customer) -> Table:

@@ -38,7 +38,7 @@ class AutoTopUpAdmin(ExactSearch, ReadOnlyAdmin):
     list_select_related = ("customer", "card")
     ordering = ("-id",)
     fieldsets = (
-        (None, {"fields": ("customer", "shown_state", "waits", "off_reason", "off_at", "card", "attempts")}),
+        (None, {"fields": ("customer", "state", "waits", "off_reason", "off_at", "card", "attempts")}),
         (gettext_lazy("Terms"), {"fields": ("amount", "threshold", "ceiling", "ends_at")}),
         (
             gettext_lazy("Agreed to"),
