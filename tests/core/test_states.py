@@ -129,7 +129,7 @@ def strings(text: str) -> Iterator[str]:
 
 
 TABLES: dict[str, type[Model]] = {"proxy_generation": Generation, "billing_hold": Hold}
-FROM = {"h.resolved_at IS NULL": "open", "ctid = ANY(": "metered"}
+FROM = {"h.resolved_at IS NULL": "open", "g.ctid = d.place": "metered"}
 """How SQL names a state without its word: by a constraint, and by the place of a row that was locked in it."""
 
 
