@@ -35,6 +35,7 @@ urlpatterns = [
     path("v1/models/<path:model_id>", catalog.ModelView.as_view(), name="api-model"),
     path("v1/generation", catalog.GenerationView.as_view(), name="api-generation"),
     path("v1/usage", usage.UsageView.as_view(), name="api-usage"),
+    path("v1/usage.csv", usage.UsageCsvView.as_view(), name="api-usage-csv"),
     path("v1/credits", balance.CreditsView.as_view(), name="api-credits"),
     path("v1/transactions", balance.TransactionsView.as_view(), name="api-transactions"),
     path("v1/topups/quote", topups.QuoteView.as_view(), name="api-topup-quote"),

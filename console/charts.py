@@ -6,16 +6,17 @@ from datetime import date
 from decimal import Decimal
 
 from core.charts import Bar, Plot, at
-from proxy.records.lists import Spending
+from proxy.records.spending import Spending
 
 WIDTH, HEIGHT = 420, 120
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One day: its parts, the whole area that answers to the pointer, and what it says."""
+    """One day, or the days up to `last`: its parts, the whole area that answers to the pointer, and what it says."""
 
     day: date
+    last: date
     total: Decimal
     x: str
     width: str
@@ -45,5 +46,5 @@ def stacked(spending: Spending) -> Chart:
             top -= tall
             bars.append(plot.bar(number, top=top, tall=tall, series=series[name]))
         x, width = at(plot.step * number), at(plot.step)
-        columns.append(Column(day=day.day, total=day.total, x=x, width=width, bars=bars))
+        columns.append(Column(day=day.day, last=day.last, total=day.total, x=x, width=width, bars=bars))
     return Chart(width=WIDTH, height=HEIGHT, columns=columns, most=most)

@@ -1,17 +1,13 @@
 """Pages: the landing, the console with its usage and receipts, and the models with their prices."""
 
-import contextlib
-from datetime import date
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
-from django.db import OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.templatetags.static import static
 from django.utils import timezone
-from django.utils.dateparse import parse_date
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
@@ -26,13 +22,10 @@ from billing.models import Wallet
 from console import charts
 from console.access.membership import current_customer, reader_group
 from console.public_pages import made_once
-from proxy.ids import is_generation_id
-from proxy.models import Generation, Model
 from proxy.prices import catalog, pricelist
 from proxy.records import lists, receipts
+from proxy.records.spending import spending
 
-State = Generation.State
-SHOWN_STATES = (State.HELD, State.METERED, State.SETTLED, State.RELEASED)
 CHART_DAYS = 30
 LATEST = 8
 EXAMPLE = {"input_tokens": 2000, "output_tokens": 500}
@@ -128,58 +121,8 @@ def _bar(wallet: Wallet) -> dict[str, str]:
 
 
 def _chart(customer: Customer) -> dict[str, Any]:
-    # The balance must show even when a month of a busy customer takes longer than a query may.
-    try:
-        spending = lists.spending(customer=customer, days=CHART_DAYS, now=timezone.now())
-    except OperationalError:
-        return {"spending": None}
-    return {"spending": spending, "chart": charts.stacked(spending), "chart_days": CHART_DAYS}
-
-
-@never_cache
-@login_required
-@require_safe
-def usage_list(request: HttpRequest) -> HttpResponse:
-    customer = current_customer(request)
-    filters = _filters(request)
-    page = lists.page_of(
-        customer=customer, filters=filters, before=_id(request.GET.get("before")), after=_id(request.GET.get("after"))
-    )
-    query = request.GET.copy()
-    for name in ("before", "after"):
-        query.pop(name, None)
-    context = {
-        "nav": "usage",
-        "page": page,
-        "filters": filters,
-        "is_filtered": filters != lists.Filters(),
-        "query": query.urlencode(),
-        "states": [(state.value, state.label) for state in SHOWN_STATES],
-        "models": Model.objects.order_by("slug").values_list("slug", flat=True),
-        "keys": ApiKey.objects.filter(customer=customer).order_by("-id")[:200],
-        "today": timezone.now().date(),
-    }
-    return render(request, "console/usage.html", context)
-
-
-def _id(text: str | None) -> str | None:
-    return text if text and is_generation_id(text) else None
-
-
-def _filters(request: HttpRequest) -> lists.Filters:
-    """The filters that the address asks for; what cannot be meant is left out."""
-    day: date | None = None
-    with contextlib.suppress(ValueError):
-        day = parse_date(request.GET.get("day", ""))
-    key = request.GET.get("key", "")
-    state = request.GET.get("state", "")
-    return lists.Filters(
-        day=day,
-        model=request.GET.get("model", "").replace("\0", "") or None,
-        key_id=int(key) if key.isascii() and key.isdigit() and len(key) < 18 else None,
-        state=state if state in SHOWN_STATES else None,
-        session=request.GET.get("session", "").replace("\0", "") or None,
-    )
+    found = spending(customer=customer, days=CHART_DAYS, now=timezone.now())
+    return {"spending": found, "chart": charts.stacked(found), "chart_days": CHART_DAYS, "zone": customer.time_zone}
 
 
 @never_cache

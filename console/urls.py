@@ -15,6 +15,7 @@ from console.settings import alerts
 from console.settings import page as settings
 from console.start.page import start
 from console.statements import page as statements
+from console.usage import page as usage
 from console.webhooks import pages as webhooks
 
 urlpatterns = [
@@ -30,7 +31,8 @@ urlpatterns = [
     path("console", home.console_without_slash),
     path("console/", home.console, name="console"),
     path("console/start", start, name="start"),
-    path("console/usage", home.usage_list, name="usage"),
+    path("console/usage", usage.usage, name="usage"),
+    path("console/usage.csv", usage.download, name="usage-csv"),
     path("console/usage/<str:generation_id>", home.receipt, name="receipt"),
     path("console/transactions", transactions.transactions, name="transactions"),
     path("console/statements", statements.statement_list, name="statements"),

@@ -23,10 +23,10 @@ from billing.books.small_debts import small_debts
 from billing.budgets.figures import figures_of
 from billing.models import AccountDay, Alert, AlertPost, AuditRun, Budget, Hold, LedgerAccount, Transfer, Wallet
 from billing.months import journal, periods
+from core.web.streaming import csv_answer
 from desk.books import adjustments as adjustment_admin
 from desk.queues import Queue
 from desk.site import Colours, ExactSearch, ReadOnlyAdmin, row_id
-from desk.streaming import csv_answer
 
 STATE_COLOURS = Colours(open="warning", captured="success")
 

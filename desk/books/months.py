@@ -22,8 +22,8 @@ from unfold.widgets import UnfoldBooleanWidget
 from accounts.models import User
 from billing.models import MonthLock
 from billing.months import closing, periods, trial_balance
+from core.web.streaming import csv_answer
 from desk.site import ReadOnlyAdmin
-from desk.streaming import csv_answer
 from desk.trail import recorded
 
 

@@ -18,8 +18,8 @@ from unfold.decorators import display
 
 from billing.months.periods import day_of, start_of_day
 from core.clock import database_now
+from core.web.streaming import csv_answer
 from desk.site import ReadOnlyAdmin
-from desk.streaming import csv_answer
 from proxy.models import Claim, Generation
 from proxy.prices.units import UNITS
 from proxy.purchases import claims

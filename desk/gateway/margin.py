@@ -20,8 +20,8 @@ from billing.months import journal, periods
 from core.amounts import written
 from core.charts import Bar, Plot
 from core.clock import database_now
+from core.web.streaming import csv_answer
 from desk.site import ReadOnlyAdmin
-from desk.streaming import csv_answer
 from proxy.models import MarginDay
 from proxy.purchases import margin_figures
 from proxy.purchases.margin_figures import MOST_DAYS, By, Line

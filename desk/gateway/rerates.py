@@ -17,12 +17,12 @@ from unfold.decorators import action, display
 from accounts.models import User
 from core.amounts import written
 from core.clock import database_now
+from core.web.streaming import csv_answer
 from desk.books.proposals import ProposalAdmin, propose_page
 from desk.gateway.price_form import PriceForm
 from desk.gateway.rerate_forms import ModelForm, RerateForm
 from desk.queues import Queue
 from desk.site import Colours, form_page, row_id
-from desk.streaming import csv_answer
 from desk.trail import recorded, staff_of
 from proxy.models import Model, Price, Rerate
 from proxy.prices.loading import add_correction, in_force

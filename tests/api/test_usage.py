@@ -1,5 +1,7 @@
 """GET /v1/usage: what a customer used, by day, model and key."""
 
+import csv
+import io
 from datetime import timedelta
 from decimal import Decimal
 
@@ -7,8 +9,11 @@ import pytest
 from django.test import Client
 
 from accounts.keys import issuing
+from billing.books.reversals import reverse
+from billing.models import Transfer
 from proxy.models import Generation
-from proxy.records import lists
+from proxy.records import exported, sessions
+from proxy.settlement.settle import settle_all
 from tests.conftest import NOW
 
 
@@ -21,39 +26,67 @@ def api(customer):
 def used(make_request, now):
     """Three requests on two days, of 0.01 USD each, and one that is in flight."""
     for days in (0, 1, 1):
-        made = make_request(at=now - timedelta(days=days), bound="0.02")
-        Generation.objects.filter(pk=made.pk).update(input_tokens=10, output_tokens=5, cost=Decimal("0.01"))
+        tokens = {"input_tokens": 10, "output_tokens": 5, "cost": Decimal("0.01")}
+        make_request(at=now - timedelta(days=days), bound="0.02", **tokens)
     make_request(at=now, bound="0.02", state="held")
     return now.date()
 
 
 def test_usage_is_summed_up_by_day_the_newest_first(api, used):
     answer = api.get(f"/v1/usage?from={used - timedelta(days=1)}&to={used}").json()
-    assert (answer["next"], answer["previous"]) == (None, None)
+    assert (answer["next"], answer["previous"], answer["time_zone"]) == (None, None, "UTC")
     assert [(row["group"], row["requests"], row["cost"]) for row in answer["data"]] == [
-        (str(used), 2, "0.01000000"),
+        (str(used), 1, "0.01000000"),
         (str(used - timedelta(days=1)), 2, "0.02000000"),
     ]
     assert (answer["data"][1]["input_tokens"], answer["data"][1]["output_tokens"]) == (20, 10)
 
 
-@pytest.mark.parametrize("by", ["model", "key"])
-def test_usage_is_summed_up_by_model_and_by_key(api, used, by):
+@pytest.mark.parametrize("by", ["model", "key", "member"])
+def test_usage_is_summed_up_by_model_key_and_member(api, used, by):
     answer = api.get(f"/v1/usage?group_by={by}&from={used - timedelta(days=1)}&to={used}").json()
     [row] = answer["data"]
-    assert (row["requests"], row["cost"]) == (4, "0.03000000")
+    assert (row["requests"], row["cost"]) == (3, "0.03000000")
     assert row["group"].startswith("ck-") is (by == "key")
+    assert (row["group"] == "") is (by == "member")
 
 
 def test_usage_is_summed_up_by_session_and_what_names_none_goes_together(api, used, make_request, now, monkeypatch):
     for session in ("dear", "dear", "cheap"):
-        made = make_request(at=now, bound="0.02", session=session)
-        Generation.objects.filter(pk=made.pk).update(cost=Decimal("0.02"))
+        made = make_request(at=now, bound="0.02", session=session, cost=Decimal("0.02"))
     path = f"/v1/usage?group_by=session&from={used - timedelta(days=1)}&to={used}"
     rows = [(row["group"], row["requests"], row["cost"]) for row in api.get(path).json()["data"]]
-    assert rows == [("dear", 2, "0.04000000"), ("", 4, "0.03000000"), ("cheap", 1, "0.02000000")]
-    monkeypatch.setattr(lists, "MOST_GROUPS", 1)
+    assert rows == [("dear", 2, "0.04000000"), ("", 3, "0.03000000"), ("cheap", 1, "0.02000000")]
+    reverse(generation_id=made.pk, now=now)
+    assert api.get(path).json()["data"][-1]["cost"] == "0.00000000"
+    monkeypatch.setattr(sessions, "MOST_GROUPS", 1)
     assert [row["group"] for row in api.get(path).json()["data"]] == ["dear"]
+
+
+def lines(answer) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(b"".join(answer.streaming_content).decode())))
+
+
+def test_the_csv_has_each_charge_and_correction_and_sums_to_what_was_taken(api, used, make_request, now, monkeypatch):
+    monkeypatch.setattr(exported, "PAGE", 2)
+    late = make_request(at=now - timedelta(days=40), state="metered", bound="0.02", cost=Decimal("0.02"))
+    settle_all(now=now)
+    reverse(generation_id=Generation.objects.filter(state="settled").latest("pk").pk, now=now + timedelta(days=1))
+    answer = api.get("/v1/usage.csv")
+    rows = lines(answer)
+    assert list(rows[0]) == list(exported.HEADER)
+    assert [row["status"] for row in rows] == ["settled"] * 4 + ["corrected"]
+    assert sum(Decimal(row["cost"]) for row in rows) == Decimal("0.04") == taken()
+    assert {row["generation_id"] for row in rows} >= {late.pk}
+    [row] = lines(api.get(f"/v1/usage.csv?from={used + timedelta(days=1)}&to={used + timedelta(days=1)}"))
+    assert (row["cost"], row["settled_at"]) == ("-0.01000000", "2026-11-24T12:00:00Z")
+    assert len(lines(api.get(f"/v1/usage.csv?from={used}&to={used}"))) == 2
+    assert api.get("/v1/usage.csv?from=2026-02-02&to=2026-02-01").json()["error"]["param"] == "from"
+
+
+def taken() -> Decimal:
+    out = sum(t.amount for t in Transfer.objects.filter(kind__in=["usage", "usage_bonus"]))
+    return out - sum(t.amount for t in Transfer.objects.filter(kind="reversal"))
 
 
 def test_days_outside_are_not_counted(api, used):

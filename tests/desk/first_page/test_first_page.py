@@ -17,7 +17,7 @@ from accounts.models import User
 from billing import invoices, refunds
 from billing.models import InvoiceRequest, LedgerAccount, Mail, Wallet
 from billing.months import journal
-from desk import streaming
+from core.web import streaming
 from payments.models import RefundPart, TopUp
 from payments.providers.base import Outcome, PaymentFact
 from payments.topups import orders

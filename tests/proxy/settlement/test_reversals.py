@@ -14,7 +14,7 @@ from billing.books import adjustments
 from billing.books.reversals import reverse
 from billing.models import Wallet
 from proxy.models import Generation
-from proxy.records import lists, receipts
+from proxy.records import receipts, spending
 from proxy.settlement import settle as settlement
 from tests.billing.conftest import in_threads
 from tests.conftest import NOW
@@ -64,7 +64,7 @@ def test_a_reversed_charge_leaves_usage_caps_and_receipt(make_generation, meter,
     receipt = receipts.receipt_of(customer=customer, generation_id=gone.pk)
     assert receipt is not None
     assert (receipt.charged, receipt.given_back, receipt.returned) == (0, Decimal("0.25"), Decimal("0.75"))
-    assert lists.spending(customer=customer, days=1, now=NOW).total == Decimal("0.5")
+    assert spending.spending(customer=customer, days=1, now=NOW).total == Decimal("0.5")
     assert Wallet.objects.get(customer=customer).bonus == Decimal("9.5")
     assert audit().drifts == []
 
@@ -76,7 +76,7 @@ def test_the_pages_show_what_is_left_of_a_reversed_charge(make_generation, meter
     given_back(generation)
     client.force_login(user)
     assert "Given back" in client.get(f"/console/usage/{generation.pk}").content.decode()
-    listed = client.get("/console/usage").content.decode()
+    listed = client.get("/console/usage?by=requests").content.decode()
     assert "0.250000" not in listed
     assert "0.000000" in listed
     assert client.get("/console/").context["spending"].total == 0
