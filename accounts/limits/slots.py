@@ -42,9 +42,10 @@ class Rate:
         return SLOTS * SLOT_SECONDS
 
     def _advance(self, slot: int) -> None:
-        # A clock a little behind another process's counts in that process's newer slot.
+        if slot <= self.slot:
+            return  # a clock a little behind another process's counts in that process's newer slot
         for step in range(self.slot + 1, min(slot, self.slot + SLOTS) + 1):
             self.slots[step % SLOTS] = 0
         if slot - self.slot > SLOTS:
             self.slots = [0] * SLOTS
-        self.slot = max(self.slot, slot)
+        self.slot = slot

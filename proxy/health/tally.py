@@ -36,14 +36,12 @@ class Health:
     def __init__(self) -> None:
         self.minutes: dict[tuple[int, int], Minute] = {}
         self.last: dict[int, Last] = {}
+        self._answers: list[tuple[int, float, float]] = []
+        """Not yet counted: an upstream, when, and how long it took, in seconds."""
 
     def answered(self, upstream_id: int, *, seconds: float) -> None:
         """The head of an answer came, so long after it was asked for; that it refuses its caller's fault is one too."""
-        now = time()
-        minute = self._minute(upstream_id, now)
-        minute.answered += 1
-        minute.times[bisect_left(LIMITS, seconds)] += 1
-        self._last(upstream_id).answered_at = datetime.fromtimestamp(now, UTC)
+        self._answers.append((upstream_id, time(), seconds))
 
     def failed(self, upstream_id: int, *, status: int, text: str, was_answered: bool = False) -> None:
         """It failed, in words without secrets. `was_answered`: it had begun to answer, and was counted."""
@@ -56,8 +54,14 @@ class Health:
 
     def taken(self) -> tuple[dict[tuple[int, int], Minute], dict[int, Last]]:
         """What is to be written; whoever cannot write it gives it back."""
+        for upstream_id, now, seconds in self._answers:
+            minute = self._minute(upstream_id, now)
+            minute.answered += 1
+            minute.times[bisect_left(LIMITS, seconds)] += 1
+        for upstream_id, now in {upstream_id: now for upstream_id, now, _ in self._answers}.items():
+            self._last(upstream_id).answered_at = datetime.fromtimestamp(now, UTC)
         minutes, last = self.minutes, self.last
-        self.minutes, self.last = {}, {}
+        self.minutes, self.last, self._answers = {}, {}, []
         return minutes, last
 
     def _minute(self, upstream_id: int, now: float) -> Minute:

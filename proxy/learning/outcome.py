@@ -1,7 +1,6 @@
 """What a request's guess was worth: told to `/metrics`, and learned from."""
 
 from decimal import Decimal
-from functools import cache
 from time import monotonic
 from typing import Any
 
@@ -74,10 +73,8 @@ class Outcome:
 
     def __call__(self, record: Metered, held: Decimal) -> None:
         if held:
-            held_of, guessed_of, used_of = _figures(metrics.model_label(self._ask.model))
-            metrics.add(held_of, held)
-            metrics.add(guessed_of, min(self._ask.estimate, self._ask.bound))
-            metrics.add(used_of, record.cost.charged)
+            estimated = min(self._ask.estimate, self._ask.bound)
+            metrics.worth(metrics.model_label(self._ask.model), held, estimated, record.cost.charged)
         prompt = self._prompt
         if prompt is None or record.usage_source != Generation.UsageSource.UPSTREAM or record.is_flagged:
             return
@@ -94,8 +91,3 @@ class Outcome:
         )
         if lesson is not None:
             prompt.memory.learn(lesson)
-
-
-@cache
-def _figures(model: str) -> tuple[Any, Any, Any]:
-    return metrics.HELD.labels(model), metrics.GUESSED.labels(model), metrics.USED.labels(model)

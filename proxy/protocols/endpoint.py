@@ -337,7 +337,7 @@ class Endpoint(Generic[Asking]):
         limit = entry.max_output_tokens
         if limit is not None and call.output_limit is not None and call.output_limit > limit:
             raise BadRequest(f"{entry.slug} writes at most {limit} tokens.", param=self.limit_field)
-        return call if self.side is None else prepared(self, call, entry)
+        return prepared(self, call, entry) if self.side is not None and self.ways(entry).translated else call
 
     def check_spoken(self, entry: Entry) -> None:
         """Raise `Refusal` where none of its upstreams has what this path can be put to."""

@@ -98,7 +98,7 @@ SMALLEST = 10**8
 _models: set[str] = set()
 _timed: dict[Times, list[float]] = {}
 _counted: dict[Counter, float] = {}
-_summed: dict[Counter, Decimal] = {}
+_worth: dict[str, tuple[Decimal, Decimal, Decimal]] = {}
 # Looked up by prometheus_client each time, a counter's labels cost more than counting.
 requests = cache(REQUESTS.labels)
 upstream_requests = cache(UPSTREAM_REQUESTS.labels)
@@ -115,14 +115,16 @@ def count(counter: Counter, amount: float = 1) -> None:
     _counted[counter] = _counted.get(counter, 0) + amount
 
 
-def add(counter: Counter, amount: Decimal) -> None:
-    _summed[counter] = _summed.get(counter, NOTHING) + amount
+def worth(model: str, held: Decimal, estimated: Decimal, used: Decimal) -> None:
+    """What an answered request was worth, in USD."""
+    before = _worth.get(model, (NOTHING,) * 3)
+    _worth[model] = before[0] + held, before[1] + estimated, before[2] + used
 
 
 def catch_up() -> None:
     """Tell what was left for later. What cannot be told is lost: where their folder is full, requests go on."""
     lost: Exception | None = None
-    while _timed or _counted or _summed:
+    while _timed or _counted or _worth:
         try:
             if _timed:
                 times, amounts = _timed.popitem()
@@ -131,8 +133,9 @@ def catch_up() -> None:
                 counter, amount = _counted.popitem()
                 counter.inc(amount)
             else:
-                counter, total = _summed.popitem()
-                counter.inc(int(total * SMALLEST) / SMALLEST)
+                model, sums = _worth.popitem()
+                for figure, total in zip((HELD, GUESSED, USED), sums, strict=True):
+                    figure.labels(model).inc(int(total * SMALLEST) / SMALLEST)
         except Exception as error:
             lost = error
     if lost is not None:
