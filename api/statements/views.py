@@ -58,12 +58,30 @@ class LineSerializer(serializers.Serializer[Any]):
     months = MonthSerializer(many=True, help_text="Of a correction: the months whose charges it corrects.")
 
 
+class UsedBySerializer(serializers.Serializer[Any]):
+    """What requests of one model, key or member's keys were charged; the names are as they were at the closing.
+
+    The sums go by the account's days. Where the month does not, as after a change of the time zone, a row with
+    `is_rest` has what is left of `charged`, which may be below zero.
+    """
+
+    id = serializers.CharField(help_text="A model, or the id of a key or member; empty for keys of nobody.")
+    name = serializers.CharField(help_text="A model, a key's name, a member's address.")
+    prefix = serializers.CharField(help_text="How a key begins.")
+    requests = serializers.IntegerField(allow_null=True, help_text="null in the rest.")
+    charged = serializers.CharField()
+    is_rest = serializers.BooleanField()
+
+
 class UsedSerializer(serializers.Serializer[Any]):
-    """What requests were charged in the month, whenever they began."""
+    """What requests were charged in the month, whenever they began. Each of the lists comes to `charged`."""
 
     charged = serializers.CharField()
     from_paid = serializers.CharField()
     from_bonus = serializers.CharField()
+    by_model = UsedBySerializer(many=True)
+    by_key = UsedBySerializer(many=True)
+    by_member = UsedBySerializer(many=True)
 
 
 class StatementSerializer(SpanSerializer):

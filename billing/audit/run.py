@@ -63,14 +63,14 @@ def _drifts(report: Report, customer_ids: Sequence[int] | None) -> Iterator[str]
 
 
 @contextmanager
-def snapshot() -> Iterator[CursorWrapper]:
-    """A cursor in a read-only snapshot, with a page's time instead of a request's."""
+def snapshot(*, seconds: int | None = SECONDS) -> Iterator[CursorWrapper]:
+    """A cursor in a read-only snapshot, with a page's time instead of a request's, which None leaves."""
     is_outermost = not connection.in_atomic_block
     with transaction.atomic(), connection.cursor() as cursor:
         if is_outermost:  # a test's own transaction has begun already
-            cursor.execute(
-                f"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY;SET LOCAL statement_timeout = '{SECONDS}s'"
-            )
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            if seconds is not None:
+                cursor.execute(f"SET LOCAL statement_timeout = '{seconds}s'")
         yield cursor
 
 

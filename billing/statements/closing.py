@@ -24,6 +24,7 @@ from billing.months.writers import wait_for_writers
 from billing.outbox import events
 from billing.outbox.kinds import Fact
 from billing.statements.figures import Figures, Span, body, figures, next_span
+from billing.statements.usage import used_in
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +85,7 @@ def _close_months(customer_id: int, run: _Run, progress: Progress) -> None:
             with connection.cursor() as cursor:
                 cursor.execute(NOT_ALONE, [customer_id])
             customer = Customer.objects.get(pk=customer_id)
-            last = MonthStatement.objects.filter(customer=customer).order_by("-month").first()
+            last = MonthStatement.objects.filter(customer=customer).defer("body").order_by("-month").first()
             span = next_span(customer, last)
             if not _is_due(span, now=run.now):
                 return
@@ -118,7 +119,7 @@ def _told() -> frozenset[str]:
 
 
 def _keep(span: Span, found: Figures, *, customer: Customer, run: _Run) -> MonthStatement:
-    said = body(span, found, state="closed")
+    said = body(span, found, used_in(span.month, customer_id=customer.pk), state="closed")
     statement = MonthStatement.objects.create(
         customer=customer,
         month=span.month,

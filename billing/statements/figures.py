@@ -22,6 +22,7 @@ from billing.outbox.objects import moment
 from billing.statements.corrections import KINDS as CORRECTIONS
 from billing.statements.corrections import Share, by_month
 from billing.statements.lines import LINES
+from billing.statements.usage import By, Used, lists
 
 # A fee stands in the same business act as its top-up, in the currency that was charged.
 MOVED = """
@@ -150,16 +151,24 @@ def figures(span: Span, *, customer_id: int, most_corrections: int | None = None
     return Figures(opening, ordered, fees, closing, next_id, corrected)
 
 
-def body(span: Span, found: Figures, *, state: str) -> dict[str, Any]:
-    """The statement as it is kept and given out; what a line is called is said by whoever shows it."""
-    paid, bonus = (found.lines.get(kind, (ZERO, 0)) for kind in (Kind.USAGE, Kind.USAGE_BONUS))
+def head(row: Span | MonthStatement, *, opening: Decimal, closing: Decimal, state: str) -> dict[str, Any]:
+    """A statement without what moved in its month."""
     return {
-        "month": f"{span.month:%Y-%m}",
-        "time_zone": span.zone,
-        "opens_at": moment(span.opens_at),
-        "closes_at": moment(span.closes_at),
+        "month": f"{row.month:%Y-%m}",
+        "time_zone": row.zone,
+        "opens_at": moment(row.opens_at),
+        "closes_at": moment(row.closes_at),
         "state": state,
-        "opening": api_amount(found.opening),
+        "opening": api_amount(opening),
+        "closing": api_amount(closing),
+    }
+
+
+def body(span: Span, found: Figures, used: Mapping[By, Sequence[Used]], *, state: str) -> dict[str, Any]:
+    """The statement as it is kept and given out; what a line is called is said by whoever shows it."""
+    paid, bonus = (-found.lines.get(kind, (ZERO, 0))[0] for kind in (Kind.USAGE, Kind.USAGE_BONUS))
+    return {
+        **head(span, opening=found.opening, closing=found.closing, state=state),
         "lines": [
             {
                 "kind": kind,
@@ -175,11 +184,11 @@ def body(span: Span, found: Figures, *, state: str) -> dict[str, Any]:
             }
             for kind, (amount, count) in found.lines.items()
         ],
-        "closing": api_amount(found.closing),
         "usage": {
-            "charged": api_amount(-(paid[0] + bonus[0])),
-            "from_paid": api_amount(-paid[0]),
-            "from_bonus": api_amount(-bonus[0]),
+            "charged": api_amount(paid + bonus),
+            "from_paid": api_amount(paid),
+            "from_bonus": api_amount(bonus),
+            **lists(used, charged=paid + bonus),
         },
     }
 

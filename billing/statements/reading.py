@@ -6,13 +6,17 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+from django.db.models import QuerySet
+
 from accounts.models import Customer
+from billing.audit.run import snapshot
 from billing.invoices.papers.kept import paper
 from billing.models import MonthStatement, Paper
 from billing.months.journal import csv_line
 from billing.statements.corrections import MOST_READ
-from billing.statements.figures import Span, body, figures, following, next_span
+from billing.statements.figures import Span, body, figures, following, head, next_span
 from billing.statements.lines import LINES
+from billing.statements.usage import By, called, completed, used_in
 
 MONTH = re.compile(r"[12][0-9]{3}-(0[1-9]|1[0-2])")
 MOST_OPEN = 240
@@ -24,35 +28,44 @@ def is_month(text: str) -> bool:
     return MONTH.fullmatch(text) is not None
 
 
+def first_day(month: str) -> date:
+    """Of a month such as 2026-11."""
+    return date(int(month[:4]), int(month[5:]), 1)
+
+
 def one(customer: Customer, month: str, *, now: datetime) -> dict[str, Any] | None:
     """The statement of a month such as 2026-11; None for one before the account's first or after this."""
-    last = None
-    for statement in MonthStatement.objects.filter(customer=customer).order_by("-month"):
-        last = last or statement
-        if f"{statement.month:%Y-%m}" == month:
-            return worded(statement.body)
-    for span in _open(customer, last, now=now):
-        if f"{span.month:%Y-%m}" == month:
-            return worded(body(span, figures(span, customer_id=customer.pk, most_corrections=MOST_READ), state="open"))
+    kept = MonthStatement.objects.filter(customer=customer, month=first_day(month)).first()
+    if kept is not None:
+        return shown(kept)
+    with snapshot(seconds=None):  # what is charged meanwhile is in both, the usage and its lists, or in neither
+        for span in _open(customer, _closed(customer).first(), now=now):
+            if f"{span.month:%Y-%m}" == month:
+                found = figures(span, customer_id=customer.pk, most_corrections=MOST_READ)
+                return worded(body(span, found, used_in(span.month, customer_id=customer.pk), state="open"))
     return None
 
 
 def all_of(customer: Customer, *, now: datetime) -> list[dict[str, Any]]:
-    """All statements without their lines, the newest first."""
-    closed = list(MonthStatement.objects.filter(customer=customer).order_by("-month"))
-    spans = list(_open(customer, closed[0] if closed else None, now=now))
-    found = [
-        body(span, figures(span, customer_id=customer.pk, most_corrections=MOST_READ), state="open")
-        for span in reversed(spans)
-    ]
-    names = ("month", "time_zone", "opens_at", "closes_at", "state", "opening", "closing")
-    return [{name: said[name] for name in names} for said in [*found, *(each.body for each in closed)]]
+    """All statements without what moved in them, the newest first."""
+    closed = list(_closed(customer))
+    waiting = []
+    for span in _open(customer, closed[0] if closed else None, now=now):
+        found = figures(span, customer_id=customer.pk, most_corrections=0)
+        waiting.append(head(span, opening=found.opening, closing=found.closing, state="open"))
+    kept = [head(row, opening=row.opening, closing=row.closing, state="closed") for row in closed]
+    return [*reversed(waiting), *kept]
+
+
+def _closed(customer: Customer) -> QuerySet[MonthStatement]:
+    """The newest first, without what they say."""
+    return MonthStatement.objects.filter(customer=customer).defer("body").order_by("-month")
 
 
 def worded(said: dict[str, Any]) -> dict[str, Any]:
-    """With what each line is called, in the language that is active."""
+    """With what each line is called, in the language that is active, and all its lists."""
     lines = [{"months": [], **line, "description": str(LINES[line["kind"]])} for line in said["lines"]]
-    return {**said, "lines": lines}
+    return {**said, "lines": lines, "usage": completed(said["usage"])}
 
 
 def shown(statement: MonthStatement) -> dict[str, Any]:
@@ -61,7 +74,7 @@ def shown(statement: MonthStatement) -> dict[str, Any]:
 
 
 def as_csv(said: dict[str, Any]) -> str:
-    """The lines between opening and closing balance."""
+    """The lines between opening and closing balance, and after them the lists of what was charged."""
     fees = ["; ".join(f"{fee['amount']} {fee['currency']}" for fee in line["fees"]) for line in said["lines"]]
     months = ["; ".join(f"{one['month']} {one['amount']}" for one in line["months"]) for line in said["lines"]]
     rows: list[list[object]] = [
@@ -72,6 +85,11 @@ def as_csv(said: dict[str, Any]) -> str:
             for line, fee, about in zip(said["lines"], fees, months, strict=True)
         ),
         ["closing", said["closes_at"], "", Decimal(said["closing"]), "", ""],
+        *(
+            [f"usage_{by}", called(row), row["requests"], Decimal(row["charged"]), "", ""]
+            for by in By
+            for row in said["usage"][by.value]
+        ),
     ]
     return "".join(csv_line(row) for row in rows)
 
@@ -87,8 +105,7 @@ def _open(customer: Customer, last: MonthStatement | None, *, now: datetime) -> 
 
 def pdf(customer: Customer, month: str, *, locale: str, now: datetime) -> Paper | None:
     """A closed month as a PDF, kept as it was first drawn in a language; None for a month that is not closed."""
-    first = date(int(month[:4]), int(month[5:]), 1)
-    statement = MonthStatement.objects.filter(customer=customer, month=first).first()
+    statement = MonthStatement.objects.filter(customer=customer, month=first_day(month)).first()
     if statement is None:
         return None
     facts = {"statement": statement.body, "sha256": statement.sha256, "name": customer.name}

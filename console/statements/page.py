@@ -13,6 +13,7 @@ from django.views.decorators.http import require_safe
 from accounts.roles import Right, rights_of
 from billing import invoices
 from billing.statements import reading
+from billing.statements.usage import tables
 from console.access.membership import current_customer, current_membership
 from core.web.downloads import as_file
 
@@ -32,7 +33,8 @@ def statement_list(request: HttpRequest) -> HttpResponse:
 def statement_show(request: HttpRequest, month: str) -> HttpResponse:
     """One month; an open one as it stands. Who may ask for invoices is led to one over what was paid in it."""
     membership, now = current_membership(request), timezone.now()
-    context: dict[str, Any] = {"nav": "transactions", "statement": _statement(request, month)}
+    statement = _statement(request, month)
+    context: dict[str, Any] = {"nav": "transactions", "statement": statement, "tables": tables(statement["usage"])}
     if Right.INVOICES in rights_of(membership.role):
         found = invoices.months_of(membership.customer, now=now)
         context["to_invoice"] = [one for one in found if one.name == month]

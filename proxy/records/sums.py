@@ -113,6 +113,21 @@ def grouped(customer: Customer, by: By, *, of: Chosen) -> list[Group]:
     return sorted(groups, key=lambda group: (-group.figures.cost, group.name, group.pk))
 
 
+def charged_by(customer: Customer, *, of: Chosen) -> dict[By, list[tuple[int, Figures]]]:
+    """All that was charged by model, by key and by member, each with its id, as one moment has it."""
+    kinds = (By.MODEL, By.KEY, By.MEMBER)
+    columns = [COLUMNS[by] for by in kinds]
+    sets = ", ".join(f"({name})" for name in columns)
+    query = f"SELECT {', '.join(columns)}, {_SUMS} FROM {_USAGE} GROUP BY GROUPING SETS ({sets})"
+    found: dict[By, list[tuple[int, Figures]]] = {by: [] for by in kinds}
+    for *ids, requests, inputs, outputs, cached, charged, corrected in _rows(customer, query, of=of):
+        figures = Figures(requests, inputs, outputs, cached, charged, corrected)
+        for by, pk in zip(kinds, ids, strict=True):
+            if pk is not None:
+                found[by].append((pk, figures))
+    return found
+
+
 def total(customer: Customer, *, of: Chosen) -> Figures:
     """All of it together."""
     return Figures(*_rows(customer, f"SELECT {_SUMS} FROM {_USAGE}", of=of)[0])

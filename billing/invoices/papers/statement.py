@@ -1,6 +1,6 @@
 """A closed month of an account as a page, drawn from the statement that is kept and nothing else."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 
 from billing.invoices.papers.sheet import FAINT, MARGIN, WIDTH, Sheet
 from billing.statements.lines import LINES
+from billing.statements.usage import Table, called, tables
 
 
 def render(facts: Mapping[str, Any], *, locale: str) -> bytes:
@@ -50,6 +51,9 @@ class _Statement(Sheet):
             [_("Charged for requests"), "", usd(used["charged"])],
         ]
         self.rows((104, 24, 46), [_("Usage, when it was charged"), "", ""], charged)
+        for table in tables(used):
+            total = [_("Charged for requests"), "", usd(used["charged"])]
+            self.rows((104, 24, 46), [table.title, _("Requests"), _("Charged")], [*_used(table), total])
         self.ink(FAINT, 9)
         self.block(MARGIN, WIDTH, f"SHA-256 {self.facts['sha256']}", 5)
 
@@ -65,6 +69,15 @@ class _Statement(Sheet):
                     name += "\n" + _("of %(month)s: %(amount)s") % {"month": one["month"], "amount": usd(one["amount"])}
             rows.append([name, str(line["count"]), usd(line["amount"])])
         return [*rows, [_("Closing balance"), "", usd(self.said["closing"])]]
+
+
+def _used(table: Table) -> Iterator[list[str]]:
+    for row in table.rows:
+        yield [called(row), str(row["requests"]), usd(row["charged"])]
+    if table.more:
+        yield [table.more_words, str(table.more_requests), usd(table.more_charged)]
+    if table.rest:
+        yield [f"{called(table.rest)}\n{table.rest_words}", "", usd(table.rest["charged"])]
 
 
 def usd(text: str) -> str:

@@ -78,7 +78,11 @@ def test_a_month_is_closed_an_hour_after_its_end_and_adds_up(ada):
         "usage": "-3.00000000",
     }
     assert said["lines"][0]["fees"] == [{"currency": "USD", "amount": "0.88000000"}], "beside it, outside the sum"
-    assert said["usage"] == {"charged": "3.00000000", "from_paid": "3.00000000", "from_bonus": "0.00000000"}
+    assert {name: amount for name, amount in said["usage"].items() if isinstance(amount, str)} == {
+        "charged": "3.00000000",
+        "from_paid": "3.00000000",
+        "from_bonus": "0.00000000",
+    }
     assert statement.sha256 == hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
     [fact] = Event.objects.filter(kind="statement.closed")
     assert (fact.subject, fact.customer_id, fact.shown["closing"]) == ("2026-10", ada.pk, "18.00000000")
@@ -258,6 +262,8 @@ def test_programs_read_open_and_closed_months_and_files_of_them(ada, client, dra
     )
     answer = client.get("/v1/statements/2026-10.csv", headers={**headers, "Accept": "text/csv"})
     rows = list(csv.DictReader(answer.content.decode().splitlines()))
+    assert [row["kind"] for row in rows[5:]] == ["usage_by_model", "usage_by_key", "usage_by_member"]
+    rows = rows[:5]
     assert [row["kind"] for row in rows] == ["opening", "topup", "grant", "usage", "closing"]
     assert sum(Decimal(row["amount"]) for row in rows[:-1]) == Decimal(rows[-1]["amount"]) == 18
     pdf = client.get("/v1/statements/2026-10.pdf", headers=headers)
