@@ -160,6 +160,7 @@ PAGES: Mapping[str, Mapping[str, Right]] = {
     "topup": {"GET": Right.TOP_UP, "POST": Right.TOP_UP},
     "topup-show": {"GET": Right.LOOK},
     "topup-state": {"GET": Right.LOOK},
+    "topup-cancel": {"POST": Right.TOP_UP},
     "topup-receipt": {"GET": Right.LOOK},
     "auto-topup": {"GET": Right.AUTO_TOPUP, "POST": Right.AUTO_TOPUP},
     "refunds": {"GET": Right.LOOK, "POST": Right.REFUNDS},

@@ -23,7 +23,7 @@ from billing.books.money import ZERO, api_amount
 from core.addresses import request_address
 from core.web.downloads import as_file
 from payments.models import Method, TopUp
-from payments.topups import orders, polling, quotes, receipts
+from payments.topups import closing, opening, orders, polling, quotes, receipts
 
 CODES = {403: "account_suspended", 429: "rate_limit_exceeded", 502: "provider_error", 503: "provider_unavailable"}
 SHOWN_STATES = ("open", "paid", "expired", "failed", "partly_refunded", "refunded", "disputed")
@@ -170,7 +170,7 @@ class TopUpListView(generics.ListAPIView[TopUp]):
         given = NewTopUp(data=request.data)
         given.is_valid(raise_exception=True)
         try:
-            topup = orders.open_topup(
+            topup = opening.open_topup(
                 customer=claim.customer,
                 **given.validated_data,
                 now=now,
@@ -214,7 +214,7 @@ class CancelView(APIView):
 
         def act(claim: Claim) -> Response:
             try:
-                result = polling.cancel(topup_id=topup.pk, now=now)
+                result = closing.cancel(topup_id=topup.pk, now=now)
             except orders.TopUpNotMovable:
                 raise state_conflict(topup, "This top-up is not open.") from None
             if result in (orders.Result.CREDITED, orders.Result.REPEATED):

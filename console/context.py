@@ -13,8 +13,10 @@ from billing.models import Notice
 from billing.outbox.kinds import Fact
 from billing.warnings.letters import sentence
 from console.access.membership import all_memberships, shown_membership
+from payments.models import TopUp
 
 MOST_NOTICES = 5
+MOST_UNPAID = 3
 
 
 class Account:
@@ -42,6 +44,21 @@ class Account:
         """Whether the reader may ask for invoices, and see whom they are for."""
         here = self.here
         return here is not None and Right.INVOICES in rights_of(here.role)
+
+    @property
+    def pays_in(self) -> bool:
+        """Whether the reader may top up."""
+        here = self.here
+        return here is not None and Right.TOP_UP in rights_of(here.role)
+
+    @property
+    def unpaid(self) -> list[TopUp]:
+        """Open top-ups that the reader may go on with or cancel, the newest first."""
+        here = self.here
+        if here is None or not self.pays_in:
+            return []
+        unpaid = TopUp.objects.unpaid(now=timezone.now()).filter(customer=here.customer_id, problem="")
+        return list(unpaid.order_by("-id")[:MOST_UNPAID])
 
     @property
     def notices(self) -> list[dict[str, Any]]:

@@ -1,13 +1,15 @@
 """Pages to top up on."""
 
 from django.conf import settings
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import get_language
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts.people.customers import suspension_words
 from accounts.roles import Right, rights_of
@@ -21,7 +23,7 @@ from payments import tasks
 from payments.automatic import agreements
 from payments.automatic.keeping import keeper
 from payments.models import TopUp
-from payments.topups import fx, orders, polling, quotes, receipts
+from payments.topups import closing, fx, opening, orders, polling, quotes, receipts
 
 
 @never_cache
@@ -34,7 +36,7 @@ def topup_new(request: HttpRequest) -> HttpResponse:
     form = TopUpForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         try:
-            topup = orders.open_topup(
+            topup = opening.open_topup(
                 customer=customer,
                 amount=form.cleaned_data["credit"],
                 method=form.cleaned_data["method"],
@@ -42,6 +44,7 @@ def topup_new(request: HttpRequest) -> HttpResponse:
                 user=current_user(request),
                 locale=get_language() or "en",
                 address=request_address(request),
+                may_reuse=True,
             )
         except orders.TopUpError as error:
             form.add_error(error.field if error.field in form.fields else None, str(error))
@@ -103,6 +106,24 @@ def topup_state(request: HttpRequest, number: str) -> JsonResponse:
     topup = get_object_or_404(TopUp, number=number, customer=current_customer(request))
     polling.watch(topup=topup, now=timezone.now())
     return JsonResponse({"state": topup.shown_state, "ready": topup.has_checkout})
+
+
+@never_cache
+@login_required
+@require_POST
+def topup_cancel(request: HttpRequest, number: str) -> HttpResponse:
+    """Give an unpaid top-up up; its page tells if it was paid before."""
+    topup = get_object_or_404(TopUp, number=number, customer=current_customer(request))
+    try:
+        result = closing.cancel(topup_id=topup.pk, now=timezone.now())
+    except orders.TopUpNotMovable:
+        return redirect("topup-show", number)
+    if result is orders.Result.CLOSED:
+        messages.success(request, _("The top-up of $%(amount)s is cancelled.") % {"amount": topup.amount})
+        return redirect("topup")
+    if result is orders.Result.UNKNOWN:
+        messages.info(request, _("The payment provider does not answer. The top-up is closed as soon as it does."))
+    return redirect("topup-show", number)
 
 
 @never_cache

@@ -72,6 +72,7 @@ urlpatterns = [
     path("console/topup", topups.topup_new, name="topup"),
     path("console/topup/<slug:number>", topups.topup_show, name="topup-show"),
     path("console/topup/<slug:number>/state", topups.topup_state, name="topup-state"),
+    path("console/topup/<slug:number>/cancel", topups.topup_cancel, name="topup-cancel"),
     path("console/topup/<slug:number>/receipt.pdf", topups.topup_receipt, name="topup-receipt"),
     path("console/refunds", refunds.refund_list, name="refunds"),
     path("console/refunds/<slug:number>", refunds.refund_show, name="refund-show"),

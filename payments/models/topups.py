@@ -28,6 +28,10 @@ class TopUpQuerySet(models.QuerySet["TopUp"]):
     def open(self) -> TopUpQuerySet:
         return self.filter(state=TopUp.State.OPEN)
 
+    def unpaid(self, *, now: datetime) -> TopUpQuerySet:
+        """Open ones that a person or a program opened, whose time is not over."""
+        return self.open().filter(automatic__isnull=True, expires_at__gt=now)
+
     def named(self, text: str) -> TopUpQuerySet:
         """The one with that number, and those that a provider knows by it."""
         return self.filter(Q(number=text) | Q(transaction_id=text, method__in=Method.values))

@@ -42,11 +42,6 @@ def refusal(*, customer: Customer, amount: Decimal, method: str, network: str, n
     if registry.SPECS[method].is_card and not _is_confirmed(customer):
         return Refusal(_("Confirm your email address before you pay by card."), "method")
     mine = TopUp.objects.filter(customer=customer, automatic__isnull=True)
-    waiting = mine.open().filter(expires_at__gt=now)
-    if waiting.count() >= settings.TOPUP_MOST_OPEN:
-        first = waiting.order_by("expires_at").values_list("expires_at", flat=True)[0]
-        words = _("There are %(count)s unpaid top-ups already. Pay one of them or wait a while.")
-        return Refusal(words % {"count": settings.TOPUP_MOST_OPEN}, retry_after=_until(first, now))
     lately = mine.filter(created_at__gt=now - HOUR).order_by("created_at")
     if lately.count() >= settings.TOPUP_MOST_PER_HOUR:
         return Refusal(
@@ -54,7 +49,7 @@ def refusal(*, customer: Customer, amount: Decimal, method: str, network: str, n
             % {"count": settings.TOPUP_MOST_PER_HOUR},
             retry_after=_until(lately[0].created_at + HOUR, now),
         )
-    room = daily_room(customer=customer, now=now)
+    room = daily_room(customer=customer, now=now, with_unpaid=False)
     if room is not None and amount > room:
         words = _("In the first %(days)s days at most $%(most)s a day can be topped up.")
         values = {"days": settings.TOPUP_NEW_CUSTOMER_DAYS, "most": settings.TOPUP_NEW_CUSTOMER_DAILY}
@@ -62,13 +57,18 @@ def refusal(*, customer: Customer, amount: Decimal, method: str, network: str, n
     return _network_refusal(network, now=now)
 
 
-def daily_room(*, customer: Customer, now: datetime) -> Decimal | None:
-    """What a new customer may still top up in these 24 hours, USD, automatic ones counted; None for no limit."""
+def daily_room(*, customer: Customer, now: datetime, with_unpaid: bool = True) -> Decimal | None:
+    """What a new customer may still top up in these 24 hours, USD, automatic ones counted; None for no limit.
+
+    `with_unpaid` says whether orders count that are open and may be closed to make room.
+    """
     most = settings.TOPUP_NEW_CUSTOMER_DAILY
     if not most or not _is_new(customer, now=now):
         return None
     lately = TopUp.objects.filter(customer=customer, created_at__gt=now - DAY)
     counted = lately.filter(Q(state=TopUp.State.PAID) | Q(expires_at__gt=now)).exclude(state=TopUp.State.FAILED)
+    if not with_unpaid:
+        counted = counted.exclude(state=TopUp.State.OPEN, automatic__isnull=True)
     return Decimal(most - (counted.aggregate(amount=Sum("amount"))["amount"] or 0))
 
 

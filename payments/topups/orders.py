@@ -1,11 +1,10 @@
-"""Top-ups: open an order, settle it once, give it up when its time is over.
+"""Orders: stored, given a checkout, settled once, given up when their time is over.
 
 Success page, poller and notification all call `settle_topup`. The provider is never called inside a transaction.
 """
 
 import hashlib
 import logging
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -16,7 +15,6 @@ from django.utils.crypto import get_random_string
 from django.utils.translation import gettext as _
 
 from accounts.models import Customer, User
-from accounts.people.customers import language_of
 from billing.books import chart
 from billing.books.kinds import Kind
 from billing.books.ledger import Posting, house_account, lock_wallets, post
@@ -26,9 +24,9 @@ from payments.inbox.retrying import FIRST_RETRY, count_failure
 from payments.models import AutoTopUp, TopUp
 from payments.providers import registry
 from payments.providers.base import CheckoutOrder, Outcome, PaymentFact, ProviderError, ProviderRefused
-from payments.topups import abuse, late
+from payments.topups import late
 from payments.topups.facts import tell
-from payments.topups.quotes import Quote, checked_amount, checked_method, quote
+from payments.topups.quotes import Quote
 from payments.topups.quotes import TopUpError as TopUpError
 
 log = logging.getLogger(__name__)
@@ -55,64 +53,6 @@ class Result(StrEnum):
     CLOSED = "closed"
     MISMATCH = "mismatch"
     UNKNOWN = "unknown"
-
-
-def open_topup(
-    *,
-    customer: Customer,
-    amount: object,
-    method: str,
-    now: datetime,
-    user: User | None = None,
-    locale: str = "",
-    address: str = "",
-    in_transaction: Callable[[str], None] | None = None,
-) -> TopUp:
-    """Make the order, then ask the provider for a checkout; raises `TopUpError`.
-
-    `address` is the client's; its network is counted. `in_transaction` is called with the order's number in the
-    transaction that creates it. When the provider gives no clear answer the order stays open without a checkout, and
-    the poller asks again.
-    """
-    checked = checked_amount(amount, method=method)
-    checked_method(method)
-    with transaction.atomic():
-        topup = _create(
-            customer=customer,
-            amount=checked,
-            method=method,
-            now=now,
-            user=user,
-            locale=locale or language_of(customer),
-            network=abuse.network_hash(address),
-        )
-        if in_transaction is not None:
-            in_transaction(topup.number)
-    start_checkout(topup=topup, now=now)
-    return topup
-
-
-def _create(
-    *, customer: Customer, amount: Decimal, method: str, now: datetime, user: User | None, locale: str, network: str
-) -> TopUp:
-    lock_wallets([customer.pk])  # counts one customer's openings one after another
-    if Customer.objects.filter(pk=customer.pk, suspended_at__isnull=False).exists():
-        raise TopUpError(_("This account is suspended. Write to support."), field="", status=403)
-    if no := abuse.refusal(customer=customer, amount=amount, method=method, network=network, now=now):
-        status = 429 if no.retry_after is not None else 400
-        raise TopUpError(no.message, field=no.field, status=status, retry_after=no.retry_after)
-    return new_order(
-        customer=customer,
-        amount=amount,
-        method=method,
-        quoted=quote(amount=amount, method=method, now=now),
-        locale=locale,
-        life=registry.SPECS[method].order_life,
-        user=user,
-        network=network,
-        three_d_secure=abuse.wants_three_d_secure(customer=customer, method=method),
-        now=now,
-    )
 
 
 def new_order(

@@ -12,9 +12,8 @@ from django.db import transaction
 from payments.automatic import attempts
 from payments.inbox.retrying import retry_delay
 from payments.models import TopUp
-from payments.providers import registry
-from payments.providers.base import ProviderError
-from payments.topups.orders import Result, TopUpError, TopUpNotMovable, end, settle_topup, start_checkout
+from payments.topups import closing
+from payments.topups.orders import Result, TopUpError, end, settle_topup, start_checkout
 
 log = logging.getLogger(__name__)
 
@@ -54,37 +53,8 @@ def poll(*, topup_id: int, now: datetime) -> Result:
             return Result.CLOSED
     result = settle_topup(topup_id=topup_id, now=now)
     if is_open and result is Result.PENDING and topup.expires_at + GRACE <= now:
-        return _give_up(topup, now=now)
+        return closing.give_up(topup, now=now)
     return result
-
-
-def _give_up(topup: TopUp, *, now: datetime) -> Result:
-    """Close at the provider, then look once more: it may have been paid in between."""
-    try:
-        registry.get(topup.method).close(number=topup.number, reference=topup.reference)
-    except ProviderError as error:
-        log.warning("top-up %s cannot be closed: %s", topup.number, error)
-        return Result.UNKNOWN
-    result = settle_topup(topup_id=topup.pk, now=now)
-    if result is not Result.PENDING:
-        return result
-    end(topup, to=TopUp.State.EXPIRED, now=now)
-    return Result.CLOSED
-
-
-def cancel(*, topup_id: int, now: datetime) -> Result:
-    """The customer gives an order up: its time is over now, and it is closed at its provider.
-
-    UNKNOWN: the provider gave no answer, and the poller goes on closing it. CREDITED, REPEATED: it was paid before it
-    was closed. Raises `TopUpNotMovable` for one that is not open, or was made by automatic top-up.
-    """
-    topup = TopUp.objects.get(pk=topup_id)
-    over = TopUp.objects.open().filter(pk=topup_id, automatic__isnull=True, expires_at__gt=now)
-    # The expiry is kept to the second, and after the order was made.
-    if not over.update(expires_at=max(now.replace(microsecond=0), topup.created_at), next_poll_at=now + WHILE_WATCHED):
-        raise TopUpNotMovable(f"{topup.number} is not open")
-    topup.refresh_from_db()
-    return _give_up(topup, now=now)
 
 
 def claim_due(*, now: datetime, most: int = 200) -> list[int]:

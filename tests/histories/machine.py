@@ -27,7 +27,7 @@ from payments.inbox import catch_up, notifications
 from payments.models import AutoTopUp, Discrepancy, Dispute, Notification, RefundPart, TopUp
 from payments.providers.sheets import StatementNotReady
 from payments.statements import reconcile
-from payments.topups import fx, orders, polling
+from payments.topups import fx, opening, polling
 from proxy.models import Generation, Model, PurchaseBatch, Rerate
 from proxy.prices.loading import load_catalog
 from proxy.purchases import posting
@@ -116,7 +116,7 @@ class Histories(Budgets, Ending, Automatic, Invoicing, Correcting, Rerating, Ban
     def top_up(self, who, method, amount, then, dies, apart):
         now, topup = self.clock.now(apart=apart), None
         with mortal(dies), refused():
-            topup = orders.open_topup(customer=self.customers[who], amount=amount, method=method, now=now)
+            topup = opening.open_topup(customer=self.customers[who], amount=amount, method=method, now=now)
         if topup is None or not (topup.reference or topup.qr_code) or then == "leave":
             return
         with refused():

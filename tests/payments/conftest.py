@@ -17,7 +17,7 @@ from payments.providers import registry
 from payments.providers.alipay import adapter as alipay
 from payments.providers.stripe import adapter as stripe
 from payments.providers.wechat import adapter as wechat
-from payments.topups import orders
+from payments.topups import opening
 from tests.sandbox_server import SandboxServer
 
 METHODS = ("stripe", "alipay", "wechat")
@@ -95,7 +95,7 @@ def balance(name: str) -> Decimal:
 
 
 def open_topup(customer: Customer, *, method: str, amount: str = "20.00") -> TopUp:
-    return orders.open_topup(customer=customer, amount=amount, method=method, now=timezone.now())
+    return opening.open_topup(customer=customer, amount=amount, method=method, now=timezone.now())
 
 
 def provider_number(topup: TopUp) -> str:

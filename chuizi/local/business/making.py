@@ -24,7 +24,7 @@ from payments.disputes import cases
 from payments.models import Dispute, Statement, TopUp
 from payments.providers import registry
 from payments.statements import reconcile
-from payments.topups import orders
+from payments.topups import opening, orders
 from proxy.models import Generation, Model
 
 CARD = next(code for code, spec in registry.SPECS.items() if spec.is_card)
@@ -85,7 +85,7 @@ def _pay(customer: Customer, *, method: str, amount: str, now: datetime) -> None
     """Order, pay as the payer would, and settle as the notification does."""
     if TopUp.objects.filter(customer=customer, state=TopUp.State.PAID).exists():
         return
-    topup = orders.open_topup(customer=customer, amount=amount, method=method, now=now)
+    topup = opening.open_topup(customer=customer, amount=amount, method=method, now=now)
     _control(f"/orders/{method}/{topup.reference or topup.number}/pay")
     orders.settle_topup(topup_id=topup.pk, now=now)
 

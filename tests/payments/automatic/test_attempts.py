@@ -20,7 +20,7 @@ from payments.automatic.terms import CEILING
 from payments.models import AutoTopUp, SavedCard, TopUp
 from payments.providers import registry
 from payments.providers.stripe.adapter import StripeProvider
-from payments.topups import orders, polling
+from payments.topups import opening, polling
 from payments.topups.orders import Result
 from tests.histories.world import mortal
 from tests.payments.automatic.steps import (
@@ -328,7 +328,7 @@ def test_an_ordinary_top_up_still_calls_nothing_but_the_checkout_session(sandbox
     called = []
     original = StripeProvider._call
     monkeypatch.setattr(StripeProvider, "_call", lambda self, act: called.append(act) or original(act))
-    topup = orders.open_topup(customer=customer, amount="20.00", method="stripe", now=timezone.now())
+    topup = opening.open_topup(customer=customer, amount="20.00", method="stripe", now=timezone.now())
     assert (len(called), topup.reference[:3]) == (1, "cs_")
 
 

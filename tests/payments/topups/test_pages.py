@@ -1,5 +1,7 @@
 """The pages to top up on, and the staff's view of what came of it."""
 
+from decimal import Decimal
+
 import pytest
 from django.test import Client
 from django.urls import reverse
@@ -61,6 +63,36 @@ def test_the_form_opens_an_order_and_leads_to_where_it_is_paid(ada, method):
     page = ada.get(f"/console/topup/{topup.number}").content.decode()
     assert ("<svg" in page and "87.86" in page) is (method != "stripe")
     assert "What if something looks wrong?" in page
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_form_leads_back_to_what_is_open_until_it_costs_something_else_or_is_cancelled(ada, method, settings):
+    form = {"preset": "20", "method": method}
+    first = [ada.post("/console/topup", form).headers["Location"] for _ in range(2)]
+    topup = TopUp.objects.get()
+    assert first == [topup.checkout_url or f"/console/topup/{topup.number}"] * 2
+    for page in ("/console/topup", "/console/"):
+        assert f"/console/topup/{topup.number}/cancel" in ada.get(page).content.decode()
+    answer = ada.post(f"/console/topup/{topup.number}/cancel", follow=True)
+    assert "The top-up of $20.00 is cancelled." in answer.content.decode()
+    assert "is not paid yet" not in ada.get("/console/topup").content.decode()
+    again = ada.post(f"/console/topup/{topup.number}/cancel")
+    assert again.headers["Location"] == f"/console/topup/{topup.number}"
+    ada.post("/console/topup", form)
+    settings.TOPUP_FEES = {**settings.TOPUP_FEES, method: (Decimal(10), Decimal(0))}
+    ada.post("/console/topup", form)
+    assert list(TopUp.objects.order_by("id").values_list("state", flat=True)) == ["expired", "open", "open"]
+
+
+def test_nobody_goes_on_with_or_cancels_what_another_opened(ada, customer, make_customer):
+    mine = open_topup(customer, method="alipay")
+    eve = browser(make_customer(name="Eve"))
+    assert eve.post(f"/console/topup/{mine.number}/cancel").status_code == 404
+    ada.post("/console/topup", {"preset": "20", "method": "alipay"})
+    assert TopUp.objects.open().count() == 2
+    TopUp.objects.update(expires_at=timezone.now() + timezone.timedelta(seconds=90))
+    ada.post("/console/topup", {"preset": "20", "method": "alipay"})
+    assert TopUp.objects.open().count() == 3  # those leave too little time to pay
 
 
 @pytest.mark.parametrize(
@@ -195,4 +227,4 @@ def test_a_suspended_customer_opens_no_top_up_on_the_page_either_and_is_told_why
     type(customer).objects.filter(pk=customer.pk).update(suspended_at=timezone.now())
     answer = ada.post("/console/topup", {"preset": "20", "method": method})
     assert (answer.status_code, TopUp.objects.count()) == (400, 0)
-    assert "This account is suspended. Write to support." in answer.content.decode()
+    assert "Top-ups are closed until this is settled; the balance stays yours." in answer.content.decode()
