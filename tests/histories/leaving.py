@@ -4,6 +4,7 @@ way; and the months of accounts that are closed meanwhile.
 
 from contextlib import suppress
 from datetime import timedelta
+from decimal import Decimal
 
 from django.db import connection
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ from billing.budgets import ending, making
 from billing.budgets.making import BudgetError
 from billing.models import MonthStatement, Wallet
 from billing.statements import closing
+from billing.statements.usage import By
 from core.clock import database_now
 from tests.histories.steps import DYING, MICRO, PICK, SHARES, WHO, pick
 from tests.histories.usage import Usage
@@ -75,9 +77,14 @@ class Leaving(Usage):
             assert not closing.close_due(now=self.clock.now()).refused
 
     def every_month_can_be_closed(self) -> None:
-        """And a customer has in the end what the last one says."""
+        """And a customer has in the end what the last one says, whose lists tell all usage of each month apart."""
         self.clock.pass_(timedelta(days=40))
         assert not closing.close_due(now=self.clock.now()).refused
         for customer in self.customers:
             last = MonthStatement.objects.filter(customer=customer).latest("month")
             assert last.closing == Wallet.objects.get(customer=customer).balance, customer
+        for statement in MonthStatement.objects.all():
+            used = statement.body["usage"]
+            for by in By:
+                assert not [row for row in used[by.value] if row["is_rest"]], used
+                assert sum(Decimal(row["charged"]) for row in used[by.value]) == Decimal(used["charged"])
