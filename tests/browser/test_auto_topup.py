@@ -26,7 +26,7 @@ def test_a_card_is_saved_and_declined(page, context, live_server, sandbox, owner
     address = f"{live_server.url}/console/auto-topup"
     look(page, address, complaints)
     page.get_by_label("When the balance is below, USD").fill("1240.00")
-    page.get_by_label("At most in a calendar month, USD").fill("60.00")
+    page.get_by_label("At most in a calendar month, USD").fill("1300.00")
     page.get_by_role("button", name="Continue").click()
     expect(page.get_by_text("without asking me each time")).to_be_visible()
     page.get_by_role("button", name="I agree: enter the card").click()
