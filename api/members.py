@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -135,6 +135,7 @@ class MemberView(GenericAPIView[Membership]):
     """
 
     serializer_class = MemberSerializer
+    taken_in_query: ClassVar = {"DELETE": tuple(WHAT)}
 
     @extend_schema(operation_id="members_retrieve", responses={200: MemberAnswer})
     def get(self, request: Request, member_id: int) -> Response:

@@ -216,7 +216,10 @@ class CancelView(APIView):
             try:
                 result = closing.cancel(topup_id=topup.pk, now=now)
             except orders.TopUpNotMovable:
-                raise state_conflict(topup, "This top-up is not open.") from None
+                words = (
+                    "This top-up is not open." if topup.automatic_id is None else "An automatic one is not cancelled."
+                )
+                raise state_conflict(topup, words) from None
             if result in (orders.Result.CREDITED, orders.Result.REPEATED):
                 raise state_conflict(topup, "This top-up was paid before it could be closed.")
             if result is orders.Result.UNKNOWN:

@@ -318,7 +318,7 @@ if SITE_URL.startswith("https://"):
 # --- REST API -----------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["api.common.authentication.ApiKeyAuthentication"],
-    "DEFAULT_PERMISSION_CLASSES": ["api.common.authentication.KeyMay"],
+    "DEFAULT_PERMISSION_CLASSES": ["api.common.authentication.KeyMay", "api.common.known.SaysWhatIsRead"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["api.common.base.JsonBody"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",

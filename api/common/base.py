@@ -55,9 +55,13 @@ class JsonBody(JSONParser):
 
     def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
         try:
-            data = json.loads(stream.read().decode("utf-8-sig"))
-        except ValueError as error:
+            data = json.loads(stream.read().decode("utf-8-sig"), object_pairs_hook=_once)
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise exceptions.ParseError(f"The body is not JSON: {error}"[:200]) from None
+        except Twice as error:
+            raise self._refused("The body names this field twice.", param=str(error)) from None
+        except ValueError:  # Python reads no number of more than 4,300 digits
+            raise self._refused("The body holds a number of too many digits.") from None
         except RecursionError:
             raise self._refused("The body is nested too deeply.") from None
         for name, value in data.items() if isinstance(data, dict) else [(None, data)]:
@@ -70,6 +74,19 @@ class JsonBody(JSONParser):
         # The name itself may be what cannot be sent back.
         named = None if param is None else param.encode("utf-8", "replace").decode()[:100]
         return ApiError(message, status=400, code="validation_error", param=named)
+
+
+class Twice(ValueError):
+    """An object has two members of this name: which of them is meant cannot be known (RFC 8259, section 4)."""
+
+
+def _once(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in members:
+        if name in found:
+            raise Twice(name)
+        found[name] = value
+    return found
 
 
 def _unfit(data: Any) -> str:

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
+from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
 if TYPE_CHECKING:
+    from rest_framework.views import APIView  # it imports this module, for its defaults
+
     Base = serializers.Serializer[Any]
 else:
     Base = object
@@ -60,7 +63,8 @@ class KnownFields(Base):
 
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, dict):
-            wrong = unknown(data, self.fields)
+            wrong = unknown(data, [name for name, field in self.fields.items() if not field.read_only])
+            wrong |= {name: ["This is ours to say: leave it out."] for name in wrong if name in self.fields}
             for name, value in data.items():
                 if words := _unlike(self.fields.get(name), value):
                     wrong[name] = [words]
@@ -69,14 +73,33 @@ class KnownFields(Base):
         return super().to_internal_value(data)
 
 
-def unknown(data: Mapping[Any, Any], fields: Collection[str]) -> dict[str, list[str]]:
+def unknown(data: Mapping[Any, Any], fields: Collection[str], *, what: str = "field") -> dict[str, list[str]]:
     """The names in a body that are none of these fields, each with what is wrong and which field may be meant."""
     wrong = {}
     for number, name in enumerate(sorted(set(data) - set(fields))):
         # Likeness takes time by the product of lengths.
         near = get_close_matches(name[:MOST_NAME], fields, n=1) if number < MOST_LIKENED else []
-        wrong[name] = ["There is no such field." + (f" Did you mean `{near[0]}`?" if near else "")]
+        wrong[name] = [f"There is no such {what}." + (f" Did you mean `{near[0]}`?" if near else "")]
     return wrong
+
+
+class SaysWhatIsRead(BasePermission):
+    """DRF, after the permission itself: what changes something is refused where it says what nobody reads.
+
+    That is a parameter in the address that is not in the view's `taken_in_query` for the method, and a body with
+    DELETE: whoever writes `keeps=7` there means to keep a key. To read, parameters that there are not do no harm.
+    """
+
+    def has_permission(self, request: Request, view: "APIView") -> bool:
+        method = str(request.method)
+        if method in SAFE_METHODS or method not in view.allowed_methods:
+            return True
+        taken = getattr(view, "taken_in_query", {}).get(method, ())
+        if wrong := unknown(request.query_params, taken, what="parameter"):
+            raise serializers.ValidationError(wrong)
+        if method == "DELETE":
+            refuse_fields(request)
+        return True
 
 
 def refuse_fields(request: Request) -> None:

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from accounts.limits import periods
 from accounts.models import Customer
-from billing.books.money import InvalidAmount, cents
+from billing.books.money import InvalidAmount, cents_as_written
 from payments.topups.quotes import TopUpError, checked_amount, quote
 
 VERSION = "1"
@@ -121,10 +121,10 @@ def consent(terms: Terms, *, customer: Customer, locale: str) -> str:
 
 def _sum(value: Any, field: str) -> Decimal:
     try:
-        amount = cents(value if isinstance(value, Decimal | int) else str(value).strip())
+        amount = cents_as_written(value)
     except InvalidAmount:
         amount = Decimal(0)
-    if isinstance(value, bool | float) or amount <= 0:
+    if amount <= 0:
         raise AutoTopUpError(_("Enter an amount in USD with at most two decimals."), field=field)
     return amount
 

@@ -45,7 +45,7 @@ def refusal(*, customer: Customer, amount: Decimal, method: str, network: str, n
     lately = mine.filter(created_at__gt=now - HOUR).order_by("created_at")
     if lately.count() >= settings.TOPUP_MOST_PER_HOUR:
         return Refusal(
-            _("At most %(count)s top-ups an hour can be opened. Pay one of them or wait a while.")
+            _("At most %(count)s top-ups an hour can be opened. Wait a while.")
             % {"count": settings.TOPUP_MOST_PER_HOUR},
             retry_after=_until(lately[0].created_at + HOUR, now),
         )

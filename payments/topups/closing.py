@@ -3,6 +3,9 @@
 import logging
 from datetime import datetime, timedelta
 
+from django.db.models import Value
+from django.db.models.functions import Least
+
 from payments.models import TopUp
 from payments.providers import registry
 from payments.providers.base import ProviderError
@@ -32,12 +35,14 @@ def cancel(*, topup_id: int, now: datetime) -> Result:
     """The customer gives an order up: its time is over now, and it is closed at its provider.
 
     UNKNOWN: the provider gave no answer, and the poller goes on closing it. CREDITED, REPEATED: it was paid before it
-    was closed. Raises `TopUpNotMovable` for one that is not open, or was made by automatic top-up.
+    was closed. One whose time is over already, as after a second click or no answer, is closed the same way. Raises
+    `TopUpNotMovable` for one that is not open, or was made by automatic top-up.
     """
     topup = TopUp.objects.get(pk=topup_id)
-    over = TopUp.objects.open().filter(pk=topup_id, automatic__isnull=True, expires_at__gt=now)
+    mine = TopUp.objects.open().filter(pk=topup_id, automatic__isnull=True)
     # The expiry is kept to the second, and after the order was made.
-    if not over.update(expires_at=max(now.replace(microsecond=0), topup.created_at), next_poll_at=now + AGAIN):
+    over = max(now.replace(microsecond=0), topup.created_at)
+    if not mine.update(expires_at=Least("expires_at", Value(over)), next_poll_at=now + AGAIN):
         raise TopUpNotMovable(f"{topup.number} is not open")
     topup.refresh_from_db()
     return give_up(topup, now=now)

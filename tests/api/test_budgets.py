@@ -17,7 +17,8 @@ def api(client, key):
 
     def call(method, path, data=None, as_key=key.text, **headers):
         given = {"Authorization": f"Bearer {as_key}", **headers}
-        return getattr(client, method)(path, data=data, content_type="application/json", headers=given)
+        body = {} if data is None else {"data": data}
+        return getattr(client, method)(path, **body, content_type="application/json", headers=given)
 
     return call
 

@@ -35,6 +35,31 @@ def test_every_fault_of_a_body_is_named_and_the_first_one_twice(api):
     }
 
 
+@pytest.mark.parametrize("field", ["id", "name", "created_at"])
+def test_what_only_an_answer_says_is_refused_in_a_body(api, customer, field):
+    """A change that nobody makes is not answered by 200."""
+    body = {field: "x", "time_zone": "Asia/Tokyo"}
+    answer = api.patch("/v1/account", body, content_type="application/json")
+    error = answer.json()["error"]
+    assert (answer.status_code, error["param"]) == (400, field)
+    assert error["message"] == f"{field}: This is ours to say: leave it out."
+    customer.refresh_from_db()
+    assert customer.time_zone != "Asia/Tokyo"
+
+
+def test_a_member_that_a_body_names_twice_is_refused(api):
+    text = '{"name": "a", "daily_limit": "1.00", "daily_limit": "1000.00"}'
+    answer = api.post("/v1/keys", text, content_type="application/json")
+    error = answer.json()["error"]
+    assert (answer.status_code, error["param"], error["message"]) == (
+        400,
+        "daily_limit",
+        "The body names this field twice.",
+    )
+    long = api.post("/v1/keys", '{"rpm_limit": ' + "1" * 5000 + "}", content_type="application/json").json()["error"]
+    assert long["message"] == "The body holds a number of too many digits."
+
+
 def test_a_rule_of_the_domain_names_its_field_in_the_same_shape(api):
     error = post(api, "/v1/refund-requests", {"amount": "5.00", "reason": "r"}).json()["error"]
     assert error["errors"] == [{"param": "amount", "code": "invalid", "message": error["message"]}]

@@ -17,7 +17,8 @@ from accounts.tasks import tidy
 def api(client, key):
     def call(method, path, data=None, as_key=key, **headers):
         headers |= {"Authorization": f"Bearer {getattr(as_key, 'text', as_key)}"}
-        return getattr(client, method)(path, data=data, content_type="application/json", headers=headers)
+        given = {} if data is None else {"data": data}
+        return getattr(client, method)(path, **given, content_type="application/json", headers=headers)
 
     return call
 

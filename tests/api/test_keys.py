@@ -15,9 +15,10 @@ def api(client, key):
     """Calls with the customer's own unlimited key; `as_key` takes another."""
 
     def call(method, path, data=None, as_key=key, **headers):
+        given = {} if data is None else {"data": data}
         return getattr(client, method)(
             path,
-            data=data,
+            **given,
             content_type="application/json",
             headers={"Authorization": f"Bearer {as_key.text}", **headers},
         )

@@ -29,7 +29,8 @@ def api(key):
     client = Client(headers={"Authorization": f"Bearer {key.text}"})
 
     def call(method: str, path: str, data: object = None, **headers: str):
-        return getattr(client, method)(path, data=data, content_type="application/json", headers=headers)
+        given = {} if data is None else {"data": data}
+        return getattr(client, method)(path, **given, content_type="application/json", headers=headers)
 
     return call
 

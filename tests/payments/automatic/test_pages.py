@@ -139,6 +139,9 @@ def test_the_api_names_the_field_that_is_wrong(sandbox, customer, client):
         answer = put(client, headers, **{field: value})
         error = answer.json()["error"]
         assert (answer.status_code, error["code"], error["param"]) == (400, "validation_error", field)
+    for amount in ("2e1", "20.000", True):
+        answer = put(client, headers, amount=amount)
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, "amount"), amount
 
 
 def test_a_threshold_that_the_ceiling_can_never_lift_to_is_refused_with_what_helps(sandbox, customer, client, settings):
