@@ -28,12 +28,18 @@ SELECT id, %(customer)s, (%(keys)s::bigint[])[1 + n %% %(key_count)s],
 FROM unnest(%(ids)s::text[], %(ats)s::timestamptz[]) WITH ORDINALITY AS made(id, at, n)"""
 TRANSFERS = """
 INSERT INTO billing_transfer (key, kind, debit_id, credit_id, currency, amount, memo, "group", created_at, booked_on)
-SELECT 'busy:' || n, 'grant', %(house)s, %(bonus)s, 'USD', 0.01, 'benchmark', '', now(), now()::date
+SELECT 'busy:' || n, 'grant', %(house)s, %(bonus)s, 'USD', 0.05, 'benchmark', '', now(), now()::date
 FROM generate_series(1, 10000) n"""
 CHARGES = """
 INSERT INTO billing_transfer (key, kind, debit_id, credit_id, currency, amount, memo, "group", created_at, booked_on)
 SELECT id || ':bonus', 'usage_bonus', %(bonus)s, %(used)s, 'USD', cost, '', '', settled_at, settled_at::date
 FROM proxy_generation WHERE customer_id = %(customer)s AND id > %(after)s ORDER BY id LIMIT 50000"""
+
+BALANCE = """
+UPDATE billing_wallet SET bonus =
+ (SELECT coalesce(sum(amount), 0) FROM billing_transfer WHERE credit_id = %(bonus)s)
+ - (SELECT coalesce(sum(amount), 0) FROM billing_transfer WHERE debit_id = %(bonus)s)
+WHERE customer_id = %(customer)s"""
 
 
 def main() -> None:
@@ -51,6 +57,7 @@ def measure(*, requests: int) -> None:
     from django.db import connection
     from django.test import Client
 
+    from billing.statements import closing
     from proxy.settlement import counting
 
     user, customer = fill(requests)
@@ -59,6 +66,7 @@ def measure(*, requests: int) -> None:
     while done := counting.count_left():
         counted += done
     print(f"counted {counted:,} requests at {counted / (time.perf_counter() - start):,.0f} a second", flush=True)
+    print(f"closed {closing.close_due(now=datetime.now(UTC)).closed} months of accounts", flush=True)
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")
     client = Client(HTTP_HOST="localhost")
@@ -128,6 +136,7 @@ def fill(requests: int) -> tuple[Any, Any]:
             )
             [after] = cursor.fetchone()
         cursor.execute(TRANSFERS, given)
+        cursor.execute(BALANCE, given)
     return user, customer
 
 
@@ -135,13 +144,25 @@ def pages(customer: Any) -> list[str]:
     """Every page of the console that lists or sums up something."""
     from accounts.models import ApiKey
 
-    key = ApiKey.objects.filter(customer=customer).latest("pk")
+    key, month = ApiKey.objects.filter(customer=customer).latest("pk"), f"{datetime.now(UTC):%Y-%m}"
     return [
         *("/console/", "/console/usage", "/console/usage?range=last-month&by=key", "/console/usage?by=model"),
         *("/console/usage?by=member", "/console/usage?by=session", "/console/usage?by=requests"),
         *(f"/console/usage?by=requests&key={key.pk}", "/console/usage?by=requests&state=released"),
-        *("/console/transactions", "/console/transactions?side=in", "/console/statements", "/console/keys"),
-        *(f"/console/keys/{key.pk}", "/console/team", "/console/budgets", "/console/settings", "/console/topup"),
+        *(
+            "/console/transactions",
+            "/console/transactions?side=in",
+            "/console/statements",
+            f"/console/statements/{month}",
+        ),
+        *(
+            "/console/keys",
+            f"/console/keys/{key.pk}",
+            "/console/team",
+            "/console/budgets",
+            "/console/settings",
+            "/console/topup",
+        ),
         *("/console/refunds", "/console/invoices", "/console/start", "/console/webhooks", "/models"),
     ]
 

@@ -10,8 +10,9 @@ from django.db.models import QuerySet
 
 from accounts.models import Customer
 from billing.audit.run import snapshot
+from billing.books.money import ZERO
 from billing.invoices.papers.kept import paper
-from billing.models import MonthStatement, Paper
+from billing.models import MonthStatement, Paper, Wallet
 from billing.months.journal import csv_line
 from billing.statements.corrections import MOST_READ
 from billing.statements.figures import Span, body, figures, following, head, next_span
@@ -47,14 +48,27 @@ def one(customer: Customer, month: str, *, now: datetime) -> dict[str, Any] | No
 
 
 def all_of(customer: Customer, *, now: datetime) -> list[dict[str, Any]]:
-    """All statements without what moved in them, the newest first."""
-    closed = list(_closed(customer))
-    waiting = []
-    for span in _open(customer, closed[0] if closed else None, now=now):
-        found = figures(span, customer_id=customer.pk, most_corrections=0)
-        waiting.append(head(span, opening=found.opening, closing=found.closing, state="open"))
+    """All statements without what moved in them, the newest first.
+
+    The month that goes on ends with the wallet and begins with what the one before ended with, so of no request is
+    there a sum; one that is over and not closed yet, within the hour or as it does not add up, is summed.
+    """
+    with snapshot(seconds=None):
+        closed = list(_closed(customer))
+        waiting, opening = [], closed[0].closing if closed else ZERO  # an account begins with nothing
+        for span in _open(customer, closed[0] if closed else None, now=now):
+            closing = _closing(span, customer_id=customer.pk, now=now)
+            waiting.append(head(span, opening=opening, closing=closing, state="open"))
+            opening = closing
     kept = [head(row, opening=row.opening, closing=row.closing, state="closed") for row in closed]
     return [*reversed(waiting), *kept]
+
+
+def _closing(span: Span, *, customer_id: int, now: datetime) -> Decimal:
+    if span.closes_at <= now:
+        return figures(span, customer_id=customer_id, most_corrections=0).closing
+    wallet = Wallet.objects.filter(customer=customer_id).first()
+    return wallet.balance if wallet is not None else ZERO
 
 
 def _closed(customer: Customer) -> QuerySet[MonthStatement]:

@@ -10,6 +10,7 @@ from functools import partial
 import psycopg
 import pytest
 from django.db import ProgrammingError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from accounts.keys import issuing
 from accounts.models import Customer
@@ -212,6 +213,25 @@ def test_a_month_is_summed_from_its_own_first_transfer_on(ada):
     assert MonthStatement.objects.get(month="2026-11-01").moves_from == Transfer.objects.latest("pk").pk + 1
     moved(ada, Kind.USAGE, "-0.1", at=datetime(2026, 12, 2, tzinfo=UTC))
     assert reading.one(ada, "2026-12", now=datetime(2026, 12, 3, tzinfo=UTC))["closing"] == "17.40000000"
+
+
+def test_the_list_has_what_each_month_says_and_sums_no_month_that_goes_on(ada):
+    expected = {"2026-11": ("18.00000000", "17.50000000"), "2026-10": ("0.00000000", "18.00000000")}
+
+    def told(now):
+        months = [reading.one(ada, month, now=now) for month in expected]
+        with CaptureQueriesContext(connection) as read:
+            listed = reading.all_of(ada, now=now)
+        for rows in (months, listed):
+            assert {row["month"]: (row["opening"], row["closing"]) for row in rows} == expected
+        return " ".join(query["sql"] for query in read), [row["state"] for row in listed]
+
+    _queries, states = told(datetime(2026, 11, 1, 0, 30, tzinfo=UTC))
+    assert states == ["open", "open"], "October is over and not closed yet"
+    assert closing.close_due(now=AFTER).closed == 1
+    queries, states = told(AFTER)
+    assert states == ["open", "closed"]
+    assert "billing_transfer" not in queries
 
 
 def test_two_who_close_at_once_close_each_month_once(ada):
