@@ -4,6 +4,9 @@ from collections.abc import Iterable
 from typing import Any, cast
 
 from django import forms
+from django.forms.utils import flatatt
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from accounts.limits.periods import zone_names
@@ -54,9 +57,21 @@ class NameForm(forms.Form):
     )
 
 
+class LongSelect(forms.Select):
+    """A select whose options have no template each: for 600 zones those took 90 ms."""
+
+    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
+        chosen, mark = self.format_value(value) or [], SafeString(" selected")
+        rows = ((key, mark if str(key) in chosen else "", label) for key, label in self.choices)
+        options = format_html_join("", '<option value="{}"{}>{}</option>', rows)
+        given = {"name": name, **self.build_attrs(self.attrs, attrs)}
+        return format_html("<select{}>{}</select>", flatatt(given), options)
+
+
 class ZoneForm(forms.Form):
     zone = forms.ChoiceField(
         label=_("Time zone"),
         choices=lambda: [(name, name) for name in zone_names()],
+        widget=LongSelect,
         help_text=_("The account's days, weeks and months begin at midnight there, and so do its caps."),
     )

@@ -120,6 +120,9 @@ def test_another_customers_key_has_no_page_here(browser_client, make_customer, n
 def test_an_owner_sets_the_zone_in_which_days_begin_and_a_developer_does_not(browser_client, customer):
     browser_client.post("/console/settings/time-zone", {"zone": "Africa/Cairo"})
     assert Customer.objects.get(pk=customer.pk).time_zone == "Africa/Cairo"
+    zones = browser_client.get("/console/settings").content.decode().split('name="zone"')[1].split("</select>")[0]
+    assert '<option value="Africa/Cairo" selected>Africa/Cairo</option>' in zones
+    assert ('<option value="UTC">' in zones, zones.count("selected")) == (True, 1)
     browser_client.post("/console/settings/time-zone", {"zone": "Mars/Base"})
     assert Customer.objects.get(pk=customer.pk).time_zone == "Africa/Cairo"
     person = User.objects.create_user("dev@example.org", "a rather long one")
