@@ -14,7 +14,7 @@ from payments import refunds
 from payments.models import Notification, RefundPart, TopUp
 from payments.providers import registry
 from payments.providers.base import Outcome, ProviderRefused, ProviderUnavailable, RefundOutcome
-from payments.topups import orders, polling
+from payments.topups import opening, orders, polling
 from tests.conftest import NOW
 from tests.payments.conftest import METHODS, open_topup, pay, provider_number
 from tests.payments.dispute_steps import approved, clerk
@@ -94,7 +94,7 @@ def test_who_died_between_order_and_checkout_is_told_the_code_by_the_same_key(ap
         raise SystemExit
 
     with monkeypatch.context() as patch:
-        patch.setattr(orders, "start_checkout", die)
+        patch.setattr(opening, "start_checkout", die)
         with pytest.raises(SystemExit):
             ask(api, method=method, key="one")
     assert TopUp.objects.get().has_checkout is False
@@ -109,7 +109,7 @@ def test_who_died_between_order_and_checkout_is_never_shown_an_order_without_a_c
         raise SystemExit
 
     with monkeypatch.context() as patch:
-        patch.setattr(orders, "start_checkout", die)
+        patch.setattr(opening, "start_checkout", die)
         with pytest.raises(SystemExit):
             ask(api, method="alipay", key="one")
     IdempotentAnswer.objects.update(created_at=timezone.now() - timedelta(minutes=1))
