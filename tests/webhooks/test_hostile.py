@@ -230,14 +230,14 @@ def test_one_endpoint_is_posted_to_by_four_at_once(customer, receiver, endpoint)
 
 
 def test_an_endpoint_that_hangs_keeps_nobody_else_waiting(make_customer, customer, receiver, endpoint, monkeypatch):
-    monkeypatch.setattr(posting, "SECONDS", 1)  # long enough for those who answer, on a busy machine too
+    monkeypatch.setattr(posting, "SECONDS", 3)  # long enough for those who answer, on a busy machine too
     other = make_customer()
     with_others = add(other, receiver, path="/other")
     let_go = threading.Event()
 
     def answer(handler) -> None:
         if not handler.path.endswith("/other"):
-            let_go.wait(5)
+            let_go.wait(12)
             return
         handler.send_response(204)
         handler.end_headers()
