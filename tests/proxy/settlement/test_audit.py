@@ -96,9 +96,8 @@ TAMPERED = [
 @pytest.mark.parametrize(("which", "change", "says"), TAMPERED, ids=[f"{w}: {c}" for w, c, _ in TAMPERED])
 def test_a_request_that_does_not_fit_its_hold_and_its_charge_is_a_drift(requests, which, change, says):
     tamper(f"UPDATE proxy_generation SET {change} WHERE id = %(id)s", id=requests[which])
-    [drift] = audit().drifts
-    assert requests[which] in drift
-    assert says in drift
+    drifts = [drift for drift in audit().drifts if requests[which] in drift]  # its day's sums differ too
+    assert [says in drift for drift in drifts].count(True) == 1, drifts
 
 
 def extend(generation_id: str, *, times: int = 1) -> None:
@@ -151,7 +150,8 @@ def test_a_hold_and_a_charge_without_a_request_are_drifts(requests, customer, wh
     drifts = audit().drifts
     assert f"customer {customer.pk}: hold {requests[which]} belongs to no request" in drifts
     assert (f"the charge {requests[which]}:bonus belongs to no request" in drifts) == (which == "settled")
-    assert len(audit(customer_ids=[customer.pk]).drifts) == (which == "held")
+    others = [drift for drift in audit(customer_ids=[customer.pk]).drifts if ": usage on " not in drift]
+    assert len(others) == (which == "held")
 
 
 def test_a_hold_that_is_missing_is_a_drift_of_its_request(requests, customer):
