@@ -82,7 +82,7 @@ def test_the_api_pages_as_the_contract_says(get, customer, now):
     first = get("/v1/transactions?limit=3")
     assert [row["description"] for row in first["data"]] == ["Bonus: sorry"] * 3
     assert first["data"][0] == {
-        "id": Transfer.objects.get(key="g2").pk,
+        "id": str(Transfer.objects.get(key="g2").pk),
         "kind": "grant",
         "reference": "g2",
         "amount": "0.50000000",

@@ -12,7 +12,6 @@ from accounts.models import Customer
 from billing.audit.run import audit
 from billing.books.reversals import reverse
 from core.arrays import columns
-from core.clock import database_now
 from payments.models import ExchangeRate
 from payments.topups import fx
 from proxy.models import CustomerMarginDay, Generation, MarginDay, PurchaseBatch
@@ -51,10 +50,6 @@ def row(**where: Any) -> dict[str, Any]:
     [by_customer] = CustomerMarginDay.objects.filter(**where).values(*margin.FIGURES)
     assert by_model == by_customer
     return {name: value for name, value in by_model.items() if value and name != "bonus"}
-
-
-def today() -> date:
-    return database_now().astimezone(UTC).date()
 
 
 def test_a_request_adds_what_it_was_charged_and_what_it_cost(answered):
@@ -155,12 +150,12 @@ def test_a_charge_that_is_given_back_is_a_correction_of_the_day_it_is(answered):
     load()
     one = answered()
     post()
-    reverse(generation_id=one.pk, now=NOW)
+    reverse(generation_id=one.pk, now=NOW + timedelta(days=1))
     assert row(day=NOW.date())["charged"] == CHARGED
-    assert row(day=today()) == {"corrected": -CHARGED}
+    assert row(day=NOW.date() + timedelta(days=1)) == {"corrected": -CHARGED}
     assert sum(MarginDay.objects.values_list("bonus", flat=True)) == 0
     reverse(generation_id=one.pk, now=NOW)
-    assert row(day=today())["corrected"] == -CHARGED
+    assert row(day=NOW.date() + timedelta(days=1))["corrected"] == -CHARGED
     assert not audit().drifts
 
 
@@ -225,7 +220,7 @@ def test_the_audit_finds_a_correction_that_was_not_counted(answered):
     MarginDay.objects.update(corrected=0)
     assert audit().drifts == [
         f"margin of anthropic/m at main: corrections are 0.00000000, by its requests they are {-CHARGED:f}",
-        f"margin on {today()}: the totals by customer are not those by model",
+        f"margin on {NOW.date()}: the totals by customer are not those by model",
     ]
 
 
