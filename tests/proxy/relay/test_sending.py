@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import aiohttp
 import pytest
@@ -116,9 +117,7 @@ def test_a_base_address_with_a_login_goes_by_the_session(settings):
             async with client._session.post(url, data=b"{}") as response:
                 assert response.status == 200
             plain = listener.heard[-1]
-            there = Destination(
-                **{name: getattr(destination, name) for name in destination.__slots__} | {"base_url": url}
-            )
+            there = replace(destination, base_url=url)
             async with await client.send(there, Sending("", {}, (b"{}",)), taken=lambda: None) as response:
                 assert response.status == 200
             assert listener.heard[-1] == plain
