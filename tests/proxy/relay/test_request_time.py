@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from proxy.health.tally import Health
 from proxy.models import Generation
 from proxy.prices.catalog import Destination
 from proxy.protocols.openai import chat
@@ -24,6 +25,7 @@ class Upstreams:
     def __init__(self, **silences: float) -> None:
         self.cooldown = Cooldown(after=0, seconds=5, most=30)
         self.habits = HabitBook()
+        self.health = Health()
         self.silences = silences
         self.asked: list[str] = []
         self.now = 1000.0
