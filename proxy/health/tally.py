@@ -53,7 +53,7 @@ class Health:
         last.failed_at, last.status, last.text = datetime.fromtimestamp(now, UTC), status, text[:MOST_TEXT]
 
     def taken(self) -> tuple[dict[tuple[int, int], Minute], dict[int, Last]]:
-        """What is to be written; whoever cannot write it gives it back."""
+        """What is to be written; it is not kept here any longer."""
         for upstream_id, now, seconds in self._answers:
             minute = self._minute(upstream_id, now)
             minute.answered += 1

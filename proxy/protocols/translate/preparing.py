@@ -30,10 +30,8 @@ class Ways(Generic[Asking]):
 
 
 def prepared(endpoint: "Endpoint[Asking]", call: Asking, entry: Entry) -> Asking:
-    """Raise `BadRequest` where all of them do, and for none it can be translated."""
+    """For a model with some that do. Raise `BadRequest` where all of them do, and for none it can be translated."""
     ways = endpoint.ways(entry)
-    if not ways.translated:
-        return call
     call = replace(call, translation=Translation())
     if ways.native:
         return call
